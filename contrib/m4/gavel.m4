@@ -115,6 +115,7 @@ AC_DEFUN([GAVEL_FLAGS], [
             [:*-O@<:@123s@:>@*], [
                 AS_VAR_APPEND([GAVEL_CPPFLAGS], [" -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"])
                 AS_VAR_APPEND([gavel_hardening], [" -D_FORTIFY_SOURCE=2"])])
+        gavel_hardening=${gavel_hardening# }
         AS_IF([test -z "$gavel_hardening"], [gavel_hardening="none taken by $CC"])
     ])
 
@@ -129,7 +130,8 @@ AC_DEFUN([GAVEL_FLAGS], [
         ]])], [gavel_zdefs=
                AC_MSG_RESULT([yes])], [AC_MSG_RESULT([no])])
     ])
-    GAVEL_MODULE_LDFLAGS="$GAVEL_LDFLAGS -module -avoid-version -shared -export-symbols-regex '^gavel_plugin_' $gavel_zdefs"
+    GAVEL_MODULE_LDFLAGS="$GAVEL_LDFLAGS $gavel_zdefs -module -avoid-version -shared"
+    AS_VAR_APPEND([GAVEL_MODULE_LDFLAGS], [" -export-symbols-regex '^gavel_plugin_'"])
 
     AC_SUBST([GAVEL_CFLAGS])
     AC_SUBST([GAVEL_CPPFLAGS])
