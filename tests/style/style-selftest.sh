@@ -31,7 +31,7 @@ lines() { local i; for ((i = 0; i < $1; i++)); do echo "    x++;"; done; }
 planted 'int f(void);' 'static const char *s = "strcpy(a) // \" NDEBUG";' '/* a time() b' ' * malloc(1)' ' */' \
     | expect clean core/raft/a.c
 echo 'int x;' | expect spdx core/os/a.c
-planted "int $(printf 'a%.0s' {1..120});" | expect line-length core/os/a.c
+planted "int $(printf 'a%.0s' {1..130});" | expect line-length core/os/a.c
 planted 'int x; ' | expect trailing-space core/os/a.c
 planted "$(printf '\tint x;')" | expect tab core/os/a.c
 planted '/* TODO: more */' | expect mark core/os/a.c
