@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/node/node.h - one consensus node: raft + log + machines + sessions + peers + clients, wired.
+ *
+ * A node owns no thread, takes no lock and waits for nothing. It reaches the machine through `struct os` (files, clocks,
+ * random bytes, lanes), the network through transport instances, and its host through the few calls in node_setup. So
+ * three whole nodes run in one thread of a test, and the same objects run in gaveld and in a simulator.
+ *
+ * Every function here is [loop], and every call-back is made on [loop]. Whoever made the lanes calls their drain on the
+ * loop; completions then reach the node by themselves.
+ */
+#ifndef GAVEL_CORE_NODE_NODE_H
+#define GAVEL_CORE_NODE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <gavel/abi.h>
+#include <gavel/host.h>
+#include <gavel/plugin.h>
+#include <gavel/serializer.h>
+#include <gavel/statemachine.h>
+#include <gavel/transport.h>
+
+#include "core/os/os.h"
+
+#define NODE_MEMBERS_MAX 32   /* as raft's: more would not make a cluster safer */
+#define NODE_ADDRESSES_MAX 4  /* addresses of one member */
+#define NODE_TRANSPORTS_MAX 8 /* instances, the admin socket's included */
+#define NODE_SERIALIZERS_MAX 4
+#define NODE_MACHINES_MAX 16
+#define NODE_NAME_MAX 64 /* bytes of a name with its NUL: [A-Za-z0-9._-] */
+#define NODE_URI_MAX 256 /* bytes of an address with its NUL */
+
+/* One transport instance, created and started by the host; the node calls prepare and listen. */
+struct node_transport {
+    const char *name; /* of its INI section */
+    const struct gavel_transport *operations; /* the host's zero-filled copy */
+    void *self;
+    const char *const *listen; /* URIs */
+    uint32_t listen_count;
+    bool admin; /* the socket in the data directory: what comes in here may be an administrator */
+};
+
+struct node_serializer {
+    const char *name;
+    const struct gavel_serializer *operations;
+    void *self;
+};
+
+/* One state machine instance. Its number in the cluster is its position + 1, in the order of the founder's INI. */
+struct node_machine {
+    const char *name; /* of its INI section */
+    const struct gavel_plugin *plugin;
+    const struct gavel_statemachine *operations;
+    void *self;
+    /* Its replicated options as sorted "key=value\n" lines; what belongs to the cluster is compared with this. */
+    const char *settings;
+};
+
+/* A member as the INI lists it; read only when the cluster is founded. */
+struct node_member {
+    const char *name;
+    const char *const *addresses; /* URIs, the preferred first */
+    uint32_t address_count;
+};
+
+/* Every limit is a key of the INI; 0 means the default written behind it. */
+struct node_limits {
+    uint64_t election_min_ms;     /* 150 */
+    uint64_t election_max_ms;     /* 300 */
+    uint64_t heartbeat_ms;        /* 50 */
+    uint64_t append_window_bytes; /* 4 MiB in flight to one peer */
+    uint64_t batch_bytes;         /* 256 KiB: a batch is sealed at this size at the latest; at most 1 MiB */
+    uint64_t batch_entries;       /* 1,024 */
+    uint64_t command_bytes;       /* 960 KiB: arguments of one command in log form */
+    uint64_t proposals;           /* 16,384 that wait for their commit on this node; one more is BUSY */
+    uint64_t reads;               /* 16,384 that wait for their barrier */
+    uint64_t clients;             /* 10,000 connections */
+    uint64_t client_in_flight;    /* 1,024 requests of one connection without a reply; reading pauses there */
+    uint64_t request_ms;          /* 5,000: a request that states no time of its own */
+    uint64_t peer_reply_ms;       /* 2,000: a request to a peer without a reply for so long is given up */
+    uint64_t redial_min_ms;       /* 50 */
+    uint64_t redial_max_ms;       /* 2,000 */
+    uint64_t sessions;            /* 10,000, replicated */
+    uint64_t session_window;      /* 1,024 sequence numbers above `acked`, replicated */
+    uint64_t session_bytes;       /* 256 KiB of kept replies of one session, replicated */
+    uint64_t session_ttl_ms;      /* 600,000 of cluster time, replicated */
+    uint64_t streams;             /* 10,000 open ones on this node */
+    uint64_t event_ring_bytes;    /* 16 MiB of events kept for streams */
+    uint64_t snapshot_entries;    /* 1,000 applied since the last snapshot, and ... */
+    uint64_t snapshot_log_min;    /* ... 64 MiB of log since then */
+    uint64_t snapshot_keep;       /* 5 */
+    uint64_t log_segment_bytes;   /* 64 MiB, or what the log's own default is when 0 */
+    uint64_t log_trailing_bytes;  /* 32 MiB of log kept behind a snapshot for slow peers */
+    uint64_t log_cache_bytes;     /* 8 MiB of recent log in memory */
+    uint64_t log_reserve_bytes;   /* what the log's own default is when 0 */
+    uint64_t stop_ms;             /* 3,000: a clean stop hands over and drains for at most so long */
+};
+
+/* What the node asks of its host. `context` is the first argument of each. */
+struct node_callbacks {
+    void *context;
+    /* Call node_deadline() at this moment of os_mono_ns, or soon after; UINT64_MAX: not at all. Replaces the last one. */
+    void (*deadline)(void *context, uint64_t mono_ns);
+    /*
+     * The node is dead and has said why: leave the process with this code (65, 70, 74, 77, 78) without touching
+     * anything else. Called once; the node does nothing more afterwards, not even answer.
+     */
+    void (*fatal)(void *context, int exit_code, const char *sentence);
+    /* node_stop has finished: node_free may follow (not from within this call). */
+    void (*stopped)(void *context);
+    /* Whether a log event of that level and module would go anywhere; NULL: always. Makes silence cheap. */
+    bool (*log_wanted)(void *context, uint64_t level, const char *module);
+    /* Write the registry's present values as one map; NULL: `metrics` is refused. */
+    void (*metrics)(void *context, struct gavel_writer *out);
+    /* Change a log level at run time (admin); NULL: refused. */
+    int32_t (*log_level)(void *context, struct gavel_slice module, struct gavel_slice level, struct gavel_error *error);
+    /* An administrator asked this node to stop, as SIGTERM would; NULL: refused. */
+    void (*stop)(void *context);
+};
+
+/* Everything a node is made from. Borrowed, with all that it points to, until node_free. */
+struct node_setup {
+    const struct os *os;
+    const struct gavel_host *host; /* the node's own: log, metric, record and spans are used; may miss any of them */
+    const char *name;
+    const char *version;  /* of the program, for status pages */
+    const char *data_dir;
+    const struct node_member *members;
+    uint32_t member_count;
+    const struct node_transport *transports;
+    uint32_t transport_count;
+    const struct node_serializer *serializers; /* the preferred first; MessagePack is always known */
+    uint32_t serializer_count;
+    const struct node_machine *machines;
+    uint32_t machine_count;
+    struct node_limits limits;
+    struct node_callbacks callbacks;
+};
+
+struct node;
+
+/*
+ * Make a node: listen first, so that a port in use is told before anything is touched; then lock and recover the data
+ * directory. *exit_code (with every failure) is what the process should leave with. On failure nothing is left behind but
+ * listeners, which the host ends with their instances.
+ */
+int32_t node_new(const struct node_setup *setup, struct node **node, int *exit_code, struct gavel_error *error);
+
+/* Begin: found or join the others, answer connections. Restoring snapshot and log takes place from here on. */
+void node_start(struct node *node);
+
+/* The moment asked for by callbacks.deadline has come (earlier is fine too). */
+void node_deadline(struct node *node);
+
+/* Stop cleanly: hand leadership over, answer what can be answered, end connections, sync; then callbacks.stopped. */
+void node_stop(struct node *node);
+
+/* Free; only after `stopped`, `fatal`, or in a test that has dropped the lanes. NULL is fine. */
+void node_free(struct node *node);
+
+/* Write the status of design 5 as one map. The names in it are those of gavel-protocol(7). */
+void node_status(const struct node *node, struct gavel_writer *out);
+
+/* Small views, for tests and for the host's own probes. */
+bool node_is_leader(const struct node *node);
+bool node_ready(const struct node *node); /* knows a leader, or leads, and has applied all that was committed at start */
+uint64_t node_applied(const struct node *node);
+uint64_t node_commit(const struct node *node);
+
+/* The URI that transport number `transport` listens on under `listener`, with the real port; "" when there is none. */
+const char *node_bound(const struct node *node, uint32_t transport, uint32_t listener);
+
+#endif
