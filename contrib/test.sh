@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# test.sh: everything there is to test, from a bare Debian 12 with git to one line of totals.
+#
+#   contrib/test.sh            normal build, sanitizers, seeded bugs, distcheck; well below 40 minutes on two cores
+#   contrib/test.sh --quick    the normal build only
+#   contrib/test.sh --watch    --quick again after every change of a source file, until interrupted
+#   contrib/test.sh STAGE...   some of: normal asan tsan mutants distcheck
+#
+# Builds go to build/ (or $GAVEL_BUILD_DIR) and are kept, so that a second run is quick. The last line is
+# "N passed, N failed, N skipped", counted from the results of make check and of the scripts.
+set -u
+. "$(dirname "$0")/build-aux/setup.sh"
+
+usage() { sed -n '3,11s/^# \{0,1\}//p' "$0"; exit "$1"; }
+
+watch=no
+stages=()
+for argument; do
+    case $argument in
+        --quick) stages=(normal) ;;
+        --watch) stages=(normal) watch=yes ;;
+        --help | -h) usage 0 ;;
+        normal | asan | tsan | mutants | distcheck) stages+=("$argument") ;;
+        *) usage 64 ;;
+    esac
+done
+[ ${#stages[@]} -gt 0 ] || stages=(normal mutants asan tsan distcheck)
+
+stage() { say ""; say "== $1 ($(date +%H:%M:%S))"; }
+
+# check NAME [make arguments]: make check in work/NAME, every result counted; no results at all is a failure too.
+check()
+{
+    local name=$1 mark=$work/$1.mark before=$((passed + failed + skipped))
+    shift
+    touch "$mark"
+    make -C "$work/$name" -j"$jobs" -k check "$@" >"$work/$name-check.log" 2>&1
+    local status=$?
+    count_trs "$name" "$work/$name" "$mark"
+    if [ $((passed + failed + skipped)) = "$before" ] || { [ $status != 0 ] && [ ${#failures[@]} = 0 ]; }; then
+        count_fail "$name: make check" "$work/$name-check.log"
+    fi
+    say "$name: $((passed + failed + skipped - before)) results"
+}
+
+run_normal()
+{
+    stage "normal build, warnings are errors"
+    if setup_build normal --enable-werror; then check normal; else count_fail "normal: build"; fi
+}
+
+run_asan()
+{
+    stage "address and undefined-behaviour sanitizers"
+    if setup_build asan --enable-werror --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
+        check asan
+    else
+        count_fail "asan: build"
+    fi
+}
+
+run_tsan()
+{
+    stage "thread sanitizer"
+    if setup_build tsan --enable-werror --enable-tsan "CFLAGS=-g -O1"; then
+        check tsan
+    else
+        count_fail "tsan: build"
+    fi
+}
+
+# One result for each seeded bug: mutants.sh prints "caught NAME" or "MISSED NAME" for each one.
+run_mutants()
+{
+    stage "seeded bugs"
+    setup_build mutants --enable-werror --enable-seeded-bugs || { count_fail "mutants: build"; return; }
+    make -C "$work/mutants" -j"$jobs" check TESTS= >"$work/mutants-check.log" 2>&1 \
+        || { count_fail "mutants: test programs" "$work/mutants-check.log"; return; }
+    top_srcdir=$root top_builddir=$work/mutants "$root/tests/mutants.sh" >"$work/mutants.txt" 2>&1
+    local status=$? caught
+    caught=$(grep -c '^caught ' "$work/mutants.txt")
+    passed=$((passed + caught))
+    while read -r _ name; do count_fail "mutants: $name was not noticed"; done < <(grep '^MISSED ' "$work/mutants.txt")
+    if [ "$caught" = 0 ] || { [ $status != 0 ] && ! grep -q '^MISSED ' "$work/mutants.txt"; }; then
+        count_fail "mutants: tests/mutants.sh" "$work/mutants.txt"
+    fi
+    say "mutants: $caught seeded bugs caught"
+}
+
+# The tarball: made, unpacked read-only, built, checked, installed, uninstalled, cleaned. One result.
+run_distcheck()
+{
+    stage "distcheck"
+    setup_build dist --enable-werror || { count_fail "distcheck: build"; return; }
+    if make -C "$work/dist" -j"$jobs" distcheck >"$work/distcheck.log" 2>&1; then
+        count_pass
+        say "distcheck: $(basename "$(ls -t "$work"/dist/gavel-*.tar.xz | head -n 1)")"
+    else
+        grep -n -E '^(FAIL|ERROR):|[Ee]rror' "$work/distcheck.log" | tail -n 20
+        count_fail "distcheck" "$work/distcheck.log"
+    fi
+}
+
+run_all()
+{
+    local name
+    passed=0 failed=0 skipped=0 failures=()
+    setup_bootstrap
+    for name in "${stages[@]}"; do "run_$name"; done
+    say ""
+    totals
+}
+
+# The newest change under the tree, build results and git's own files left out.
+changed_since()
+{
+    find "$root" \( -path "$root/.git" -o -path "$work" -o -name autom4te.cache -o -name 'configure*' \
+        -o -name 'Makefile.in' -o -name aclocal.m4 \) -prune -o -type f -newer "$1" -print -quit
+}
+
+mkdir -p "$work" || die "cannot write $work (set GAVEL_BUILD_DIR)"
+# shellcheck disable=SC2086 # lists of names
+setup_install $setup_packages $setup_test_packages
+if [ $watch = no ]; then
+    run_all
+    exit
+fi
+trap 'exit 0' INT TERM
+while :; do
+    touch "$work/watch.mark"
+    run_all
+    say "Waiting for a change ..."
+    while [ -z "$(changed_since "$work/watch.mark")" ]; do sleep 1; done
+done
