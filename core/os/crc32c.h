@@ -15,7 +15,4 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t size);
 /* [any] The portable table version of the same, for comparison in tests. */
 uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size);
 
-/* [any] crc32c(crc, data, size) for bytes that were checksummed apart: crc_b over `size_b` bytes behind crc_a. */
-uint32_t crc32c_join(uint32_t crc_a, uint32_t crc_b, uint64_t size_b);
-
 #endif

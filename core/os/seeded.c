@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * seeded.c - which seeded bug the environment asks for; empty in every build but --enable-seeded-bugs.
+ */
+#include "core/os/seeded.h"
+
+#ifdef GAVEL_SEEDED_BUGS
+#include <stdlib.h>
+#include <string.h>
+
+bool seeded_bug(const char *name)
+{
+    const char *wanted = getenv("GAVEL_BUG");
+
+    return wanted && strcmp(wanted, name) == 0;
+}
+#else
+/* ISO C wants something in every translation unit. */
+extern int seeded_bugs_are_absent;
+int seeded_bugs_are_absent = 1;
+#endif
