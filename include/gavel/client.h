@@ -55,7 +55,7 @@ extern "C" {
 #define GAVEL_CLIENT_MESSAGE 16777216   /* bytes of one message in either direction */
 #define GAVEL_CLIENT_STREAMS 1024       /* streams open at one time, of one client */
 #define GAVEL_SESSION_WINDOW 256        /* writes of one session sent and not answered; further ones wait their turn */
-#define GAVEL_DOCUMENT_DEPTH 64          /* nesting of maps and arrays in a document */
+#define GAVEL_DOCUMENT_DEPTH 32         /* nesting of maps and arrays in a document */
 
 /* ---- the client -------------------------------------------------------------------------------------------------- */
 
@@ -120,7 +120,7 @@ GAVEL_EXPORT const char *gavel_client_version(void);
 
 /* Forms of arguments. */
 #define GAVEL_FORM_MSGPACK 0 /* a map, keyed by the fields' names (or numbers); empty: no arguments */
-#define GAVEL_FORM_TEXT 1    /* key=value ..., as on gavel's command line, quotes as in a shell; typed by the command's table */
+#define GAVEL_FORM_TEXT 1    /* key=value ..., as on gavel's command line; typed by the command's table */
 #define GAVEL_FORM_JSON 2    /* one object */
 
 /* Read levels. */
