@@ -63,14 +63,13 @@ struct gavel_client;
 struct gavel_session;
 
 /* Roles. */
-#define GAVEL_ROLE_CLIENT 2 /* the default */
-#define GAVEL_ROLE_ADMIN 3  /* commands for operators; granted only over data_dir/admin.sock */
+#define GAVEL_ROLE_CLIENT 1 /* the default */
+#define GAVEL_ROLE_ADMIN 2  /* commands for operators; granted only over data_dir/admin.sock */
 
 struct gavel_client_options {
     uint64_t size;          /* set by gavel_client_defaults */
     const char *endpoints;  /* URIs separated by commas or blanks: ws://host:port, tcp://host:port, unix:///path */
     const char *name;       /* what this program calls itself in the nodes' log lines; NULL: "libgavel" */
-    const char *principal;  /* who it claims to be where nothing stronger is known; NULL: nobody */
     const char *serializer; /* "msgpack" (the default) or "json"; NULL: the default */
     uint64_t timeout_ms;    /* the deadline of a call that names none; 0: 5,000 */
     uint64_t role;          /* GAVEL_ROLE_CLIENT or GAVEL_ROLE_ADMIN; 0: client */
@@ -140,7 +139,8 @@ struct gavel_request {
     uint64_t flags;                 /* GAVEL_REPEATABLE */
     uint64_t timeout_ms;            /* from now, everything included; 0: the client's */
     struct gavel_session *session;  /* NULL: none */
-    const unsigned char *trace;     /* a W3C trace context, 25 bytes {trace id, span id, flags}; NULL: none */
+    uint64_t min_index;             /* a read sees at least this index, also a stale one: result->index of a write */
+    const char *traceparent;        /* a W3C trace context, "00-..."; NULL: none */
 };
 
 /* [any] A request with everything at its default; `command` is still to be set. */
@@ -148,7 +148,7 @@ static inline struct gavel_request gavel_request_defaults(void)
 {
     struct gavel_request request;
     memset(&request, 0, sizeof request);
-    request.size = GAVEL_END(struct gavel_request, trace);
+    request.size = GAVEL_END(struct gavel_request, traceparent);
     return request;
 }
 
@@ -156,8 +156,10 @@ static inline struct gavel_request gavel_request_defaults(void)
 struct gavel_result {
     uint64_t size;            /* GAVEL_END(struct gavel_result, node) as the library was compiled */
     uint64_t index;           /* of the entry in the log; for a read the index that it saw */
+    uint64_t ordinal;         /* with index the revision of the last event that it made; 0: none */
     struct gavel_slice value; /* the result document; an empty one is nil */
     uint64_t stale;           /* 1: a stale read was asked for, and this is one */
+    uint64_t duplicate;       /* 1: done by an earlier attempt of the same call; this is its remembered answer */
     uint64_t attempts;        /* how often it was sent */
     const char *node;         /* URI of the endpoint that answered */
 };
@@ -206,11 +208,15 @@ struct gavel_stream;
 
 /* One event; borrowed until the next gavel_stream_next, or for the callback. */
 struct gavel_stream_event {
-    uint64_t size;            /* GAVEL_END(struct gavel_stream_event, value) as the library was compiled */
-    uint64_t index;           /* its revision: index of the log entry, 0 when it has none ... */
-    uint64_t ordinal;         /* ... and which of that entry's events it is */
-    struct gavel_slice type;  /* "leader_elected", "set", ... */
-    struct gavel_slice value; /* a document */
+    uint64_t size;               /* GAVEL_END(struct gavel_stream_event, wall_ms) as the library was compiled */
+    uint64_t index;              /* its revision: index of the log entry, 0 when it has none ... */
+    uint64_t ordinal;            /* ... and which of that entry's events it is */
+    struct gavel_slice type;     /* "leader_elected", "set", ... */
+    struct gavel_slice key;      /* of what it is about; absent: nothing of that kind */
+    struct gavel_slice value;    /* a document; absent: none */
+    struct gavel_slice previous; /* the same, of before */
+    struct gavel_slice machine;  /* NAME of the machine that it comes from; absent: the node itself */
+    uint64_t wall_ms;            /* when, for people; 0: not told */
 };
 
 struct gavel_stream_options {
@@ -342,13 +348,13 @@ GAVEL_EXPORT struct gavel_slice gavel_document_at(struct gavel_slice document, u
 
 /*
  * [any] The document as JSON text behind *out, without a final newline. Bytes that are not valid UTF-8 become
- * {"$bytes": "<base64>"}; numbers that JSON has no word for (NaN, infinities) become null.
+ * {"$base64": "..."}; numbers that JSON has no word for (NaN, infinities) become null.
  */
 GAVEL_EXPORT int32_t gavel_document_json(struct gavel_slice document, uint64_t flags, struct gavel_buffer *out,
                                          struct gavel_error *error);
 
 /*
- * [any] One JSON value as a document behind *out; the reverse, {"$bytes": ...} included. GAVEL_E_INVALID with the
+ * [any] One JSON value as a document behind *out; the reverse, {"$base64": ...} included. GAVEL_E_INVALID with the
  * place.
  */
 GAVEL_EXPORT int32_t gavel_document_parse(struct gavel_slice json, struct gavel_buffer *out, struct gavel_error *error);
@@ -373,10 +379,10 @@ GAVEL_EXPORT void gavel_builder_again(struct gavel_builder *builder);
 /* [any] NULL is fine. */
 GAVEL_EXPORT void gavel_builder_free(struct gavel_builder *builder);
 
-GAVEL_CHECK_LAYOUT(sizeof(struct gavel_client_options) == 80);
-GAVEL_CHECK_LAYOUT(sizeof(struct gavel_request) == 88);
-GAVEL_CHECK_LAYOUT(sizeof(struct gavel_result) == 56);
-GAVEL_CHECK_LAYOUT(sizeof(struct gavel_stream_event) == 56);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_client_options) == 72);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_request) == 96);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_result) == 72);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_stream_event) == 112);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_stream_options) == 96);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_current) == 48);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_update_options) == 32);
