@@ -68,7 +68,7 @@ const char *raft_error_text(int code);
 /* Fixed for the life of a core. A 0 takes the default named behind it, except for self and seed. */
 struct raft_options {
     uint64_t self;                /* own member id, not 0 */
-    uint64_t seed;                /* of the election time-outs: should differ from node to node */
+    uint64_t seed;                /* of time-outs and ids of reads: another for every node and every start */
     uint64_t election_min_ns;     /* 150 ms: a follower without a leader waits this .. */
     uint64_t election_max_ns;     /* 300 ms: .. to this long; also the time by which a transfer must end */
     uint64_t heartbeat_ns;        /* 50 ms */
@@ -76,7 +76,7 @@ struct raft_options {
     uint64_t commit_notify_ns;
     /* 4 x election_max: own disk without progress while entries wait -> hand over */
     uint64_t disk_stall_ns;
-    uint32_t batches_max;         /* 65,536 boundaries of batches kept in memory; 48 bytes each */
+    uint32_t batches_max;         /* 131,072 boundaries of batches kept in memory; 40 bytes each */
     uint32_t ios_max;             /* 1,024 durable effects on their way at once */
     uint32_t append_batches_max;  /* 1,024 batches in one append request */
     uint32_t append_bytes_max;    /* 256 KiB of batches in one append request (one batch may be larger) */
@@ -128,8 +128,8 @@ int raft_init(void *memory, size_t size, const struct raft_options *options,
 
 /*
  * Hands over recovered batches, in order and without gaps, starting right after base_index; before START.
- * More than batches_max are fine: the oldest boundaries are forgotten, and a peer that needs them gets a
- * snapshot instead.
+ * Of those at or below the snapshot only the newest that fit are kept; a peer that needs older ones gets a
+ * snapshot. BUSY: more than batches_max lie above the snapshot, take a larger one. INVALID: a gap.
  */
 int raft_load(struct raft *raft, const struct raft_batch *batches, size_t count);
 
@@ -372,7 +372,7 @@ struct raft_effects {
     uint64_t deadline; /* send TIME when the clock gets here; UINT64_MAX: not before something else happens */
 };
 
-/* The most effects that one step can have (about 9 for each member, and 24). */
+/* The most effects that one step can have (12 for each member, and 24). */
 uint32_t raft_effects_max(const struct raft_options *options);
 
 /*
@@ -398,7 +398,10 @@ struct raft_status {
     uint64_t last_index;      /* the end of the log, durable or not */
     uint64_t last_term;
     uint32_t last_chain;
-    uint32_t batches;         /* boundaries in memory; a snapshot is due before they reach batches_max */
+    /*
+     * boundaries in memory; what lies above the snapshot has to fit: one is due before it reaches batches_max
+     */
+    uint32_t batches;
     uint64_t durable_index;   /* the end of what is on the own disk */
     uint64_t base_index;      /* batches above this are known here */
     uint64_t snapshot_index;

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/raft/election.c - time-outs, pre-votes, votes, and what a node becomes by them (thesis 3.4, 3.6,
+ * 4.2.3, 9.6).
+ *
+ *   FOLLOWER  --time-out, refused link-->  PRECANDIDATE  --majority would vote-->  CANDIDATE  --majority
+ *   voted--> LEADER
+ *      ^  \---------------------TIMEOUT_NOW from the leader--------------------------^
+ *      |
+ *      +------ a newer term; a leader of this term; no quorum heard; removed; fenced
+ *      --------------------------------+
+ */
+#include "internal.h"
+
+/* A node that others are preferred to waits longer, so that they go first; it never refuses to lead. */
+static bool preferred_exists(const struct raft *r)
+{
+    const struct raft_configuration *now = raft_in_force(r);
+    const struct raft_member *self = raft_configuration_find(now, r->options.self);
+    for (uint32_t i = 0; self && i < now->count; i++)
+        if (now->members[i].role == RAFT_VOTER && now->members[i].priority > self->priority)
+            return true;
+    return false;
+}
+
+void raft_election_reset(struct raft *r)
+{
+    uint64_t spread = r->options.election_max_ns - r->options.election_min_ns;
+    r->election_due = r->now + r->options.election_min_ns + (spread ? raft_random(r) % spread : 0);
+    if (preferred_exists(r))
+        r->election_due += spread;
+}
+
+bool raft_may_lead(const struct raft *r)
+{
+    return raft_is_voter(r) && !r->recovering && !r->fenced && !r->incoming.installing;
+}
+
+/*
+ * Whether a leader is alive as far as this node knows. Then it grants no vote and takes over no term (4.2.3):
+ * so neither a removed member nor one that was cut off can disturb a working cluster.
+ */
+bool raft_sticky(const struct raft *r)
+{
+    if (raft_bug(r, RAFT_BUG_STICKINESS_OFF))
+        return false;
+    if (r->role == RAFT_LEADER)
+        return true;
+    return r->leader != 0 && r->now - r->heard < r->options.election_min_ns;
+}
+
+void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader)
+{
+    assert(term >= r->term);
+    if (r->role == RAFT_LEADER) {
+        if (r->transfer.target)
+            raft_transfer_end(r, term > r->term);
+        for (uint32_t i = 0; i < r->peer_count; i++)
+            raft_snapshot_stop(r, &r->peers[i]);
+    }
+    if (raft_bug(r, RAFT_BUG_VOTE_FORGOTTEN) && r->role == RAFT_CANDIDATE && term == r->term)
+        raft_set_term(r, term, 0);
+    if (term > r->term) {
+        raft_set_term(r, term, 0);
+        r->verified = r->commit; /* what the new leader holds beyond that is to be seen */
+    }
+    if (r->role != RAFT_FOLLOWER || r->leader != leader)
+        raft_reads_reset(r);
+    bool was_leader = r->role == RAFT_LEADER;
+    r->role = RAFT_FOLLOWER;
+    r->leader = leader;
+    r->wants_change = false;
+    if (was_leader)
+        raft_sync_peers(r);
+    raft_election_reset(r);
+}
+
+/* An append or a snapshot of this term came from its leader. */
+void raft_heard_leader(struct raft *r, uint64_t leader)
+{
+    assert(r->role != RAFT_LEADER);
+    if (r->role != RAFT_FOLLOWER || r->leader != leader)
+        raft_become_follower(r, r->term, leader);
+    r->heard = r->now;
+    raft_election_reset(r);
+}
+
+static bool has_granted(struct raft *r, uint64_t id)
+{
+    if (id == r->options.self) /* the own vote counts when it cannot be forgotten any more */
+        return r->role == RAFT_PRECANDIDATE || raft_term_durable(r) || raft_bug(r, RAFT_BUG_OWN_VOTE_UNGATED);
+    const struct raft_peer *peer = raft_find_peer(r, id);
+    return peer && peer->granted;
+}
+
+static void ask_for_votes(struct raft *r, uint32_t type)
+{
+    for (uint32_t i = 0; i < r->peer_count; i++) {
+        r->peers[i].granted = false;
+        if (!raft_configuration_voter(raft_in_force(r), r->peers[i].id))
+            continue;
+        struct raft_message *m = raft_send(r, type, r->peers[i].id);
+        m->vote_request.for_term = type == RAFT_VOTE_REQUEST ? r->term : r->term + 1;
+        m->vote_request.last_index = raft_log_last(&r->log);
+        m->vote_request.last_term = raft_log_last_term(&r->log);
+        m->vote_request.flags = r->forced ? RAFT_VOTE_TRANSFER : 0;
+        /*
+         * The log that the voters compare with theirs must not get shorter by a crash: the gate is the vote
+         * record, and everything in the log was queued before it.
+         */
+        if (type == RAFT_VOTE_REQUEST && raft_bug(r, RAFT_BUG_CANDIDACY_UNGATED))
+            r->effects->items[r->effects->count - 1].gate = 0;
+    }
+}
+
+/* Would I be elected? Asked without entering a term, so that who cannot win disturbs nobody (9.6). */
+void raft_election_start(struct raft *r)
+{
+    raft_election_reset(r);
+    if (!raft_may_lead(r)) {
+        if (r->leader)
+            raft_become_follower(r, r->term, 0);
+        return;
+    }
+    raft_become_follower(r, r->term, 0);
+    if (raft_bug(r, RAFT_BUG_PREVOTE_OFF)) {
+        raft_campaign(r, false);
+        return;
+    }
+    r->role = RAFT_PRECANDIDATE;
+    r->forced = false;
+    ask_for_votes(r, RAFT_PREVOTE_REQUEST);
+    raft_election_count(r);
+}
+
+void raft_campaign(struct raft *r, bool forced)
+{
+    assert(r->role != RAFT_LEADER);
+    if (!raft_may_lead(r) || raft_io_free(r) < RAFT_IOS_PER_EVENT) {
+        raft_become_follower(r, r->term, 0);
+        return;
+    }
+    raft_become_follower(r, r->term, 0);
+    raft_set_term(r, r->term + 1, r->options.self);
+    r->verified = r->commit;
+    r->role = RAFT_CANDIDATE;
+    r->forced = forced;
+    ask_for_votes(r, RAFT_VOTE_REQUEST);
+    raft_flush_vote(r);
+    raft_election_count(r);
+}
+
+static void become_leader(struct raft *r)
+{
+    assert(r->role == RAFT_CANDIDATE);
+    assert(r->vote == r->options.self);
+    assert(raft_term_durable(r) || raft_bug(r, RAFT_BUG_OWN_VOTE_UNGATED));
+    r->role = RAFT_LEADER;
+    r->leader = r->options.self;
+    r->leader_since = r->now;
+    r->heartbeat_due = r->now + r->options.heartbeat_ns;
+    r->commit_due = 0;
+    r->own_first = 0;
+    r->propose_due = r->now;
+    r->wants_change = false;
+    r->disk_progress = r->now;
+    r->verified = raft_log_last(&r->log);
+    r->incoming.snapshot.index = 0;
+    raft_reads_reset(r);
+    for (uint32_t i = 0; i < r->peer_count; i++) {
+        struct raft_peer *peer = &r->peers[i];
+        *peer = (struct raft_peer){.id = peer->id, .state = RAFT_PROBE, .next = raft_log_last(&r->log) + 1};
+    }
+    raft_sync_peers(r);
+    raft_greet_all(r);
+}
+
+void raft_election_count(struct raft *r)
+{
+    if (!raft_quorum(r, has_granted))
+        return;
+    if (r->role == RAFT_PRECANDIDATE)
+        raft_campaign(r, false);
+    else if (r->role == RAFT_CANDIDATE)
+        become_leader(r);
+}
+
+/* (last term, last index) compared as a pair, the term first (3.6.1). */
+static bool up_to_date(const struct raft *r, const struct raft_message *m)
+{
+    uint64_t term = raft_log_last_term(&r->log);
+    uint64_t index = raft_log_last(&r->log);
+    if (raft_bug(r, RAFT_BUG_VOTE_COMPACTED) && r->log.used == 0)
+        term = index = 0;
+    if (raft_bug(r, RAFT_BUG_VOTE_ANY_LOG))
+        return true;
+    if (raft_bug(r, RAFT_BUG_VOTE_FIELDWISE))
+        return m->vote_request.last_term >= term && m->vote_request.last_index >= index;
+    if (m->vote_request.last_term != term)
+        return m->vote_request.last_term > term;
+    return m->vote_request.last_index >= index;
+}
+
+void raft_on_prevote_request(struct raft *r, const struct raft_message *m)
+{
+    bool granted = m->vote_request.for_term > r->term && up_to_date(r, m) && !raft_sticky(r) &&
+                   (!r->recovering || raft_bug(r, RAFT_BUG_RECOVERING_VOTES));
+    if (granted && raft_bug(r, RAFT_BUG_PREVOTE_BINDS)) {
+        raft_become_follower(r, m->vote_request.for_term, 0);
+        raft_set_term(r, r->term, m->from);
+    }
+    struct raft_message *answer = raft_send(r, RAFT_PREVOTE_RESPONSE, m->from);
+    answer->vote_response.for_term = m->vote_request.for_term;
+    answer->vote_response.flags = granted ? RAFT_VOTE_GRANTED : 0;
+}
+
+/*
+ * Who asks decides who is asked: a node answers although it thinks itself a learner, or has never heard of
+ * the candidate, because the candidate's configuration may be newer (4.2.2).
+ */
+void raft_on_vote_request(struct raft *r, const struct raft_message *m)
+{
+    bool free = r->vote == 0 || r->vote == m->from || raft_bug(r, RAFT_BUG_VOTE_TWICE);
+    bool granted = free && up_to_date(r, m) && (!r->recovering || raft_bug(r, RAFT_BUG_RECOVERING_VOTES));
+    assert(m->term == r->term);
+    if (raft_bug(r, RAFT_BUG_LEARNER_SILENT) && !raft_is_voter(r))
+        return;
+    if (granted) {
+        assert(r->role == RAFT_FOLLOWER || raft_bug(r, RAFT_BUG_VOTE_TWICE));
+        raft_set_term(r, r->term, m->from);
+        raft_election_reset(r);
+    }
+    struct raft_message *answer = raft_send(r, RAFT_VOTE_RESPONSE, m->from);
+    answer->vote_response.for_term = r->term;
+    answer->vote_response.flags = granted ? RAFT_VOTE_GRANTED : 0;
+    if (raft_bug(r, RAFT_BUG_VOTE_UNGATED))
+        r->effects->items[r->effects->count - 1].gate = 0;
+}
+
+void raft_on_vote_response(struct raft *r, const struct raft_message *m)
+{
+    struct raft_peer *peer = raft_find_peer(r, m->from);
+    bool pre = m->type == RAFT_PREVOTE_RESPONSE;
+    if (pre && raft_bug(r, RAFT_BUG_PREVOTE_COUNTS) && r->role == RAFT_CANDIDATE)
+        pre = false;
+    /* An answer to a pre-vote is no vote, and the other way round; nor does it count for another term. */
+    if (r->role != (pre ? RAFT_PRECANDIDATE : RAFT_CANDIDATE))
+        return;
+    if (m->vote_response.for_term != (pre ? r->term + 1 : r->term))
+        return;
+    if (!peer || !(m->vote_response.flags & RAFT_VOTE_GRANTED))
+        return;
+    peer->granted = true;
+    raft_election_count(r);
+}
+
+void raft_election_time(struct raft *r)
+{
+    if (r->role != RAFT_LEADER && r->now >= r->election_due)
+        raft_election_start(r);
+}
+
+/*
+ * Fast failover: nobody listens any more where the leader was, so there is nothing to wait for. The followers
+ * see it at the same moment; each waits its turn, by priority and id, lest they split the vote. Whoever sees
+ * it first is refused by those that still believe in the leader, and is asked by the next one that does not:
+ * so no turn is lost.
+ */
+static void leader_is_gone(struct raft *r)
+{
+    const struct raft_configuration *now = raft_in_force(r);
+    const struct raft_member *self = raft_configuration_find(now, r->options.self);
+    uint64_t turn = 0, gone = r->leader;
+    raft_become_follower(r, r->term, 0);
+    if (!self || !raft_may_lead(r))
+        return;
+    for (uint32_t i = 0; i < now->count; i++) {
+        const struct raft_member *other = &now->members[i];
+        if (other->id == self->id || other->id == gone || other->role != RAFT_VOTER)
+            continue;
+        turn += other->priority > self->priority;
+        turn += other->priority == self->priority && other->id < self->id;
+    }
+    r->election_due = r->now + turn * (r->options.election_min_ns / 8);
+    if (turn == 0)
+        raft_election_start(r);
+}
+
+void raft_on_link_lost(struct raft *r, uint64_t id, bool refused)
+{
+    struct raft_peer *peer = raft_find_peer(r, id);
+    if (r->role == RAFT_LEADER && peer && peer->state == RAFT_REPLICATE)
+        raft_peer_probe(r, peer, peer->match + 1);
+    if (raft_bug(r, RAFT_BUG_FAILOVER_SLOW))
+        return;
+    if (r->role == RAFT_FOLLOWER && r->leader == id && (refused || raft_bug(r, RAFT_BUG_FAILOVER_RASH)))
+        leader_is_gone(r);
+}
