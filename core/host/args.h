@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * args.h - gaveld's command line.
+ */
+#ifndef CORE_HOST_ARGS_H
+#define CORE_HOST_ARGS_H
+
+#include <stdbool.h>
+
+#define HOST_CONFIG_FILE "/etc/gavel/gavel.ini" /* without --config */
+
+/* What gaveld was asked to do. */
+enum host_action {
+    HOST_RUN,          /* be a node */
+    HOST_CHECK_CONFIG, /* --check-config */
+    HOST_PRINT_CONFIG, /* --print-config */
+    HOST_DUMP_PLUGIN,  /* --dump-plugin */
+    HOST_LIST_PLUGINS, /* --list-plugins */
+    HOST_VERSION,      /* --version */
+    HOST_HELP,         /* --help */
+    HOST_USAGE         /* none of it: the error has been printed */
+};
+
+struct host_args {
+    enum host_action action;
+    const char *config; /* --config, or the default */
+    bool config_given;
+    const char *plugin; /* of --dump-plugin */
+    bool json;          /* --json */
+    bool dev;           /* --dev */
+};
+
+/* Parse; what is wrong is told on stderr and the action is HOST_USAGE. Strings are those of argv. */
+struct host_args host_args_parse(int argc, char **argv);
+
+/* Print --help to stdout. */
+void host_args_help(void);
+
+#endif

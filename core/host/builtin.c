@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * builtin.c - the list of plugins that are linked in.
+ */
+#include "core/host/builtin.h"
+
+GAVEL_PLUGIN_LINKAGE const struct gavel_plugin *gavel_plugin_log(void);
+
+const struct host_builtin host_builtins[] = {
+    {GAVEL_KIND_OBSERVER, "log", gavel_plugin_log},
+    {0, NULL, NULL},
+};

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.c - from sections and keys to structs and instances.
+ */
+#include "core/host/config.h"
+
+#include "core/host/bind.h"
+#include "core/host/option.h"
+#include "core/host/uri.h"
+
+#include <gavel/plugin.h>
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Names appear in addresses, file names, log lines and metrics. */
+static bool is_name(const char *name)
+{
+    size_t size = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+
+    return size > 0 && size <= HOST_NAME_MAX && name[size] == 0 && name[0] != '.' && name[0] != '-';
+}
+
+/* A slice that host_option_set has made is followed by a NUL. */
+static const char *text_of(struct gavel_slice slice)
+{
+    return slice.data;
+}
+
+void *host_config_object(struct host_config *config, const char *section)
+{
+    const struct {
+        const char *name;
+        void *object;
+    } objects[] = {{"node", &config->node},         {"cluster", &config->cluster}, {"raft", &config->raft},
+                   {"log", &config->log},           {"snapshot", &config->snapshot},
+                   {"session", &config->session},   {"client", &config->client}};
+
+    for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++)
+        if (strcmp(objects[i].name, section) == 0)
+            return objects[i].object;
+    return NULL;
+}
+
+/* ---- sections ------------------------------------------------------------------------------------------------------ */
+
+static void unknown_section(const struct host_config *config, const struct host_ini_section *ini, const char *kind,
+                            struct host_faults *faults)
+{
+    struct host_spell spell = host_spell(kind);
+    const char *best;
+
+    for (const struct host_section *section = host_sections; section->name; section++)
+        host_spell_offer(&spell, section->name);
+    best = host_spell_best(&spell);
+    if (best)
+        host_fault(faults, "%s:%u: unknown section [%s]; did you mean [%s%s]?", config->ini.file, ini->line, ini->name,
+                   best, host_section_find(best)->named ? strchr(ini->name, '.') ? strchr(ini->name, '.') : ".NAME" : "");
+    else
+        host_fault(faults, "%s:%u: unknown section [%s]", config->ini.file, ini->line, ini->name);
+}
+
+static struct host_instance_config *add_instance(struct host_config *config, uint64_t kind, const char *name,
+                                                 const char *plugin, const struct host_ini_section *ini,
+                                                 struct host_faults *faults)
+{
+    struct host_instance_config *instance;
+
+    if (config->instance_count == HOST_INSTANCES_MAX) {
+        host_fault(faults, "%s:%u: more than %d plugin instances", config->ini.file, ini ? ini->line : 0,
+                   HOST_INSTANCES_MAX);
+        return NULL;
+    }
+    instance = &config->instance[config->instance_count++];
+    *instance = (struct host_instance_config){
+        .kind = kind, .name = name, .plugin = plugin, .ini = ini, .line = ini ? ini->line : 0};
+    return instance;
+}
+
+static void read_plugin_section(struct host_config *config, const struct host_section *section,
+                                const struct host_ini_section *ini, struct host_faults *faults)
+{
+    const struct host_ini_entry *entry = host_ini_entry(ini, "plugin");
+    const char *name = strchr(ini->name, '.');
+
+    if (!name || !is_name(name + 1)) {
+        host_fault(faults, "%s:%u: expected [%s.NAME] with a NAME of letters, digits, '.', '_' and '-', found [%s]",
+                   config->ini.file, ini->line, section->name, ini->name);
+        return;
+    }
+    (void)add_instance(config, section->kind, name + 1, entry ? entry->value : name + 1, ini, faults);
+}
+
+static void read_serializers(struct host_config *config, const struct host_ini_section *ini,
+                             struct host_faults *faults, struct host_faults *warnings)
+{
+    struct host_serializer_options options;
+    const struct gavel_slice *names;
+
+    memset(&options, 0, sizeof options);
+    if (ini) {
+        struct host_bind bind = {.config = config, .ini = ini, .faults = faults, .warnings = warnings, .lenient = true};
+
+        host_bind_section(&bind, &host_serializer_fields, &options, NULL, NULL);
+    } else {
+        int32_t status = host_option_defaults(&host_serializer_fields, &options, &config->arena, NULL);
+
+        assert(status == GAVEL_OK);
+    }
+    names = options.plugin.items;
+    for (uint64_t i = 0; i < options.plugin.count; i++) {
+        const char *name = strrchr(text_of(names[i]), '/');
+
+        (void)add_instance(config, GAVEL_KIND_SERIALIZER, name ? name + 1 : text_of(names[i]), text_of(names[i]), ini,
+                           faults);
+    }
+}
+
+static void read_section(struct host_config *config, const struct host_ini_section *ini, struct host_faults *faults,
+                         struct host_faults *warnings)
+{
+    char kind[HOST_INI_SECTION_MAX + 1];
+    const struct host_section *section;
+    struct host_bind bind = {.config = config, .ini = ini, .faults = faults, .warnings = warnings};
+
+    (void)snprintf(kind, sizeof kind, "%.*s", (int)strcspn(ini->name, "."), ini->name);
+    section = host_section_find(kind);
+    if (!section) {
+        unknown_section(config, ini, kind, faults);
+        return;
+    }
+    if (section->named) {
+        read_plugin_section(config, section, ini, faults);
+        return;
+    }
+    if (strcmp(ini->name, section->name) != 0) {
+        host_fault(faults, "%s:%u: there is one section [%s]; it takes no name of its own", config->ini.file, ini->line,
+                   section->name);
+        return;
+    }
+    if (section->kind == GAVEL_KIND_SERIALIZER)
+        read_serializers(config, ini, faults, warnings);
+    else
+        host_bind_section(&bind, section->fields, host_config_object(config, section->name), NULL, NULL);
+}
+
+/* Sections that are not in the file: defaults, or a sentence. */
+static void read_absent(struct host_config *config, struct host_faults *faults, struct host_faults *warnings)
+{
+    for (const struct host_section *section = host_sections; section->name; section++) {
+        bool seen = false;
+
+        for (unsigned i = 0; i < config->ini.count; i++) {
+            const char *name = config->ini.section[i]->name;
+
+            seen = seen || (strncmp(name, section->name, strlen(section->name)) == 0 &&
+                            strchr(".", name[strlen(section->name)]));
+        }
+        if (seen)
+            continue;
+        if (section->required)
+            host_fault(faults, "%s: no section [%s%s]: %s", config->ini.file, section->name,
+                       section->named ? ".NAME" : "", section->help);
+        if (section->kind == GAVEL_KIND_SERIALIZER)
+            read_serializers(config, NULL, faults, warnings);
+        else if (!section->named)
+            (void)host_option_defaults(section->fields, host_config_object(config, section->name), &config->arena, NULL);
+    }
+}
+
+/* ---- rules over several keys ---------------------------------------------------------------------------------------- */
+
+/* "file:line" of a key, or of its section, or of the file. */
+static const char *place(struct host_config *config, const char *section, const char *key)
+{
+    const struct host_ini_section *ini = host_ini_section(&config->ini, section);
+    const struct host_ini_entry *entry = host_ini_entry(ini, key);
+
+    if (!ini)
+        return config->ini.file;
+    return host_arena_format(&config->arena, "%s:%u", config->ini.file, entry ? entry->line : ini->line);
+}
+
+static void check_timings(struct host_config *config, struct host_faults *faults)
+{
+    const struct host_raft_options *raft = &config->raft;
+
+    if (raft->election_timeout_max <= raft->election_timeout_min)
+        host_fault(faults, "%s: election_timeout_max (%llums) must be above election_timeout_min (%llums)",
+                   place(config, "raft", "election_timeout_max"), (unsigned long long)raft->election_timeout_max,
+                   (unsigned long long)raft->election_timeout_min);
+    if (raft->heartbeat > raft->election_timeout_min / 2)
+        host_fault(faults, "%s: heartbeat (%llums) must be at most half of election_timeout_min (%llums), else one lost "
+                   "message costs an election", place(config, "raft", "heartbeat"), (unsigned long long)raft->heartbeat,
+                   (unsigned long long)raft->election_timeout_min);
+    if (raft->redial_max < raft->redial_min)
+        host_fault(faults, "%s: redial_max (%llums) must not be below redial_min (%llums)",
+                   place(config, "raft", "redial_max"), (unsigned long long)raft->redial_max,
+                   (unsigned long long)raft->redial_min);
+}
+
+/* One element of the members list: name=uri[|uri...]. */
+static void read_member(struct host_config *config, const char *text, const char *at, struct host_faults *faults)
+{
+    const char *equals = strchr(text, '=');
+    struct host_member member = {.uri_count = 0};
+    struct gavel_error error;
+
+    if (!equals || equals == text) {
+        host_fault(faults, "%s: expected a member as name=uri, found \"%s\"", at, text);
+        return;
+    }
+    member.name = host_arena_text(&config->arena, text, (size_t)(equals - text));
+    if (!is_name(member.name)) {
+        host_fault(faults, "%s: \"%s\" is no name for a member: letters, digits, '.', '_' and '-', at most %d", at,
+                   member.name, HOST_NAME_MAX);
+        return;
+    }
+    for (const char *uri = equals + 1; uri; uri = strchr(uri, '|') ? strchr(uri, '|') + 1 : NULL) {
+        const char *one = host_arena_text(&config->arena, uri, strcspn(uri, "|"));
+
+        if (member.uri_count == HOST_ADDRESSES_MAX) {
+            host_fault(faults, "%s: member %s has more than %d addresses", at, member.name, HOST_ADDRESSES_MAX);
+            return;
+        }
+        if (host_uri_check(one, &error) != GAVEL_OK)
+            host_fault(faults, "%s: member %s: %s", at, member.name, error.text);
+        member.uri[member.uri_count++] = one;
+    }
+    for (unsigned i = 0; i < config->member_count; i++) {
+        if (strcmp(config->member[i].name, member.name) == 0) {
+            host_fault(faults, "%s: member %s is listed twice", at, member.name);
+            return;
+        }
+    }
+    assert(config->member_count < HOST_MEMBERS_MAX);
+    config->member[config->member_count++] = member;
+}
+
+static void read_members(struct host_config *config, struct host_faults *faults)
+{
+    const char *at = place(config, "cluster", "members");
+    const struct gavel_slice *items = config->cluster.members.items;
+    const char *own = gavel_present(&config->node, 0) ? text_of(config->node.name) : NULL;
+    struct host_spell spell;
+    bool listed = false;
+
+    for (uint64_t i = 0; i < config->cluster.members.count; i++)
+        read_member(config, text_of(items[i]), at, faults);
+    if (!own || config->member_count == 0)
+        return;
+    if (!is_name(own)) {
+        host_fault(faults, "%s: \"%s\" is no name for a node: letters, digits, '.', '_' and '-', at most %d",
+                   place(config, "node", "name"), own, HOST_NAME_MAX);
+        return;
+    }
+    spell = host_spell(own);
+    for (unsigned i = 0; i < config->member_count; i++) {
+        host_spell_offer(&spell, config->member[i].name);
+        listed = listed || strcmp(own, config->member[i].name) == 0;
+    }
+    if (!listed && host_spell_best(&spell))
+        host_fault(faults, "%s: this node is called \"%s\", which is not among the members; did you mean %s?",
+                   place(config, "node", "name"), own, host_spell_best(&spell));
+}
+
+static void choose_plugin_dir(struct host_config *config)
+{
+    const char *variable = getenv("GAVEL_PLUGIN_DIR");
+    bool given = host_ini_entry(host_ini_section(&config->ini, "node"), "plugin_dir") != NULL;
+
+    config->plugin_dir = gavel_present(&config->node, 2) ? text_of(config->node.plugin_dir) : GAVEL_PLUGINDIR;
+    if (!given && variable && *variable)
+        config->plugin_dir = host_arena_text(&config->arena, variable, strlen(variable));
+}
+
+void host_config_read(struct host_config *config, FILE *stream, const char *file, struct host_faults *faults,
+                      struct host_faults *warnings)
+{
+    memset(config, 0, sizeof *config);
+    host_ini_read(&config->ini, stream, file, faults);
+    for (unsigned i = 0; i < config->ini.count; i++)
+        read_section(config, config->ini.section[i], faults, warnings);
+    read_absent(config, faults, warnings);
+    check_timings(config, faults);
+    read_members(config, faults);
+    choose_plugin_dir(config);
+}
+
+/* ---- instances ------------------------------------------------------------------------------------------------------ */
+
+/* A listener without TLS that others reach needs a word of consent, and is warned of all the same. */
+static void check_listen(struct host_config *config, struct host_instance_config *instance,
+                         struct host_faults *faults, struct host_faults *warnings)
+{
+    const struct host_ini_entry *entry = host_ini_entry(instance->ini, "listen");
+    const struct gavel_slice *items = instance->transport.listen.items;
+    unsigned line = entry ? entry->line : instance->line;
+
+    for (uint64_t i = 0; i < instance->transport.listen.count; i++) {
+        const char *uri = text_of(items[i]);
+        struct gavel_error error;
+
+        if (host_uri_check(uri, &error) != GAVEL_OK) {
+            host_fault(faults, "%s:%u: %s", config->ini.file, line, error.text);
+            continue;
+        }
+        instance->listen[instance->listen_count++] = uri;
+        if (host_uri_is_private(uri))
+            continue;
+        if (instance->transport.insecure)
+            host_fault(warnings, "%s:%u: %s has no TLS and can be reached by others (insecure = yes)", config->ini.file,
+                       line, uri);
+        else
+            host_fault(faults, "%s:%u: %s has no TLS, so it must be a loopback address; write insecure = yes if anybody "
+                       "who reaches it may use it", config->ini.file, line, uri);
+    }
+}
+
+/* After the last serializer has been bound: keys of their section that none of them knows. */
+static void check_shared_keys(const struct host_config *config, const struct host_instance_config *bound,
+                              struct host_faults *faults)
+{
+    for (const struct host_instance_config *later = bound + 1; later < config->instance + config->instance_count; later++)
+        if (later->kind == GAVEL_KIND_SERIALIZER)
+            return;
+    for (unsigned i = 0; bound->ini && i < bound->ini->count; i++) {
+        const struct host_ini_entry *entry = &bound->ini->entry[i];
+        bool known = strcmp(entry->key, "plugin") == 0;
+
+        for (unsigned j = 0; j < config->instance_count && !known; j++) {
+            const struct gavel_fields *table = config->instance[j].table;
+            void *object = NULL;
+            uint64_t row;
+
+            known = config->instance[j].kind == GAVEL_KIND_SERIALIZER && table &&
+                    host_option_find(&table, &object, entry->key, &row) == GAVEL_OK;
+        }
+        if (!known)
+            host_fault(faults, "%s:%u: unknown key \"%s\" in [%s]", config->ini.file, entry->line, entry->key,
+                       bound->ini->name);
+    }
+}
+
+void host_config_bind(struct host_config *config, struct host_instance_config *instance,
+                      const struct gavel_fields *table, bool unknown_plugin, struct host_faults *faults,
+                      struct host_faults *warnings)
+{
+    struct host_bind bind = {.config = config, .ini = instance->ini, .faults = faults, .warnings = warnings,
+                             .lenient = unknown_plugin};
+
+    instance->table = table;
+    if (table)
+        instance->options = host_arena_take(&config->arena, table->struct_size);
+    switch (instance->kind) {
+    case GAVEL_KIND_TRANSPORT:
+        host_bind_section(&bind, &host_transport_fields, &instance->transport, table, instance->options);
+        check_listen(config, instance, faults, warnings);
+        break;
+    case GAVEL_KIND_OBSERVER:
+        host_bind_section(&bind, &host_observer_fields, &instance->observer, table, instance->options);
+        break;
+    case GAVEL_KIND_STATEMACHINE:
+        host_bind_section(&bind, &host_statemachine_fields, &instance->statemachine, table, instance->options);
+        break;
+    default:
+        assert(instance->kind == GAVEL_KIND_SERIALIZER);
+        bind.lenient = true; /* several plugins share the section */
+        host_bind_section(&bind, NULL, NULL, table, instance->options);
+        check_shared_keys(config, instance, faults);
+    }
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+const char *host_config_replicated(struct host_config *config, const struct host_instance_config *instance)
+{
+    const struct gavel_fields *table = instance->table;
+    const char *lines[64];
+    size_t count = 0;
+    char *all = host_arena_text(&config->arena, "", 0);
+
+    for (uint64_t row = 0; table && row < table->count && row < 64; row++) {
+        struct gavel_field field = host_field(table, row);
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out;
+
+        if (!(field.flags & GAVEL_REPLICATED))
+            continue;
+        out = open_memstream(&text, &size);
+        if (!out)
+            continue;
+        (void)fprintf(out, "%s=", field.name);
+        host_option_print(table, row, instance->options, out);
+        (void)fclose(out);
+        lines[count++] = host_arena_text(&config->arena, text, size);
+        free(text);
+    }
+    qsort(lines, count, sizeof lines[0], compare_lines);
+    for (size_t i = 0; i < count; i++)
+        all = host_arena_format(&config->arena, "%s%s\n", all, lines[i]);
+    return all;
+}
+
+void host_config_free(struct host_config *config)
+{
+    host_ini_free(&config->ini);
+    host_arena_free(&config->arena);
+    memset(config, 0, sizeof *config);
+}

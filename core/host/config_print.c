@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config_print.c - every effective value and where it comes from, in a form that gaveld reads again.
+ */
+#include "core/host/config.h"
+#include "core/host/option.h"
+#include "core/os/clean.h"
+
+#include <gavel/plugin.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ORIGIN_COLUMN 48 /* where the origins begin, when the value leaves room */
+
+static void print_row(const struct host_config *config, const struct host_ini_section *ini,
+                      const struct gavel_fields *table, uint64_t row, const void *object, const char *prefix, FILE *out)
+{
+    struct gavel_field field = host_field(table, row);
+    const struct host_ini_entry *entry;
+    os_autofree char *value = NULL;
+    size_t size = 0;
+    char key[HOST_INI_LINE_MAX + 1];
+    int width;
+    FILE *text = open_memstream(&value, &size);
+
+    if (!text)
+        return;
+    (void)snprintf(key, sizeof key, "%s%s", prefix, field.name);
+    entry = host_ini_entry(ini, key);
+    if (field.flags & GAVEL_SECRET && gavel_present(object, row))
+        (void)fputs("(secret)", text);
+    else
+        host_option_print(table, row, object, text);
+    (void)fclose(text);
+    if (!gavel_present(object, row)) {
+        if (strcmp(key, "plugin") != 0)
+            (void)fprintf(out, "; %s is not set\n", key);
+        return;
+    }
+    width = fprintf(out, "%s = %s", key, value);
+    (void)fprintf(out, "%*s ; ", width < ORIGIN_COLUMN ? ORIGIN_COLUMN - width : 0, "");
+    if (entry)
+        (void)fprintf(out, "%s:%u\n", config->ini.file, entry->line);
+    else
+        (void)fputs("default\n", out);
+}
+
+static void print_table(const struct host_config *config, const struct host_ini_section *ini,
+                        const struct gavel_fields *table, const void *object, const char *prefix, FILE *out)
+{
+    for (uint64_t row = 0; table && row < table->count; row++) {
+        struct gavel_field field = host_field(table, row);
+
+        if (field.type == GAVEL_RECORD) {
+            char inner[HOST_INI_LINE_MAX + 1];
+
+            (void)snprintf(inner, sizeof inner, "%s%s.", prefix, field.name);
+            print_table(config, ini, field.sub, (const char *)object + field.offset, inner, out);
+        } else {
+            print_row(config, ini, table, row, object, prefix, out);
+        }
+    }
+}
+
+/* `plugin` is said even when it was not written: its default, the section's NAME, is in no table. */
+static void print_instance(const struct host_config *config, const struct host_instance_config *instance, FILE *out)
+{
+    const struct host_ini_section *ini = instance->ini;
+
+    (void)fprintf(out, "\n[%s.%s]\n", host_kind_name(instance->kind), instance->name);
+    if (!host_ini_entry(ini, "plugin"))
+        (void)fprintf(out, "plugin = %-*s ; default\n", ORIGIN_COLUMN - (int)strlen("plugin = "), instance->plugin);
+    if (instance->kind == GAVEL_KIND_TRANSPORT)
+        print_table(config, ini, &host_transport_fields, &instance->transport, "", out);
+    else if (instance->kind == GAVEL_KIND_OBSERVER)
+        print_table(config, ini, &host_observer_fields, &instance->observer, "", out);
+    else
+        print_table(config, ini, &host_statemachine_fields, &instance->statemachine, "", out);
+    print_table(config, ini, instance->table, instance->options, "", out);
+}
+
+static void print_serializers(const struct host_config *config, FILE *out)
+{
+    const struct host_ini_section *ini = host_ini_section(&config->ini, "serializer");
+    const struct host_ini_entry *entry = host_ini_entry(ini, "plugin");
+    bool first = true;
+    int width = fprintf(out, "\n[serializer]\nplugin =") - (int)strlen("\n[serializer]\n");
+
+    for (unsigned i = 0; i < config->instance_count; i++) {
+        if (config->instance[i].kind != GAVEL_KIND_SERIALIZER)
+            continue;
+        width += fprintf(out, "%s %s", first ? "" : ",", config->instance[i].plugin);
+        first = false;
+    }
+    (void)fprintf(out, "%*s ; ", width < ORIGIN_COLUMN ? ORIGIN_COLUMN - width : 0, "");
+    if (entry)
+        (void)fprintf(out, "%s:%u\n", config->ini.file, entry->line);
+    else
+        (void)fputs("default\n", out);
+    for (unsigned i = 0; i < config->instance_count; i++)
+        if (config->instance[i].kind == GAVEL_KIND_SERIALIZER)
+            print_table(config, ini, config->instance[i].table, config->instance[i].options, "", out);
+}
+
+void host_config_print(struct host_config *config, FILE *out)
+{
+    (void)fprintf(out, "; effective configuration; %s\n", config->ini.file);
+    for (const struct host_section *section = host_sections; section->name; section++) {
+        if (!section->kind) {
+            (void)fprintf(out, "\n[%s]\n", section->name);
+            print_table(config, host_ini_section(&config->ini, section->name), section->fields,
+                        host_config_object(config, section->name), "", out);
+        } else if (section->kind == GAVEL_KIND_SERIALIZER) {
+            print_serializers(config, out);
+        } else {
+            for (unsigned i = 0; i < config->instance_count; i++)
+                if (config->instance[i].kind == section->kind)
+                    print_instance(config, &config->instance[i], out);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dump.h - what plugins say about themselves, from their own tables: gaveld --dump-plugin and --list-plugins.
+ */
+#ifndef CORE_HOST_DUMP_H
+#define CORE_HOST_DUMP_H
+
+#include "core/host/loader.h"
+
+#include <stdio.h>
+
+/*
+ * Print a plugin as stable key=value lines, or as JSON. Lines are only ever added in later versions. Returns 0, or
+ * GAVEL_E_NO_MEMORY.
+ */
+int32_t host_dump_plugin(const struct host_plugin *plugin, bool json, FILE *out);
+
+/*
+ * Print a line "kind name version summary" for each plugin file in `dir` and for each that is linked in. Files that are
+ * refused are told on stderr. Returns how many were refused, or GAVEL_E_IO when the directory cannot be read.
+ */
+int32_t host_list_plugins(struct host_loader *loader, const char *dir, const struct host_builtin *builtins, FILE *out);
+
+/* Call `each` for every well-named plugin file of a kind (0: all) in `dir`, sorted by name. GAVEL_E_IO as above. */
+int32_t host_plugins_each(const char *dir, uint64_t kind, void (*each)(void *context, const char *file), void *context);
+
+#endif

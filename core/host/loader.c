@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loader.c - files: where they are, whether they may be trusted, and their entry function. What the entry returns is
+ * checked in adopt.c.
+ *
+ * A file is looked at before dlopen runs any of its code: that it is there, is a module for this machine, and that nobody
+ * but its owner can have put code into it.
+ */
+#include "core/host/loader.h"
+
+#include "core/host/schema.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool host_plugin_file(const char *file, char name[64], uint64_t *kind)
+{
+    const char *dash = strrchr(file, '-');
+    size_t size;
+
+    if (strncmp(file, "gavel-", 6) != 0 || !dash || dash <= file + 6)
+        return false;
+    size = (size_t)(dash - file - 6);
+    if (size >= 64 || strspn(file + 6, "abcdefghijklmnopqrstuvwxyz0123456789-") < size)
+        return false;
+    for (uint64_t k = GAVEL_KIND_TRANSPORT; host_kind_name(k); k++) {
+        const char *word = host_kind_name(k);
+
+        if (strncmp(dash + 1, word, strlen(word)) == 0 && strcmp(dash + 1 + strlen(word), ".so") == 0) {
+            memcpy(name, file + 6, size);
+            name[size] = 0;
+            *kind = k;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the file -------------------------------------------------------------------------------------------------------- */
+
+static int32_t check_elf(const char *path, int fd, struct gavel_error *error)
+{
+    Elf64_Ehdr header;
+    ssize_t got = pread(fd, &header, sizeof header, 0);
+
+    if (got < 0)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be read: %s", path, strerror(errno));
+    if (got < (ssize_t)SELFMAG || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s: is not a module: found a file without the ELF mark, wanted a shared object; name the "
+                          ".so file that the linker made", path);
+    if (got < (ssize_t)sizeof header)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: is cut short after %zd bytes; install it again", path, got);
+    if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_type != ET_DYN)
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s: is an ELF file of class %u and type %u, wanted a 64-bit shared object (-shared -fPIC)",
+                          path, header.e_ident[EI_CLASS], header.e_type);
+    return GAVEL_OK;
+}
+
+static int32_t check_file(const char *path, struct gavel_error *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat stat;
+    int32_t status;
+
+    if (fd < 0 && errno == ENOENT)
+        return gavel_fail(error, GAVEL_E_NOT_FOUND, "%s: there is no such file; see gaveld --list-plugins", path);
+    if (fd < 0)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be opened: %s", path, strerror(errno));
+    if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode))
+        status = gavel_fail(error, GAVEL_E_CONFIG, "%s: is not a regular file", path);
+    else if (stat.st_mode & (S_IWGRP | S_IWOTH))
+        status = gavel_fail(error, GAVEL_E_CONFIG,
+                            "%s: others than its owner may write it (mode %04o), and what they write would run here; "
+                            "chmod go-w it", path, stat.st_mode & 07777);
+    else
+        status = check_elf(path, fd, error);
+    (void)close(fd);
+    return status;
+}
+
+/* The real place of a plugin named by name must lie in the real plugin directory: no link leads out of it. */
+static int32_t check_inside(const char *path, const char *dir, struct gavel_error *error)
+{
+    char real_path[PATH_MAX], real_dir[PATH_MAX];
+    size_t size;
+
+    if (!realpath(dir, real_dir) || !realpath(path, real_path))
+        return GAVEL_OK; /* check_file says what is missing */
+    size = strlen(real_dir);
+    if (strncmp(real_path, real_dir, size) != 0 || real_path[size] != '/')
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s: leads out of the plugin directory to %s; if that is meant, name the full path in the INI "
+                          "file", path, real_path);
+    return GAVEL_OK;
+}
+
+/* Load the file and ask its entry function for the head. */
+static int32_t open_module(const char *path, const char *name, const struct gavel_plugin **found,
+                           struct gavel_error *error)
+{
+    char symbol[96];
+    gavel_plugin_entry entry;
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+    if (!handle)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be loaded: %s", path, dlerror());
+    (void)snprintf(symbol, sizeof symbol, "gavel_plugin_%s", name);
+    for (char *at = symbol; *at; at++)
+        *at = (char)(*at == '-' ? '_' : *at);
+    *(void **)&entry = dlsym(handle, symbol);
+    if (!entry)
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s: has no entry function: wanted %s(); write GAVEL_PLUGIN(%s), and export it", path, symbol,
+                          symbol + strlen("gavel_plugin_"));
+    *found = entry();
+    if (!*found)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: %s() returned no plugin", path, symbol);
+    return GAVEL_OK;
+}
+
+/* ---- the list -------------------------------------------------------------------------------------------------------- */
+
+/* Adopt `found` and keep it. */
+static int32_t keep(struct host_loader *loader, const struct gavel_plugin *found, const char *path, const char *name,
+                    uint64_t kind, const struct host_plugin **plugin, struct gavel_error *error)
+{
+    struct host_plugin *made;
+    int32_t status;
+
+    if (loader->count == HOST_PLUGINS_MAX)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: more than %d plugins in one process", name, HOST_PLUGINS_MAX);
+    made = calloc(1, sizeof *made + strlen(path) + 1);
+    if (!made)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory is out");
+    memcpy(made + 1, path, strlen(path) + 1);
+    status = host_plugin_adopt(found, (const char *)(made + 1), name, kind, made, error);
+    if (status != GAVEL_OK) {
+        free(made);
+        return status;
+    }
+    loader->plugin[loader->count++] = made;
+    *plugin = made;
+    return GAVEL_OK;
+}
+
+/* The plugin of that file if it is loaded already; a fault when another file has its name. */
+static int32_t loaded(const struct host_loader *loader, const char *path, const char *name, uint64_t kind,
+                      const struct host_plugin **plugin, struct gavel_error *error)
+{
+    *plugin = NULL;
+    for (unsigned i = 0; i < loader->count; i++) {
+        const struct host_plugin *held = loader->plugin[i];
+
+        if (held->head.kind != kind || strcmp(held->head.name, name) != 0)
+            continue;
+        if (strcmp(held->path, path) != 0)
+            return gavel_fail(error, GAVEL_E_CONFIG,
+                              "%s: the name clashes: the %s %s was loaded from %s; name one of the two files everywhere",
+                              *path ? path : "(linked in)", host_kind_name(kind), name,
+                              *held->path ? held->path : "gaveld itself");
+        *plugin = held;
+        return GAVEL_OK;
+    }
+    return GAVEL_OK;
+}
+
+static int32_t load_file(struct host_loader *loader, const char *path, const char *name, uint64_t kind,
+                         const struct host_plugin **plugin, struct gavel_error *error)
+{
+    const struct gavel_plugin *found;
+    int32_t status = loaded(loader, path, name, kind, plugin, error);
+
+    if (status != GAVEL_OK || *plugin)
+        return status;
+    status = check_file(path, error);
+    if (status == GAVEL_OK)
+        status = open_module(path, name, &found, error);
+    if (status == GAVEL_OK)
+        status = keep(loader, found, path, name, kind, plugin, error);
+    return status;
+}
+
+int32_t host_load_path(struct host_loader *loader, const char *path, const struct host_plugin **plugin,
+                       struct gavel_error *error)
+{
+    const char *file = strrchr(path, '/');
+    char real[PATH_MAX], name[64];
+    uint64_t kind;
+
+    file = file ? file + 1 : path;
+    if (!host_plugin_file(file, name, &kind))
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s: is no name for a plugin's file: wanted gavel-NAME-KIND.so with a KIND of transport, "
+                          "serializer, statemachine or observer", path);
+    return load_file(loader, realpath(path, real) ? real : path, name, kind, plugin, error);
+}
+
+static const struct host_builtin *builtin_of(const struct host_builtin *builtins, const char *name, uint64_t kind)
+{
+    for (; builtins && builtins->entry; builtins++)
+        if (builtins->kind == kind && strcmp(builtins->name, name) == 0)
+            return builtins;
+    return NULL;
+}
+
+/* A path that the INI file gives in full. */
+static int32_t load_named_path(struct host_loader *loader, const char *path, uint64_t kind,
+                               const struct host_plugin **plugin, struct gavel_error *error)
+{
+    const char *file = strrchr(path, '/') + 1;
+    char name[64];
+    uint64_t found;
+
+    if (*path != '/')
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s: leaves the plugin directory by a relative path; give the plugin's name, or the full path of "
+                          "its file", path);
+    if (host_plugin_file(file, name, &found) && found != kind)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: is a %s by its name, wanted a %s", path, host_kind_name(found),
+                          host_kind_name(kind));
+    return host_load_path(loader, path, plugin, error);
+}
+
+int32_t host_load(struct host_loader *loader, const char *dir, const char *name, uint64_t kind,
+                  const struct host_builtin *builtins, const struct host_plugin **plugin, struct gavel_error *error)
+{
+    const struct host_builtin *builtin = builtin_of(builtins, name, kind);
+    char path[HOST_PLUGIN_PATH_MAX], real[PATH_MAX];
+    int32_t status;
+
+    assert(host_kind_name(kind));
+    if (strchr(name, '/'))
+        return load_named_path(loader, name, kind, plugin, error);
+    if (snprintf(path, sizeof path, "%s/gavel-%s-%s.so", dir, name, host_kind_name(kind)) >= (int)sizeof path ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(name) || strlen(name) > 63)
+        return gavel_fail(error, GAVEL_E_CONFIG, "\"%.80s\" is no name for a plugin: lower-case letters, digits and '-'",
+                          name);
+    if (builtin && access(path, F_OK) != 0) {
+        status = loaded(loader, "", name, kind, plugin, error);
+        return status != GAVEL_OK || *plugin ? status
+                                             : keep(loader, builtin->entry(), "", name, kind, plugin, error);
+    }
+    status = check_inside(path, dir, error);
+    if (status != GAVEL_OK)
+        return status;
+    return load_file(loader, realpath(path, real) ? real : path, name, kind, plugin, error);
+}
+
+void host_loader_free(struct host_loader *loader)
+{
+    for (unsigned i = 0; i < loader->count; i++) {
+        loader->plugin[i]->magic = 0;
+        if (loader->plugin[i]->head.kind == GAVEL_KIND_STATEMACHINE)
+            free((void *)(uintptr_t)loader->plugin[i]->operations.statemachine.commands);
+        free(loader->plugin[i]);
+    }
+    loader->count = 0;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * schema.c - the tables of the host's own keys. A limit without a reason is a trap, so each says what it bounds.
+ */
+#include "core/host/schema.h"
+
+#include <gavel/plugin.h>
+
+#define KIB (INT64_C(1) << 10)
+#define MIB (INT64_C(1) << 20)
+#define GIB (INT64_C(1) << 30)
+
+#define AT(type, member) offsetof(struct type, member)
+
+static const struct gavel_field node_rows[] = {
+    {.name = "name", .id = 1, .type = GAVEL_STRING, .flags = GAVEL_REQUIRED, .offset = AT(host_node_options, name),
+     .min = 1, .max = HOST_NAME_MAX,
+     .help = "Name of this node, as the members list spells it: letters, digits, '.', '_' and '-'"},
+    {.name = "data_dir", .id = 2, .type = GAVEL_STRING, .flags = GAVEL_REQUIRED,
+     .offset = AT(host_node_options, data_dir), .min = 1, .max = 900,
+     .help = "Directory of the log, the votes and the snapshots; made with mode 0700 when it does not exist"},
+    {.name = "plugin_dir", .id = 3, .type = GAVEL_STRING, .offset = AT(host_node_options, plugin_dir), .min = 1,
+     .max = 900, .fallback = GAVEL_PLUGINDIR,
+     .help = "Directory that plugins are loaded from; the variable GAVEL_PLUGIN_DIR changes the default"},
+    {.name = "stop_timeout", .id = 4, .type = GAVEL_DURATION, .offset = AT(host_node_options, stop_timeout),
+     .fallback = "3s", .min = 100, .max = 600000,
+     .help = "Longest time that a clean stop spends on handing leadership over and answering what it can"},
+};
+
+static const struct gavel_field cluster_rows[] = {
+    {.name = "members", .id = 1, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_REQUIRED,
+     .offset = AT(host_cluster_options, members), .min = 1, .max = 32,
+     .help = "Founding members as name=uri, or name=uri|uri when a member has several addresses; read only while the "
+             "cluster is founded"},
+};
+
+static const struct gavel_field raft_rows[] = {
+    {.name = "election_timeout_min", .id = 1, .type = GAVEL_DURATION, .fallback = "150ms", .min = 10, .max = 600000,
+     .offset = AT(host_raft_options, election_timeout_min),
+     .help = "Shortest silence of the leader after which a follower asks for an election"},
+    {.name = "election_timeout_max", .id = 2, .type = GAVEL_DURATION, .fallback = "300ms", .min = 11, .max = 600000,
+     .offset = AT(host_raft_options, election_timeout_max),
+     .help = "Longest one; each wait is drawn between the two, so that elections seldom meet"},
+    {.name = "heartbeat", .id = 3, .type = GAVEL_DURATION, .fallback = "50ms", .min = 1, .max = 60000,
+     .offset = AT(host_raft_options, heartbeat),
+     .help = "Interval of the leader's heartbeats; at most half of election_timeout_min"},
+    {.name = "append_window", .id = 4, .type = GAVEL_SIZE, .fallback = "4MiB", .min = 64 * KIB, .max = GIB,
+     .offset = AT(host_raft_options, append_window),
+     .help = "Bytes of log in flight to one peer without an answer"},
+    {.name = "batch_bytes", .id = 5, .type = GAVEL_SIZE, .fallback = "256KiB", .min = 4 * KIB, .max = MIB,
+     .offset = AT(host_raft_options, batch_bytes), .help = "Bytes at which a batch of entries is sealed at the latest"},
+    {.name = "batch_entries", .id = 6, .type = GAVEL_UINT, .fallback = "1024", .min = 1, .max = 65535,
+     .offset = AT(host_raft_options, batch_entries), .unit = "entries",
+     .help = "Entries at which a batch is sealed at the latest"},
+    {.name = "command_bytes", .id = 7, .type = GAVEL_SIZE, .fallback = "960KiB", .min = KIB, .max = 960 * KIB,
+     .offset = AT(host_raft_options, command_bytes), .help = "Largest command, arguments and all, in its logged form"},
+    {.name = "proposals", .id = 8, .type = GAVEL_UINT, .fallback = "16384", .min = 1, .max = 1048576,
+     .offset = AT(host_raft_options, proposals), .unit = "commands",
+     .help = "Commands that may wait for their commit on this node; one more is told that the node is busy"},
+    {.name = "reads", .id = 9, .type = GAVEL_UINT, .fallback = "16384", .min = 1, .max = 1048576,
+     .offset = AT(host_raft_options, reads), .unit = "reads",
+     .help = "Reads that may wait for their barrier on this node"},
+    {.name = "peer_reply_timeout", .id = 10, .type = GAVEL_DURATION, .fallback = "2s", .min = 50, .max = 600000,
+     .offset = AT(host_raft_options, peer_reply_timeout),
+     .help = "Time after which a request to a peer is given up; a later reply is dropped and counted"},
+    {.name = "redial_min", .id = 11, .type = GAVEL_DURATION, .fallback = "50ms", .min = 1, .max = 600000,
+     .offset = AT(host_raft_options, redial_min), .help = "First pause before a lost peer is dialled again"},
+    {.name = "redial_max", .id = 12, .type = GAVEL_DURATION, .fallback = "2s", .min = 1, .max = 600000,
+     .offset = AT(host_raft_options, redial_max),
+     .help = "Longest one; pauses double, with jitter, until a hello has been good"},
+};
+
+static const struct gavel_field log_rows[] = {
+    {.name = "segment_bytes", .id = 1, .type = GAVEL_SIZE, .fallback = "64MiB", .min = MIB, .max = GIB,
+     .offset = AT(host_log_options, segment_bytes), .help = "Size of one file of the log"},
+    {.name = "trailing_bytes", .id = 2, .type = GAVEL_SIZE, .fallback = "32MiB", .min = 0, .max = 64 * GIB,
+     .offset = AT(host_log_options, trailing_bytes),
+     .help = "Log kept behind a snapshot, so that a slow peer needs no snapshot"},
+    {.name = "cache_bytes", .id = 3, .type = GAVEL_SIZE, .fallback = "8MiB", .min = 64 * KIB, .max = 16 * GIB,
+     .offset = AT(host_log_options, cache_bytes), .help = "Recent log kept in memory for peers"},
+    {.name = "reserve_bytes", .id = 4, .type = GAVEL_SIZE, .min = MIB, .max = 64 * GIB,
+     .offset = AT(host_log_options, reserve_bytes),
+     .help = "Space prepared ahead of need, so that a full disk refuses commands before it breaks one; absent: the "
+             "log's own choice"},
+};
+
+static const struct gavel_field snapshot_rows[] = {
+    {.name = "snapshot_entries", .id = 1, .type = GAVEL_UINT, .fallback = "1000", .min = 1, .max = INT64_MAX,
+     .offset = AT(host_snapshot_options, snapshot_entries), .unit = "entries",
+     .help = "A snapshot is taken after so many applied entries, and when snapshot_log_min is reached as well"},
+    {.name = "snapshot_log_min", .id = 2, .type = GAVEL_SIZE, .fallback = "64MiB", .min = 0, .max = INT64_MAX,
+     .offset = AT(host_snapshot_options, snapshot_log_min), .help = "Log written since the last snapshot"},
+    {.name = "snapshot_keep", .id = 3, .type = GAVEL_UINT, .fallback = "5", .min = 1, .max = 100,
+     .offset = AT(host_snapshot_options, snapshot_keep), .unit = "snapshots",
+     .help = "Snapshots that stay on the disk"},
+};
+
+static const struct gavel_field session_rows[] = {
+    {.name = "sessions", .id = 1, .type = GAVEL_UINT, .flags = GAVEL_REPLICATED, .fallback = "10000", .min = 1,
+     .max = 1000000, .offset = AT(host_session_options, sessions), .unit = "sessions",
+     .help = "Sessions of the whole cluster at the same time"},
+    {.name = "window", .id = 2, .type = GAVEL_UINT, .flags = GAVEL_REPLICATED, .fallback = "1024", .min = 1,
+     .max = 65536, .offset = AT(host_session_options, window), .unit = "requests",
+     .help = "Sequence numbers that a session may use above the lowest one it has not acknowledged"},
+    {.name = "reply_bytes", .id = 3, .type = GAVEL_SIZE, .flags = GAVEL_REPLICATED, .fallback = "256KiB", .min = KIB,
+     .max = 64 * MIB, .offset = AT(host_session_options, reply_bytes), .help = "Replies kept of one session"},
+    {.name = "ttl", .id = 4, .type = GAVEL_DURATION, .flags = GAVEL_REPLICATED, .fallback = "10m", .min = 1000,
+     .max = INT64_C(2592000000), .offset = AT(host_session_options, ttl),
+     .help = "Cluster time after which an unused session expires"},
+};
+
+static const struct gavel_field client_rows[] = {
+    {.name = "connections", .id = 1, .type = GAVEL_UINT, .fallback = "10000", .min = 1, .max = 1000000,
+     .offset = AT(host_client_options, connections), .unit = "connections",
+     .help = "Connections of clients at the same time"},
+    {.name = "in_flight", .id = 2, .type = GAVEL_UINT, .fallback = "1024", .min = 1, .max = 65536,
+     .offset = AT(host_client_options, in_flight), .unit = "requests",
+     .help = "Requests of one connection without a reply; reading from it pauses there"},
+    {.name = "request_timeout", .id = 3, .type = GAVEL_DURATION, .fallback = "5s", .min = 10, .max = 600000,
+     .offset = AT(host_client_options, request_timeout), .help = "Time of a request that states none of its own"},
+    {.name = "streams", .id = 4, .type = GAVEL_UINT, .fallback = "10000", .min = 1, .max = 1000000,
+     .offset = AT(host_client_options, streams), .unit = "streams", .help = "Open streams on this node"},
+    {.name = "event_ring", .id = 5, .type = GAVEL_SIZE, .fallback = "16MiB", .min = 64 * KIB, .max = 16 * GIB,
+     .offset = AT(host_client_options, event_ring),
+     .help = "Events kept in memory for streams; who falls behind that is told so"},
+};
+
+#define PLUGIN_HELP "Name of the plugin, or the full path of its file; absent: the section's NAME"
+
+static const struct gavel_field transport_rows[] = {
+    {.name = "plugin", .id = 1, .type = GAVEL_STRING, .offset = AT(host_transport_options, plugin), .min = 1,
+     .max = 900, .help = PLUGIN_HELP},
+    {.name = "listen", .id = 2, .type = GAVEL_LIST, .element = GAVEL_STRING, .max = 16,
+     .offset = AT(host_transport_options, listen),
+     .help = "URIs to listen on, for peers and clients alike, such as ws://127.0.0.1:8080; port 0 lets the system "
+             "choose"},
+    {.name = "insecure", .id = 3, .type = GAVEL_BOOL, .offset = AT(host_transport_options, insecure),
+     .fallback = "no",
+     .help = "Allow a listener without TLS on an address that other machines reach; warned of at each start"},
+};
+
+static const struct gavel_field serializer_rows[] = {
+    {.name = "plugin", .id = 1, .type = GAVEL_LIST, .element = GAVEL_STRING, .fallback = "msgpack", .min = 1,
+     .max = 3, .offset = AT(host_serializer_options, plugin),
+     .help = "Serializers that this node offers in a hello, the preferred first"},
+};
+
+static const struct gavel_field statemachine_rows[] = {
+    {.name = "plugin", .id = 1, .type = GAVEL_STRING, .offset = AT(host_statemachine_options, plugin), .min = 1,
+     .max = 900, .help = PLUGIN_HELP},
+};
+
+const char *const host_level_names[] = {"trace", "debug", "info", "warn", "error", NULL};
+
+static const struct gavel_field observer_rows[] = {
+    {.name = "plugin", .id = 1, .type = GAVEL_STRING, .offset = AT(host_observer_options, plugin), .min = 1,
+     .max = 900, .help = PLUGIN_HELP},
+    {.name = "level", .id = 3, .type = GAVEL_CHOICE, .offset = AT(host_observer_options, level),
+     .choices = host_level_names, .fallback = "info", .help = "Least level of log events that it is given"},
+    {.name = "levels", .id = 4, .type = GAVEL_LIST, .element = GAVEL_STRING, .max = 32,
+     .offset = AT(host_observer_options, levels),
+     .help = "Other levels for single modules as module:level, such as raft:debug; a module stands for all below it"},
+    {.name = "metrics_interval", .id = 2, .type = GAVEL_DURATION, .fallback = "10s", .min = 100, .max = 3600000,
+     .offset = AT(host_observer_options, metrics_interval),
+     .help = "How often an observer that wants metrics is given all of them"},
+};
+
+const struct gavel_fields host_node_fields = GAVEL_FIELDS(node_rows, struct host_node_options);
+const struct gavel_fields host_cluster_fields = GAVEL_FIELDS(cluster_rows, struct host_cluster_options);
+const struct gavel_fields host_raft_fields = GAVEL_FIELDS(raft_rows, struct host_raft_options);
+const struct gavel_fields host_log_fields = GAVEL_FIELDS(log_rows, struct host_log_options);
+const struct gavel_fields host_snapshot_fields = GAVEL_FIELDS(snapshot_rows, struct host_snapshot_options);
+const struct gavel_fields host_session_fields = GAVEL_FIELDS(session_rows, struct host_session_options);
+const struct gavel_fields host_client_fields = GAVEL_FIELDS(client_rows, struct host_client_options);
+const struct gavel_fields host_transport_fields = GAVEL_FIELDS(transport_rows, struct host_transport_options);
+const struct gavel_fields host_serializer_fields = GAVEL_FIELDS(serializer_rows, struct host_serializer_options);
+const struct gavel_fields host_statemachine_fields = GAVEL_FIELDS(statemachine_rows, struct host_statemachine_options);
+const struct gavel_fields host_observer_fields = GAVEL_FIELDS(observer_rows, struct host_observer_options);
+
+const struct host_section host_sections[] = {
+    {"node", 0, 0, 1, &host_node_fields, "This node"},
+    {"cluster", 0, 0, 1, &host_cluster_fields, "The cluster that it founds or belongs to"},
+    {"transport", GAVEL_KIND_TRANSPORT, 1, 1, &host_transport_fields, "A way to reach peers and clients"},
+    {"serializer", GAVEL_KIND_SERIALIZER, 0, 0, &host_serializer_fields, "How messages are written"},
+    {"statemachine", GAVEL_KIND_STATEMACHINE, 1, 1, &host_statemachine_fields, "A state machine to replicate"},
+    {"observer", GAVEL_KIND_OBSERVER, 1, 0, &host_observer_fields,
+     "Where log lines, metrics and spans go; without any such section log lines go to stderr"},
+    {"raft", 0, 0, 0, &host_raft_fields, "Timings and limits of replication"},
+    {"log", 0, 0, 0, &host_log_fields, "The log on the disk"},
+    {"snapshot", 0, 0, 0, &host_snapshot_fields, "Snapshots"},
+    {"session", 0, 0, 0, &host_session_fields, "Clients' sessions; the same on every node of the cluster"},
+    {"client", 0, 0, 0, &host_client_fields, "Clients on this node"},
+    {NULL, 0, 0, 0, NULL, NULL},
+};
+
+const struct host_section *host_section_find(const char *name)
+{
+    for (const struct host_section *section = host_sections; section->name; section++)
+        if (strcmp(section->name, name) == 0)
+            return section;
+    return NULL;
+}
+
+const char *host_kind_name(uint64_t kind)
+{
+    for (const struct host_section *section = host_sections; section->name; section++)
+        if (section->kind == kind && kind != 0)
+            return section->name;
+    return NULL;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log.c - the observer "log": log events as lines for people or for machines, to stderr, stdout or a file.
+ *
+ *     2026-11-23T14:20:01.123Z INFO  [node-1] Leader elected: node-1  (raft)
+ *     {"time":"2026-11-23T14:20:01.123Z","level":"info","node":"node-1","module":"raft","text":"Leader elected: node-1"}
+ *
+ * Lines gather in a buffer while the host's queue is not empty and are written with one call when it is. A line that the
+ * system refuses is lost: the log never stops a node. Which levels arrive here is the host's decision (`level`, `levels`).
+ */
+#include <gavel/observer.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOG_MAGIC 0x10c0b5e7u
+#define LOG_BUFFER (64u * 1024) /* bytes gathered before they are written in any case */
+#define LOG_LINE_ROOM 8192u     /* room for one line, escapes included; longer ones are cut */
+
+enum { FORMAT_HUMAN, FORMAT_JSON };
+enum { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
+
+struct log_options {
+    uint64_t present;
+    uint64_t format;
+    uint64_t colour;
+    struct gavel_slice output;
+};
+
+static const char *const format_names[] = {"human", "json", NULL};
+static const char *const colour_names[] = {"auto", "always", "never", NULL};
+
+static const struct gavel_field option_rows[] = {
+    {.name = "format", .id = 1, .type = GAVEL_CHOICE, .offset = offsetof(struct log_options, format),
+     .choices = format_names, .fallback = "human", .help = "Lines for people, or one JSON object a line"},
+    {.name = "colour", .id = 2, .type = GAVEL_CHOICE, .offset = offsetof(struct log_options, colour),
+     .choices = colour_names, .fallback = "auto",
+     .help = "Colour of the level; auto: on a terminal, unless the variable NO_COLOR is set"},
+    {.name = "output", .id = 3, .type = GAVEL_STRING, .offset = offsetof(struct log_options, output), .min = 1,
+     .max = 900, .fallback = "stderr",
+     .help = "stderr, stdout, or the full path of a file, which is appended to and opened again on SIGHUP"},
+};
+static const struct gavel_fields options_table = GAVEL_FIELDS(option_rows, struct log_options);
+
+struct log_observer {
+    uint32_t magic;
+    const struct gavel_host *host;
+    const struct log_options *options;
+    int fd;     /* -1: the file cannot be opened now; tried again with the next line */
+    int colour; /* 1: escape sequences around the level */
+    atomic_int reopen; /* set by the loop, seen by the observer lane */
+    size_t used;
+    char buffer[LOG_BUFFER + LOG_LINE_ROOM];
+};
+
+static int output_is(const struct log_options *options, const char *word)
+{
+    return gavel_slice_equal(options->output, gavel_text(word));
+}
+
+static int is_file(const struct log_options *options)
+{
+    return !output_is(options, "stderr") && !output_is(options, "stdout");
+}
+
+static int open_file(const struct log_options *options)
+{
+    char path[1024];
+
+    (void)snprintf(path, sizeof path, "%.*s", (int)options->output.size, (const char *)options->output.data);
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
+
+static int32_t log_check(const struct gavel_host *host, const void *options, struct gavel_error *error)
+{
+    const struct log_options *log = options;
+
+    (void)host;
+    if (is_file(log) && *(const char *)log->output.data != '/')
+        return gavel_fail(error, GAVEL_E_CONFIG, "output: expected stderr, stdout or a full path, found \"%.*s\"",
+                          (int)log->output.size, (const char *)log->output.data);
+    return GAVEL_OK;
+}
+
+static int32_t log_create(const struct gavel_host *host, const void *options, void **self, struct gavel_error *error)
+{
+    struct log_observer *log = host->heap->resize(host->heap->self, NULL, sizeof *log);
+
+    if (!log)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory is out");
+    memset(log, 0, sizeof *log);
+    log->magic = LOG_MAGIC;
+    log->host = host;
+    log->options = options;
+    log->fd = -1;
+    atomic_init(&log->reopen, 0);
+    *self = log;
+    return GAVEL_OK;
+}
+
+static int32_t log_start(void *self, struct gavel_error *error)
+{
+    struct log_observer *log = self;
+
+    assert(log->magic == LOG_MAGIC);
+    if (is_file(log->options))
+        log->fd = open_file(log->options);
+    else
+        log->fd = output_is(log->options, "stdout") ? STDOUT_FILENO : STDERR_FILENO;
+    if (log->fd < 0)
+        return gavel_fail(error, GAVEL_E_IO, "%.*s cannot be opened: %s", (int)log->options->output.size,
+                          (const char *)log->options->output.data, strerror(errno));
+    log->colour = log->options->colour == COLOUR_ALWAYS ||
+                  (log->options->colour == COLOUR_AUTO && isatty(log->fd) == 1 && !getenv("NO_COLOR"));
+    return GAVEL_OK;
+}
+
+/* [loop] SIGHUP: the file may have been moved away. The observer lane owns the descriptor, so it only hears of it. */
+static int32_t log_reload(void *self, const void *options, struct gavel_error *error)
+{
+    struct log_observer *log = self;
+
+    (void)options;
+    (void)error;
+    assert(log->magic == LOG_MAGIC);
+    atomic_store(&log->reopen, 1);
+    return GAVEL_OK;
+}
+
+static void log_flush(void *self);
+
+static void log_destroy(void *self)
+{
+    struct log_observer *log = self;
+
+    if (!log)
+        return;
+    assert(log->magic == LOG_MAGIC);
+    if (log->fd >= 0)
+        log_flush(log);
+    if (log->fd > STDERR_FILENO)
+        (void)close(log->fd);
+    log->magic = 0;
+    (void)log->host->heap->resize(log->host->heap->self, log, 0);
+}
+
+/* ---- lines ----------------------------------------------------------------------------------------------------------- */
+
+/* A line that is being written into the buffer's end; what does not fit is cut. */
+struct line {
+    char *at;
+    size_t used;
+};
+
+static void put(struct line *line, const char *text, size_t size)
+{
+    size_t room = LOG_LINE_ROOM - 1 - line->used; /* the newline always fits */
+
+    if (size > room)
+        size = room;
+    memcpy(line->at + line->used, text, size);
+    line->used += size;
+}
+
+static void put_text(struct line *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+/* "2026-11-23T14:20:01.123Z" */
+static void put_time(struct line *line, uint64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    char text[64];
+    struct tm tm;
+
+    if (!gmtime_r(&seconds, &tm))
+        return;
+    (void)snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                   tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(wall_ms % 1000));
+    put_text(line, text);
+}
+
+static uint64_t known_level(uint64_t level)
+{
+    return level >= GAVEL_LOG_TRACE && level <= GAVEL_LOG_ERROR ? level : GAVEL_LOG_ERROR;
+}
+
+static void write_human(const struct log_observer *log, struct line *line, const struct gavel_log_event *event)
+{
+    static const char *const names[] = {"", "TRACE", "DEBUG", "INFO ", "WARN ", "ERROR"};
+    static const char *const colours[] = {"", "\033[2m", "\033[36m", "\033[32m", "\033[33m", "\033[1;31m"};
+    uint64_t level = known_level(event->level);
+
+    put_time(line, event->wall_ms);
+    put_text(line, " ");
+    put_text(line, log->colour ? colours[level] : "");
+    put_text(line, names[level]);
+    put_text(line, log->colour ? "\033[0m" : "");
+    put_text(line, " [");
+    put_text(line, event->node ? event->node : "");
+    put_text(line, "] ");
+    /* Control characters could move a terminal's cursor over other lines: whatever a client sent may be in here. */
+    for (uint64_t i = 0; i < event->text.size; i++) {
+        const char *c = (const char *)event->text.data + i;
+
+        put(line, (unsigned char)*c < 0x20 || *c == 0x7f ? "?" : c, 1);
+    }
+    put_text(line, "  (");
+    put_text(line, event->module ? event->module : "");
+    put_text(line, ")");
+}
+
+static void put_quoted(struct line *line, const char *key, struct gavel_slice value)
+{
+    put_text(line, line->used > 1 ? ",\"" : "\"");
+    put_text(line, key);
+    put_text(line, "\":\"");
+    for (uint64_t i = 0; i < value.size; i++) {
+        unsigned char c = ((const unsigned char *)value.data)[i];
+        char escape[8];
+
+        if (line->used > LOG_LINE_ROOM - 64)
+            break; /* what closes the object must fit */
+        if (c == '"' || c == '\\')
+            (void)snprintf(escape, sizeof escape, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            (void)snprintf(escape, sizeof escape, "\\u%04x", c);
+        else
+            (void)snprintf(escape, sizeof escape, "%c", c);
+        put_text(line, escape);
+    }
+    put_text(line, "\"");
+}
+
+static void put_hex(struct line *line, const char *key, const unsigned char *bytes, size_t size)
+{
+    char text[33];
+
+    assert(size <= 16);
+    for (size_t i = 0; i < size; i++)
+        (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    put_quoted(line, key, gavel_bytes(text, 2 * size));
+}
+
+static void write_json(struct line *line, const struct gavel_log_event *event)
+{
+    static const char *const names[] = {"", "trace", "debug", "info", "warn", "error"};
+    char text[64];
+    struct line stamp = {.at = text, .used = 0};
+
+    put_time(&stamp, event->wall_ms);
+    put_text(line, "{");
+    put_quoted(line, "time", gavel_bytes(text, stamp.used));
+    put_quoted(line, "level", gavel_text(names[known_level(event->level)]));
+    put_quoted(line, "node", gavel_text(event->node));
+    put_quoted(line, "module", gavel_text(event->module));
+    if (event->trace) {
+        put_hex(line, "trace_id", event->trace->trace_id, sizeof event->trace->trace_id);
+        put_hex(line, "span_id", event->trace->span_id, sizeof event->trace->span_id);
+    }
+    put_quoted(line, "text", event->text);
+    put_text(line, "}");
+}
+
+/* ---- the observer lane ----------------------------------------------------------------------------------------------- */
+
+/* [observer] After SIGHUP, or while the file could not be opened. */
+static void reopen(struct log_observer *log)
+{
+    int fd;
+
+    if (!is_file(log->options))
+        return;
+    fd = open_file(log->options);
+    if (fd < 0 && log->fd >= 0)
+        return; /* better the old file than none */
+    if (log->fd >= 0)
+        (void)close(log->fd);
+    log->fd = fd;
+}
+
+static void log_flush(void *self)
+{
+    struct log_observer *log = self;
+    size_t done = 0;
+
+    assert(log->magic == LOG_MAGIC);
+    if (atomic_exchange(&log->reopen, 0) || log->fd < 0)
+        reopen(log);
+    while (log->fd >= 0 && done < log->used) {
+        ssize_t wrote = write(log->fd, log->buffer + done, log->used - done);
+
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote <= 0)
+            break;
+        done += (size_t)wrote;
+    }
+    log->used = 0;
+}
+
+static void log_event(void *self, const struct gavel_log_event *event)
+{
+    struct log_observer *log = self;
+    struct line line = {.at = log->buffer + log->used};
+
+    assert(log->magic == LOG_MAGIC);
+    if (log->options->format == FORMAT_JSON)
+        write_json(&line, event);
+    else
+        write_human(log, &line, event);
+    line.at[line.used++] = '\n';
+    log->used += line.used;
+    assert(log->used <= sizeof log->buffer);
+    if (log->used >= LOG_BUFFER)
+        log_flush(log);
+}
+
+static const struct gavel_observer log_operations = {
+    .size = GAVEL_END(struct gavel_observer, flush),
+    .wants = GAVEL_OBSERVE_LOGS,
+    .log = log_event,
+    .flush = log_flush,
+};
+
+static const struct gavel_plugin log_plugin = {
+    .size = GAVEL_END(struct gavel_plugin, destroy),
+    .abi_major = GAVEL_ABI_MAJOR,
+    .abi_minor = GAVEL_ABI_TARGET,
+    .kind = GAVEL_KIND_OBSERVER,
+    .name = "log",
+    .version = "0.1.0",
+    .summary = "Log events as lines of text or JSON",
+    .options = &options_table,
+    .operations = &log_operations,
+    .check = log_check,
+    .create = log_create,
+    .start = log_start,
+    .reload = log_reload,
+    .destroy = log_destroy,
+};
+
+GAVEL_PLUGIN(log)
+{
+    return &log_plugin;
+}
