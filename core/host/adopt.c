@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * adopt.c - the head that a plugin's entry returned: does it fit this host, is everything there that must be, and then a
- * copy in which a member the plugin never heard of is NULL.
+ * adopt.c - the head that a plugin's entry returned: does it fit this host, is everything there that must be, and then
+ * a copy in which a member the plugin never heard of is NULL.
  */
 #include "core/host/loader.h"
 
@@ -77,22 +77,24 @@ static int32_t check_members(const char *at, const char *what, const void *table
 static int32_t check_version(const char *at, const struct gavel_plugin *found, struct gavel_error *error)
 {
     if (found->size < GAVEL_END(struct gavel_plugin, kind))
-        return gavel_fail(error, GAVEL_E_VERSION, "%s: states a head of %llu bytes, wanted at least %zu: it is damaged or "
-                          "no plugin; rebuild it against gavel/plugin.h", at, (unsigned long long)found->size,
+        return gavel_fail(error, GAVEL_E_VERSION, "%s: states a head of %llu bytes, wanted at least %zu: it is "
+                          "damaged or no plugin; rebuild it against gavel/plugin.h", at,
+                          (unsigned long long)found->size,
                           GAVEL_END(struct gavel_plugin, destroy));
     if (found->abi_major > GAVEL_ABI_MAJOR)
-        return gavel_fail(error, GAVEL_E_VERSION, "%s: was built for plugin ABI %llu, this gaveld has ABI %d; use a newer "
-                          "gaveld", at, (unsigned long long)found->abi_major, GAVEL_ABI_MAJOR);
+        return gavel_fail(error, GAVEL_E_VERSION, "%s: was built for plugin ABI %llu, this gaveld has ABI %d; use a "
+                          "newer gaveld", at, (unsigned long long)found->abi_major, GAVEL_ABI_MAJOR);
     if (found->abi_major < GAVEL_ABI_MAJOR)
-        return gavel_fail(error, GAVEL_E_VERSION, "%s: was built for plugin ABI %llu, this gaveld has ABI %d; rebuild the "
-                          "plugin against its headers", at, (unsigned long long)found->abi_major, GAVEL_ABI_MAJOR);
+        return gavel_fail(error, GAVEL_E_VERSION, "%s: was built for plugin ABI %llu, this gaveld has ABI %d; rebuild "
+                          "the plugin against its headers", at, (unsigned long long)found->abi_major, GAVEL_ABI_MAJOR);
     if (found->abi_minor > GAVEL_ABI_MINOR)
-        return gavel_fail(error, GAVEL_E_VERSION, "%s: needs plugin ABI %d.%llu, this gaveld has %d.%d; use a newer gaveld, "
-                          "or build the plugin with GAVEL_ABI_TARGET=%d", at, GAVEL_ABI_MAJOR,
+        return gavel_fail(error, GAVEL_E_VERSION, "%s: needs plugin ABI %d.%llu, this gaveld has %d.%d; use a newer "
+                          "gaveld, or build the plugin with GAVEL_ABI_TARGET=%d", at, GAVEL_ABI_MAJOR,
                           (unsigned long long)found->abi_minor, GAVEL_ABI_MAJOR, GAVEL_ABI_MINOR, GAVEL_ABI_MINOR);
     if (found->size < GAVEL_END(struct gavel_plugin, destroy))
-        return gavel_fail(error, GAVEL_E_VERSION, "%s: states a head of %llu bytes, wanted at least %zu: it is damaged or "
-                          "no plugin; rebuild it against gavel/plugin.h", at, (unsigned long long)found->size,
+        return gavel_fail(error, GAVEL_E_VERSION, "%s: states a head of %llu bytes, wanted at least %zu: it is "
+                          "damaged or no plugin; rebuild it against gavel/plugin.h", at,
+                          (unsigned long long)found->size,
                           GAVEL_END(struct gavel_plugin, destroy));
     return GAVEL_OK;
 }
@@ -101,8 +103,8 @@ static int32_t check_identity(const char *at, const struct gavel_plugin *head, c
                               struct gavel_error *error)
 {
     if (!host_kind_name(head->kind))
-        return gavel_fail(error, GAVEL_E_VERSION, "%s: is a plugin of kind %llu, which this gaveld does not know; use a "
-                          "newer gaveld", at, (unsigned long long)head->kind);
+        return gavel_fail(error, GAVEL_E_VERSION, "%s: is a plugin of kind %llu, which this gaveld does not know; use "
+                          "a newer gaveld", at, (unsigned long long)head->kind);
     if (head->kind != kind)
         return gavel_fail(error, GAVEL_E_CONFIG, "%s: is a %s, wanted a %s; name it in a section of its kind", at,
                           host_kind_name(head->kind), host_kind_name(kind));
@@ -112,7 +114,7 @@ static int32_t check_identity(const char *at, const struct gavel_plugin *head, c
     return GAVEL_OK;
 }
 
-/* ---- per kind -------------------------------------------------------------------------------------------------------- */
+/* ---- per kind ---------------------------------------------------------------------------------------------------- */
 
 static int32_t check_command(const char *at, const struct gavel_command *command, const struct gavel_command *before,
                              uint64_t count, struct gavel_error *error)
@@ -142,8 +144,9 @@ static int32_t adopt_commands(const char *at, struct gavel_statemachine *machine
     int32_t status = GAVEL_OK;
 
     if (stride < GAVEL_END(struct gavel_command, example) || stride % 8 || machine->command_count > COMMANDS_MAX)
-        return gavel_fail(error, GAVEL_E_CONFIG, "%s: states %llu commands of %llu bytes; wanted at most %d of at least "
-                          "%zu", at, (unsigned long long)machine->command_count, (unsigned long long)stride, COMMANDS_MAX,
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: states %llu commands of %llu bytes; wanted at most %d of at "
+                          "least %zu", at, (unsigned long long)machine->command_count, (unsigned long long)stride,
+                          COMMANDS_MAX,
                           GAVEL_END(struct gavel_command, example));
     copy = calloc((size_t)machine->command_count, sizeof *copy);
     if (!copy)
@@ -194,8 +197,8 @@ int32_t host_plugin_adopt(const struct gavel_plugin *found, const char *path, co
 
     memcpy(&stated, made.head.operations, sizeof stated); /* `size` is the first member of each kind */
     if (stated < kinds[kind].least)
-        return gavel_fail(error, GAVEL_E_VERSION, "%s: states %llu bytes of operations, a %s has at least %zu; rebuild it "
-                          "against these headers", at, (unsigned long long)stated, host_kind_name(kind),
+        return gavel_fail(error, GAVEL_E_VERSION, "%s: states %llu bytes of operations, a %s has at least %zu; "
+                          "rebuild it against these headers", at, (unsigned long long)stated, host_kind_name(kind),
                           kinds[kind].least);
     memcpy(&made.operations, made.head.operations, stated < kinds[kind].size ? (size_t)stated : kinds[kind].size);
     status = check_members(at, host_kind_name(kind), &made.operations, kinds[kind].members, error);

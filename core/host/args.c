@@ -43,7 +43,8 @@ void host_args_help(void)
                  "  -h, --help               this text\n"
                  "\n"
                  "Signals: TERM and INT stop the node cleanly, a second one at once; HUP reopens log files.\n"
-                 "Exit codes: 0 ok, 64 usage, 65 data corrupt, 70 internal, 74 I/O, 77 permission, 78 configuration.\n");
+                 "Exit codes: 0 ok, 64 usage, 65 data corrupt, 70 internal, 74 I/O, 77 permission, 78 "
+                 "configuration.\n");
 }
 
 static struct host_args usage(struct host_args args, const char *sentence)

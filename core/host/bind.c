@@ -39,7 +39,8 @@ static void unknown_key(const struct host_bind *bind, const struct host_ini_entr
 }
 
 /* 1 when `table` has the key, whether its value was good or not. */
-static int take_entry(const struct host_bind *bind, const struct host_ini_entry *entry, const struct gavel_fields *table,
+static int take_entry(const struct host_bind *bind, const struct host_ini_entry *entry,
+                      const struct gavel_fields *table,
                       void *object)
 {
     struct gavel_error error = {.code = 0};

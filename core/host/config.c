@@ -43,22 +43,25 @@ void *host_config_object(struct host_config *config, const char *section)
     return NULL;
 }
 
-/* ---- sections ------------------------------------------------------------------------------------------------------ */
+/* ---- sections ---------------------------------------------------------------------------------------------------- */
 
 static void unknown_section(const struct host_config *config, const struct host_ini_section *ini, const char *kind,
                             struct host_faults *faults)
 {
     struct host_spell spell = host_spell(kind);
-    const char *best;
+    const char *best, *name = strchr(ini->name, '.');
 
     for (const struct host_section *section = host_sections; section->name; section++)
         host_spell_offer(&spell, section->name);
     best = host_spell_best(&spell);
-    if (best)
+    if (best) {
+        if (!host_section_find(best)->named)
+            name = "";
         host_fault(faults, "%s:%u: unknown section [%s]; did you mean [%s%s]?", config->ini.file, ini->line, ini->name,
-                   best, host_section_find(best)->named ? strchr(ini->name, '.') ? strchr(ini->name, '.') : ".NAME" : "");
-    else
+                   best, name ? name : ".NAME");
+    } else {
         host_fault(faults, "%s:%u: unknown section [%s]", config->ini.file, ini->line, ini->name);
+    }
 }
 
 static struct host_instance_config *add_instance(struct host_config *config, uint64_t kind, const char *name,
@@ -165,11 +168,12 @@ static void read_absent(struct host_config *config, struct host_faults *faults, 
         if (section->kind == GAVEL_KIND_SERIALIZER)
             read_serializers(config, NULL, faults, warnings);
         else if (!section->named)
-            (void)host_option_defaults(section->fields, host_config_object(config, section->name), &config->arena, NULL);
+            (void)host_option_defaults(section->fields, host_config_object(config, section->name), &config->arena,
+                                       NULL);
     }
 }
 
-/* ---- rules over several keys ---------------------------------------------------------------------------------------- */
+/* ---- rules over several keys ------------------------------------------------------------------------------------- */
 
 /* "file:line" of a key, or of its section, or of the file. */
 static const char *place(struct host_config *config, const char *section, const char *key)
@@ -191,8 +195,9 @@ static void check_timings(struct host_config *config, struct host_faults *faults
                    place(config, "raft", "election_timeout_max"), (unsigned long long)raft->election_timeout_max,
                    (unsigned long long)raft->election_timeout_min);
     if (raft->heartbeat > raft->election_timeout_min / 2)
-        host_fault(faults, "%s: heartbeat (%llums) must be at most half of election_timeout_min (%llums), else one lost "
-                   "message costs an election", place(config, "raft", "heartbeat"), (unsigned long long)raft->heartbeat,
+        host_fault(faults, "%s: heartbeat (%llums) must be at most half of election_timeout_min (%llums), else one "
+                   "lost message costs an election", place(config, "raft", "heartbeat"),
+                   (unsigned long long)raft->heartbeat,
                    (unsigned long long)raft->election_timeout_min);
     if (raft->redial_max < raft->redial_min)
         host_fault(faults, "%s: redial_max (%llums) must not be below redial_min (%llums)",
@@ -288,7 +293,7 @@ void host_config_read(struct host_config *config, FILE *stream, const char *file
     choose_plugin_dir(config);
 }
 
-/* ---- instances ------------------------------------------------------------------------------------------------------ */
+/* ---- instances --------------------------------------------------------------------------------------------------- */
 
 /* A listener without TLS that others reach needs a word of consent, and is warned of all the same. */
 static void check_listen(struct host_config *config, struct host_instance_config *instance,
@@ -313,8 +318,8 @@ static void check_listen(struct host_config *config, struct host_instance_config
             host_fault(warnings, "%s:%u: %s has no TLS and can be reached by others (insecure = yes)", config->ini.file,
                        line, uri);
         else
-            host_fault(faults, "%s:%u: %s has no TLS, so it must be a loopback address; write insecure = yes if anybody "
-                       "who reaches it may use it", config->ini.file, line, uri);
+            host_fault(faults, "%s:%u: %s has no TLS, so it must be a loopback address; write insecure = yes if "
+                       "anybody who reaches it may use it", config->ini.file, line, uri);
     }
 }
 
@@ -322,8 +327,10 @@ static void check_listen(struct host_config *config, struct host_instance_config
 static void check_shared_keys(const struct host_config *config, const struct host_instance_config *bound,
                               struct host_faults *faults)
 {
-    for (const struct host_instance_config *later = bound + 1; later < config->instance + config->instance_count; later++)
-        if (later->kind == GAVEL_KIND_SERIALIZER)
+    unsigned next = (unsigned)(bound - config->instance) + 1;
+
+    for (; next < config->instance_count; next++)
+        if (config->instance[next].kind == GAVEL_KIND_SERIALIZER)
             return;
     for (unsigned i = 0; bound->ini && i < bound->ini->count; i++) {
         const struct host_ini_entry *entry = &bound->ini->entry[i];

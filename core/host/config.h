@@ -3,8 +3,8 @@
  * config.h - one INI file, understood: the host's own sections as structs, and a list of plugin instances to make.
  *
  * Reading has two steps, because a plugin's table is known only when its file has been loaded: host_config_read does
- * everything but the plugins' own keys, host_config_bind does those of one instance. Mistakes of both gather in the same
- * list, so that one run tells them all.
+ * everything but the plugins' own keys, host_config_bind does those of one instance. Mistakes of both gather in the
+ * same list, so that one run tells them all.
  */
 #ifndef CORE_HOST_CONFIG_H
 #define CORE_HOST_CONFIG_H

@@ -33,7 +33,7 @@ static const struct flag observer_wants[] = {{GAVEL_OBSERVE_LOGS, "logs"},
                                              {GAVEL_OBSERVE_METRICS, "metrics"},
                                              {0, NULL}};
 
-/* ---- the tree -------------------------------------------------------------------------------------------------------- */
+/* ---- the tree ---------------------------------------------------------------------------------------------------- */
 
 static void put_text(json_t *object, const char *key, const char *text)
 {
@@ -148,7 +148,7 @@ static json_t *plugin_tree(const struct host_plugin *plugin)
     return root;
 }
 
-/* ---- lines ----------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 /* A list of words is one line "a,b"; a list of objects goes by their names: options.history.type=uint. */
 static void print_lines(const json_t *node, const char *path, FILE *out)
@@ -199,7 +199,7 @@ int32_t host_dump_plugin(const struct host_plugin *plugin, bool json, FILE *out)
     return GAVEL_OK;
 }
 
-/* ---- the directory --------------------------------------------------------------------------------------------------- */
+/* ---- the directory ----------------------------------------------------------------------------------------------- */
 
 int32_t host_plugins_each(const char *dir, uint64_t kind, void (*each)(void *context, const char *file), void *context)
 {

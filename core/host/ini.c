@@ -55,8 +55,8 @@ static bool read_line(struct reader *reader, char line[HOST_INI_LINE_MAX + 1])
         host_fault(reader->faults, "%s:%u: the line holds a NUL byte", reader->ini->file, reader->line);
         line[0] = 0;
     } else if (size > HOST_INI_LINE_MAX) {
-        host_fault(reader->faults, "%s:%u: the line has %zu bytes, at most %d are read; end it with \\ and go on in the "
-                   "next line", reader->ini->file, reader->line, size, HOST_INI_LINE_MAX);
+        host_fault(reader->faults, "%s:%u: the line has %zu bytes, at most %d are read; end it with \\ and go on in "
+                   "the next line", reader->ini->file, reader->line, size, HOST_INI_LINE_MAX);
         line[0] = 0;
     }
     return true;
@@ -220,7 +220,8 @@ static int take_value(void *context, const char *section, const char *key, const
 }
 
 /* Write `text` with its variables replaced to `out`; a missing one is a fault. */
-static void expand(const struct host_ini *ini, const struct host_ini_entry *entry, FILE *out, struct host_faults *faults)
+static void expand(const struct host_ini *ini, const struct host_ini_entry *entry, FILE *out,
+                   struct host_faults *faults)
 {
     const char *text = entry->value;
 

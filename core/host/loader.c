@@ -3,8 +3,8 @@
  * loader.c - files: where they are, whether they may be trusted, and their entry function. What the entry returns is
  * checked in adopt.c.
  *
- * A file is looked at before dlopen runs any of its code: that it is there, is a module for this machine, and that nobody
- * but its owner can have put code into it.
+ * A file is looked at before dlopen runs any of its code: that it is there, is a module for this machine, and that
+ * nobody but its owner can have put code into it.
  */
 #include "core/host/loader.h"
 
@@ -44,7 +44,7 @@ bool host_plugin_file(const char *file, char name[64], uint64_t *kind)
     return false;
 }
 
-/* ---- the file -------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 static int32_t check_elf(const char *path, int fd, struct gavel_error *error)
 {
@@ -99,8 +99,8 @@ static int32_t check_inside(const char *path, const char *dir, struct gavel_erro
     size = strlen(real_dir);
     if (strncmp(real_path, real_dir, size) != 0 || real_path[size] != '/')
         return gavel_fail(error, GAVEL_E_CONFIG,
-                          "%s: leads out of the plugin directory to %s; if that is meant, name the full path in the INI "
-                          "file", path, real_path);
+                          "%s: leads out of the plugin directory to %s; if that is meant, name the full path in the "
+                          "INI file", path, real_path);
     return GAVEL_OK;
 }
 
@@ -128,7 +128,7 @@ static int32_t open_module(const char *path, const char *name, const struct gave
     return GAVEL_OK;
 }
 
-/* ---- the list -------------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* Adopt `found` and keep it. */
 static int32_t keep(struct host_loader *loader, const struct gavel_plugin *found, const char *path, const char *name,
@@ -165,7 +165,8 @@ static int32_t loaded(const struct host_loader *loader, const char *path, const 
             continue;
         if (strcmp(held->path, path) != 0)
             return gavel_fail(error, GAVEL_E_CONFIG,
-                              "%s: the name clashes: the %s %s was loaded from %s; name one of the two files everywhere",
+                              "%s: the name clashes: the %s %s was loaded from %s; name one of the two files "
+                              "everywhere",
                               *path ? path : "(linked in)", host_kind_name(kind), name,
                               *held->path ? held->path : "gaveld itself");
         *plugin = held;
@@ -223,8 +224,8 @@ static int32_t load_named_path(struct host_loader *loader, const char *path, uin
 
     if (*path != '/')
         return gavel_fail(error, GAVEL_E_CONFIG,
-                          "%s: leaves the plugin directory by a relative path; give the plugin's name, or the full path of "
-                          "its file", path);
+                          "%s: leaves the plugin directory by a relative path; give the plugin's name, or the full "
+                          "path of its file", path);
     if (host_plugin_file(file, name, &found) && found != kind)
         return gavel_fail(error, GAVEL_E_CONFIG, "%s: is a %s by its name, wanted a %s", path, host_kind_name(found),
                           host_kind_name(kind));
@@ -243,7 +244,8 @@ int32_t host_load(struct host_loader *loader, const char *dir, const char *name,
         return load_named_path(loader, name, kind, plugin, error);
     if (snprintf(path, sizeof path, "%s/gavel-%s-%s.so", dir, name, host_kind_name(kind)) >= (int)sizeof path ||
         strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(name) || strlen(name) > 63)
-        return gavel_fail(error, GAVEL_E_CONFIG, "\"%.80s\" is no name for a plugin: lower-case letters, digits and '-'",
+        return gavel_fail(error, GAVEL_E_CONFIG, "\"%.80s\" is no name for a plugin: lower-case letters, digits and "
+                                                 "'-'",
                           name);
     if (builtin && access(path, F_OK) != 0) {
         status = loaded(loader, "", name, kind, plugin, error);

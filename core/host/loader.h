@@ -3,8 +3,8 @@
  * loader.h - plugin files into memory, each refusal a sentence that names the file, what was found, what was wanted and
  * what to do.
  *
- * What plugins hand over is copied into zeroed structs of the host's own size: a member that a plugin does not know of is
- * NULL, and nothing behind this header looks at a `size` or a stride of a head or an operations table again.
+ * What plugins hand over is copied into zeroed structs of the host's own size: a member that a plugin does not know of
+ * is NULL, and nothing behind this header looks at a `size` or a stride of a head or an operations table again.
  *
  * Nothing is ever unloaded: code of a plugin may be on some stack, its strings in some log line.
  */
@@ -49,9 +49,9 @@ struct host_builtin {
 };
 
 /*
- * [loop] The plugin called `name` (or, with a '/' in it, the file of that full path) of that kind; loaded once, then the
- * same again. `dir` is the plugin directory. With `builtins`, one of these is taken when the directory has no such file.
- * GAVEL_E_CONFIG, or GAVEL_E_VERSION when host and plugin do not fit, with the sentence.
+ * [loop] The plugin called `name` (or, with a '/' in it, the file of that full path) of that kind; loaded once, then
+ * the same again. `dir` is the plugin directory. With `builtins`, one of these is taken when the directory has no such
+ * file. GAVEL_E_CONFIG, or GAVEL_E_VERSION when host and plugin do not fit, with the sentence.
  */
 int32_t host_load(struct host_loader *loader, const char *dir, const char *name, uint64_t kind,
                   const struct host_builtin *builtins, const struct host_plugin **plugin, struct gavel_error *error);
@@ -60,7 +60,9 @@ int32_t host_load(struct host_loader *loader, const char *dir, const char *name,
 int32_t host_load_path(struct host_loader *loader, const char *path, const struct host_plugin **plugin,
                        struct gavel_error *error);
 
-/* [any] Check a head and copy it. `path` is borrowed; "" for a plugin that is linked in. For the loader and for tests. */
+/*
+ * [any] Check a head and copy it. `path` is borrowed; "" for a plugin that is linked in. For the loader and for tests.
+ */
 int32_t host_plugin_adopt(const struct gavel_plugin *found, const char *path, const char *name, uint64_t kind,
                           struct host_plugin *plugin, struct gavel_error *error);
 

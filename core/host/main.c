@@ -11,7 +11,10 @@
 #include <string.h>
 #include <sysexits.h>
 
-/* The directory for --list-plugins and --dump-plugin: the INI file's when there is one, for then it is what would be run. */
+/*
+ * The directory for --list-plugins and --dump-plugin: the INI file's when there is one, for then it is what would be
+ * run.
+ */
 static const char *plugin_dir(void)
 {
     const char *dir = getenv("GAVEL_PLUGIN_DIR");
@@ -75,7 +78,8 @@ static int dump_plugin(const struct host_args *args)
         }
     }
     if (code != EX_OK && missing.code)
-        (void)fprintf(stderr, "gaveld: there is no plugin called \"%s\" in %s; see gaveld --list-plugins\n", args->plugin,
+        (void)fprintf(stderr, "gaveld: there is no plugin called \"%s\" in %s; see gaveld --list-plugins\n",
+                      args->plugin,
                       plugin_dir());
     host_loader_free(&loader);
     return code;

@@ -47,7 +47,7 @@ const char *host_option_type(uint64_t type)
     return type < sizeof names / sizeof names[0] ? names[type] : names[0];
 }
 
-/* ---- what a row takes ---------------------------------------------------------------------------------------------- */
+/* ---- what a row takes -------------------------------------------------------------------------------------------- */
 
 static void print_scaled(uint64_t value, const struct unit *unit, FILE *out)
 {
@@ -156,7 +156,7 @@ static int32_t refuse(const struct gavel_field *field, const char *text, struct 
                       strlen(text) > OPTION_SHOW_MAX ? "..." : "");
 }
 
-/* ---- text to value --------------------------------------------------------------------------------------------------- */
+/* ---- text to value ----------------------------------------------------------------------------------------------- */
 
 static bool is_utf8(const char *text, size_t size)
 {
@@ -392,7 +392,7 @@ static int32_t parse_list(const struct gavel_field *field, const char *text, voi
     return GAVEL_OK;
 }
 
-/* ---- structs -------------------------------------------------------------------------------------------------------- */
+/* ---- structs ----------------------------------------------------------------------------------------------------- */
 
 static void mark_present(void *object, uint64_t row)
 {
@@ -458,7 +458,7 @@ int32_t host_option_find(const struct gavel_fields **table, void **object, const
     return GAVEL_E_NOT_FOUND;
 }
 
-/* ---- value to text ---------------------------------------------------------------------------------------------------- */
+/* ---- value to text ----------------------------------------------------------------------------------------------- */
 
 static void print_value(const struct gavel_field *field, const void *member, FILE *out)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * option.h - values of a field table as people write them: from text into the struct that the table describes, and back.
+ * option.h - values of a field table as people write them: from text into the struct that the table describes, and
+ * back.
  *
- * The forms are those of gavel/field.h: yes/no/true/false/on/off, 150 or 150ms or 2s, 64MiB, lists separated by blanks or
- * commas. A record's members are written with a dot (tls.cert = ...).
+ * The forms are those of gavel/field.h: yes/no/true/false/on/off, 150 or 150ms or 2s, 64MiB, lists separated by blanks
+ * or commas. A record's members are written with a dot (tls.cert = ...).
  */
 #ifndef CORE_HOST_OPTION_H
 #define CORE_HOST_OPTION_H

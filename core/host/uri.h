@@ -16,8 +16,8 @@
 int32_t host_uri_check(const char *uri, struct gavel_error *error);
 
 /*
- * Whether nobody but this machine, or nobody without a certificate, reaches a listener there: a loopback address, a Unix
- * socket, a scheme with TLS (wss, tls, https).
+ * Whether nobody but this machine, or nobody without a certificate, reaches a listener there: a loopback address, a
+ * Unix socket, a scheme with TLS (wss, tls, https).
  */
 bool host_uri_is_private(const char *uri);
 

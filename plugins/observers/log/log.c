@@ -3,10 +3,12 @@
  * log.c - the observer "log": log events as lines for people or for machines, to stderr, stdout or a file.
  *
  *     2026-11-23T14:20:01.123Z INFO  [node-1] Leader elected: node-1  (raft)
- *     {"time":"2026-11-23T14:20:01.123Z","level":"info","node":"node-1","module":"raft","text":"Leader elected: node-1"}
+ *     {"time":"2026-11-23T14:20:01.123Z","level":"info","node":"node-1","module":"raft","text":"Leader elected:
+ *     node-1"}
  *
- * Lines gather in a buffer while the host's queue is not empty and are written with one call when it is. A line that the
- * system refuses is lost: the log never stops a node. Which levels arrive here is the host's decision (`level`, `levels`).
+ * Lines gather in a buffer while the host's queue is not empty and are written with one call when it is. A line that
+ * the system refuses is lost: the log never stops a node. Which levels arrive here is the host's decision (`level`,
+ * `levels`).
  */
 #include <gavel/observer.h>
 
@@ -76,7 +78,7 @@ static int open_file(const struct log_options *options)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int32_t log_check(const struct gavel_host *host, const void *options, struct gavel_error *error)
 {
@@ -151,7 +153,7 @@ static void log_destroy(void *self)
     (void)log->host->heap->resize(log->host->heap->self, log, 0);
 }
 
-/* ---- lines ----------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 /* A line that is being written into the buffer's end; what does not fit is cut. */
 struct line {
@@ -270,7 +272,7 @@ static void write_json(struct line *line, const struct gavel_log_event *event)
     put_text(line, "}");
 }
 
-/* ---- the observer lane ----------------------------------------------------------------------------------------------- */
+/* ---- the observer lane ------------------------------------------------------------------------------------------- */
 
 /* [observer] After SIGHUP, or while the file could not be opened. */
 static void reopen(struct log_observer *log)
