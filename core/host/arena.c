@@ -27,7 +27,7 @@ static struct host_arena_block *block_new(size_t size)
     struct host_arena_block *block = calloc(1, sizeof *block + size);
 
     if (!block) {
-        (void)fputs("gaveld: memory is out\n", stderr);
+        (void)fputs("gavel: memory is out\n", stderr);
         exit(EX_SOFTWARE);
     }
     block->size = size;
