@@ -241,7 +241,7 @@ static void bell_rang(uv_async_t *bell)
     }
 }
 
-int32_t client_host_post(struct client_host *host, struct client_job *job)
+static int32_t post(struct client_host *host, struct client_job *job, uint32_t bound)
 {
     int32_t status = GAVEL_OK;
     bool first = false;
@@ -250,7 +250,7 @@ int32_t client_host_post(struct client_host *host, struct client_job *job)
     pthread_mutex_lock(&host->lock);
     if (host->closed) {
         status = GAVEL_E_CLOSED;
-    } else if (host->waiting >= CLIENT_HOST_INBOX) {
+    } else if (host->waiting >= bound) {
         status = GAVEL_E_BUSY;
     } else {
         first = host->waiting++ == 0;
@@ -260,6 +260,16 @@ int32_t client_host_post(struct client_host *host, struct client_job *job)
     if (first)
         (void)uv_async_send(&host->bell);
     return status;
+}
+
+int32_t client_host_post(struct client_host *host, struct client_job *job)
+{
+    return post(host, job, CLIENT_HOST_INBOX);
+}
+
+void client_host_later(struct client_host *host, struct client_job *job)
+{
+    (void)post(host, job, UINT32_MAX);
 }
 
 static void services_fill(struct client_host *host)

@@ -52,6 +52,9 @@ int32_t client_host_start(struct client_host *host, struct gavel_error *error);
 /* [any] Queue a job; GAVEL_E_CLOSED after client_host_close, GAVEL_E_BUSY when CLIENT_HOST_INBOX wait. */
 int32_t client_host_post(struct client_host *host, struct client_job *job);
 
+/* [loop] The same for the library's own few jobs, which are never refused before client_host_close. */
+void client_host_later(struct client_host *host, struct client_job *job);
+
 /* [loop] Take no more jobs, close the bell: the loop ends when everything else on it is closed too. */
 void client_host_close(struct client_host *host);
 

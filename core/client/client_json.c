@@ -42,39 +42,6 @@ static void put_line(struct printer *printer, unsigned depth)
         put_text(printer, "  ");
 }
 
-/* How many bytes the UTF-8 sequence at `at` has; 0 when it is not one (overlong, surrogate, cut short). */
-static unsigned utf8_length(const unsigned char *at, uint64_t left)
-{
-    unsigned more = at[0] < 0x80 ? 0 : at[0] >= 0xc2 && at[0] <= 0xdf ? 1 : at[0] >= 0xe0 && at[0] <= 0xef ? 2
-                    : at[0] >= 0xf0 && at[0] <= 0xf4 ? 3 : 4;
-    unsigned i;
-
-    if (more == 4 || more >= left)
-        return more == 0 && left > 0 ? 1 : 0;
-    for (i = 1; i <= more; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
-        (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return more + 1;
-}
-
-static int is_utf8(struct gavel_slice bytes)
-{
-    const unsigned char *at = bytes.data;
-    uint64_t done = 0;
-
-    while (done < bytes.size) {
-        unsigned length = utf8_length(at + done, bytes.size - done);
-
-        if (length == 0)
-            return 0;
-        done += length;
-    }
-    return 1;
-}
-
 static void put_string(struct printer *printer, struct gavel_slice text)
 {
     const char *at = text.data;
@@ -121,11 +88,11 @@ static void put_base64(struct printer *printer, struct gavel_slice bytes)
 
 static void put_bytes(struct printer *printer, struct gavel_slice bytes)
 {
-    if (is_utf8(bytes)) {
+    if (mp_utf8(bytes.data, bytes.size)) {
         put_string(printer, bytes);
         return;
     }
-    put_text(printer, "{\"$bytes\": \"");
+    put_text(printer, "{\"$base64\": \"");
     put_base64(printer, bytes);
     put_text(printer, "\"}");
 }
@@ -155,7 +122,7 @@ static void put_key(struct printer *printer, struct gavel_slice key)
     uint64_t number;
     char digits[24];
 
-    if (codec_get_bytes(key, &text) == GAVEL_OK && is_utf8(text)) {
+    if (codec_get_bytes(key, &text) == GAVEL_OK && mp_utf8(text.data, text.size)) {
         put_string(printer, text);
         return;
     }
@@ -303,14 +270,14 @@ static int32_t write_base64(struct gavel_writer *writer, const char *text, struc
     if (status == GAVEL_OK)
         gavel_put_bytes(writer, gavel_bytes(bytes, made));
     free(bytes);
-    return status == GAVEL_OK ? GAVEL_OK : gavel_fail(error, status, "the text in \"$bytes\" is not base64");
+    return status == GAVEL_OK ? GAVEL_OK : gavel_fail(error, status, "the text in \"$base64\" is not base64");
 }
 
 static int32_t write_json(struct gavel_writer *writer, json_t *json, unsigned depth, struct gavel_error *error);
 
 static int32_t write_object(struct gavel_writer *writer, json_t *json, unsigned depth, struct gavel_error *error)
 {
-    json_t *bytes = json_object_get(json, "$bytes");
+    json_t *bytes = json_object_get(json, "$base64");
     const char *key;
     json_t *item;
     int32_t status = GAVEL_OK;
