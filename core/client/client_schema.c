@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <gavel/statemachine.h>
+
 #define COMMANDS_MAX 4096     /* of all machines together */
 #define PAIRS_MAX 256         /* key=value words of one call */
 #define ARENA_FACTOR 16       /* rebuilt tables are wider than their description */

@@ -174,7 +174,7 @@ void client_session_expired(struct client_call *call, const struct gavel_error *
     }
     os_list_remove(&call->member);
     if (!fresh && (call->maybe || session->ttl_ms > 0)) {
-        client_call_fail(call, GAVEL_E_UNKNOWN, "the outcome of %s is unknown: it was sent, and its session has expired: %s",
+        client_call_fail(call, GAVEL_E_UNKNOWN, "the outcome of %s is unknown: sent, then its session expired: %s",
                          call->command, why->text);
         return;
     }
