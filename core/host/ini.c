@@ -49,7 +49,7 @@ static bool read_line(struct reader *reader, char line[HOST_INI_LINE_MAX + 1])
         size++;
     }
     line[kept] = 0;
-    if (reader->line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0)
+    if (reader->line == 1 && kept >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
         memmove(line, line + 3, kept - 2);
     if (nul) {
         host_fault(reader->faults, "%s:%u: the line holds a NUL byte", reader->ini->file, reader->line);
