@@ -4,8 +4,9 @@
  * commands, and (inside the host) every message on the wire. From the same rows come parsing, defaults, error messages,
  * --dump-plugin, the sample INI, the CLI and the HTTP/JSON API.
  *
- * A table describes a C struct of the plugin's own. That struct begins with `uint64_t present;`: bit i is set when row i
- * was given or has a default. Each row names the offset of its member; the member's C type follows from the row's type:
+ * A table describes a C struct of the plugin's own. That struct begins with `uint64_t present;`: bit i is set
+ * when row i was given or has a default. Each row names the offset of its member; the member's C type follows
+ * from the row's type:
  *
  *   GAVEL_BOOL      uint64_t, 0 or 1          GAVEL_STRING   struct gavel_slice, valid UTF-8
  *   GAVEL_UINT      uint64_t                  GAVEL_BYTES    struct gavel_slice, any bytes
@@ -18,7 +19,8 @@
  * has returned, or destroy; for arguments for the length of the call.
  *
  * In an INI file and on the command line: booleans are yes/no/true/false/on/off, durations take ms s m h (a bare number
- * is milliseconds), sizes take KiB MiB GiB (a bare number is bytes), a list of scalars is separated by blanks or commas.
+ * is milliseconds), sizes take KiB MiB GiB (a bare number is bytes), a list of scalars is separated by blanks
+ * or commas.
  */
 #ifndef GAVEL_FIELD_H
 #define GAVEL_FIELD_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gavel/host.h - the services that a host hands to a plugin. A plugin resolves nothing from the host's binary: so a test
- * can hand over a host of its own, several nodes can live in one process, and the same source links into a simulator.
- * A service that a host does not offer is NULL; there is none that pretends.
+ * gavel/host.h - the services that a host hands to a plugin. A plugin resolves nothing from the host's binary:
+ * so a test can hand over a host of its own, several nodes can live in one process, and the same source links
+ * into a simulator. A service that a host does not offer is NULL; there is none that pretends.
  */
 #ifndef GAVEL_HOST_H
 #define GAVEL_HOST_H
@@ -55,8 +55,8 @@ struct gavel_host {
     void (*log)(void *self, uint64_t level, const char *module, struct gavel_slice text);
 
     /*
-     * [loop] Register a metric: kind, name ("bytes.sent"), unit in UCUM, one sentence. Returns a number above 0, the same
-     * one for the same name; 0 when there is no room or the kind differs.
+     * [loop] Register a metric: kind, name ("bytes.sent"), unit in UCUM, one sentence. Returns a number above
+     * 0, the same one for the same name; 0 when there is no room or the kind differs.
      */
     uint64_t (*metric)(void *self, uint64_t kind, const char *name, const char *unit, const char *help);
     /* [any] Counter: add `value`; gauge: set it; histogram: observe it. Attributes are few and bounded in number. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gavel/observer.h - observer plugins: they consume log events, metrics and spans on a lane of their own, behind a bounded
- * queue; what does not fit is dropped and counted, so an observer can never slow a commit. The registry belongs to the
- * host: counters survive an observer's replacement.
+ * gavel/observer.h - observer plugins: they consume log events, metrics and spans on a lane of their own,
+ * behind a bounded queue; what does not fit is dropped and counted, so an observer can never slow a commit. The
+ * registry belongs to the host: counters survive an observer's replacement.
  */
 #ifndef GAVEL_OBSERVER_H
 #define GAVEL_OBSERVER_H
@@ -67,7 +67,7 @@ struct gavel_observer {
     void (*span)(void *self, const struct gavel_span *span);
     /* All series at one moment, every metrics_interval. */
     void (*metrics)(void *self, uint64_t wall_ms, const struct gavel_series *series, uint64_t count, uint64_t stride);
-    /* The queue is empty for now: write out what is held back. */
+    /* The queue is empty at this moment: write out what is held back. */
     void (*flush)(void *self);
 };
 

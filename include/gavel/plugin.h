@@ -9,8 +9,8 @@
  *
  *   (load) -> check -> create -> start -> reload* -> quiesce -> destroy
  *
- * check may be called alone (gaveld --check-config). Nothing opens a socket, a file or a thread before start. destroy is
- * called after quiesce has completed, or instead of start. A plugin is never unloaded.
+ * check may be called alone (gaveld --check-config). Nothing opens a socket, a file or a thread before start.
+ * destroy is called after quiesce has completed, or instead of start. A plugin is never unloaded.
  */
 #ifndef GAVEL_PLUGIN_H
 #define GAVEL_PLUGIN_H
@@ -40,7 +40,10 @@ struct gavel_plugin {
     const struct gavel_fields *options; /* what the INI section may hold besides `plugin`; NULL: nothing */
     const void *operations;             /* struct gavel_transport, _serializer, _statemachine or _observer */
 
-    /* [loop] Optional. Check what the table cannot: files that must exist, values that exclude each other. No effects. */
+    /*
+     * [loop] Optional. Check what the table cannot: files that must exist, values that exclude each other. No
+     * effects.
+     */
     int32_t (*check)(const struct gavel_host *host, const void *options, struct gavel_error *error);
     /* [loop] Make an instance. `host` and `options` stay valid until destroy. On failure nothing is left behind. */
     int32_t (*create)(const struct gavel_host *host, const void *options, void **self, struct gavel_error *error);

@@ -21,8 +21,9 @@ extern "C" {
 struct gavel_writer;
 
 /*
- * [any] Errors stick: after the first one (memory, limit, wrong nesting) every call does nothing, and the status is told
- * at the end. `count` is exact and in elements (pairs for a map); `end` closes the innermost map or array.
+ * [any] Errors stick: after the first one (memory, limit, wrong nesting) every call does nothing, and the
+ * status is told at the end. `count` is exact and in elements (pairs for a map); `end` closes the innermost map
+ * or array.
  */
 struct gavel_writer_ops {
     uint64_t size; /* GAVEL_END(struct gavel_writer_ops, msgpack) */
@@ -37,7 +38,10 @@ struct gavel_writer_ops {
     void (*real)(struct gavel_writer *writer, double value);
     void (*string)(struct gavel_writer *writer, struct gavel_slice utf8);
     void (*bytes)(struct gavel_writer *writer, struct gavel_slice bytes);
-    /* Optional: embed one whole value that is checked MessagePack already. Missing: the host writes it token by token. */
+    /*
+     * Optional: embed one whole value that is checked MessagePack already. Missing: the host writes it token by
+     * token.
+     */
     void (*msgpack)(struct gavel_writer *writer, struct gavel_slice value);
 };
 

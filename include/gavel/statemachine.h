@@ -2,13 +2,13 @@
 /*
  * gavel/statemachine.h - the one header that a state machine's author includes.
  *
- * A state machine is a table of commands over a state of its own. Writes arrive in log order, the same on every node, and
- * must have the same outcome on every node: `run` may use its arguments, its state and `call` (index, term, wall, tick,
- * seed), and nothing else: no clock, no random source, no I/O, no pointers as data. The host gives durability,
- * linearizability, exactly-once retries, snapshots, watches, a CLI and an API for it.
+ * A state machine is a table of commands over a state of its own. Writes arrive in log order, the same on every
+ * node, and must have the same outcome on every node: `run` may use its arguments, its state and `call` (index,
+ * term, wall, tick, seed), and nothing else: no clock, no random source, no I/O, no pointers as data. The host
+ * gives durability, linearizability, exactly-once retries, snapshots, watches, a CLI and an API for it.
  *
- * Lanes: everything marked [apply] is called by one thread at a time, in order. A machine flagged GAVEL_BOUNDED promises
- * that its commands never block, and has its apply lane on the loop; any other has a thread.
+ * Lanes: everything marked [apply] is called by one thread at a time, in order. A machine flagged GAVEL_BOUNDED
+ * promises that its commands never block, and has its apply lane on the loop; any other has a thread.
  */
 #ifndef GAVEL_STATEMACHINE_H
 #define GAVEL_STATEMACHINE_H
@@ -70,9 +70,9 @@ struct gavel_command {
     uint64_t flags;   /* GAVEL_WRITE or GAVEL_READ ... */
     const struct gavel_fields *arguments; /* NULL: none */
     /*
-     * [apply] Run it. `arguments` is the table's struct, checked, defaults filled in (by the leader, once). Returns 0, or a
-     * negative status with a sentence, which is replicated like every result; GAVEL_E_LOCAL stops this node instead.
-     * A write that fails must leave the state as it was.
+     * [apply] Run it. `arguments` is the table's struct, checked, defaults filled in (by the leader, once).
+     * Returns 0, or a negative status with a sentence, which is replicated like every result; GAVEL_E_LOCAL
+     * stops this node instead. A write that fails must leave the state as it was.
      */
     int32_t (*run)(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply);
     const char *help;    /* one sentence, without the final full stop */
@@ -100,7 +100,10 @@ struct gavel_statemachine {
 
     /* [apply] Hold the present state for a snapshot; one at a time. */
     int32_t (*snapshot_begin)(void *self, void **snapshot, struct gavel_error *error);
-    /* [apply], or [worker] with GAVEL_CONCURRENT. Append the next chunk (some 64 KiB); 1: more follows, 0: that was all. */
+    /*
+     * [apply], or [worker] with GAVEL_CONCURRENT. Append the next chunk (some 64 KiB); 1: more follows, 0: that
+     * was all.
+     */
     int32_t (*snapshot_next)(void *self, void *snapshot, struct gavel_buffer *chunk, struct gavel_error *error);
     /* [apply] Let go of it; also after a failure or half-way. */
     void (*snapshot_end)(void *self, void *snapshot);
@@ -111,8 +114,9 @@ struct gavel_statemachine {
     int32_t (*restore_end)(void *self, struct gavel_error *error);
 
     /*
-     * [apply] Optional, on the leader only, about once a second: ask for a command of this machine to be proposed, such as a
-     * compaction. Write its arguments (a map keyed by the fields' ids) into *arguments and return its id; 0: nothing.
+     * [apply] Optional, on the leader only, about once a second: ask for a command of this machine to be
+     * proposed, such as a compaction. Write its arguments (a map keyed by the fields' ids) into *arguments and
+     * return its id; 0: nothing.
      */
     uint64_t (*maintain)(void *self, uint64_t tick_ms, struct gavel_buffer *arguments);
 };
@@ -126,7 +130,10 @@ GAVEL_CHECK_LAYOUT(sizeof(struct gavel_statemachine) == 112);
 
 /* ---- digests ----------------------------------------------------------------------------------------------------- */
 
-/* [any] Mix bytes into a running hash; the same on every machine. Not for adversaries: it finds differences, not forgers. */
+/*
+ * [any] Mix bytes into a running hash; the same on every machine. Not for adversaries: it finds differences,
+ * not forgers.
+ */
 static inline uint64_t gavel_mix(uint64_t hash, const void *data, uint64_t size)
 {
     const unsigned char *byte = (const unsigned char *)data;

@@ -5,9 +5,10 @@
  *
  * Everything here is [loop].
  *
- * The unit on the wire is a batch: what was sent to one connection since the last flush travels in one frame, each message
- * behind its length. Messages keep their borders and order. The host owns the meaning of a connection: it is told of an
- * accepted or connected one and answers with a cookie of its own that every later up-call for it carries.
+ * The unit on the wire is a batch: what was sent to one connection since the last flush travels in one frame,
+ * each message behind its length. Messages keep their borders and order. The host owns the meaning of a
+ * connection: it is told of an accepted or connected one and answers with a cookie of its own that every later
+ * up-call for it carries.
  *
  * A connection's life: connect() -> connected | closed;  (listener) -> accepted;  then message*, drained*, then closed,
  * exactly once, whoever closes. After `closed` has returned the transport's handle is gone. close() may be called from
@@ -89,16 +90,17 @@ struct gavel_transport {
     int32_t (*prepare)(void *self, const struct gavel_transport_events *events,
                        const struct gavel_transport_limits *limits, struct gavel_error *error);
     /*
-     * Listen on a URI ("tcp://127.0.0.1:8080"; port 0 lets the system choose). *bound becomes the URI with the real port,
-     * valid until destroy. GAVEL_E_IO with the reason (port in use, no such address). May be called several times.
+     * Listen on a URI ("tcp://127.0.0.1:8080"; port 0 lets the system choose). *bound becomes the URI with the
+     * real port, valid until destroy. GAVEL_E_IO with the reason (port in use, no such address). May be called
+     * several times.
      */
     int32_t (*listen)(void *self, struct gavel_slice uri, struct gavel_slice *bound, struct gavel_error *error);
     /* Dial a URI. Never waits: the outcome is an up-call with `cookie`, never from within this call. */
     int32_t (*connect)(void *self, struct gavel_slice uri, void *cookie, void **connection, struct gavel_error *error);
     /*
-     * Queue one message, gathered from `parts`; the bytes are copied. The last 64 KiB or so of small messages travel in one
-     * frame; what is queued goes out at the latest when the loop's turn ends. GAVEL_E_BUSY: over send_high, nothing was
-     * queued. GAVEL_E_CLOSED: it is closing.
+     * Queue one message, gathered from `parts`; the bytes are copied. The last 64 KiB or so of small messages
+     * travel in one frame; what is queued goes out at the latest when the loop's turn ends. GAVEL_E_BUSY: over
+     * send_high, nothing was queued. GAVEL_E_CLOSED: it is closing.
      */
     int32_t (*send)(void *self, void *connection, const struct gavel_slice *parts, uint64_t count);
     /* Bytes that are queued for the connection and not yet given to the system. */
