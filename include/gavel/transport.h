@@ -98,9 +98,10 @@ struct gavel_transport {
     /* Dial a URI. Never waits: the outcome is an up-call with `cookie`, never from within this call. */
     int32_t (*connect)(void *self, struct gavel_slice uri, void *cookie, void **connection, struct gavel_error *error);
     /*
-     * Queue one message, gathered from `parts`; the bytes are copied. The last 64 KiB or so of small messages
-     * travel in one frame; what is queued goes out at the latest when the loop's turn ends. GAVEL_E_BUSY: over
-     * send_high, nothing was queued. GAVEL_E_CLOSED: it is closing.
+     * Queue one message, gathered from `parts`; the bytes are copied. The last 64 KiB or so of small messages travel in
+     * one frame; what is queued goes out at the latest when the loop's turn ends. GAVEL_E_BUSY: over send_high, nothing
+     * was queued. GAVEL_E_CLOSED: it is not yet open, or closing. GAVEL_E_TOO_LARGE: over message_bytes: the other side
+     * would not take it either.
      */
     int32_t (*send)(void *self, void *connection, const struct gavel_slice *parts, uint64_t count);
     /* Bytes that are queued for the connection and not yet given to the system. */
