@@ -8,8 +8,7 @@
  *   BOOL a boolean · UINT, INT a whole number in range · REAL any number · DURATION, SIZE a whole number (ms, bytes) or
  *   text as in an INI file ("5s", "64MiB") · STRING a string · BYTES bytes, or a string for its UTF-8 · CHOICE its name or
  *   its position · RECORD a map · LIST an array · VALUE any document, nil too. Elsewhere nil means "not given".
- *   In JSON bytes are {"$base64":"..."} unless a table says BYTES and they are text; numbers over INT64_MAX are
- *   {"$uint":"..."}.
+ *   In JSON bytes are a string when they are text, else {"$base64":"..."}; numbers over INT64_MAX are {"$uint":"..."}.
  *
  * Memory: slices and lists of a filled struct point into the input, the row's default text, or the arena. Nothing here
  * allocates from a heap, except where a buffer of the caller's grows.

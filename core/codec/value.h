@@ -54,6 +54,13 @@ struct gavel_buffer codec_buffer_fixed(void *memory, uint64_t size);
 #define codec_reader mp_reader
 #define codec_reader_begin mp_reader_init
 
+/*
+ * [any] The sentence of an error as a slice for a message, cleaned in place: what is not UTF-8 (a text cut in the middle of
+ * a character, a hostile key that was quoted) becomes '?', control characters become blanks. Use it for every `text`
+ * that is sent: a writer refuses strings that are not UTF-8. The slice points into *error.
+ */
+struct gavel_slice codec_sentence(struct gavel_error *error);
+
 /* [any] The core's own serializer table (MessagePack; its self is NULL): for hellos and before anything is loaded. */
 const struct gavel_serializer *codec_msgpack(void);
 
