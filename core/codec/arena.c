@@ -18,7 +18,9 @@ void *codec_arena_take(struct codec_arena *arena, uint64_t size, uint64_t align)
 {
     uint64_t at = (arena->used + align - 1) & ~(align - 1);
 
-    assert(align > 0 && align <= 16 && (align & (align - 1)) == 0);
+    assert(align > 0);
+    assert(align <= 16);
+    assert((align & (align - 1)) == 0);
     if (at > arena->size || size > arena->size - at)
         return NULL;
     arena->used = at + size;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arguments.c - the arguments of a command: checked and completed once, by the leader; loaded as they are by everybody
- * when the entry is applied. Apply fills in nothing: a default that a newer build changed would part the replicas.
+ * arguments.c - the arguments of a command: checked and completed once, by the leader; loaded as they are by
+ * everybody when the entry is applied. Apply fills in nothing: a default that a newer build changed would part the
+ * replicas.
  */
 #include "core/codec/field_internal.h"
 
@@ -41,8 +42,8 @@ int32_t codec_arguments_check(const struct gavel_fields *fields, const char *own
     codec_fields_write(fields, object, 0, mp_writer_init(&writer, out));
     status = mp_writer_end(&writer, error);
     if (status == GAVEL_OK && out->size - before > CODEC_ARGUMENTS_BYTES)
-        status = gavel_fail(error, GAVEL_E_TOO_LARGE, "the arguments of %s take %llu bytes; at most %llu fit into the log",
-                            owner, (unsigned long long)(out->size - before), (unsigned long long)CODEC_ARGUMENTS_BYTES);
+        status = gavel_fail(error, GAVEL_E_TOO_LARGE,
+                            "the arguments of %s take %llu bytes; at most %llu fit into the log", owner, (unsigned long long)(out->size - before), (unsigned long long)CODEC_ARGUMENTS_BYTES);
     if (status != GAVEL_OK)
         out->size = before;
     return status;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * entries.h - the batches of an append, entry by entry, for people who look at JSON on the wire. Nobody reads it back.
+ * entries.h - the batches of an append, entry by entry, for people who look at JSON on the wire. Nobody reads it
+ * back.
  *
- * The format is that of core/log/batch.h. It is read again here, with every length checked and no checksum, so that the
- * client library does not need the log.
+ * The format is that of core/log/batch.h. It is read again here, with every length checked and no checksum, so
+ * that the client library does not need the log.
  */
 #ifndef GAVEL_CODEC_ENTRIES_H
 #define GAVEL_CODEC_ENTRIES_H
@@ -17,8 +18,8 @@
 uint64_t codec_entries_count(struct gavel_slice batches);
 
 /*
- * [any] Write the first `count` as an array of {index, term, kind, machine, session, sequence, command}; `command` is the
- * payload as a document when it is one, else as bytes.
+ * [any] Write the first `count` as an array of {index, term, kind, machine, session, sequence, command}; `command`
+ * is the payload as a document when it is one, else as bytes.
  */
 void codec_entries_write(struct gavel_slice batches, uint64_t count, struct gavel_writer *writer);
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * field.h - everything that is done with a `struct gavel_fields` (include/gavel/field.h): text to struct for options and
- * the command line, documents to struct for messages and arguments, struct back to documents and text, and the errors on
- * the way, which name what was wrong and the nearest right spelling.
+ * field.h - everything that is done with a `struct gavel_fields` (include/gavel/field.h): text to struct for
+ * options and the command line, documents to struct for messages and arguments, struct back to documents and text,
+ * and the errors on the way, which name what was wrong and the nearest right spelling.
  *
  * What takes which token, in every format:
- *   BOOL a boolean · UINT, INT a whole number in range · REAL any number · DURATION, SIZE a whole number (ms, bytes) or
- *   text as in an INI file ("5s", "64MiB") · STRING a string · BYTES bytes, or a string for its UTF-8 · CHOICE its name or
- *   its position · RECORD a map · LIST an array · VALUE any document, nil too. Elsewhere nil means "not given".
- *   In JSON bytes are a string when they are text, else {"$base64":"..."}; numbers over INT64_MAX are {"$uint":"..."}.
+ *   BOOL a boolean · UINT, INT a whole number in range · REAL any number · DURATION, SIZE a whole number (ms,
+ *   bytes) or text as in an INI file ("5s", "64MiB") · STRING a string · BYTES bytes, or a string for its UTF-8 ·
+ *   CHOICE its name or its position · RECORD a map · LIST an array · VALUE any document, nil too. Elsewhere nil
+ *   means "not given". In JSON bytes are a string when they are text, else {"$base64":"..."}; numbers over
+ *   INT64_MAX are {"$uint":"..."}.
  *
- * Memory: slices and lists of a filled struct point into the input, the row's default text, or the arena. Nothing here
- * allocates from a heap, except where a buffer of the caller's grows.
+ * Memory: slices and lists of a filled struct point into the input, the row's default text, or the arena. Nothing
+ * here allocates from a heap, except where a buffer of the caller's grows.
  */
 #ifndef GAVEL_CODEC_FIELD_H
 #define GAVEL_CODEC_FIELD_H
@@ -54,8 +55,9 @@ uint64_t codec_row_numbered(const struct gavel_fields *fields, uint64_t id);
 const char *codec_type_name(uint64_t type);
 
 /*
- * [any] Check a table once, after loading: ids 1..127 and names unique and well formed, types known, members inside the
- * struct, defaults that parse, choices and sub-tables where they belong, at most 64 rows. GAVEL_E_INVALID, names the row.
+ * [any] Check a table once, after loading: ids 1..127 and names unique and well formed, types known, members
+ * inside the struct, defaults that parse, choices and sub-tables where they belong, at most 64 rows.
+ * GAVEL_E_INVALID, names the row.
  */
 int32_t codec_fields_check(const struct gavel_fields *fields, struct gavel_error *error);
 
@@ -69,7 +71,10 @@ struct codec_nearest {
     uint64_t distance;
 };
 
-/* [any] Offer one name; keeps it when it is near enough (a third of the length, at least 1) and nearer than the others. */
+/*
+ * [any] Offer one name; keeps it when it is near enough (a third of the length, at least 1) and nearer than the
+ * others.
+ */
 void codec_nearest_offer(struct codec_nearest *nearest, struct gavel_slice name);
 
 /* [any] "; did you mean 'x'?" or "" into `text`; returns text. */
@@ -83,8 +88,9 @@ int32_t codec_fields_defaults(const struct gavel_fields *fields, void *object, s
 
 /*
  * [any] Set one row from text, in INI syntax, and its bit of `present`. The text is copied where the struct keeps it.
- * GAVEL_E_INVALID: "'votes' is not a whole number", "'9' is over the greatest value, 5", "'leder' is none of ...; did you
- * mean 'leader'?" - without the name of the row, which the caller puts before it. A RECORD cannot be given as text; a
+ * GAVEL_E_INVALID: "'votes' is not a whole number", "'9' is over the greatest value, 5", "'leder' is none of ...;
+ * did you mean 'leader'?" - without the name of the row, which the caller puts before it. A RECORD cannot be given
+ * as text; a
  * VALUE becomes a string; a list is split at blanks and commas.
  */
 int32_t codec_field_parse(const struct gavel_fields *fields, uint64_t row, struct gavel_slice text, void *object,
@@ -146,7 +152,10 @@ int32_t codec_fields_read(const struct gavel_fields *fields, struct gavel_reader
 /* [any] How many rows codec_fields_write would write, for a map's count. */
 uint64_t codec_fields_count(const struct gavel_fields *fields, const void *object, uint32_t flags);
 
-/* [any] Write key and value of each such row, in the table's order, without the map around them. Errors stick in the writer. */
+/*
+ * [any] Write key and value of each such row, in the table's order, without the map around them. Errors stick in
+ * the writer.
+ */
 void codec_fields_write_rows(const struct gavel_fields *fields, const void *object, uint32_t flags,
                              struct gavel_writer *writer);
 
@@ -160,10 +169,10 @@ void codec_fields_write(const struct gavel_fields *fields, const void *object, u
 #define CODEC_ARGUMENTS_BYTES (UINT64_C(1) << 20)
 
 /*
- * [any] On the leader, before a command enters the log: check `arguments` (a checked value: a map by names or numbers, or
- * absent or nil for none) against the table (NULL: no arguments), fill in defaults, and append the log form to *out: a map keyed
- * by ids in the table's order, documents canonical. `owner` names the command in errors ("workflow.set"). The arena is
- * scratch. GAVEL_E_INVALID with the argument's name, GAVEL_E_TOO_LARGE.
+ * [any] On the leader, before a command enters the log: check `arguments` (a checked value: a map by names or
+ * numbers, or absent or nil for none) against the table (NULL: no arguments), fill in defaults, and append the log
+ * form to *out: a map keyed by ids in the table's order, documents canonical. `owner` names the command in errors
+ * ("workflow.set"). The arena is scratch. GAVEL_E_INVALID with the argument's name, GAVEL_E_TOO_LARGE.
  */
 int32_t codec_arguments_check(const struct gavel_fields *fields, const char *owner, struct gavel_slice arguments,
                               struct codec_arena *arena, struct gavel_buffer *out, struct gavel_error *error);
@@ -186,14 +195,18 @@ uint64_t codec_fields_key(const struct gavel_fields *fields);
 /* ---- key=value on the command line ------------------------------------------------------------------------------- */
 
 /*
- * [any] One `key=value` text as a pair of a map, by name: writes the key and the value. With a row (fields, row) the value
- * is parsed as the row's type says (VALUE, RECORD and LIST of records take JSON; a VALUE that is no JSON is a string).
+ * [any] One `key=value` text as a pair of a map, by name: writes the key and the value. With a row (fields, row)
+ * the value is parsed as the row's type says (VALUE, RECORD and LIST of records take JSON; a VALUE that is no JSON
+ * is a string).
  * Without one (fields NULL): JSON if it is JSON, else a string. `json` may be NULL: then only scalars are recognised.
  */
 int32_t codec_pair_write(const struct gavel_fields *fields, const char *pair, const struct gavel_serializer *json,
                          void *json_self, struct gavel_writer *writer, struct gavel_error *error);
 
-/* [any] A whole list of pairs as one map appended to *out as MessagePack. GAVEL_E_INVALID: no '=', given twice, unknown. */
+/*
+ * [any] A whole list of pairs as one map appended to *out as MessagePack. GAVEL_E_INVALID: no '=', given twice,
+ * unknown.
+ */
 int32_t codec_pairs(const struct gavel_fields *fields, const char *owner, const char *const *pairs, uint64_t count,
                     const struct gavel_serializer *json, void *json_self, struct gavel_buffer *out,
                     struct gavel_error *error);
@@ -201,13 +214,16 @@ int32_t codec_pairs(const struct gavel_fields *fields, const char *owner, const 
 /* ---- tables as documents ----------------------------------------------------------------------------------------- */
 
 /*
- * [any] A table as a document, so that another process (the CLI, --dump-plugin --json, completion) can know it: an array of
- * maps {name, id, type, flags, default, min, max, choices, unit, help, fields, element}, plain ones left out.
+ * [any] A table as a document, so that another process (the CLI, --dump-plugin --json, completion) can know it: an
+ * array of maps {name, id, type, flags, default, min, max, choices, unit, help, fields, element}, plain ones left
+ * out.
  */
 void codec_fields_describe(const struct gavel_fields *fields, struct gavel_writer *writer);
 
-/* [any] The way back: a table in the arena from such a checked document. Offsets are laid out, so it can be used with all
- * of the functions above. GAVEL_E_INVALID, GAVEL_E_TOO_LARGE. */
+/*
+ * [any] The way back: a table in the arena from such a checked document. Offsets are laid out, so it can be used
+ * with all of the functions above. GAVEL_E_INVALID, GAVEL_E_TOO_LARGE.
+ */
 int32_t codec_fields_rebuild(struct gavel_slice document, struct codec_arena *arena, const struct gavel_fields **fields,
                              struct gavel_error *error);
 

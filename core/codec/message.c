@@ -15,7 +15,8 @@
 #define HASH_BYTES_MAX 64         /* of the member list */
 
 /* Rows. `ROW(struct, id, member, type)`, and the same with more said. */
-#define ROW(s, number, member, kind) {.name = #member, .id = (number), .type = (kind), .offset = offsetof(struct s, member)}
+#define ROW(s, number, member, kind) \
+    {.name = #member, .id = (number), .type = (kind), .offset = offsetof(struct s, member)}
 #define ROW_REQUIRED(s, number, member, kind) \
     {.name = #member, .id = (number), .type = (kind), .offset = offsetof(struct s, member), .flags = GAVEL_REQUIRED}
 #define ROW_UPTO(s, number, member, kind, most) \
@@ -273,7 +274,7 @@ static const struct gavel_field found_done_rows[] = {
 };
 static const struct gavel_fields found_done_fields = GAVEL_FIELDS(found_done_rows, struct codec_found_done);
 
-/* ---- the table of tables ------------------------------------------------------------------------------------------- */
+/* ---- the table of tables ----------------------------------------------------------------------------------------- */
 
 #define TAIL offsetof(struct codec_raft, tail)
 

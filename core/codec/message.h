@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * message.h - every message on the wire as a plain struct and a field table, and one function each way. gavel-protocol(7)
- * describes the same for authors of foreign clients.
+ * message.h - every message on the wire as a plain struct and a field table, and one function each way.
+ * gavel-protocol(7) describes the same for authors of foreign clients.
  *
- * A message is one map. Its first key is always `type` (number 1); the others are the table's rows: names in JSON, numbers
- * in MessagePack. A zero, an empty slice with data NULL, an empty list are not written, unless the row is required; a
- * receiver finds zero in what was not sent. Unknown keys are skipped, so a message may gain fields; unknown types have a
- * status of their own. Choices and the type travel as names in JSON and as numbers where the serializer is binary.
+ * A message is one map. Its first key is always `type` (number 1); the others are the table's rows: names in JSON,
+ * numbers in MessagePack. A zero, an empty slice with data NULL, an empty list are not written, unless the row is
+ * required; a receiver finds zero in what was not sent. Unknown keys are skipped, so a message may gain fields;
+ * unknown types have a status of their own. Choices and the type travel as names in JSON and as numbers where the
+ * serializer is binary.
  *
  * Decoding: the struct lies in the arena; slices point into the input or the arena and live as long as both.
  */
@@ -178,8 +179,8 @@ struct codec_stream_close {
 };
 
 /*
- * Every message of the algorithm; each type's table writes only its own rows. `from` and `to` do not travel: both ends
- * know them from the hello. Numbers keep the names of core/raft/message.h.
+ * Every message of the algorithm; each type's table writes only its own rows. `from` and `to` do not travel: both
+ * ends know them from the hello. Numbers keep the names of core/raft/message.h.
  */
 struct codec_raft {
     uint64_t present;
@@ -215,8 +216,8 @@ struct codec_raft {
 void codec_raft_put(const struct raft_message *message, struct codec_raft *wire);
 
 /*
- * [any] The way back: `type` is the wire's (31..41), from and to are the ends of the connection. Batches are NULL: the
- * node describes those that lie in `tail`. GAVEL_E_INVALID when a number does not fit its member.
+ * [any] The way back: `type` is the wire's (31..41), from and to are the ends of the connection. Batches are NULL:
+ * the node describes those that lie in `tail`. GAVEL_E_INVALID when a number does not fit its member.
  */
 int32_t codec_raft_get(uint64_t type, const struct codec_raft *wire, uint64_t from, uint64_t to,
                        struct raft_message *message, struct gavel_error *error);
@@ -268,18 +269,18 @@ const struct codec_message *codec_message_find(uint64_t type);
 const char *codec_message_name(uint64_t type);
 
 /*
- * [any] Append the message to *out. GAVEL_E_TOO_LARGE, GAVEL_E_NO_MEMORY (the buffer), GAVEL_E_INVALID (a string that is
- * not UTF-8, an unknown type). On failure *out has the size that it had. `self` is the serializer's instance (NULL for
- * codec_msgpack()). Takes no memory of its own.
+ * [any] Append the message to *out. GAVEL_E_TOO_LARGE, GAVEL_E_NO_MEMORY (the buffer), GAVEL_E_INVALID (a string
+ * that is not UTF-8, an unknown type). On failure *out has the size that it had. `self` is the serializer's
+ * instance (NULL for codec_msgpack()). Takes no memory of its own.
  */
 int32_t codec_message_encode(const struct gavel_serializer *serializer, void *self, uint64_t type, const void *message,
                              struct gavel_buffer *out, struct gavel_error *error);
 
 /*
  * [any] Encode an append_entries or install_snapshot whose tail is gathered from `parts` (wire->tail is ignored).
- * *apart = 1: *out holds all but the tail's bytes, so send {*out, parts...} as one message; nothing of them was copied.
- * *apart = 0: the serializer cannot do that (JSON), and *out holds the whole message; append_entries then also lists its
- * entries under `entries`, for people; receivers skip that key.
+ * *apart = 1: *out holds all but the tail's bytes, so send {*out, parts...} as one message; nothing of them was
+ * copied. *apart = 0: the serializer cannot do that (JSON), and *out holds the whole message; append_entries then
+ * also lists its entries under `entries`, for people; receivers skip that key.
  */
 int32_t codec_message_encode_tail(const struct gavel_serializer *serializer, void *self, uint64_t type,
                                   const struct codec_raft *wire, const struct gavel_slice *parts, uint64_t part_count,
@@ -287,8 +288,9 @@ int32_t codec_message_encode_tail(const struct gavel_serializer *serializer, voi
 
 /*
  * [any] Decode one message: *type and the struct of that type, in the arena. GAVEL_E_INVALID: not a message (the
- * sentence says where); GAVEL_E_TOO_LARGE: over `limits` or the arena; GAVEL_E_UNSUPPORTED: a type that this version does
- * not know (*type is set when it is a number). The arena needs some 4 KiB beside what JSON input needs (its own size).
+ * sentence says where); GAVEL_E_TOO_LARGE: over `limits` or the arena; GAVEL_E_UNSUPPORTED: a type that this
+ * version does not know (*type is set when it is a number). The arena needs some 4 KiB beside what JSON input
+ * needs (its own size).
  */
 int32_t codec_message_decode(const struct gavel_serializer *serializer, void *self, struct gavel_slice input,
                              const struct gavel_limits *limits, struct codec_arena *arena, uint64_t *type,

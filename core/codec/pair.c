@@ -69,7 +69,9 @@ static int32_t write_free(const struct json *json, struct gavel_slice text, stru
     return GAVEL_OK;
 }
 
-/* A member of a type with a text form of its own: through the struct form, so that bounds are checked here already. */
+/*
+ * A member of a type with a text form of its own: through the struct form, so that bounds are checked here already.
+ */
 static int32_t write_scalar(const struct gavel_field *row, struct gavel_slice text, struct gavel_writer *writer,
                             struct gavel_error *error)
 {
@@ -140,8 +142,8 @@ static int32_t unknown(const struct gavel_fields *fields, const char *owner, str
 
     for (i = 0; i < fields->count; i++)
         codec_nearest_offer(&nearest, gavel_text(codec_row(fields, i, &copy)->name));
-    return gavel_fail(error, GAVEL_E_INVALID, "unknown argument '%.*s'%s%s%s", (int)(name.size < SHOWN ? name.size : SHOWN),
-                      (const char *)name.data, owner ? " of " : "", owner ? owner : "",
+    return gavel_fail(error, GAVEL_E_INVALID, "unknown argument '%.*s'%s%s%s",
+                      (int)(name.size < SHOWN ? name.size : SHOWN), (const char *)name.data, owner ? " of " : "", owner ? owner : "",
                       codec_nearest_text(&nearest, hint, sizeof hint));
 }
 
@@ -195,8 +197,8 @@ static int32_t check_doubles(const char *const *pairs, uint64_t count, struct ga
     for (i = 1; i < count; i++)
         for (j = 0; j < i; j++)
             if (split(pairs[i], &a, &text) && split(pairs[j], &b, &text) && gavel_slice_equal(a, b))
-                return gavel_fail(error, GAVEL_E_INVALID, "'%.*s' is given twice", (int)(a.size < SHOWN ? a.size : SHOWN),
-                                  (const char *)a.data);
+                return gavel_fail(error, GAVEL_E_INVALID, "'%.*s' is given twice",
+                                  (int)(a.size < SHOWN ? a.size : SHOWN), (const char *)a.data);
     return GAVEL_OK;
 }
 

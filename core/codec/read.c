@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * read.c - documents into structs: the way of every message and of every command's arguments. What can go wrong is said
- * with the field's name and path; nothing is filled in by halves that a caller could take for the whole: on an error the
- * struct is not to be used.
+ * read.c - documents into structs: the way of every message and of every command's arguments. What can go wrong is
+ * said with the field's name and path; nothing is filled in by halves that a caller could take for the whole: on
+ * an error the struct is not to be used.
  */
 #include <assert.h>
 #include <inttypes.h>

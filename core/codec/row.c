@@ -306,7 +306,8 @@ static int32_t check_row(const struct gavel_fields *fields, const struct gavel_f
         return gavel_fail(error, GAVEL_E_INVALID, "its id %" PRIu64 " is not in 1..127", row->id);
     if (row->offset < 8 || row->offset % 8 || row->offset > fields->struct_size ||
         size > fields->struct_size - row->offset)
-        return gavel_fail(error, GAVEL_E_INVALID, "its member lies outside of the struct, over `present`, or is not aligned");
+        return gavel_fail(error, GAVEL_E_INVALID,
+                          "its member lies outside of the struct, over `present`, or is not aligned");
     if (row->type == GAVEL_CHOICE && codec_choice_count(row) == 0)
         return gavel_fail(error, GAVEL_E_INVALID, "it has no choices");
     if (row->type == GAVEL_LIST && !row->sub &&
@@ -328,8 +329,9 @@ static int32_t check_table(const struct gavel_fields *fields, int depth, struct 
         return GAVEL_OK;
     if (depth > TABLE_DEPTH_MAX)
         return gavel_fail(error, GAVEL_E_INVALID, "tables are nested deeper than %d", TABLE_DEPTH_MAX);
-    if (fields->count > 64 || (fields->count && (!fields->rows || fields->stride < offsetof(struct gavel_field, fallback) ||
-                                                 fields->stride % 8 || fields->struct_size < 8)))
+    if (fields->count > 64 ||
+        (fields->count && (!fields->rows || fields->stride < offsetof(struct gavel_field, fallback) ||
+                           fields->stride % 8 || fields->struct_size < 8)))
         return gavel_fail(error, GAVEL_E_INVALID, "a field table has over 64 rows, no rows or no stride");
     for (i = 0; i < fields->count; i++) {
         const struct gavel_field *row = codec_row(fields, i, &copy);

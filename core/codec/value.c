@@ -80,7 +80,8 @@ int32_t codec_document_check(struct gavel_slice input, const struct gavel_limits
 
 int codec_value_canonical(struct gavel_slice value)
 {
-    static const struct gavel_limits all = {GAVEL_END(struct gavel_limits, items), MP_DEPTH_MAX, UINT64_MAX, UINT64_MAX};
+    static const struct gavel_limits all = {GAVEL_END(struct gavel_limits, items), MP_DEPTH_MAX, UINT64_MAX,
+                                            UINT64_MAX};
 
     return mp_scan(value, &all, MP_CANONICAL, NULL) == GAVEL_OK;
 }

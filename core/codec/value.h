@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * value.h - documents at home in the core: MessagePack values that passed the bounding scan, how to look into them, copy
- * them between formats and show them to people.
+ * value.h - documents at home in the core: MessagePack values that passed the bounding scan, how to look into
+ * them, copy them between formats and show them to people.
  *
- * A "value" here is a slice that holds exactly one scanned MessagePack value. Functions that take one trust it: whatever
- * came from outside goes through codec_value_check (or a serializer's reader, which does the same) first. A slice with
- * data NULL is the absent value; it reads like nil.
+ * A "value" here is a slice that holds exactly one scanned MessagePack value. Functions that take one trust it:
+ * whatever came from outside goes through codec_value_check (or a serializer's reader, which does the same) first.
+ * A slice with data NULL is the absent value; it reads like nil.
  *
  * Writing a value without malloc: a gavel_buffer over memory of your own (codec_buffer_fixed), a codec_writer on the
  * stack, gavel_put_...(w), codec_writer_end.
@@ -55,9 +55,9 @@ struct gavel_buffer codec_buffer_fixed(void *memory, uint64_t size);
 #define codec_reader_begin mp_reader_init
 
 /*
- * [any] The sentence of an error as a slice for a message, cleaned in place: what is not UTF-8 (a text cut in the middle of
- * a character, a hostile key that was quoted) becomes '?', control characters become blanks. Use it for every `text`
- * that is sent: a writer refuses strings that are not UTF-8. The slice points into *error.
+ * [any] The sentence of an error as a slice for a message, cleaned in place: what is not UTF-8 (a text cut in the
+ * middle of a character, a hostile key that was quoted) becomes '?', control characters become blanks. Use it for
+ * every `text` that is sent: a writer refuses strings that are not UTF-8. The slice points into *error.
  */
 struct gavel_slice codec_sentence(struct gavel_error *error);
 
@@ -74,7 +74,8 @@ int32_t codec_document_check(struct gavel_slice input, const struct gavel_limits
 int codec_value_canonical(struct gavel_slice value);
 
 /*
- * [any] Copy one whole value from a reader to a writer, token by token or in one piece where both sides are MessagePack.
+ * [any] Copy one whole value from a reader to a writer, token by token or in one piece where both sides are
+ * MessagePack.
  * Maps and arrays whose count the reader does not know are not supported (both of our readers know it).
  */
 int32_t codec_copy_value(struct gavel_reader *reader, struct gavel_writer *writer, struct gavel_error *error);
@@ -142,8 +143,9 @@ struct gavel_slice codec_string_or(struct gavel_slice value, const char *fallbac
 #define CODEC_TEXT_PRETTY 2u /* nested maps and arrays on lines of their own, indented by two */
 
 /*
- * [any] Append a value as text for a terminal: strings as they are at the top and quoted inside, numbers, true, false, null,
- * bytes as text when they are printable UTF-8, else x'6162'; maps and arrays like JSON with a blank after ':' and ','.
+ * [any] Append a value as text for a terminal: strings as they are at the top and quoted inside, numbers, true,
+ * false, null, bytes as text when they are printable UTF-8, else x'6162'; maps and arrays like JSON with a blank
+ * after ':' and ','.
  * Control characters are escaped, so a stored value cannot drive the terminal. Not meant to be parsed: use the JSON
  * serializer for that.
  */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mp.h - MessagePack, once: the bounding scan, the pull reader over scanned bytes, and the writer. The plugin wraps it
- * for the ABI; core/codec links the same objects, because hellos, logged commands and documents are always MessagePack.
+ * mp.h - MessagePack, once: the bounding scan, the pull reader over scanned bytes, and the writer. The plugin
+ * wraps it for the ABI; core/codec links the same objects, because hellos, logged commands and documents are
+ * always MessagePack.
  *
- * Why not msgpack_unpack: it takes memory before it has seen the bytes (5 bytes reserve 512 MB), accepts invalid UTF-8,
- * doubled keys and trailing bytes, and builds a tree that we would only walk once. Since the scan has to understand every
- * byte anyway, a pull parser over scanned input costs nothing more and needs no memory. Writing is msgpack-c's packer.
+ * Why not msgpack_unpack: it takes memory before it has seen the bytes (5 bytes reserve 512 MB), accepts invalid
+ * UTF-8, doubled keys and trailing bytes, and builds a tree that we would only walk once. Since the scan has to
+ * understand every byte anyway, a pull parser over scanned input costs nothing more and needs no memory. Writing
+ * is msgpack-c's packer.
  *
  * What is accepted beyond plain MessagePack, and what is refused, so that every document has a JSON form too:
- *  - map keys are strings without U+0000, or unsigned numbers; doubled keys are refused (number 1 written in two ways is
+ *  - map keys are strings without U+0000, or unsigned numbers; doubled keys are refused (number 1 written in two
+ *  ways is
  *    one key);
  *  - strings are valid UTF-8 (no surrogates, no overlong forms); NaN and the infinities are refused;
  *  - ext types and the byte c1 are refused; the input holds exactly one value.
@@ -28,8 +31,8 @@
 /*
  * [any] Check one whole value: every declared count against the bytes that remain, depth, items, UTF-8, keys, exact
  * end. Not recursive. Takes no memory, except 4 bytes a key, while it looks for doubles in a map of more than 32 keys
- * that are not in ascending order. GAVEL_E_INVALID (malformed; the sentence names the offset), GAVEL_E_TOO_LARGE (over
- * a limit), GAVEL_E_NO_MEMORY.
+ * that are not in ascending order. GAVEL_E_INVALID (malformed; the sentence names the offset), GAVEL_E_TOO_LARGE
+ * (over a limit), GAVEL_E_NO_MEMORY.
  */
 int32_t mp_scan(struct gavel_slice input, const struct gavel_limits *limits, uint32_t flags, struct gavel_error *error);
 
@@ -75,15 +78,16 @@ struct gavel_writer *mp_writer_init(struct mp_writer *writer, struct gavel_buffe
 int32_t mp_writer_end(struct mp_writer *writer, struct gavel_error *error);
 
 /*
- * [any] Write only the header of a bytes value of `size` bytes. The caller puts the bytes themselves behind all that is
- * written, so this must be the last value of the top map: closing headers do not exist in MessagePack.
+ * [any] Write only the header of a bytes value of `size` bytes. The caller puts the bytes themselves behind all
+ * that is written, so this must be the last value of the top map: closing headers do not exist in MessagePack.
  */
 void mp_writer_bytes_header(struct mp_writer *writer, uint64_t size);
 
 /*
- * [any] Append the canonical form of a scanned document to *out: shortest headers and numbers, reals in 8 bytes, the keys
- * of each map in ascending order (numbers before names; names in memcmp order). A document that is canonical already is
- * copied in one piece. Two equal documents are then equal bytes. Takes 32 bytes of heap a key of an unsorted map.
+ * [any] Append the canonical form of a scanned document to *out: shortest headers and numbers, reals in 8 bytes,
+ * the keys of each map in ascending order (numbers before names; names in memcmp order). A document that is
+ * canonical already is copied in one piece. Two equal documents are then equal bytes. Takes 32 bytes of heap a key
+ * of an unsorted map.
  */
 int32_t mp_canonical(struct gavel_slice scanned, struct gavel_buffer *out, struct gavel_error *error);
 

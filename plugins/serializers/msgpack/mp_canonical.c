@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mp_canonical.c - the canonical form: equal documents become equal bytes, so that a compare is a memcmp and a merge of
- * two maps is one walk.
+ * mp_canonical.c - the canonical form: equal documents become equal bytes, so that a compare is a memcmp and a
+ * merge of two maps is one walk.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -118,7 +118,8 @@ static const unsigned char *rewrite(const unsigned char *at, const unsigned char
 
 int32_t mp_canonical(struct gavel_slice scanned, struct gavel_buffer *out, struct gavel_error *error)
 {
-    static const struct gavel_limits all = {GAVEL_END(struct gavel_limits, items), MP_DEPTH_MAX, UINT64_MAX, UINT64_MAX};
+    static const struct gavel_limits all = {GAVEL_END(struct gavel_limits, items), MP_DEPTH_MAX, UINT64_MAX,
+                                            UINT64_MAX};
     struct mp_writer writer;
     uint64_t before = out->size;
     int32_t status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mp_reader.c - the pull reader over scanned MessagePack. The scan has seen every byte, so what would be an error here is
- * a bug of ours and asserted.
+ * mp_reader.c - the pull reader over scanned MessagePack. The scan has seen every byte, so what would be an error
+ * here is a bug of ours and asserted.
  */
 #include <assert.h>
 

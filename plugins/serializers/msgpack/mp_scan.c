@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mp_scan.c - the bounding scan: looks at every byte of hostile input once, before anybody takes memory for it. It does
- * not recurse; its state is one small row for each open map or array.
+ * mp_scan.c - the bounding scan: looks at every byte of hostile input once, before anybody takes memory for it. It
+ * does not recurse; its state is one small row for each open map or array.
  */
 #include <assert.h>
 #include <math.h>
@@ -121,7 +121,10 @@ int mp_head_long(const unsigned char *at, uint64_t left, struct mp_head *head)
 
 /* ---- UTF-8 ------------------------------------------------------------------------------------------------------- */
 
-/* The length of the sequence that begins at `at`, or 0: overlong forms, surrogates and what is over U+10FFFF are none. */
+/*
+ * The length of the sequence that begins at `at`, or 0: overlong forms, surrogates and what is over U+10FFFF are
+ * none.
+ */
 static uint64_t utf8_sequence(const unsigned char *at, uint64_t left)
 {
     unsigned char first = at[0];
