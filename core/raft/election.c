@@ -31,9 +31,21 @@ void raft_election_reset(struct raft *r)
         r->election_due += spread;
 }
 
+/*
+ * A server that its newest configuration removes must still be able to lead until that has committed: the
+ * others may only hold the configuration before, and lack what its log has (4.2.2).
+ */
+static bool may_be_needed(const struct raft *r)
+{
+    if (raft_is_voter(r))
+        return true;
+    return r->stack_count > 1 && raft_in_force_index(r) > r->commit &&
+           raft_configuration_voter(&r->stack[r->stack_count - 2].configuration, r->options.self);
+}
+
 bool raft_may_lead(const struct raft *r)
 {
-    return raft_is_voter(r) && !r->recovering && !r->fenced && !r->incoming.installing;
+    return may_be_needed(r) && !r->recovering && !r->fenced && !r->incoming.installing;
 }
 
 /*
@@ -226,9 +238,8 @@ void raft_on_vote_request(struct raft *r, const struct raft_message *m)
     if (raft_bug(r, RAFT_BUG_LEARNER_SILENT) && !raft_is_voter(r))
         return;
     if (granted) {
-        assert(r->role == RAFT_FOLLOWER || raft_bug(r, RAFT_BUG_VOTE_TWICE));
+        raft_become_follower(r, r->term, r->leader); /* a pre-candidate stops asking; a candidate has voted */
         raft_set_term(r, r->term, m->from);
-        raft_election_reset(r);
     }
     struct raft_message *answer = raft_send(r, RAFT_VOTE_RESPONSE, m->from);
     answer->vote_response.for_term = r->term;

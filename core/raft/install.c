@@ -81,13 +81,15 @@ void raft_on_snapshot_request(struct raft *r, const struct raft_message *m)
         return;
     }
     if (!same_snapshot(&in->snapshot, chunk)) {
-        if (chunk->index < in->snapshot.index)
-            return; /* late, of one that the leader has given up */
+        if (chunk->index < in->snapshot.index && in->term == r->term)
+            /* late, of one that this leader has given up; another leader may only have an older one */
+            return;
         in->snapshot = *chunk;
         in->snapshot.offset = 0;
         in->snapshot.length = 0;
         in->storing = false;
     }
+    in->term = r->term;
     if (in->storing)
         return; /* the answer comes when it is stored */
     if (chunk->length == 0 || chunk->offset != in->snapshot.offset) {

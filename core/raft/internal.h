@@ -109,6 +109,7 @@ struct raft_reads {
 
 struct raft_incoming {
     struct raft_snapshot_request snapshot; /* offset: what is stored */
+    uint64_t term;   /* in which it was last heard of */
     bool storing;    /* a chunk is on its way to the disk */
     bool installing; /* all is there, the node restores from it */
 };
@@ -205,6 +206,7 @@ uint64_t raft_log_hint(const struct raft_log *log, uint64_t index, uint64_t term
 void raft_log_append(struct raft_log *log, const struct raft_batch *batch);
 void raft_log_truncate(struct raft_log *log, uint64_t from);
 void raft_log_compact(struct raft_log *log, uint64_t index);
+uint32_t raft_log_above(const struct raft_log *log, uint64_t index); /* batches that begin above a boundary */
 bool raft_log_room(struct raft_log *log, uint64_t snapshot_index);
 
 /* effects.c */

@@ -193,6 +193,14 @@ void raft_log_compact(struct raft_log *log, uint64_t index)
     log->used -= at + 1;
 }
 
+uint32_t raft_log_above(const struct raft_log *log, uint64_t index)
+{
+    uint32_t at;
+    if (index >= raft_log_last(log))
+        return 0;
+    return raft_log_find(log, index, &at) ? log->used - at - 1 : log->used;
+}
+
 /*
  * Whether one more batch fits; forgets the oldest one for it if a snapshot covers it. A batch above the
  * snapshot is never forgotten: the next start has to load them all.

@@ -161,7 +161,7 @@ void raft_status(const struct raft *r, struct raft_status *status)
         .last_index = raft_log_last(&r->log),
         .last_term = raft_log_last_term(&r->log),
         .last_chain = raft_log_last_chain(&r->log),
-        .batches = r->log.used,
+        .batches = raft_log_above(&r->log, r->snapshot_index),
         .durable_index = r->durable_index,
         .base_index = r->log.base_index,
         .snapshot_index = r->snapshot_index,

@@ -399,7 +399,8 @@ struct raft_status {
     uint64_t last_term;
     uint32_t last_chain;
     /*
-     * boundaries in memory; what lies above the snapshot has to fit: one is due before it reaches batches_max
+     * Batches above the snapshot. They have to fit into batches_max: take a snapshot when this passes half of
+     * it. At seven eighths commands get BUSY.
      */
     uint32_t batches;
     uint64_t durable_index;   /* the end of what is on the own disk */

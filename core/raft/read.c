@@ -93,6 +93,7 @@ static void lead_reads(struct raft *r)
      */
     if (!raft_own_term_committed(r) && !raft_bug(r, RAFT_BUG_READ_TOO_EARLY))
         return;
+    raft_reads_acknowledged(r); /* a change of members may have let it end */
     if (r->reads.running || !anybody_waits(r))
         return;
     r->reads.running = true;

@@ -207,6 +207,11 @@ static int may_propose(struct raft *r, const struct raft_batch *batch)
             return RAFT_E_NO_SPACE;
         if (waiting > 0 && waiting + batch->bytes > r->options.uncommitted_bytes)
             return RAFT_E_BUSY;
+        /*
+         * The last eighth is for the entries that leaders begin with: without them nothing would ever commit.
+         */
+        if (raft_log_above(&r->log, r->snapshot_index) >= r->log.capacity - r->log.capacity / 8)
+            return RAFT_E_BUSY;
     }
     /* Keep some for a vote record: a leader that fills its queue must still be able to step down. */
     if (raft_io_free(r) < 2 * RAFT_IOS_PER_EVENT || !raft_log_room(&r->log, r->snapshot_index))

@@ -128,7 +128,8 @@ static int receive(struct raft *r, const struct raft_message *m)
             return RAFT_OK; /* as if it had not come: its term is not taken over either (4.2.3) */
         raft_become_follower(r, m->term, 0);
     }
-    if (m->term < r->term) {
+    /* Who would vote for a newer term may well be in an older one itself. */
+    if (m->term < r->term && m->type != RAFT_PREVOTE_RESPONSE) {
         answer_old_term(r, m);
         return RAFT_OK;
     }
@@ -289,13 +290,18 @@ static void ask_for_noop(struct raft *r)
     r->propose_due = r->now + r->options.heartbeat_ns;
 }
 
-static void tell(struct raft *r)
+static void tell_commit(struct raft *r)
 {
-    struct raft_effect *effect;
     if (r->commit > r->told_commit) {
         raft_emit(r, RAFT_EFFECT_COMMIT)->index = r->commit;
         r->told_commit = r->commit;
     }
+}
+
+static void tell(struct raft *r)
+{
+    struct raft_effect *effect;
+    tell_commit(r);
     raft_apply_pump(r);
     if (r->role != r->told_role || r->term != r->told_term || r->leader != r->told_leader) {
         effect = raft_emit(r, RAFT_EFFECT_ROLE_CHANGED);
@@ -340,6 +346,7 @@ static void finish(struct raft *r)
     raft_reads_pump(r);
     if (r->role == RAFT_LEADER) {
         raft_replicate_pump(r);
+        tell_commit(r); /* before it may step down: what it committed, it committed as leader */
         raft_membership_settle(r);
     }
     raft_flush_vote(r);
