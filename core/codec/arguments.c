@@ -43,7 +43,8 @@ int32_t codec_arguments_check(const struct gavel_fields *fields, const char *own
     status = mp_writer_end(&writer, error);
     if (status == GAVEL_OK && out->size - before > CODEC_ARGUMENTS_BYTES)
         status = gavel_fail(error, GAVEL_E_TOO_LARGE,
-                            "the arguments of %s take %llu bytes; at most %llu fit into the log", owner, (unsigned long long)(out->size - before), (unsigned long long)CODEC_ARGUMENTS_BYTES);
+                            "the arguments of %s take %llu bytes; at most %llu fit into the log", owner,
+                            (unsigned long long)(out->size - before), (unsigned long long)CODEC_ARGUMENTS_BYTES);
     if (status != GAVEL_OK)
         out->size = before;
     return status;

@@ -143,7 +143,8 @@ static int32_t unknown(const struct gavel_fields *fields, const char *owner, str
     for (i = 0; i < fields->count; i++)
         codec_nearest_offer(&nearest, gavel_text(codec_row(fields, i, &copy)->name));
     return gavel_fail(error, GAVEL_E_INVALID, "unknown argument '%.*s'%s%s%s",
-                      (int)(name.size < SHOWN ? name.size : SHOWN), (const char *)name.data, owner ? " of " : "", owner ? owner : "",
+                      (int)(name.size < SHOWN ? name.size : SHOWN), (const char *)name.data,
+                      owner ? " of " : "", owner ? owner : "",
                       codec_nearest_text(&nearest, hint, sizeof hint));
 }
 
