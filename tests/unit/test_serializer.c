@@ -106,7 +106,7 @@ static void extremes(void **state)
 {
     static const uint64_t wholes[] = {0, 127, 128, 255, 256, 65535, 65536, UINT32_MAX, UINT64_C(1) << 32, INT64_MAX,
                                       UINT64_C(1) << 63, UINT64_MAX};
-    static const int64_t negatives[] = {-1, -32, -33, -128, -129, -32768, -32769, INT32_MIN, INT64_C(-1) << 40, INT64_MIN};
+    static const int64_t negatives[] = {-1, -32, -33, -128, -129, -32768, -32769, INT32_MIN, -(INT64_C(1) << 40), INT64_MIN};
     static const double reals[] = {0.0, 1.0, -1.5, 0.1, 1e300, -1e-300, 123456789012345680.0, 5e-324};
     struct gavel_buffer value = codec_buffer(0);
     struct gavel_buffer text;
