@@ -248,7 +248,7 @@ uint64_t codec_distance(struct gavel_slice a, struct gavel_slice b, uint64_t bou
 
 void codec_nearest_offer(struct codec_nearest *nearest, struct gavel_slice name)
 {
-    uint64_t bound = nearest->wanted.size / 3 ? nearest->wanted.size / 3 : 1;
+    uint64_t bound = nearest->wanted.size < 2 ? 1 : (nearest->wanted.size + 1) / 3;
     uint64_t distance = codec_distance(nearest->wanted, name, bound);
 
     if (distance <= bound && (!nearest->best.data || distance < nearest->distance)) {

@@ -44,7 +44,8 @@ static uint64_t random_length(uint64_t *state)
 
 static uint64_t random_text(uint64_t *state, char *text, uint64_t characters)
 {
-    static const char *const pieces[] = {"a", "Z", "0", " ", "\"", "\\", "\n", "\x01", "é", "€", "😀", "/", "$", "\x7f"};
+    static const char *const pieces[] = {"a", "Z", "0", " ", "\"", "\\", "\n", "\x01",
+                                         "é", "€", "😀", "/", "$", "\x7f"};
     uint64_t used = 0;
 
     while (characters--) {

@@ -16,7 +16,10 @@ uint64_t random_next(uint64_t *state);
 /* A number below `bound`. */
 uint64_t random_below(uint64_t *state, uint64_t bound);
 
-/* One document in canonical form, of any type. Its bytes values are never text, so that JSON gives them back as bytes. */
+/*
+ * One document in canonical form, of any type. Its bytes values are never text, so that JSON gives them back as
+ * bytes.
+ */
 void random_document(uint64_t *state, struct gavel_buffer *out);
 
 /* The same, but a map. */

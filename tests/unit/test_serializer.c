@@ -106,7 +106,8 @@ static void extremes(void **state)
 {
     static const uint64_t wholes[] = {0, 127, 128, 255, 256, 65535, 65536, UINT32_MAX, UINT64_C(1) << 32, INT64_MAX,
                                       UINT64_C(1) << 63, UINT64_MAX};
-    static const int64_t negatives[] = {-1, -32, -33, -128, -129, -32768, -32769, INT32_MIN, -(INT64_C(1) << 40), INT64_MIN};
+    static const int64_t negatives[] = {-1, -32, -33, -128, -129, -32768, -32769,
+                                        INT32_MIN, -(INT64_C(1) << 40), INT64_MIN};
     static const double reals[] = {0.0, 1.0, -1.5, 0.1, 1e300, -1e-300, 123456789012345680.0, 5e-324};
     struct gavel_buffer value = codec_buffer(0);
     struct gavel_buffer text;
@@ -398,8 +399,8 @@ static void hostile_msgpack(void)
 static void hostile_json(void)
 {
     static const char *const inputs[] = {
-        "", " ", "{", "[", "]", "{]", "[1,]", "{\"a\":1,}", "{\"a\"}", "{a:1}", "'a'", "nul", "tru", "+1", "01", "1.", ".5",
-        "1e", "NaN", "Infinity", "1e999", "18446744073709551615", "9223372036854775808", "-9223372036854775809",
+        "", " ", "{", "[", "]", "{]", "[1,]", "{\"a\":1,}", "{\"a\"}", "{a:1}", "'a'", "nul", "tru", "+1", "01", "1.",
+        ".5", "1e", "NaN", "Infinity", "1e999", "18446744073709551615", "9223372036854775808", "-9223372036854775809",
         "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\\ud800\"", "\"\\udc00x\"", "\"\\x\"", "\"a", "\"\n\"",
         "{\"a\":1,\"a\":2}", "{\"a\":1,\"b\":2,\"a\":3}", "{\"a\\u0000b\":1}", "1 2", "[] []", "{}x", "// c\n1",
         "{\"$base64\":\"A\"}", "{\"$base64\":\"AA\"}", "{\"$base64\":\"AB==\"}", "{\"$base64\":\"====\"}",

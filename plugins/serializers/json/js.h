@@ -7,7 +7,8 @@
  *  - bytes: a string when they are text (UTF-8 without control characters other than tab and newlines), else
  *    {"$base64":"AAEC"}; a reader gives BYTES for the latter and STRING for the former;
  *  - whole numbers over 2^63 - 1: {"$uint":"18446744073709551615"};
- *  - so a document's own keys "$base64" and "$uint" are written with one more '$' in front, and so are "$$base64" and so
+ *  - so a document's own keys "$base64" and "$uint" are written with one more '$' in front, and so are "$$base64"
+ *  and so
  *    on; reading takes it off again;
  *  - keys that are only a number become their decimal digits.
  */
@@ -55,7 +56,10 @@ struct js_reader {
     } level[JS_DEPTH_MAX];
 };
 
-/* [any] Parse the whole input within the limits. Counts and nesting are checked in the text, before jansson takes memory. */
+/*
+ * [any] Parse the whole input within the limits. Counts and nesting are checked in the text, before jansson takes
+ * memory.
+ */
 int32_t js_reader_init(struct js_reader *reader, struct gavel_slice input, const struct gavel_limits *limits,
                        struct gavel_error *error);
 /* [any] Give back what jansson and base64 took. */

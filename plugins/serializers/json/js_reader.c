@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * js_reader.c - JSON by jansson behind the ABI's pull interface. jansson builds a tree; so that a hostile input cannot
- * choose how much memory that takes, nesting and the number of values are counted in the text first, and the tree is
- * then at most some 100 bytes a value.
+ * js_reader.c - JSON by jansson behind the ABI's pull interface. jansson builds a tree; so that a hostile input
+ * cannot choose how much memory that takes, nesting and the number of values are counted in the text first, and
+ * the tree is then at most some 100 bytes a value.
  */
 #include <assert.h>
 #include <jansson.h>
@@ -158,7 +158,8 @@ static int32_t give_object(struct js_reader *reader, json_t *object, struct gave
     if (bytes || number) {
         if (json_object_size(object) != 1 || !json_is_string(bytes ? bytes : number))
             return gavel_fail(error, GAVEL_E_INVALID,
-                              "JSON: \"%s\" stands alone in its object, with a string; a key of that name is written \"$%s\"",
+                              "JSON: \"%s\" stands alone in its object, with a string; "
+                              "a key of that name is written \"$%s\"",
                               bytes ? "$base64" : "$uint", bytes ? "$base64" : "$uint");
         return bytes ? give_bytes(reader, bytes, token, error) : give_uint(number, token, error);
     }

@@ -176,7 +176,8 @@ int js_key_special(struct gavel_slice key)
     while (dollars < key.size && at[dollars] == '$')
         dollars++;
     rest = gavel_bytes(at + dollars, key.size - dollars);
-    return dollars > 0 && (gavel_slice_equal(rest, gavel_text("base64")) || gavel_slice_equal(rest, gavel_text("uint")));
+    return dollars > 0 &&
+           (gavel_slice_equal(rest, gavel_text("base64")) || gavel_slice_equal(rest, gavel_text("uint")));
 }
 
 static void put_key(struct gavel_writer *generic, struct gavel_slice name, uint64_t number)
