@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* apply.c - entries become state; see apply.h. Snapshots of all of it: apply_snapshot.c. */
+#include "core/node/apply_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/field.h"
+#include "core/codec/value.h"
+#include "core/node/bytes.h"
+#include "core/os/seeded.h"
+
+struct apply *apply_new(const struct node_machine *machines, uint32_t count, const struct session_limits *limits,
+                        const char *node)
+{
+    struct apply *apply = calloc(1, sizeof *apply);
+
+    if (!apply)
+        return NULL;
+    apply->magic = APPLY_MAGIC;
+    apply->machines = machines;
+    apply->machine_count = count;
+    apply->node = node;
+    apply->result = codec_buffer(APPLY_RESULT_MAX);
+    apply->pending = codec_buffer(0);
+    apply->arena = malloc(APPLY_ARENA_BYTES);
+    apply->sessions = sessions_new(limits);
+    if (!apply->sessions || !apply->arena)
+        return apply_free(apply);
+    return apply;
+}
+
+struct apply *apply_free(struct apply *apply)
+{
+    if (!apply)
+        return NULL;
+    assert(apply->magic == APPLY_MAGIC);
+    sessions_free(apply->sessions);
+    gavel_buffer_free(&apply->result);
+    gavel_buffer_free(&apply->pending);
+    gavel_buffer_free(&apply->host_in);
+    free(apply->arena);
+    apply->magic = 0;
+    free(apply);
+    return NULL;
+}
+
+static bool every_machine(const struct apply *apply, uint64_t flag)
+{
+    for (uint32_t i = 0; i < apply->machine_count; i++)
+        if (!(apply->machines[i].operations->flags & flag))
+            return false;
+    return true;
+}
+
+bool apply_bounded(const struct apply *apply)
+{
+    return every_machine(apply, GAVEL_BOUNDED);
+}
+
+bool apply_concurrent(const struct apply *apply)
+{
+    return every_machine(apply, GAVEL_CONCURRENT);
+}
+
+uint64_t apply_index(const struct apply *apply)
+{
+    return apply->index;
+}
+
+uint64_t apply_tick(const struct apply *apply)
+{
+    return apply->tick;
+}
+
+struct sessions *apply_sessions(struct apply *apply)
+{
+    return apply->sessions;
+}
+
+bool apply_machine_state(const struct apply *apply, uint32_t machine, struct gavel_machine_state *state)
+{
+    const struct node_machine *found;
+
+    if (machine == 0 || machine > apply->machine_count)
+        return false;
+    found = &apply->machines[machine - 1];
+    memset(state, 0, sizeof *state);
+    state->size = GAVEL_END(struct gavel_machine_state, changelog);
+    found->operations->state(found->self, state);
+    return true;
+}
+
+uint64_t apply_digest(const struct apply *apply)
+{
+    uint64_t sum[2] = {0, 0};
+
+    sessions_digest(apply->sessions, sum);
+    for (uint32_t i = 1; i <= apply->machine_count; i++) {
+        struct gavel_machine_state state;
+
+        (void)apply_machine_state(apply, i, &state);
+        gavel_digest_add(sum, gavel_bytes(&i, sizeof i), gavel_bytes(state.digest, sizeof state.digest));
+    }
+    return sum[0] ^ sum[1];
+}
+
+/* ---- records ----------------------------------------------------------------------------------------------------- */
+
+/* A record's slices are stored as offsets from its start while the buffer may move; apply_record_next turns them back. */
+static int32_t put_record(struct gavel_buffer *records, struct apply_record *record)
+{
+    const struct gavel_slice *parts[3] = {&record->a, &record->b, &record->c};
+    struct gavel_slice given[3] = {record->a, record->b, record->c};
+    uint64_t size = sizeof *record;
+    uint64_t at = records->size;
+    struct gavel_slice *stored[3] = {&record->a, &record->b, &record->c};
+    int32_t status;
+
+    for (int i = 0; i < 3; i++) {
+        uint64_t offset = size;
+
+        size += parts[i]->size;
+        /* An absent slice stays NULL; its offset 0 can never be that of a present one. */
+        stored[i]->data = given[i].data ? (const void *)(uintptr_t)offset : NULL;
+    }
+    record->size = (uint32_t)((size + 7) & ~UINT64_C(7));
+    status = gavel_buffer_reserve(records, record->size);
+    if (status != GAVEL_OK)
+        return status;
+    memcpy(records->data + at, record, sizeof *record);
+    at += sizeof *record;
+    for (int i = 0; i < 3; i++) {
+        if (given[i].size)
+            memcpy(records->data + at, given[i].data, given[i].size);
+        at += given[i].size;
+    }
+    records->size += record->size;
+    return GAVEL_OK;
+}
+
+const struct apply_record *apply_record_next(const struct apply_run *run, const struct apply_record *record)
+{
+    uint64_t at = record ? (uint64_t)((const unsigned char *)record - run->records.data) + record->size : 0;
+    struct apply_record *next;
+    struct gavel_slice *parts[3];
+
+    if (at >= run->records.size)
+        return NULL;
+    next = (struct apply_record *)(void *)(run->records.data + at);
+    parts[0] = &next->a;
+    parts[1] = &next->b;
+    parts[2] = &next->c;
+    for (int i = 0; i < 3; i++) {
+        uintptr_t offset = (uintptr_t)parts[i]->data;
+
+        /* Offsets are smaller than a record; a pointer is larger: a second walk finds pointers and leaves them. */
+        if (offset && offset < next->size + UINT64_C(1))
+            parts[i]->data = (const char *)next + offset;
+    }
+    return next;
+}
+
+static void run_fail(struct apply_run *run, int32_t status)
+{
+    if (run->status == 0)
+        run->status = status;
+}
+
+/* ---- one command ------------------------------------------------------------------------------------------------- */
+
+struct emitting {
+    struct apply *apply;
+    struct apply_run *run;
+    uint64_t term;
+    uint32_t machine;
+    uint32_t ordinal;
+};
+
+static void emit(void *context, const struct gavel_event *event)
+{
+    struct emitting *emitting = context;
+    struct apply_record record = {
+        .type = APPLY_RECORD_EVENT,
+        .index = emitting->apply->index,
+        .term = emitting->term,
+        .machine = emitting->machine,
+        .ordinal = ++emitting->ordinal,
+        .event = event->type,
+        .a = event->key,
+        .b = event->value,
+        .c = event->previous,
+    };
+
+    if (put_record(&emitting->run->records, &record) != GAVEL_OK)
+        run_fail(emitting->run, gavel_fail(&emitting->run->error, GAVEL_E_LOCAL, "no memory for an event"));
+}
+
+static const struct gavel_command *find_command(const struct gavel_statemachine *operations, uint64_t id)
+{
+    const char *row = (const char *)operations->commands;
+
+    for (uint64_t i = 0; i < operations->command_count; i++, row += operations->command_stride) {
+        const struct gavel_command *command = (const struct gavel_command *)(const void *)row;
+
+        if (command->id == id)
+            return command;
+    }
+    return NULL;
+}
+
+/* The arguments of a command as the struct of its table, in the arena. */
+static int32_t load_arguments(struct apply *apply, const struct gavel_command *command, struct gavel_slice map,
+                              const void **arguments, struct gavel_error *error)
+{
+    struct codec_arena arena = codec_arena(apply->arena, APPLY_ARENA_BYTES);
+    void *object;
+
+    *arguments = NULL;
+    if (!command->arguments)
+        return GAVEL_OK;
+    object = codec_arena_take(&arena, command->arguments->struct_size, 16);
+    if (!object)
+        return gavel_fail(error, GAVEL_E_TOO_LARGE, "the arguments of '%s' have too many parts", command->name);
+    *arguments = object;
+    return codec_arguments_load(command->arguments, map, object, &arena, error);
+}
+
+/* Find machine and command of a log form; the rest of it is the map of arguments. */
+static const struct gavel_command *resolve(const struct apply *apply, uint32_t machine, struct gavel_slice form,
+                                           struct gavel_slice *map, struct gavel_error *error)
+{
+    struct bytes_cursor cursor = bytes_read(form);
+    uint32_t id = bytes_get32(&cursor);
+    const struct gavel_command *command;
+
+    if (machine == 0 || machine > apply->machine_count) {
+        gavel_fail(error, GAVEL_E_VERSION,
+                   "an entry is for machine %u, which this node's configuration does not have", machine);
+        return NULL;
+    }
+    command = find_command(apply->machines[machine - 1].operations, id);
+    if (!command || cursor.bad) {
+        gavel_fail(error, GAVEL_E_VERSION,
+                   "an entry of machine '%s' holds command %u, which its plugin here (version %s) does not know",
+                   apply->machines[machine - 1].name, id, apply->machines[machine - 1].plugin->version);
+        return NULL;
+    }
+    *map = gavel_bytes(cursor.at, cursor.left);
+    return command;
+}
+
+/* Close the result of a run: what was written before an error is dropped. */
+static int32_t finish_result(struct codec_writer *writer, uint64_t mark, struct gavel_buffer *out, int32_t status,
+                             struct gavel_error *error)
+{
+    int32_t ended;
+
+    if (status < 0) {
+        out->size = mark;
+        return status;
+    }
+    if (out->size == mark && writer->status == 0)
+        return status; /* nothing written: nil */
+    ended = codec_writer_end(writer, error);
+    if (ended == GAVEL_OK)
+        return status;
+    out->size = mark;
+    return ended == GAVEL_E_NO_MEMORY ? GAVEL_E_LOCAL : ended;
+}
+
+static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t term, uint64_t wall, uint32_t machine,
+                            struct gavel_slice principal, const struct gavel_command *command, struct gavel_slice map,
+                            struct gavel_error *error)
+{
+    struct codec_writer writer;
+    struct emitting emitting = {.apply = apply, .run = run, .term = term, .machine = machine};
+    uint64_t seed_from[2] = {apply->index, term};
+    struct gavel_call call = {
+        .size = GAVEL_END(struct gavel_call, machine),
+        .index = apply->index,
+        .term = term,
+        .wall_ms = wall,
+        .tick_ms = apply->tick,
+        .seed = gavel_mix(UINT64_C(0x9e3779b97f4a7c15), seed_from, sizeof seed_from),
+        .principal = principal,
+        .machine = machine,
+    };
+    struct gavel_reply reply = {.size = GAVEL_END(struct gavel_reply, emit),
+                                .context = &emitting,
+                                .error = error,
+                                .emit = emit};
+    uint64_t events_mark = run->records.size;
+    const void *arguments;
+    int32_t status = load_arguments(apply, command, map, &arguments, error);
+
+    if (status != GAVEL_OK) {
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION,
+                                 "index %llu: command '%s' of machine '%s' cannot be read by this version: %s",
+                                 (unsigned long long)apply->index, command->name,
+                                 apply->machines[machine - 1].name, error->text));
+        return status;
+    }
+    apply->result.size = 0;
+    reply.out = codec_writer_begin(&writer, &apply->result);
+    status = command->run(apply->machines[machine - 1].self, &call, arguments, &reply);
+    status = finish_result(&writer, 0, &apply->result, status, error);
+    if (status < 0)
+        run->records.size = events_mark;
+    if (status == GAVEL_E_LOCAL)
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "machine '%s' cannot go on at index %llu: %s",
+                                 apply->machines[machine - 1].name, (unsigned long long)apply->index, error->text));
+    return status;
+}
+
+/* ---- one entry --------------------------------------------------------------------------------------------------- */
+
+static const char *const refusals[] = {
+    [SESSION_EXPIRED] = "the session does not exist or has expired; nothing was applied",
+    [SESSION_STALE] = "the sequence lies at or below what the client has acknowledged; nothing was applied",
+    [SESSION_BEYOND] = "the sequence lies beyond the session's window; nothing was applied",
+};
+
+static int32_t refuse(enum session_verdict verdict, struct gavel_error *error)
+{
+    int32_t code = verdict == SESSION_EXPIRED ? GAVEL_E_EXPIRED
+                   : verdict == SESSION_STALE ? GAVEL_E_STALE
+                                              : GAVEL_E_TOO_LARGE;
+
+    return gavel_fail(error, code, "%s", refusals[verdict]);
+}
+
+static void apply_command(struct apply *apply, struct apply_run *run, const struct log_batch_head *head,
+                          const struct log_entry *entry, struct apply_record *record)
+{
+    struct gavel_error error = {0};
+    struct session_reply kept = {0};
+    const struct gavel_command *command;
+    struct gavel_slice map;
+
+    command = resolve(apply, entry->machine, entry->payload, &map, &error);
+    if (!command) {
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION, "index %llu: %s", (unsigned long long)apply->index,
+                                 error.text));
+        return;
+    }
+    record->command = command->id;
+    if (entry->session) {
+        enum session_verdict verdict = session_admit(apply->sessions, entry->session, entry->sequence, entry->acked,
+                                                     apply->tick, &kept);
+
+        if (verdict == SESSION_DUPLICATE) {
+            record->status = kept.dropped ? GAVEL_E_UNKNOWN : kept.status;
+            record->a = kept.result;
+            record->b = kept.dropped ? gavel_text("it was applied before, but its reply is not kept any more") : kept.text;
+            record->command = 0; /* nothing happened now */
+            (void)put_record(&run->records, record);
+            return;
+        }
+        if (verdict != SESSION_RUN) {
+            record->status = refuse(verdict, &error);
+            record->b = gavel_text(error.text);
+            record->command = 0;
+            (void)put_record(&run->records, record);
+            return;
+        }
+    }
+    record->status = call_machine(apply, run, head->term, head->wall, entry->machine, entry->principal, command, map,
+                                  &error);
+    if (run->status != 0)
+        return;
+    record->a = gavel_buffer_slice(&apply->result);
+    record->b = record->status < 0 ? gavel_text(error.text) : gavel_bytes(NULL, 0);
+    if (entry->session) {
+        kept = (struct session_reply){.status = record->status, .index = apply->index, .result = record->a,
+                                      .text = record->b};
+        if (session_keep(apply->sessions, entry->session, entry->sequence, &kept) != GAVEL_OK)
+            run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory to keep the reply of a session"));
+    }
+    if (!run->with_results) {
+        record->a = gavel_bytes(NULL, 0);
+        record->b = gavel_bytes(NULL, 0);
+    }
+    if (put_record(&run->records, record) != GAVEL_OK)
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory for a result"));
+}
+
+static void apply_host(struct apply *apply, struct apply_run *run, const struct log_entry *entry,
+                       struct apply_record *record)
+{
+    struct bytes_cursor cursor = bytes_read(entry->payload);
+    struct codec_writer writer;
+    struct gavel_error error = {0};
+
+    record->command = bytes_get32(&cursor);
+    apply->result.size = 0;
+    switch (record->command) {
+    case APPLY_SESSION_REGISTER:
+        record->status = session_register(apply->sessions, apply->index, apply->tick);
+        if (record->status == GAVEL_E_BUSY)
+            gavel_fail(&error, GAVEL_E_BUSY, "the cluster holds as many sessions as it may");
+        if (record->status == 0) {
+            struct gavel_writer *out = codec_writer_begin(&writer, &apply->result);
+
+            gavel_put_map(out, 1);
+            gavel_put_key(out, "session");
+            gavel_put_uint(out, apply->index);
+            gavel_put_end(out);
+            if (codec_writer_end(&writer, &error) != GAVEL_OK)
+                record->status = GAVEL_E_LOCAL;
+        }
+        break;
+    case APPLY_SESSION_CLOSE:
+        record->status = session_close(apply->sessions, entry->session) ? 0 : GAVEL_E_EXPIRED;
+        break;
+    case APPLY_SESSION_EXPIRE:
+        (void)session_expire(apply->sessions, entry->session, bytes_get64(&cursor));
+        break;
+    case APPLY_SESSION_KEEP:
+        record->status = session_touch(apply->sessions, entry->session, apply->tick) ? 0 : GAVEL_E_EXPIRED;
+        break;
+    default:
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION,
+                                 "index %llu holds an entry of kind %llu, which this version of gaveld does not know",
+                                 (unsigned long long)apply->index, (unsigned long long)record->command));
+        return;
+    }
+    if (record->status == GAVEL_E_EXPIRED)
+        gavel_fail(&error, GAVEL_E_EXPIRED, "%s", refusals[SESSION_EXPIRED]);
+    if (record->status == GAVEL_E_LOCAL)
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory for a session"));
+    record->a = gavel_buffer_slice(&apply->result);
+    record->b = gavel_text(error.text);
+    (void)put_record(&run->records, record);
+}
+
+static void apply_entry(struct apply *apply, struct apply_run *run, const struct log_batch_head *head,
+                        const struct log_entry *entry)
+{
+    struct apply_record record = {.type = APPLY_RECORD_RESULT,
+                                  .index = entry->index,
+                                  .term = head->term,
+                                  .kind = entry->kind,
+                                  .machine = entry->machine};
+
+    assert(entry->index == apply->index + 1);
+    apply->index = entry->index;
+    if (head->tick > apply->tick)
+        apply->tick = head->tick;
+    if (entry->kind == LOG_COMMAND)
+        apply_command(apply, run, head, entry, &record);
+    else if (entry->kind == LOG_HOST)
+        apply_host(apply, run, entry, &record);
+    if (apply->index % APPLY_DIGEST_EVERY == 0) {
+        run->digest_index = apply->index;
+        run->digest = apply_digest(apply);
+    }
+}
+
+void apply_run(struct apply *apply, struct apply_run *run)
+{
+    assert(apply->magic == APPLY_MAGIC);
+    assert(!apply->restoring);
+    for (uint32_t i = 0; i < run->count && run->status == 0; i++) {
+        struct log_entries entries;
+        struct log_entry entry;
+
+        run->log_bytes += run->batches[i]->head.bytes;
+        log_entries_begin(&entries, run->batches[i]->data);
+        while (run->status == 0 && log_entries_next(&entries, &entry))
+            if (entry.index >= run->from && entry.index <= run->last)
+                apply_entry(apply, run, &run->batches[i]->head, &entry);
+    }
+}
+
+/* ---- reads and maintenance --------------------------------------------------------------------------------------- */
+
+int32_t apply_read(struct apply *apply, uint32_t machine, uint64_t term, struct gavel_slice arguments,
+                   struct gavel_buffer *result, struct gavel_error *error)
+{
+    struct codec_writer writer;
+    struct gavel_slice map;
+    const void *loaded;
+    uint64_t mark = result->size;
+    struct gavel_reply reply = {.size = GAVEL_END(struct gavel_reply, emit), .error = error};
+    struct gavel_call call = {.size = GAVEL_END(struct gavel_call, machine),
+                              .index = apply->index,
+                              .term = term,
+                              .tick_ms = apply->tick,
+                              .read_only = 1,
+                              .machine = machine};
+    const struct gavel_command *command = resolve(apply, machine, arguments, &map, error);
+    int32_t status;
+
+    if (!command)
+        return GAVEL_E_NOT_FOUND;
+    assert(command->flags & GAVEL_READ);
+    status = load_arguments(apply, command, map, &loaded, error);
+    if (status != GAVEL_OK)
+        return status;
+    reply.out = codec_writer_begin(&writer, result);
+    status = command->run(apply->machines[machine - 1].self, &call, loaded, &reply);
+    return finish_result(&writer, mark, result, status, error);
+}
+
+uint64_t apply_maintain(struct apply *apply, uint32_t *machine, uint64_t tick, struct gavel_buffer *arguments)
+{
+    for (uint32_t i = 0; i < apply->machine_count; i++) {
+        const struct node_machine *asked = &apply->machines[i];
+        uint64_t id = asked->operations->maintain ? asked->operations->maintain(asked->self, tick, arguments) : 0;
+
+        if (id) {
+            *machine = i + 1;
+            return id;
+        }
+    }
+    return 0;
+}
