@@ -272,7 +272,7 @@ static int32_t finish_result(struct codec_writer *writer, uint64_t mark, struct 
 
 static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t term, uint64_t wall, uint32_t machine,
                             struct gavel_slice principal, const struct gavel_command *command, struct gavel_slice map,
-                            struct gavel_error *error)
+                            uint32_t *events, struct gavel_error *error)
 {
     struct codec_writer writer;
     struct emitting emitting = {.apply = apply, .run = run, .term = term, .machine = machine};
@@ -308,6 +308,7 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
     status = finish_result(&writer, 0, &apply->result, status, error);
     if (status < 0)
         run->records.size = events_mark;
+    *events = status < 0 ? 0 : emitting.ordinal;
     if (status == GAVEL_E_LOCAL)
         run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "machine '%s' cannot go on at index %llu: %s",
                                  apply->machines[machine - 1].name, (unsigned long long)apply->index, error->text));
@@ -367,7 +368,7 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
         }
     }
     record->status = call_machine(apply, run, head->term, head->wall, entry->machine, entry->principal, command, map,
-                                  &error);
+                                  &record->ordinal, &error);
     if (run->status != 0)
         return;
     record->a = gavel_buffer_slice(&apply->result);

@@ -41,7 +41,7 @@ struct apply_record {
     uint32_t machine; /* number; 0: the host's own */
     uint64_t command; /* RESULT: id; of HOST entries enum apply_host_kind */
     int32_t status;   /* RESULT */
-    uint32_t ordinal; /* EVENT: 1.. within its entry */
+    uint32_t ordinal; /* EVENT: 1.. within its entry;  RESULT: how many events the entry made */
     const char *event; /* EVENT: type, a constant of the plugin's */
     struct gavel_slice a; /* RESULT: result as MessagePack;  EVENT: key */
     struct gavel_slice b; /* RESULT: sentence of an error;   EVENT: value */

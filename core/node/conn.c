@@ -1,0 +1,635 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn.c - connections: listening, the two hellos, and who may say what. A connection is DIALING (ours, under way), GREETING
+ * (waits for a hello or its answer), READY, or CLOSING (we have closed it; its end is on its way).
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct gavel_limits message_limits = {.size = GAVEL_END(struct gavel_limits, items),
+                                                   .depth = CODEC_MESSAGE_DEPTH,
+                                                   .bytes = NODE_MESSAGE_BYTES,
+                                                   .items = CODEC_MESSAGE_ITEMS};
+
+/* ---- making and ending ------------------------------------------------------------------------------------------- */
+
+/* A serial number is a place in the table and how often the table has been used: a stale one finds nothing. */
+#define SLOT_BITS 20
+
+static uint32_t take_slot(struct node *node)
+{
+    if (node->conn_free_count)
+        return node->conn_free[--node->conn_free_count];
+    if (node->conn_slot_count == node->conn_slot_capacity) {
+        uint32_t wanted = node->conn_slot_capacity ? node->conn_slot_capacity * 2 : 64;
+        struct conn **slots = realloc(node->conn_slots, wanted * sizeof(*slots));
+        uint32_t *spare;
+
+        if (!slots || wanted > 1u << SLOT_BITS)
+            return UINT32_MAX;
+        node->conn_slots = slots;
+        spare = realloc(node->conn_free, wanted * sizeof *spare);
+        if (!spare)
+            return UINT32_MAX;
+        node->conn_free = spare;
+        node->conn_slot_capacity = wanted;
+    }
+    return node->conn_slot_count++;
+}
+
+static struct conn *conn_new(struct node *node, const struct node_transport *transport, void *handle)
+{
+    struct conn *conn = calloc(1, sizeof *conn);
+    uint32_t slot = conn ? take_slot(node) : UINT32_MAX;
+
+    if (slot == UINT32_MAX) {
+        free(conn);
+        return NULL;
+    }
+    node->conn_slots[slot] = conn;
+    conn->magic = CONN_MAGIC;
+    conn->node = node;
+    conn->serial = ++node->conn_serial << SLOT_BITS | slot;
+    conn->transport = transport;
+    conn->handle = handle;
+    conn->opened_ns = node_now(node);
+    conn->role = CODEC_ROLE_CLIENT;
+    os_list_init(&conn->streams);
+    os_list_push(&node->conns, &conn->link);
+    return conn;
+}
+
+/* The end of a conn, whoever closed it. */
+static void conn_free(struct conn *conn)
+{
+    struct node *node = conn->node;
+    uint32_t slot = (uint32_t)(conn->serial & ((1u << SLOT_BITS) - 1));
+
+    assert(node->conn_slots[slot] == conn);
+    node->conn_slots[slot] = NULL;
+    node->conn_free[node->conn_free_count++] = slot;
+    os_list_remove(&conn->link);
+    conn->magic = 0;
+    free(conn);
+}
+
+void conn_free_all(struct node *node)
+{
+    while (!os_list_empty(&node->conns)) {
+        struct conn *conn = os_container(node->conns.next, struct conn, link);
+
+        event_conn_gone(conn);
+        conn_free(conn);
+    }
+    free(node->conn_slots);
+    free(node->conn_free);
+    node->conn_slots = NULL;
+    node->conn_free = NULL;
+}
+
+struct conn *conn_find(struct node *node, uint64_t serial)
+{
+    uint32_t slot = (uint32_t)(serial & ((1u << SLOT_BITS) - 1));
+    struct conn *conn = slot < node->conn_slot_count ? node->conn_slots[slot] : NULL;
+
+    return conn && conn->serial == serial ? conn : NULL;
+}
+
+void conn_close(struct conn *conn, uint64_t reason, const char *why)
+{
+    if (conn->state == CONN_CLOSING)
+        return;
+    conn->state = CONN_CLOSING;
+    conn->transport->operations->close(conn->transport->self, conn->handle, reason, gavel_text(why));
+}
+
+void conn_goodbye(struct conn *conn, int32_t status, const char *why)
+{
+    struct codec_goodbye goodbye = {.status = status, .text = gavel_text(why)};
+
+    if (conn->state == CONN_READY)
+        (void)conn_send(conn, CODEC_GOODBYE, &goodbye);
+    conn_close(conn, GAVEL_CLOSE_NORMAL, why);
+}
+
+void conn_release(struct conn *conn)
+{
+    struct node *node = conn->node;
+
+    assert(conn->in_flight > 0);
+    conn->in_flight--;
+    if (conn->paused && conn->in_flight < node->limits.client_in_flight / 2) {
+        conn->paused = false;
+        conn->transport->operations->pause(conn->transport->self, conn->handle, 0);
+    }
+}
+
+/* Hello waits that are over; cheap, for there are few connections in that state. */
+void conn_expire(struct node *node, uint64_t now)
+{
+    struct os_list *at = node->conns.next;
+
+    while (at != &node->conns) {
+        struct conn *conn = os_container(at, struct conn, link);
+
+        at = at->next;
+        if (conn->state == CONN_GREETING && now - conn->opened_ns > NODE_HELLO_MS * NS_PER_MS)
+            conn_close(conn, GAVEL_CLOSE_PROTOCOL, "no hello came in time");
+    }
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+bool conn_send_parts(struct conn *conn, const struct gavel_slice *parts, uint64_t count)
+{
+    int32_t status;
+
+    if (conn->state == CONN_CLOSING)
+        return false;
+    status = conn->transport->operations->send(conn->transport->self, conn->handle, parts, count);
+    if (status == GAVEL_E_BUSY && conn->role != CODEC_ROLE_PEER)
+        conn_close(conn, GAVEL_CLOSE_SLOW, "its replies are not being read");
+    return status == GAVEL_OK;
+}
+
+static bool send_with(struct conn *conn, const struct gavel_serializer *serializer, void *self, uint64_t type,
+                      const void *message)
+{
+    struct node *node = conn->node;
+    struct gavel_error error;
+    struct gavel_slice part;
+
+    node->out.size = 0;
+    if (codec_message_encode(serializer, self, type, message, &node->out, &error) != GAVEL_OK) {
+        node_log(node, GAVEL_LOG_ERROR, "node", "%s for %s cannot be encoded: %s", codec_message_name(type),
+                 conn->address, error.text);
+        return false;
+    }
+    part = gavel_buffer_slice(&node->out);
+    return conn_send_parts(conn, &part, 1);
+}
+
+bool conn_send(struct conn *conn, uint64_t type, const void *message)
+{
+    if (conn->state != CONN_READY)
+        return false;
+    return send_with(conn, conn->serializer->operations, conn->serializer->self, type, message);
+}
+
+/* ---- hellos ------------------------------------------------------------------------------------------------------ */
+
+static struct gavel_slice id_slice(uint64_t number, uint8_t raw[CODEC_ID_BYTES])
+{
+    memset(raw, 0, CODEC_ID_BYTES);
+    for (int i = 0; i < 8; i++)
+        raw[i] = (uint8_t)(number >> 8 * i);
+    return gavel_bytes(raw, CODEC_ID_BYTES);
+}
+
+static uint64_t id_number(struct gavel_slice slice)
+{
+    const uint8_t *raw = slice.data;
+    uint64_t number = 0;
+
+    for (int i = 7; slice.size == CODEC_ID_BYTES && i >= 0; i--)
+        number = number << 8 | raw[i];
+    return number;
+}
+
+static const struct node_serializer *serializer_named(struct node *node, struct gavel_slice name)
+{
+    for (uint32_t i = 0; i < node->serializer_count; i++)
+        if (gavel_slice_equal(name, gavel_text(node->serializers[i].name)))
+            return &node->serializers[i];
+    return NULL;
+}
+
+/* The best that both know; MessagePack is always one of them. */
+static const struct node_serializer *choose_serializer(struct node *node, struct gavel_list names)
+{
+    const struct node_serializer *best = NULL;
+
+    for (uint64_t i = 0; i < names.count; i++) {
+        struct gavel_slice name;
+        const struct node_serializer *found;
+
+        memcpy(&name, (const char *)names.items + i * names.stride, sizeof name);
+        found = serializer_named(node, name);
+        if (found && (!best || found->operations->preference > best->operations->preference))
+            best = found;
+    }
+    return best ? best : serializer_named(node, gavel_text("msgpack"));
+}
+
+static bool send_hello(struct conn *conn)
+{
+    struct node *node = conn->node;
+    uint8_t incarnation[CODEC_ID_BYTES];
+    struct gavel_slice names[NODE_SERIALIZERS_MAX + 1];
+    struct codec_hello hello = {
+        .role = CODEC_ROLE_PEER,
+        .version_major = CODEC_PROTOCOL_MAJOR,
+        .version_minor = CODEC_PROTOCOL_MINOR,
+        .member_id = node->member_id,
+        .incarnation = id_slice(node->incarnation, incarnation),
+        .name = gavel_text(node->setup.name),
+        .serializers = {.items = names, .count = node->serializer_count, .stride = sizeof names[0]},
+        .founded = node->founded,
+        .to = gavel_text(conn->peer->name),
+        .message_bytes = NODE_MESSAGE_BYTES,
+    };
+
+    for (uint32_t i = 0; i < node->serializer_count; i++)
+        names[i] = gavel_text(node->serializers[i].name);
+    if (node->founded)
+        hello.cluster_id = gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes);
+    return send_with(conn, codec_msgpack(), NULL, CODEC_HELLO, &hello);
+}
+
+/* Why a peer's hello is refused; NULL: it is welcome. */
+static const char *judge_peer(struct node *node, struct conn *conn, const struct codec_hello *hello)
+{
+    struct peer *peer;
+    uint64_t incarnation = id_number(hello->incarnation);
+
+    if (!members_copy_text(conn->name, sizeof conn->name, hello->name))
+        return "its name is malformed";
+    if (hello->to.size && !gavel_slice_equal(hello->to, gavel_text(node->setup.name)))
+        return "it looks for a node of another name at this address";
+    peer = peer_named(node, conn->name);
+    if (!peer)
+        return "no member of this cluster has its name";
+    if (node->founded && hello->founded) {
+        if (!gavel_slice_equal(hello->cluster_id, gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes)))
+            return "it belongs to another cluster";
+        if (peer->incarnation && incarnation != peer->incarnation)
+            return "it has another data directory than the member of that name";
+        if (hello->member_id != peer->id)
+            return "it has another member id than the member of that name";
+    }
+    if (node->founded && !hello->founded && peer->incarnation && incarnation != peer->incarnation)
+        return "it lost its data directory: an empty node cannot return under its old identity; replace the member";
+    conn->peer = peer;
+    return NULL;
+}
+
+static const char *judge_hello(struct conn *conn, const struct codec_hello *hello, int32_t *status)
+{
+    struct node *node = conn->node;
+
+    *status = GAVEL_E_DENIED;
+    if (hello->version_major != CODEC_PROTOCOL_MAJOR) {
+        *status = GAVEL_E_VERSION;
+        return "it speaks another major version of the protocol";
+    }
+    if (node->phase > NODE_RUNNING) {
+        *status = GAVEL_E_CLOSED;
+        return "this node is stopping";
+    }
+    if (hello->role == CODEC_ROLE_PEER)
+        return judge_peer(node, conn, hello);
+    if (hello->role == CODEC_ROLE_ADMIN && !conn->transport->admin)
+        return "administrators connect through the socket admin.sock in the node's data directory";
+    if (!members_copy_text(conn->name, sizeof conn->name, hello->name))
+        conn->name[0] = 0;
+    if (node->client_count >= node->limits.clients) {
+        *status = GAVEL_E_BUSY;
+        return "this node has as many clients as it may";
+    }
+    return NULL;
+}
+
+static void adopt_incoming(struct conn *conn)
+{
+    struct peer *peer = conn->peer;
+
+    if (peer->in && peer->in != conn)
+        conn_close(peer->in, GAVEL_CLOSE_NORMAL, "a newer connection took its place");
+    peer->in = conn;
+}
+
+static void on_hello(struct conn *conn, const struct codec_hello *hello)
+{
+    struct node *node = conn->node;
+    uint8_t incarnation[CODEC_ID_BYTES];
+    struct codec_welcome welcome = {
+        .name = gavel_text(node->setup.name),
+        .member_id = node->member_id,
+        .incarnation = id_slice(node->incarnation, incarnation),
+        .founded = node->founded,
+        .version_major = CODEC_PROTOCOL_MAJOR,
+        .version_minor = CODEC_PROTOCOL_MINOR,
+        .message_bytes = NODE_MESSAGE_BYTES,
+    };
+    struct gavel_slice addresses[NODE_ADDRESSES_MAX];
+    struct codec_reply leader = {0};
+    int32_t status;
+    const char *refused;
+
+    conn->role = (uint32_t)hello->role;
+    refused = judge_hello(conn, hello, &status);
+    conn->serializer = choose_serializer(node, hello->serializers);
+    welcome.serializer = gavel_text(conn->serializer->name);
+    if (node->founded)
+        welcome.cluster_id = gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes);
+    if (refused) {
+        welcome.status = status;
+        welcome.text = gavel_text(refused);
+        (void)send_with(conn, codec_msgpack(), NULL, CODEC_WELCOME, &welcome);
+        node_log(node, GAVEL_LOG_WARN, "node", "Refused a %s from %s (%.*s): %s",
+                 hello->role == CODEC_ROLE_PEER ? "peer" : "client", conn->address, (int)hello->name.size,
+                 (const char *)hello->name.data, refused);
+        conn_close(conn, GAVEL_CLOSE_NORMAL, refused);
+        return;
+    }
+    (void)client_leader(node, &leader, addresses);
+    welcome.leader = leader.leader;
+    welcome.leader_addresses = leader.leader_addresses;
+    conn->state = CONN_READY;
+    if (conn->role == CODEC_ROLE_PEER)
+        adopt_incoming(conn);
+    else
+        node->client_count++;
+    conn->counted = conn->role != CODEC_ROLE_PEER;
+    (void)send_with(conn, codec_msgpack(), NULL, CODEC_WELCOME, &welcome);
+}
+
+/* Why a welcome is not good enough; NULL: it is. */
+static const char *judge_welcome(struct node *node, const struct peer *peer, const struct codec_welcome *welcome)
+{
+    if (welcome->version_major != CODEC_PROTOCOL_MAJOR)
+        return "it speaks another major version of the protocol";
+    if (!gavel_slice_equal(welcome->name, gavel_text(peer->name)))
+        return "a node of another name answers there";
+    if (node->founded && welcome->founded) {
+        if (!gavel_slice_equal(welcome->cluster_id, gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes)))
+            return "it belongs to another cluster";
+        if (peer->incarnation && id_number(welcome->incarnation) != peer->incarnation)
+            return "it has another data directory than the member of that name";
+    }
+    return NULL;
+}
+
+static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
+{
+    struct node *node = conn->node;
+    struct peer *peer = conn->peer;
+    char why[256];
+    const char *refused = NULL;
+
+    if (welcome->status) {
+        (void)snprintf(why, sizeof why, "%.*s", (int)(welcome->text.size < 200 ? welcome->text.size : 200),
+                       welcome->text.data ? (const char *)welcome->text.data : "");
+        refused = why;
+    }
+    if (!refused)
+        refused = judge_welcome(node, peer, welcome);
+    conn->serializer = serializer_named(node, welcome->serializer);
+    if (!refused && !conn->serializer)
+        refused = "it chose a serializer that was not offered";
+    if (refused) {
+        if (!peer->complained)
+            node_log(node, GAVEL_LOG_WARN, "peer", "%s at %s: %s", peer->name, conn->address, refused);
+        peer->complained = true;
+        conn_close(conn, GAVEL_CLOSE_NORMAL, refused);
+        return;
+    }
+    conn->state = CONN_READY;
+    conn->up = true;
+    peer_up(peer, welcome);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+static void refuse_message(struct conn *conn, const char *why)
+{
+    struct node *node = conn->node;
+
+    node_log(node, GAVEL_LOG_WARN, "node", "Closed the connection of %s%s%s: %s", conn->name, conn->name[0] ? " at " : "",
+             conn->address, why);
+    conn_close(conn, GAVEL_CLOSE_PROTOCOL, why);
+}
+
+static void dispatch(struct conn *conn, uint64_t type, void *message)
+{
+    if (type == CODEC_GOODBYE) {
+        conn_close(conn, GAVEL_CLOSE_NORMAL, "it said good-bye");
+        return;
+    }
+    if (conn->role == CODEC_ROLE_PEER) {
+        if (type >= CODEC_FOUND_ASK && type <= CODEC_FOUND_DONE)
+            found_message(conn, type, message);
+        else
+            peer_message(conn, type, message);
+        return;
+    }
+    switch (type) {
+    case CODEC_REQUEST: client_request(conn, message); break;
+    case CODEC_STREAM_OPEN: event_open(conn, message); break;
+    case CODEC_STREAM_CREDIT: event_credit(conn, message); break;
+    case CODEC_STREAM_CLOSE: event_close(conn, message); break;
+    default: refuse_message(conn, "a client may not send such a message");
+    }
+}
+
+static void on_message(void *context, void *cookie, struct gavel_slice bytes)
+{
+    struct conn *conn = cookie;
+    struct node *node = conn->node;
+    struct codec_arena arena = codec_arena(node->scratch, NODE_SCRATCH_BYTES);
+    bool greeting = conn->state == CONN_GREETING;
+    struct gavel_error error;
+    uint64_t type = 0;
+    void *message;
+    int32_t status;
+
+    (void)context;
+    assert(conn->magic == CONN_MAGIC);
+    if (conn->state == CONN_CLOSING || !node_alive(node))
+        return;
+    status = codec_message_decode(greeting ? codec_msgpack() : conn->serializer->operations,
+                                  greeting ? NULL : conn->serializer->self, bytes, &message_limits, &arena, &type,
+                                  &message, &error);
+    if (status == GAVEL_E_UNSUPPORTED && !greeting)
+        return; /* a newer minor version may say more than we understand */
+    if (status != GAVEL_OK) {
+        refuse_message(conn, error.text);
+        return;
+    }
+    if (!greeting)
+        dispatch(conn, type, message);
+    else if (conn->dialled && type == CODEC_WELCOME)
+        on_welcome(conn, message);
+    else if (!conn->dialled && type == CODEC_HELLO)
+        on_hello(conn, message);
+    else
+        refuse_message(conn, "the first message has to be a hello");
+}
+
+/* ---- up-calls ---------------------------------------------------------------------------------------------------- */
+
+static void *on_accepted(void *context, void *handle, const struct gavel_peer *from)
+{
+    struct listener *listener = context;
+    struct node *node = listener->node;
+    struct conn *conn;
+
+    if (!node_alive(node) || node->phase > NODE_RUNNING)
+        return NULL;
+    conn = conn_new(node, listener->transport, handle);
+    if (!conn)
+        return NULL;
+    conn->state = CONN_GREETING;
+    (void)snprintf(conn->address, sizeof conn->address, "%.*s", (int)from->address.size,
+                   from->address.data ? (const char *)from->address.data : "");
+    node_settle(node);
+    return conn;
+}
+
+static void on_connected(void *context, void *cookie, const struct gavel_peer *to)
+{
+    struct conn *conn = cookie;
+
+    (void)context;
+    assert(conn->magic == CONN_MAGIC);
+    if (conn->state != CONN_DIALING)
+        return;
+    conn->state = CONN_GREETING;
+    conn->opened_ns = node_now(conn->node);
+    (void)snprintf(conn->address, sizeof conn->address, "%.*s", (int)to->address.size,
+                   to->address.data ? (const char *)to->address.data : "");
+    (void)send_hello(conn);
+    node_settle(conn->node);
+}
+
+static void on_quiet(void *context)
+{
+    struct listener *listener = context;
+
+    node_settle(listener->node);
+}
+
+static void on_drained(void *context, void *cookie)
+{
+    struct conn *conn = cookie;
+
+    (void)context;
+    event_pump(conn->node);
+    node_settle(conn->node);
+}
+
+static void on_closed(void *context, void *cookie, uint64_t reason, struct gavel_slice why)
+{
+    struct conn *conn = cookie;
+    struct node *node = conn->node;
+    struct peer *peer = conn->peer;
+    char text[256];
+
+    (void)context;
+    assert(conn->magic == CONN_MAGIC);
+    (void)snprintf(text, sizeof text, "%.*s", (int)(why.size < 200 ? why.size : 200),
+                   why.data ? (const char *)why.data : "");
+    event_conn_gone(conn);
+    if (conn->counted)
+        node->client_count--;
+    if (reason == GAVEL_CLOSE_PROTOCOL && conn->state != CONN_CLOSING)
+        node_log(node, GAVEL_LOG_WARN, "node", "Connection of %s ended: %s", conn->address, text);
+    if (peer && node_alive(node))
+        peer_down(peer, conn, reason, text);
+    conn_free(conn);
+    if (node_alive(node))
+        node_settle(node);
+}
+
+/* ---- listening and dialling -------------------------------------------------------------------------------------- */
+
+static int32_t listen_on(struct node *node, uint32_t number, struct gavel_error *error)
+{
+    struct listener *listener = &node->listeners[number];
+    const struct node_transport *transport = &node->setup.transports[number];
+    struct gavel_transport_limits limits = {
+        .size = GAVEL_END(struct gavel_transport_limits, connections),
+        .message_bytes = NODE_MESSAGE_BYTES,
+        .send_high = NODE_MESSAGE_BYTES * 4,
+        .dial_ms = 2000,
+        .keepalive_ms = 5000,
+        .connections = node->limits.clients + NODE_MEMBERS_MAX,
+    };
+    int32_t status;
+
+    listener->node = node;
+    listener->transport = transport;
+    listener->events = (struct gavel_transport_events){.size = GAVEL_END(struct gavel_transport_events, http),
+                                                       .context = listener,
+                                                       .accepted = on_accepted,
+                                                       .connected = on_connected,
+                                                       .message = on_message,
+                                                       .quiet = on_quiet,
+                                                       .drained = on_drained,
+                                                       .closed = on_closed};
+    status = transport->operations->prepare(transport->self, &listener->events, &limits, error);
+    for (uint32_t i = 0; status == GAVEL_OK && i < transport->listen_count && i < 8; i++)
+        status = transport->operations->listen(transport->self, gavel_text(transport->listen[i]), &listener->bound[i],
+                                               error);
+    return status == GAVEL_OK ? status : gavel_wrap(error, transport->name);
+}
+
+int32_t conn_listen(struct node *node, struct gavel_error *error)
+{
+    for (uint32_t i = 0; i < node->setup.transport_count; i++) {
+        int32_t status = listen_on(node, i, error);
+
+        if (status != GAVEL_OK)
+            return status;
+    }
+    return GAVEL_OK;
+}
+
+/* The first transport that speaks the scheme of the URI. */
+static const struct node_transport *transport_for(const struct node *node, const char *uri)
+{
+    const char *end = strstr(uri, "://");
+    size_t length = end ? (size_t)(end - uri) : 0;
+
+    for (uint32_t i = 0; length && i < node->setup.transport_count; i++) {
+        const char *at = node->setup.transports[i].operations->schemes;
+
+        while (at && *at && !node->setup.transports[i].admin) {
+            size_t word = strcspn(at, " ");
+
+            if (word == length && memcmp(at, uri, length) == 0)
+                return &node->setup.transports[i];
+            at += word + strspn(at + word, " ");
+        }
+    }
+    return NULL;
+}
+
+struct conn *conn_dial(struct node *node, struct peer *peer, const char *uri, struct gavel_error *error)
+{
+    const struct node_transport *transport = transport_for(node, uri);
+    struct conn *conn;
+
+    if (!transport) {
+        (void)gavel_fail(error, GAVEL_E_UNSUPPORTED, "no transport of this node speaks %s", uri);
+        return NULL;
+    }
+    conn = conn_new(node, transport, NULL);
+    if (!conn) {
+        (void)gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a connection");
+        return NULL;
+    }
+    conn->state = CONN_DIALING;
+    conn->dialled = true;
+    conn->role = CODEC_ROLE_PEER;
+    conn->peer = peer;
+    (void)snprintf(conn->address, sizeof conn->address, "%s", uri);
+    if (transport->operations->connect(transport->self, gavel_text(uri), conn, &conn->handle, error) != GAVEL_OK) {
+        conn_free(conn);
+        return NULL;
+    }
+    return conn;
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine.c - drives core/raft: one step at a time, its effects carried out in order, and nothing before its gate.
+ *
+ * Ids of writes: the algorithm numbers its durable effects 1, 2, 3 ...; one of them may be several batches, and an installed
+ * snapshot resets the log between two of them. So the log's ids are the algorithm's shifted, with a place for each part.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+
+#include "core/os/seeded.h"
+
+#define IO_SHIFT 12
+#define IO_LAST UINT64_C(0xffe) /* the part whose completion completes the algorithm's io */
+
+static uint64_t log_io(uint64_t io, uint64_t part)
+{
+    return io << IO_SHIFT | part;
+}
+
+uint64_t engine_tick(const struct node *node)
+{
+    return node->tick_base + (node_now(node) - node->tick_base_ns) / NS_PER_MS;
+}
+
+struct raft_status engine_status(const struct node *node)
+{
+    struct raft_status status = {0};
+
+    if (node->raft)
+        raft_status(node->raft, &status);
+    return status;
+}
+
+/* ---- effects ----------------------------------------------------------------------------------------------------- */
+
+static bool is_answer(uint32_t type)
+{
+    return type == RAFT_PREVOTE_RESPONSE || type == RAFT_VOTE_RESPONSE || type == RAFT_APPEND_RESPONSE ||
+           type == RAFT_SNAPSHOT_RESPONSE || type == RAFT_READ_RESPONSE;
+}
+
+/* An answer echoes the id of the request at hand, or of the newest of its kind when it comes later. */
+static uint64_t answer_id(struct node *node, const struct raft_message *message)
+{
+    uint32_t asked = message->type - 1;
+    struct peer *peer;
+
+    if (node->answering && node->answering->id == message->to && node->answering_type == asked)
+        return node->answering_id;
+    peer = peer_find(node, message->to);
+    return peer ? peer->last_request[asked] : 0;
+}
+
+static void effect_send(struct node *node, const struct raft_effect *effect)
+{
+    uint64_t wire_id = is_answer(effect->message.type) ? answer_id(node, &effect->message) : 0;
+    struct gated *slot;
+
+    if (effect->gate <= node->written_raft || seeded_bug("node-ignores-gates")) {
+        peer_send(node, &effect->message, wire_id);
+        return;
+    }
+    if (node->gated_count == NODE_GATED_MAX)
+        return; /* as if the network had lost it: a message may always be lost */
+    slot = &node->gated[(node->gated_first + node->gated_count++) % NODE_GATED_MAX];
+    *slot = (struct gated){.message = effect->message, .gate = effect->gate, .wire_id = wire_id};
+}
+
+static void release_gated(struct node *node)
+{
+    while (node->gated_count && node->gated[node->gated_first].gate <= node->written_raft) {
+        const struct gated *slot = &node->gated[node->gated_first];
+
+        peer_send(node, &slot->message, slot->wire_id);
+        node->gated_first = (node->gated_first + 1) % NODE_GATED_MAX;
+        node->gated_count--;
+    }
+}
+
+static void write_checked(struct node *node, int status, const char *what)
+{
+    if (status != GAVEL_OK && node_alive(node))
+        node_fatal(node, 74, "the log takes no %s (%d): nothing more can be promised", what, status);
+}
+
+static void effect_append(struct node *node, const struct raft_effect *effect)
+{
+    uint64_t part = 0;
+
+    if (node->proposing) {
+        assert(effect->range.first == node->proposing->head.first);
+        node->last_own_io = effect->io;
+        write_checked(node, log_append(node->log, log_io(effect->io, IO_LAST), node->proposing), "append");
+        return;
+    }
+    for (uint32_t i = 0; i < node->incoming_count; i++) {
+        struct log_batch *batch = node->incoming[i];
+        uint64_t last = batch->head.first + batch->head.count - 1;
+
+        if (batch->head.first < effect->range.first || last > effect->range.last)
+            continue;
+        assert(part < IO_LAST);
+        write_checked(node, log_append(node->log, log_io(effect->io, last == effect->range.last ? IO_LAST : part++), batch),
+                      "append");
+        if (batch->head.tick > node->tick_base)
+            node->tick_base = batch->head.tick;
+    }
+    assert(log_last(node->log) == effect->range.last || !node_alive(node));
+}
+
+static void count_election(struct node *node, uint32_t before, uint32_t now, bool new_term)
+{
+    const char *result = NULL;
+
+    if (now == RAFT_LEADER)
+        result = "won";
+    else if (before == RAFT_CANDIDATE)
+        result = now == RAFT_CANDIDATE && new_term ? "timeout" : now == RAFT_FOLLOWER ? "lost" : NULL;
+    if (!result)
+        return;
+    node->elections_total++;
+    node_record(node, node->metric.elections, 1, "result", result);
+}
+
+static void effect_role(struct node *node, const struct raft_effect *effect)
+{
+    uint64_t leader_before = node->leader;
+    bool new_term = node->term != effect->role.term;
+    const struct member *member = members_find(&node->members, effect->role.leader);
+    char term[24];
+    const char *const pairs[] = {"leader", member ? member->name : "", "term", term, NULL};
+
+    count_election(node, node->role, effect->role.role, new_term);
+    if (effect->role.role == RAFT_LEADER && node->role != RAFT_LEADER) {
+        uint64_t applied_tick = apply_tick(node->apply);
+
+        /* Cluster time goes on from the log's by our own clock; it stood still in between. */
+        node->tick_base = node->tick_base > applied_tick ? node->tick_base : applied_tick;
+        node->tick_base_ns = node_now(node);
+        node->expire_after = 0;
+        node->maintain_at = node_now(node);
+    }
+    if (effect->role.role != RAFT_LEADER && node->role == RAFT_LEADER)
+        node->tick_base = engine_tick(node);
+    node->role = effect->role.role;
+    node->term = effect->role.term;
+    node->leader = effect->role.leader;
+    if (node->leader && (node->leader != leader_before || new_term)) {
+        (void)snprintf(term, sizeof term, "%llu", (unsigned long long)node->term);
+        node_log(node, GAVEL_LOG_INFO, "raft", "Leader elected: %s (term %s)", member ? member->name : "unknown", term);
+        event_local(node, "leader_elected", member ? member->name : "", pairs);
+    }
+}
+
+static void effect_configuration(struct node *node, const struct raft_effect *effect)
+{
+    node_record(node, node->metric.changes, effect->configuration.index ? 1 : 0, NULL, NULL);
+    if (effect->configuration.index)
+        node_log(node, GAVEL_LOG_INFO, "cluster", "Configuration changed at index %llu: %u members%s",
+                 (unsigned long long)effect->configuration.index, effect->configuration.configuration->count,
+                 raft_configuration_joint(effect->configuration.configuration) ? ", joint" : "");
+}
+
+static void recovered_saved(struct log_task *task)
+{
+    struct node *node = task->ctx;
+    struct raft_event event = {.type = RAFT_EVENT_RECOVERED};
+
+    node->recovering_saving = false;
+    if (task->status != GAVEL_OK) {
+        node_fatal(node, 74, "the end of recovery cannot be written: %s", task->error.text);
+        return;
+    }
+    node_log(node, GAVEL_LOG_INFO, "log", "Recovered: the log is whole again up to index %llu",
+             (unsigned long long)log_last(node->log));
+    (void)engine_step(node, &event);
+    node_settle(node);
+}
+
+static void effect_recovery(struct node *node, const struct raft_effect *effect)
+{
+    if (node->recovering_saving || effect->recovery.index < log_recovering_floor(node->log))
+        return;
+    node->recovering_saving = true;
+    node->task_recovered = (struct log_task){.done = recovered_saved, .ctx = node};
+    write_checked(node, log_recovering_end(node->log, &node->task_recovered), "end of recovery");
+}
+
+static void carry_out(struct node *node, const struct raft_effect *effect)
+{
+    switch (effect->type) {
+    case RAFT_EFFECT_SEND: effect_send(node, effect); break;
+    case RAFT_EFFECT_WRITE_VOTE:
+        write_checked(node, log_vote(node->log, log_io(effect->io, IO_LAST), effect->vote.term, effect->vote.candidate),
+                      "vote");
+        break;
+    case RAFT_EFFECT_APPEND: effect_append(node, effect); break;
+    case RAFT_EFFECT_TRUNCATE:
+        write_checked(node, log_truncate(node->log, log_io(effect->io, IO_LAST), effect->range.first), "truncation");
+        propose_truncated(node, effect->range.first);
+        break;
+    case RAFT_EFFECT_COMMIT: break;
+    case RAFT_EFFECT_APPLY: node->apply_to = effect->range.last; break;
+    case RAFT_EFFECT_SERVE_READS: read_barrier(node, effect->reads.id, effect->reads.index); break;
+    case RAFT_EFFECT_PROPOSE:
+        node->propose_kind = effect->propose.kind;
+        if (effect->propose.configuration)
+            node->propose_configuration = *effect->propose.configuration;
+        break;
+    case RAFT_EFFECT_START_SNAPSHOT: snapshot_start_sending(node, effect->snapshot.peer, effect->snapshot.index); break;
+    case RAFT_EFFECT_STOP_SNAPSHOT: snapshot_stop_sending(node, effect->snapshot.peer); break;
+    case RAFT_EFFECT_STORE_CHUNK: snapshot_store_chunk(node, &effect->chunk); break;
+    case RAFT_EFFECT_INSTALL_SNAPSHOT: snapshot_install(node, &effect->chunk); break;
+    case RAFT_EFFECT_ROLE_CHANGED: effect_role(node, effect); break;
+    case RAFT_EFFECT_CONFIGURATION_CHANGED: effect_configuration(node, effect); break;
+    case RAFT_EFFECT_TRANSFER_ENDED: node->transfer_asked = false; hostcmd_transfer_ended(node, effect->transfer.done); break;
+    case RAFT_EFFECT_RECOVERY_REACHED: effect_recovery(node, effect); break;
+    default: assert(!"an effect that this file does not know");
+    }
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
+
+int engine_step(struct node *node, const struct raft_event *event)
+{
+    struct raft_event timed = *event;
+    uint64_t leader = node->leader;
+    int status;
+
+    assert(!node->stepping);
+    if (!node->raft || !node_alive(node))
+        return RAFT_E_STOPPED;
+    timed.now = node_now(node);
+    node->stepping = true;
+    status = raft_step(node->raft, &timed, &node->effects);
+    for (uint32_t i = 0; i < node->effects.count && node_alive(node); i++)
+        carry_out(node, &node->effects.items[i]);
+    node->stepping = false;
+    if (status == RAFT_E_DIVERGED)
+        node_fatal(node, 65, "a leader contradicts what is committed here: this log or that of the majority is damaged; "
+                             "everything is kept as it is");
+    if (node->leader && node->leader != leader)
+        node->redispatch = true;
+    return status;
+}
+
+void engine_drain(struct node *node)
+{
+    while (node_alive(node) && node->raft && node->propose_kind)
+        propose_special(node);
+    if (node_alive(node) && node->raft)
+        work_pump(node);
+}
+
+void engine_written(void *ctx, uint64_t io)
+{
+    struct node *node = ctx;
+    uint64_t done = (io & ((UINT64_C(1) << IO_SHIFT) - 1)) >= IO_LAST ? io >> IO_SHIFT : (io >> IO_SHIFT) - 1;
+    struct raft_event event = {.type = RAFT_EVENT_WRITTEN, .io = done};
+    struct log_figures figures;
+
+    assert(node->magic == NODE_MAGIC);
+    if (!node_alive(node))
+        return;
+    snapshot_reset_written(node, io);
+    if (done <= node->written_raft) {
+        node_settle(node);
+        return;
+    }
+    node->written_raft = done;
+    if (node->metric.sync_seconds) {
+        log_figures(node->log, &figures);
+        node_record(node, node->metric.sync_seconds, (double)figures.sync_ns_last / 1e9, NULL, NULL);
+    }
+    (void)engine_step(node, &event);
+    release_gated(node);
+    node_settle(node);
+}
+
+void engine_failed(void *ctx, const struct gavel_error *error)
+{
+    struct node *node = ctx;
+    struct raft_event event = {.type = RAFT_EVENT_WRITE_FAILED};
+
+    /* Serve nothing more: what the kernel has dropped cannot be told from what it has kept. */
+    (void)engine_step(node, &event);
+    node_fatal(node, 74, "the log failed: %s", error->text);
+}

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * event.c - one ring of events a node, and the streams that read it. A stream is a cursor and a filter, never a queue: a reader
+ * that does not read costs its cursor, and when the ring has passed it, it ends with "compacted" and the oldest revision.
+ *
+ * A revision is (index, ordinal). What this node alone has to say (a leader, a health, a snapshot, an alarm) takes the index
+ * that is applied at that moment and ordinals above 2^32, so that revisions only ever rise along the ring.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/value.h"
+
+#define LOCAL_ORDINAL (UINT64_C(1) << 32)
+#define SEND_QUEUE_BYTES (256u << 10) /* of one connection: events wait in the ring rather than there */
+#define STREAM_TYPES_MAX 8
+#define CREDIT_MAX (UINT64_C(1) << 32)
+
+struct event {
+    uint64_t index;
+    uint64_t ordinal;
+    uint64_t wall_ms;
+    const char *type;    /* a constant */
+    uint32_t machine;    /* number; 0: the host's own */
+    uint32_t key_bytes;
+    uint32_t body_bytes; /* MessagePack */
+    uint32_t previous_bytes;
+    unsigned char bytes[];
+};
+
+struct stream {
+    uint32_t magic;
+    uint32_t type_count; /* 0: every type */
+    struct os_list link; /* conn->streams */
+    struct os_list hungry; /* node_events.hungry while it has credit */
+    struct conn *conn;
+    uint64_t id;
+    uint64_t credit;
+    uint64_t next; /* number of the next event in the ring */
+    uint32_t machine; /* number + 1; 0: every machine */
+    char types[STREAM_TYPES_MAX][32];
+};
+
+struct node_events {
+    struct event **ring; /* circular */
+    uint64_t capacity;   /* a power of two */
+    uint64_t first;      /* number of the oldest event that is held */
+    uint64_t end;        /* number that the next one gets */
+    uint64_t bytes;
+    uint64_t floor_index; /* every event with a revision above this is held */
+    uint64_t floor_ordinal;
+    uint64_t local;       /* counts local ordinals */
+    uint64_t streams;
+    struct os_list hungry;
+    struct gavel_buffer body;
+};
+
+int32_t events_new(struct node *node)
+{
+    node->events = calloc(1, sizeof *node->events);
+    if (!node->events)
+        return GAVEL_E_NO_MEMORY;
+    os_list_init(&node->events->hungry);
+    node->events->body = codec_buffer(0);
+    return GAVEL_OK;
+}
+
+uint64_t event_stream_count(const struct node *node)
+{
+    return node->events ? node->events->streams : 0;
+}
+
+static struct event **slot_of(struct node_events *events, uint64_t number)
+{
+    return &events->ring[number & (events->capacity - 1)];
+}
+
+static uint64_t event_size(const struct event *event)
+{
+    return sizeof *event + event->key_bytes + event->body_bytes + event->previous_bytes;
+}
+
+static void drop_oldest(struct node_events *events)
+{
+    struct event **slot = slot_of(events, events->first);
+
+    events->floor_index = (*slot)->index;
+    events->floor_ordinal = (*slot)->ordinal;
+    events->bytes -= event_size(*slot);
+    free(*slot);
+    *slot = NULL;
+    events->first++;
+}
+
+void events_free(struct node *node)
+{
+    struct node_events *events = node->events;
+
+    if (!events)
+        return;
+    while (events->first < events->end)
+        drop_oldest(events);
+    free(events->ring);
+    gavel_buffer_free(&events->body);
+    free(events);
+    node->events = NULL;
+}
+
+void events_begin_after(struct node *node, uint64_t index)
+{
+    struct node_events *events = node->events;
+
+    while (events->first < events->end)
+        drop_oldest(events);
+    events->floor_index = index;
+    events->floor_ordinal = UINT64_MAX;
+}
+
+/* ---- adding ------------------------------------------------------------------------------------------------------ */
+
+static bool grow(struct node_events *events)
+{
+    uint64_t capacity = events->capacity ? events->capacity * 2 : 1024;
+    struct event **ring;
+
+    if (events->end - events->first < events->capacity)
+        return true;
+    ring = calloc(capacity, sizeof(*ring));
+    if (!ring)
+        return false;
+    for (uint64_t i = events->first; i < events->end; i++)
+        ring[i & (capacity - 1)] = *slot_of(events, i);
+    free(events->ring);
+    events->ring = ring;
+    events->capacity = capacity;
+    return true;
+}
+
+static void add(struct node *node, const struct event *head, struct gavel_slice key, struct gavel_slice body,
+                struct gavel_slice previous)
+{
+    struct node_events *events = node->events;
+    uint64_t size = sizeof *head + key.size + body.size + previous.size;
+    struct event *event = size <= node->limits.event_ring_bytes && grow(events) ? malloc(size) : NULL;
+
+    if (!event) {
+        /* A gap must never pass unseen: whoever has not read everything up to here is told so. */
+        while (events->first < events->end)
+            drop_oldest(events);
+        events->first = ++events->end;
+        events->floor_index = head->index;
+        events->floor_ordinal = head->ordinal;
+        return;
+    }
+    *event = *head;
+    event->key_bytes = (uint32_t)key.size;
+    event->body_bytes = (uint32_t)body.size;
+    event->previous_bytes = (uint32_t)previous.size;
+    if (key.size)
+        memcpy(event->bytes, key.data, key.size);
+    if (body.size)
+        memcpy(event->bytes + key.size, body.data, body.size);
+    if (previous.size)
+        memcpy(event->bytes + key.size + body.size, previous.data, previous.size);
+    *slot_of(events, events->end++) = event;
+    events->bytes += size;
+    while (events->bytes > node->limits.event_ring_bytes)
+        drop_oldest(events);
+}
+
+static const struct command_row *row_of(const struct node *node, uint32_t machine, uint64_t command)
+{
+    for (uint32_t i = 0; i < node->command_count; i++)
+        if (node->commands[i].number == machine && node->commands[i].command->id == command)
+            return &node->commands[i];
+    return NULL;
+}
+
+static struct gavel_writer *body_begin(struct node_events *events, struct codec_writer *writer)
+{
+    events->body.size = 0;
+    return codec_writer_begin(writer, &events->body);
+}
+
+/* Log lines for people who watch a demonstration or debug: made only when somebody listens. */
+static void tell_change(struct node *node, const struct apply_record *record)
+{
+    struct gavel_buffer text = codec_buffer(400);
+    char type[32];
+
+    if (!node_log_wanted(node, GAVEL_LOG_DEBUG, "state"))
+        return;
+    (void)snprintf(type, sizeof type, "%s", record->event);
+    type[0] = (char)toupper((unsigned char)type[0]);
+    if (record->b.size && codec_value_text(record->b, 0, &text) != GAVEL_OK)
+        text.size = text.size < 400 ? text.size : 400;
+    node_log(node, GAVEL_LOG_DEBUG, "state", "State %s: %.*s%s%.*s", record->event, (int)record->a.size,
+             (const char *)record->a.data, text.size ? " = " : "", (int)text.size, (const char *)text.data);
+    gavel_buffer_free(&text);
+}
+
+static void tell_command(struct node *node, const struct command_row *row, const struct apply_record *record)
+{
+    char name[64];
+    size_t length = row->name.size < sizeof name - 1 ? row->name.size : sizeof name - 1;
+
+    if (!node_log_wanted(node, GAVEL_LOG_DEBUG, "apply"))
+        return;
+    for (size_t i = 0; i < length; i++)
+        name[i] = (char)toupper(((const unsigned char *)row->name.data)[i]);
+    name[length] = 0;
+    node_log(node, GAVEL_LOG_DEBUG, "apply", "Command applied: %s (index %llu%s)", name,
+             (unsigned long long)record->index, record->status < 0 ? ", refused" : "");
+}
+
+static void applied_command(struct node *node, const struct apply_record *record)
+{
+    const struct command_row *row = row_of(node, record->machine, record->command);
+    struct codec_writer writer;
+    struct gavel_writer *out;
+    struct event head = {.index = record->index,
+                         .ordinal = record->ordinal + UINT64_C(1), /* behind the changes that it made */
+                         .wall_ms = os_wall_ms(node->os),
+                         .type = "command_applied",
+                         .machine = record->machine};
+
+    if (!row)
+        return; /* a duplicate, or refused by its session: nothing was applied */
+    tell_command(node, row, record);
+    out = body_begin(node->events, &writer);
+    gavel_put_map(out, 1);
+    gavel_put_key(out, "status");
+    gavel_put_int(out, record->status);
+    gavel_put_end(out);
+    if (codec_writer_end(&writer, NULL) == GAVEL_OK)
+        add(node, &head, row->name, gavel_buffer_slice(&node->events->body), gavel_bytes(NULL, 0));
+}
+
+static void changed_state(struct node *node, const struct apply_record *record)
+{
+    struct codec_writer writer;
+    struct gavel_writer *out = body_begin(node->events, &writer);
+    struct event head = {.index = record->index,
+                         .ordinal = record->ordinal,
+                         .wall_ms = os_wall_ms(node->os),
+                         .type = "state_changed",
+                         .machine = record->machine};
+
+    tell_change(node, record);
+    gavel_put_map(out, record->b.data ? 2 : 1);
+    gavel_put_key(out, "type");
+    gavel_put_text(out, record->event);
+    if (record->b.data) {
+        gavel_put_key(out, "value");
+        codec_put_value(out, record->b);
+    }
+    gavel_put_end(out);
+    if (codec_writer_end(&writer, NULL) == GAVEL_OK)
+        add(node, &head, record->a, gavel_buffer_slice(&node->events->body), record->c);
+}
+
+void event_applied(struct node *node, const struct apply_record *record)
+{
+    if (record->type == APPLY_RECORD_EVENT)
+        changed_state(node, record);
+    else if (record->kind == LOG_COMMAND)
+        applied_command(node, record);
+}
+
+void event_local(struct node *node, const char *type, const char *key, const char *const *pairs)
+{
+    struct codec_writer writer;
+    struct gavel_writer *out;
+    uint64_t count = 0;
+    struct event head = {.index = node->applied,
+                         .wall_ms = os_wall_ms(node->os),
+                         .type = type};
+
+    if (!node->events)
+        return;
+    head.ordinal = LOCAL_ORDINAL + ++node->events->local;
+    while (pairs[count])
+        count += 2;
+    out = body_begin(node->events, &writer);
+    gavel_put_map(out, count / 2);
+    for (uint64_t i = 0; i < count; i += 2) {
+        gavel_put_key(out, pairs[i]);
+        gavel_put_text(out, pairs[i + 1]);
+    }
+    gavel_put_end(out);
+    if (codec_writer_end(&writer, NULL) == GAVEL_OK)
+        add(node, &head, gavel_text(key), gavel_buffer_slice(&node->events->body), gavel_bytes(NULL, 0));
+}
+
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
+
+static void stream_end(struct stream *stream, int32_t status, const char *why)
+{
+    struct conn *conn = stream->conn;
+    struct node_events *events = conn->node->events;
+    struct codec_stream_end end = {.id = stream->id, .status = status, .text = gavel_text(why)};
+
+    if (status == GAVEL_E_COMPACTED) {
+        end.oldest_index = events->floor_index;
+        end.oldest_ordinal = events->floor_ordinal;
+    }
+    (void)conn_send(conn, CODEC_STREAM_END, &end);
+    os_list_remove(&stream->link);
+    os_list_remove(&stream->hungry);
+    stream->magic = 0;
+    free(stream);
+    events->streams--;
+}
+
+static bool passes(const struct stream *stream, const struct event *event)
+{
+    if (stream->machine && event->machine + 1 != stream->machine)
+        return false;
+    for (uint32_t i = 0; i < stream->type_count; i++)
+        if (strcmp(stream->types[i], event->type) == 0)
+            return true;
+    return stream->type_count == 0;
+}
+
+static bool send_event(struct stream *stream, const struct event *event)
+{
+    struct node *node = stream->conn->node;
+    struct codec_stream_event message = {
+        .id = stream->id,
+        .index = event->index,
+        .ordinal = event->ordinal,
+        .event = gavel_text(event->type),
+        .key = gavel_bytes(event->bytes, event->key_bytes),
+        .body = gavel_bytes(event->bytes + event->key_bytes, event->body_bytes),
+        .wall_ms = event->wall_ms,
+    };
+
+    if (event->previous_bytes)
+        message.previous = gavel_bytes(event->bytes + event->key_bytes + event->body_bytes, event->previous_bytes);
+    if (event->machine)
+        message.machine = gavel_text(node->setup.machines[event->machine - 1].name);
+    return conn_send(stream->conn, CODEC_STREAM_EVENT, &message);
+}
+
+/* Give a stream what it may have now. */
+static void feed(struct stream *stream)
+{
+    struct conn *conn = stream->conn;
+    struct node_events *events = conn->node->events;
+    const struct gavel_transport *transport = conn->transport->operations;
+
+    if (stream->next < events->first) {
+        stream_end(stream, GAVEL_E_COMPACTED, "the reader was too slow: events that it has not read are gone");
+        return;
+    }
+    while (stream->credit && stream->next < events->end && conn->state == CONN_READY) {
+        const struct event *event = *slot_of(events, stream->next);
+
+        if (transport->queued(conn->transport->self, conn->handle) > SEND_QUEUE_BYTES)
+            return;
+        if (passes(stream, event)) {
+            if (!send_event(stream, event))
+                return;
+            stream->credit--;
+        }
+        stream->next++;
+    }
+    if (!stream->credit) {
+        os_list_remove(&stream->hungry);
+        os_list_init(&stream->hungry);
+    }
+}
+
+void event_pump(struct node *node)
+{
+    struct os_list *at;
+
+    if (!node->events)
+        return;
+    at = node->events->hungry.next;
+    while (at != &node->events->hungry) {
+        struct stream *stream = os_container(at, struct stream, hungry);
+
+        at = at->next;
+        feed(stream);
+    }
+}
+
+static struct stream *stream_find(struct conn *conn, uint64_t id)
+{
+    struct stream *stream;
+
+    os_list_each(stream, &conn->streams, struct stream, link)
+        if (stream->id == id)
+            return stream;
+    return NULL;
+}
+
+static void refuse_stream(struct conn *conn, uint64_t id, int32_t status, const char *why)
+{
+    struct node_events *events = conn->node->events;
+    struct codec_stream_end end = {.id = id, .status = status, .text = gavel_text(why)};
+
+    if (status == GAVEL_E_COMPACTED) {
+        end.oldest_index = events->floor_index;
+        end.oldest_ordinal = events->floor_ordinal;
+    }
+    (void)conn_send(conn, CODEC_STREAM_END, &end);
+}
+
+/* The filter: {types: [...]} and the machine. Returns why it is refused, or NULL. */
+static const char *read_filter(struct stream *stream, const struct codec_stream_open *open)
+{
+    struct node *node = stream->conn->node;
+    struct gavel_slice types = codec_map_find(open->arguments, "types");
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice value;
+
+    codec_walk_begin(&walk, types);
+    while (codec_walk_next(&walk, &key, &value)) {
+        struct gavel_slice text;
+
+        if (stream->type_count == STREAM_TYPES_MAX || codec_get_string(value, &text) != GAVEL_OK ||
+            !members_copy_text(stream->types[stream->type_count++], sizeof stream->types[0], text))
+            return "'types' has to be a list of at most 8 names of events";
+    }
+    for (uint32_t i = 0; open->machine.size && i < node->setup.machine_count; i++)
+        if (gavel_slice_equal(open->machine, gavel_text(node->setup.machines[i].name)))
+            stream->machine = i + 2;
+    return open->machine.size && !stream->machine ? "this cluster has no machine of that name" : NULL;
+}
+
+/* Where in the ring a reader of (index, ordinal) goes on: a search, for revisions rise along it. */
+static uint64_t place_after(struct node_events *events, uint64_t index, uint64_t ordinal)
+{
+    uint64_t low = events->first;
+    uint64_t high = events->end;
+
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct event *event = *slot_of(events, middle);
+
+        if (event->index < index || (event->index == index && event->ordinal <= ordinal))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void event_open(struct conn *conn, const struct codec_stream_open *open)
+{
+    struct node *node = conn->node;
+    struct node_events *events = node->events;
+    struct stream *stream;
+    const char *refused;
+
+    if (!gavel_slice_equal(open->stream, gavel_text("events"))) {
+        refuse_stream(conn, open->id, GAVEL_E_NOT_FOUND, "there is no stream of that name; there is 'events'");
+        return;
+    }
+    if (stream_find(conn, open->id)) {
+        refuse_stream(conn, open->id, GAVEL_E_EXISTS, "a stream of that id is open on this connection");
+        return;
+    }
+    if (events->streams >= node->limits.streams) {
+        refuse_stream(conn, open->id, GAVEL_E_BUSY, "this node has as many streams as it may");
+        return;
+    }
+    if (open->from_index && (open->from_index < events->floor_index ||
+                             (open->from_index == events->floor_index && open->from_ordinal < events->floor_ordinal &&
+                              events->floor_ordinal != UINT64_MAX))) {
+        refuse_stream(conn, open->id, GAVEL_E_COMPACTED, "events that far back are gone: read the state, then follow from "
+                                                         "its revision");
+        return;
+    }
+    stream = calloc(1, sizeof *stream);
+    if (!stream) {
+        refuse_stream(conn, open->id, GAVEL_E_BUSY, "this node is out of memory");
+        return;
+    }
+    stream->magic = STREAM_MAGIC;
+    stream->conn = conn;
+    stream->id = open->id;
+    os_list_init(&stream->hungry);
+    refused = read_filter(stream, open);
+    if (refused) {
+        refuse_stream(conn, open->id, GAVEL_E_INVALID, refused);
+        free(stream);
+        return;
+    }
+    stream->next = open->from_index ? place_after(events, open->from_index, open->from_ordinal) : events->end;
+    os_list_push(&conn->streams, &stream->link);
+    events->streams++;
+    event_credit(conn, &(struct codec_stream_credit){.id = open->id, .credit = open->credit});
+}
+
+void event_credit(struct conn *conn, const struct codec_stream_credit *credit)
+{
+    struct stream *stream = stream_find(conn, credit->id);
+
+    if (!stream || credit->credit == 0)
+        return;
+    if (stream->credit == 0)
+        os_list_push(&conn->node->events->hungry, &stream->hungry);
+    stream->credit = credit->credit > CREDIT_MAX - stream->credit ? CREDIT_MAX : stream->credit + credit->credit;
+}
+
+void event_close(struct conn *conn, const struct codec_stream_close *close)
+{
+    struct stream *stream = stream_find(conn, close->id);
+
+    if (stream)
+        stream_end(stream, GAVEL_OK, "closed");
+}
+
+void event_conn_gone(struct conn *conn)
+{
+    while (!os_list_empty(&conn->streams)) {
+        struct stream *stream = os_container(conn->streams.next, struct stream, link);
+
+        os_list_remove(&stream->link);
+        os_list_remove(&stream->hungry);
+        stream->magic = 0;
+        free(stream);
+        conn->node->events->streams--;
+    }
+}
+
+void event_end_all(struct node *node, int32_t status, const char *why)
+{
+    struct conn *conn;
+
+    os_list_each(conn, &node->conns, struct conn, link)
+        while (!os_list_empty(&conn->streams))
+            stream_end(os_container(conn->streams.next, struct stream, link), status, why);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * found.c - how a cluster begins, once. The first member of the INI's list asks every other listed one; when all have answered
+ * that they are empty it draws the cluster's id, writes the founding record durably, and sends it to each. The record is the
+ * configuration at index 0 and holds what has to be the same everywhere. An empty node that meets a formed cluster which
+ * does not know its data directory never votes: it waits to be added, or it was wiped and says so.
+ */
+#include "core/node/internal.h"
+
+#include <string.h>
+
+#include "core/codec/value.h"
+#include "core/node/bytes.h"
+
+#define RECORD_VERSION 1
+
+/* What all founders have to agree on: names in order. Addresses may differ from one side to another. */
+void found_hash(struct node *node)
+{
+    uint64_t hash = UINT64_C(0x9ae16a3b2f90404f);
+
+    for (uint32_t i = 0; i < node->setup.member_count; i++) {
+        const char *name = node->setup.members[i].name;
+
+        hash = gavel_mix(hash, name, strlen(name) + 1);
+    }
+    node->member_hash = hash;
+}
+
+/* ---- the record -------------------------------------------------------------------------------------------------- */
+
+static int32_t write_record(const struct node *node, const struct members *members, struct gavel_buffer *out)
+{
+    int32_t status = 0;
+
+    bytes_put32(out, &status, RECORD_VERSION);
+    bytes_put(out, &status, node->cluster_id.bytes, sizeof node->cluster_id.bytes);
+    bytes_put64(out, &status, node->limits.sessions);
+    bytes_put64(out, &status, node->limits.session_window);
+    bytes_put64(out, &status, node->limits.session_bytes);
+    bytes_put64(out, &status, node->limits.session_ttl_ms);
+    bytes_put32(out, &status, node->setup.machine_count);
+    for (uint32_t i = 0; i < node->setup.machine_count; i++) {
+        const struct node_machine *machine = &node->setup.machines[i];
+
+        bytes_put_slice(out, &status, gavel_text(machine->name));
+        bytes_put_slice(out, &status, gavel_text(machine->plugin->name));
+        bytes_put64(out, &status, machine->operations->state_version);
+        bytes_put_slice(out, &status, gavel_text(machine->settings ? machine->settings : ""));
+    }
+    return status ? status : members_encode(members, out);
+}
+
+static int32_t compare_machine(const struct node_machine *machine, struct bytes_cursor *cursor, struct gavel_error *error)
+{
+    struct gavel_slice name = bytes_get_slice(cursor);
+    struct gavel_slice plugin = bytes_get_slice(cursor);
+    uint64_t version = bytes_get64(cursor);
+    struct gavel_slice settings = bytes_get_slice(cursor);
+
+    if (!gavel_slice_equal(name, gavel_text(machine->name)))
+        return gavel_fail(error, GAVEL_E_CONFIG, "the cluster has the machine [statemachine.%.*s] where this node's "
+                          "configuration has [statemachine.%s]", (int)name.size, (const char *)name.data, machine->name);
+    if (!gavel_slice_equal(plugin, gavel_text(machine->plugin->name)))
+        return gavel_fail(error, GAVEL_E_CONFIG, "[statemachine.%s] is of plugin '%.*s' in the cluster, of '%s' here",
+                          machine->name, (int)plugin.size, (const char *)plugin.data, machine->plugin->name);
+    if (version != machine->operations->state_version)
+        return gavel_fail(error, GAVEL_E_CONFIG, "[statemachine.%s] has state version %llu in the cluster, %llu here",
+                          machine->name, (unsigned long long)version,
+                          (unsigned long long)machine->operations->state_version);
+    if (!gavel_slice_equal(settings, gavel_text(machine->settings ? machine->settings : "")))
+        return gavel_fail(error, GAVEL_E_CONFIG, "[statemachine.%s] has the replicated options \"%.*s\" in the cluster, "
+                          "\"%s\" here: set them alike", machine->name, (int)settings.size, (const char *)settings.data,
+                          machine->settings ? machine->settings : "");
+    return GAVEL_OK;
+}
+
+static int32_t compare_limit(const char *key, uint64_t cluster, uint64_t here, struct gavel_error *error)
+{
+    if (cluster == here)
+        return GAVEL_OK;
+    return gavel_fail(error, GAVEL_E_CONFIG, "%s is %llu in the cluster, %llu in this node's configuration", key,
+                      (unsigned long long)cluster, (unsigned long long)here);
+}
+
+int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_error *error)
+{
+    struct bytes_cursor cursor = bytes_read(record);
+    uint32_t version = bytes_get32(&cursor);
+    const uint8_t *cluster = bytes_get(&cursor, sizeof node->cluster_id.bytes);
+    uint64_t limits[4];
+    uint32_t machines;
+    int32_t status = GAVEL_OK;
+
+    for (int i = 0; i < 4; i++)
+        limits[i] = bytes_get64(&cursor);
+    machines = bytes_get32(&cursor);
+    if (!cluster || cursor.bad)
+        return gavel_fail(error, GAVEL_E_CORRUPT, "the founding record is cut short");
+    if (version != RECORD_VERSION)
+        return gavel_fail(error, GAVEL_E_VERSION, "the founding record has version %u; this gaveld reads %d", version,
+                          RECORD_VERSION);
+    if (machines != node->setup.machine_count)
+        return gavel_fail(error, GAVEL_E_CONFIG, "the cluster has %u state machines, this node's configuration %u", machines,
+                          node->setup.machine_count);
+    for (uint32_t i = 0; i < machines && status == GAVEL_OK; i++)
+        status = compare_machine(&node->setup.machines[i], &cursor, error);
+    if (status == GAVEL_OK)
+        status = compare_limit("[session] max", limits[0], node->limits.sessions, error);
+    if (status == GAVEL_OK)
+        status = compare_limit("[session] window", limits[1], node->limits.session_window, error);
+    if (status == GAVEL_OK)
+        status = compare_limit("[session] bytes", limits[2], node->limits.session_bytes, error);
+    if (status == GAVEL_OK)
+        status = compare_limit("[session] ttl (ms)", limits[3], node->limits.session_ttl_ms, error);
+    if (status == GAVEL_OK)
+        status = members_decode(gavel_bytes(cursor.at, cursor.left), &node->base_members, error);
+    if (status == GAVEL_OK)
+        memcpy(node->cluster_id.bytes, cluster, sizeof node->cluster_id.bytes);
+    return status;
+}
+
+/* ---- becoming a member ------------------------------------------------------------------------------------------- */
+
+static void saved(struct log_task *task)
+{
+    struct node *node = task->ctx;
+
+    if (task->status != GAVEL_OK) {
+        node_fatal(node, 74, "the founding cannot be written: %s", task->error.text);
+        return;
+    }
+    if (task == &node->task_founding) {
+        node->task_identity = (struct log_task){.done = saved, .ctx = node};
+        if (log_set_identity(node->log, &node->cluster_id, node->member_id, &node->task_identity) != GAVEL_OK)
+            node_fatal(node, 74, "the identity of this node cannot be written");
+        return;
+    }
+    node->founded = true;
+    node->founding_saving = false;
+    node->members = node->base_members;
+    peers_from_members(node);
+    node_log(node, GAVEL_LOG_INFO, "cluster", "Cluster founded: %u members, this is member %llu", node->members.count,
+             (unsigned long long)node->member_id);
+    /* Answer with the id that we have now, and let every later hello carry it: connections begin anew. */
+    if (strcmp(node->setup.members[0].name, node->setup.name) == 0) {
+        struct peer *peer;
+
+        os_list_each(peer, &node->peers, struct peer, link)
+            if (peer->out && peer->out->up)
+                found_peer_up(peer, false);
+    } else {
+        peers_close_all(node, "the cluster has been founded");
+    }
+    recover_begin(node);
+    node_settle(node);
+}
+
+static void save(struct node *node, struct gavel_slice record)
+{
+    node->founding_saving = true;
+    node->task_founding = (struct log_task){.done = saved, .ctx = node};
+    if (log_set_founding(node->log, record.data, record.size, &node->task_founding) != GAVEL_OK)
+        node_fatal(node, 74, "the founding record cannot be written");
+}
+
+static void found_now(struct node *node)
+{
+    struct members members = {.next_id = 1};
+
+    os_random(node->os, node->cluster_id.bytes, sizeof node->cluster_id.bytes);
+    for (uint32_t i = 0; i < node->setup.member_count; i++) {
+        const struct node_member *listed = &node->setup.members[i];
+        struct peer *peer = peer_named(node, listed->name);
+        struct member *member = &members.items[members.count++];
+
+        member->id = members.next_id++;
+        member->role = RAFT_VOTER;
+        member->incarnation = peer ? peer->incarnation : node->incarnation;
+        (void)members_copy_text(member->name, sizeof member->name, gavel_text(listed->name));
+        for (uint32_t a = 0; a < listed->address_count && a < NODE_ADDRESSES_MAX; a++)
+            if (members_copy_text(member->addresses[member->address_count], NODE_URI_MAX,
+                                  gavel_text(listed->addresses[a])))
+                member->address_count++;
+        if (!peer)
+            node->member_id = member->id;
+    }
+    node->record.size = 0;
+    if (write_record(node, &members, &node->record) != GAVEL_OK) {
+        node_fatal(node, 70, "no memory for the founding record");
+        return;
+    }
+    node->base_members = members;
+    save(node, gavel_buffer_slice(&node->record));
+}
+
+static bool is_founder(const struct node *node)
+{
+    return node->setup.member_count > 0 && strcmp(node->setup.members[0].name, node->setup.name) == 0;
+}
+
+void found_step(struct node *node)
+{
+    struct peer *peer;
+
+    if (node->phase != NODE_FOUNDING || node->founding_saving || !is_founder(node))
+        return;
+    os_list_each(peer, &node->peers, struct peer, link)
+        if (!peer->empty)
+            return;
+    found_now(node);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
+
+static void id_bytes(uint64_t number, uint8_t raw[CODEC_ID_BYTES])
+{
+    memset(raw, 0, CODEC_ID_BYTES);
+    bytes_store64(raw, number);
+}
+
+void found_peer_up(struct peer *peer, bool founded)
+{
+    struct node *node = peer->node;
+    uint8_t hash[CODEC_ID_BYTES];
+    uint8_t incarnation[CODEC_ID_BYTES];
+
+    if (founded)
+        return;
+    if (node->founded && node->record.size) {
+        /* It answered that it was empty, or had no time to write: give it the record, if it is the one that is meant. */
+        struct codec_found_record record = {.record = gavel_buffer_slice(&node->record), .member_id = peer->id};
+
+        if (peer_mark_sent(peer, &record.id))
+            (void)conn_send(peer->out, CODEC_FOUND_RECORD, &record);
+        return;
+    }
+    if (node->phase == NODE_FOUNDING && is_founder(node) && !peer->asked) {
+        struct codec_found_ask ask = {.name = gavel_text(node->setup.name)};
+
+        id_bytes(node->member_hash, hash);
+        id_bytes(node->incarnation, incarnation);
+        ask.members = gavel_bytes(hash, sizeof hash);
+        ask.incarnation = gavel_bytes(incarnation, sizeof incarnation);
+        peer->asked = peer_mark_sent(peer, &ask.id) && conn_send(peer->out, CODEC_FOUND_ASK, &ask);
+    }
+}
+
+static void on_ask(struct conn *conn, const struct codec_found_ask *ask)
+{
+    struct node *node = conn->node;
+    uint8_t hash[CODEC_ID_BYTES];
+    uint8_t incarnation[CODEC_ID_BYTES];
+    struct codec_found_answer answer = {.id = ask->id, .name = gavel_text(node->setup.name)};
+
+    id_bytes(node->member_hash, hash);
+    id_bytes(node->incarnation, incarnation);
+    answer.incarnation = gavel_bytes(incarnation, sizeof incarnation);
+    answer.state = CODEC_FOUND_EMPTY;
+    if (node->founded || node->founding_saving) {
+        answer.state = CODEC_FOUND_FORMED;
+        answer.cluster_id = gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes);
+    } else if (!gavel_slice_equal(ask->members, gavel_bytes(hash, sizeof hash))) {
+        answer.state = CODEC_FOUND_DIFFERS;
+        answer.text = gavel_text("its configuration lists other members, or in another order");
+    }
+    (void)conn_send(conn, CODEC_FOUND_ANSWER, &answer);
+}
+
+static void on_answer(struct conn *conn, const struct codec_found_answer *answer)
+{
+    struct node *node = conn->node;
+    struct peer *peer = conn->peer;
+
+    if (node->phase != NODE_FOUNDING || node->founding_saving)
+        return;
+    if (answer->state == CODEC_FOUND_EMPTY && answer->incarnation.size == CODEC_ID_BYTES) {
+        peer->incarnation = bytes_load64(answer->incarnation.data);
+        peer->empty = true;
+        found_step(node);
+        return;
+    }
+    if (!peer->complained)
+        node_log(node, GAVEL_LOG_ERROR, "cluster", "%s does not take part in a founding: %s", peer->name,
+                 answer->state == CODEC_FOUND_FORMED
+                     ? "it belongs to a cluster already. If this node was part of it, its data directory was lost: it "
+                       "waits to be replaced, and does not vote"
+                     : "its configuration lists other members, or in another order");
+    peer->complained = true;
+}
+
+static void on_record(struct conn *conn, const struct codec_found_record *message)
+{
+    struct node *node = conn->node;
+    struct codec_found_done done = {.id = message->id};
+    struct gavel_error error = {0};
+    const struct member *self;
+
+    if (node->founded || node->founding_saving) {
+        done.status = node->founded ? GAVEL_OK : GAVEL_E_BUSY;
+        (void)conn_send(conn, CODEC_FOUND_DONE, &done);
+        return;
+    }
+    done.status = found_load(node, message->record, &error);
+    self = done.status == GAVEL_OK ? members_named(&node->base_members, node->setup.name) : NULL;
+    if (done.status == GAVEL_E_CONFIG) {
+        node_fatal(node, 78, "this node does not fit the cluster that is being founded: %s", error.text);
+        return;
+    }
+    if (done.status == GAVEL_OK && (!self || self->incarnation != node->incarnation))
+        done.status = gavel_fail(&error, GAVEL_E_DENIED, "the record names another data directory for this node");
+    if (done.status != GAVEL_OK) {
+        memset(&node->cluster_id, 0, sizeof node->cluster_id);
+        done.text = gavel_text(error.text);
+        (void)conn_send(conn, CODEC_FOUND_DONE, &done);
+        node_log(node, GAVEL_LOG_ERROR, "cluster", "Refused a founding record from %s: %s", conn->peer->name, error.text);
+        return;
+    }
+    node->member_id = self->id;
+    node->record.size = 0;
+    if (gavel_buffer_append(&node->record, message->record.data, message->record.size) != GAVEL_OK) {
+        node_fatal(node, 70, "no memory for the founding record");
+        return;
+    }
+    save(node, gavel_buffer_slice(&node->record));
+}
+
+void found_message(struct conn *conn, uint64_t type, void *message)
+{
+    const struct codec_found_done *done = message;
+
+    switch (type) {
+    case CODEC_FOUND_ASK: on_ask(conn, message); break;
+    case CODEC_FOUND_ANSWER: on_answer(conn, message); break;
+    case CODEC_FOUND_RECORD: on_record(conn, message); break;
+    case CODEC_FOUND_DONE:
+        if (done->status != GAVEL_OK && done->status != GAVEL_E_BUSY)
+            node_log(conn->node, GAVEL_LOG_ERROR, "cluster", "%s refused the founding: %.*s", conn->peer->name,
+                     (int)done->text.size, done->text.data ? (const char *)done->text.data : "");
+        break;
+    default: break;
+    }
+}

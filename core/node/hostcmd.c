@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hostcmd.c - the commands of the machine "gavel", number 0: sessions, what a node says of itself, and what administrators may
+ * ask of it. Those come through the socket in the data directory and nowhere else.
+ */
+#include "core/node/internal.h"
+
+#include <string.h>
+
+#include "core/codec/value.h"
+#include "core/node/bytes.h"
+
+struct asked {
+    struct conn *conn;
+    const struct codec_request *request;
+    struct origin origin;
+    uint64_t deadline_ns;
+};
+
+struct host_command {
+    const char *name;
+    bool admin;
+    void (*run)(struct node *node, const struct asked *asked);
+};
+
+bool hostcmd_is(struct gavel_slice machine, struct gavel_slice *command)
+{
+    static const char prefix[] = "gavel.";
+    uint64_t length = sizeof prefix - 1;
+
+    if (gavel_slice_equal(machine, gavel_text("gavel")))
+        return true;
+    if (machine.size || command->size <= length || memcmp(command->data, prefix, length) != 0)
+        return false;
+    *command = gavel_bytes((const char *)command->data + length, command->size - length);
+    return true;
+}
+
+static void reply_body(struct node *node, const struct asked *asked, struct codec_writer *writer)
+{
+    struct codec_reply reply = {.index = node->applied};
+    struct gavel_error error;
+
+    if (codec_writer_end(writer, &error) != GAVEL_OK) {
+        client_refuse(node, asked->origin, GAVEL_E_INTERNAL, "the answer cannot be written: %s", error.text);
+        return;
+    }
+    reply.result = gavel_buffer_slice(&node->body);
+    client_reply(node, asked->origin, &reply);
+}
+
+static struct gavel_writer *begin_body(struct node *node, struct codec_writer *writer)
+{
+    node->body.size = 0;
+    return codec_writer_begin(writer, &node->body);
+}
+
+static void reply_ok(struct node *node, const struct asked *asked)
+{
+    struct codec_reply reply = {.index = node->applied};
+
+    client_reply(node, asked->origin, &reply);
+}
+
+/* ---- sessions ---------------------------------------------------------------------------------------------------- */
+
+static void session_entry(struct node *node, const struct asked *asked, uint32_t kind)
+{
+    uint8_t payload[4];
+    struct log_entry entry = {.kind = LOG_HOST,
+                              .session = asked->request->session,
+                              .payload = gavel_bytes(payload, sizeof payload)};
+
+    if (kind != APPLY_SESSION_REGISTER && entry.session == 0) {
+        client_refuse(node, asked->origin, GAVEL_E_INVALID, "the request names no session");
+        return;
+    }
+    if (!client_leads(asked->conn, asked->request, asked->origin, asked->deadline_ns))
+        return;
+    bytes_store32(payload, kind);
+    client_add(node, &entry, asked->origin, asked->deadline_ns);
+}
+
+static void session_register_command(struct node *node, const struct asked *asked)
+{
+    session_entry(node, asked, APPLY_SESSION_REGISTER);
+}
+
+static void session_close_command(struct node *node, const struct asked *asked)
+{
+    session_entry(node, asked, APPLY_SESSION_CLOSE);
+}
+
+static void session_keep_command(struct node *node, const struct asked *asked)
+{
+    session_entry(node, asked, APPLY_SESSION_KEEP);
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+static void status_command(struct node *node, const struct asked *asked)
+{
+    struct codec_writer writer;
+
+    node_status(node, begin_body(node, &writer));
+    reply_body(node, asked, &writer);
+}
+
+static void describe_command(struct node *node, const struct asked *asked)
+{
+    struct codec_writer writer;
+
+    status_describe(node, begin_body(node, &writer));
+    reply_body(node, asked, &writer);
+}
+
+static void members_command(struct node *node, const struct asked *asked)
+{
+    struct codec_writer writer;
+
+    status_members(node, begin_body(node, &writer));
+    reply_body(node, asked, &writer);
+}
+
+static void metrics_command(struct node *node, const struct asked *asked)
+{
+    struct codec_writer writer;
+
+    if (!node->setup.callbacks.metrics) {
+        client_refuse(node, asked->origin, GAVEL_E_UNSUPPORTED, "this host keeps no metrics");
+        return;
+    }
+    node_gauges(node);
+    node->setup.callbacks.metrics(node->setup.callbacks.context, begin_body(node, &writer));
+    reply_body(node, asked, &writer);
+}
+
+/* ---- administration ---------------------------------------------------------------------------------------------- */
+
+static void transfer_command(struct node *node, const struct asked *asked)
+{
+    struct gavel_slice to = codec_string_or(codec_map_find(asked->request->arguments, "to"), "");
+    struct raft_event event = {.type = RAFT_EVENT_TRANSFER};
+    char name[NODE_NAME_MAX];
+    const struct member *target;
+    int status;
+
+    if (to.size) {
+        target = members_copy_text(name, sizeof name, to) ? members_named(&node->members, name) : NULL;
+        if (!target) {
+            client_refuse(node, asked->origin, GAVEL_E_NOT_FOUND, "no member has the name '%.*s'", (int)to.size,
+                          (const char *)to.data);
+            return;
+        }
+        event.transfer.target = target->id;
+    }
+    status = node->transfer_asked ? RAFT_E_BUSY : engine_step(node, &event);
+    if (status == RAFT_E_NOT_LEADER) {
+        client_refuse(node, asked->origin, GAVEL_E_NOT_LEADER, "%s does not lead: ask the leader", node->setup.name);
+    } else if (status == RAFT_E_BUSY) {
+        client_refuse(node, asked->origin, GAVEL_E_STATE, "leadership is being handed over already");
+    } else if (status != RAFT_OK) {
+        client_refuse(node, asked->origin, GAVEL_E_INVALID, "leadership cannot go there: it has to be another voter");
+    } else {
+        node->transfer_asked = true;
+        node->transfer_origin = asked->origin;
+    }
+}
+
+void hostcmd_transfer_ended(struct node *node, bool done)
+{
+    struct codec_reply reply = {0};
+    struct origin origin = node->transfer_origin;
+
+    node->transfer_origin = (struct origin){0};
+    if (done)
+        client_reply(node, origin, &reply);
+    else
+        client_refuse(node, origin, GAVEL_E_TIMEOUT, "the hand-over ran out of time; %s leads on", node->setup.name);
+}
+
+static void snapshot_command(struct node *node, const struct asked *asked)
+{
+    int32_t status = snapshot_take(node, asked->origin);
+
+    if (status == GAVEL_E_EXISTS)
+        reply_ok(node, asked); /* the newest snapshot holds everything already */
+    else if (status == GAVEL_E_BUSY)
+        client_refuse(node, asked->origin, status, "another snapshot is under way");
+    else if (status != GAVEL_OK)
+        client_refuse(node, asked->origin, status, "no snapshot can be taken now");
+}
+
+static void log_level_command(struct node *node, const struct asked *asked)
+{
+    struct gavel_error error = {0};
+    struct gavel_slice arguments = asked->request->arguments;
+    int32_t status;
+
+    if (!node->setup.callbacks.log_level) {
+        client_refuse(node, asked->origin, GAVEL_E_UNSUPPORTED, "this host has no log levels");
+        return;
+    }
+    status = node->setup.callbacks.log_level(node->setup.callbacks.context,
+                                             codec_string_or(codec_map_find(arguments, "module"), ""),
+                                             codec_string_or(codec_map_find(arguments, "level"), ""), &error);
+    if (status != GAVEL_OK)
+        client_refuse(node, asked->origin, status, "%s", error.text);
+    else
+        reply_ok(node, asked);
+}
+
+static void stop_command(struct node *node, const struct asked *asked)
+{
+    if (!node->setup.callbacks.stop) {
+        client_refuse(node, asked->origin, GAVEL_E_UNSUPPORTED, "this host cannot be stopped so");
+        return;
+    }
+    reply_ok(node, asked);
+    node->setup.callbacks.stop(node->setup.callbacks.context);
+}
+
+static const struct host_command host_commands[] = {
+    {"session_register", false, session_register_command},
+    {"session_close", false, session_close_command},
+    {"session_keep", false, session_keep_command},
+    {"status", false, status_command},
+    {"describe", false, describe_command},
+    {"members", false, members_command},
+    {"metrics", false, metrics_command},
+    {"transfer", true, transfer_command},
+    {"snapshot", true, snapshot_command},
+    {"log_level", true, log_level_command},
+    {"stop", true, stop_command},
+};
+
+void hostcmd_request(struct conn *conn, const struct codec_request *request, struct gavel_slice command,
+                     struct origin origin, uint64_t deadline_ns)
+{
+    struct node *node = conn->node;
+    struct asked asked = {.conn = conn, .request = request, .origin = origin, .deadline_ns = deadline_ns};
+    struct codec_nearest nearest = {.wanted = command};
+    char hint[160];
+
+    for (size_t i = 0; i < sizeof host_commands / sizeof host_commands[0]; i++) {
+        const struct host_command *row = &host_commands[i];
+
+        if (!gavel_slice_equal(command, gavel_text(row->name))) {
+            codec_nearest_offer(&nearest, gavel_text(row->name));
+            continue;
+        }
+        if (row->admin && conn->role != CODEC_ROLE_ADMIN)
+            client_refuse(node, origin, GAVEL_E_DENIED,
+                          "'%s' is for administrators, who connect through the socket admin.sock in the node's data "
+                          "directory", row->name);
+        else
+            row->run(node, &asked);
+        return;
+    }
+    client_refuse(node, origin, GAVEL_E_INVALID, "unknown command 'gavel.%.*s'%s", (int)command.size,
+                  (const char *)command.data, codec_nearest_text(&nearest, hint, sizeof hint));
+}

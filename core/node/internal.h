@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * internal.h - struct node, and what the files of core/node know of each other. Everything is [loop].
+ *
+ *   node.c      life: new, start, deadline, stop, free        recover.c  from what the disk holds to a running core
+ *   engine.c    raft_step and its effects, gates               found.c    the founding of a cluster
+ *   conn.c      connections and their hellos                   peer.c     dialling members, messages of the algorithm
+ *   client.c    requests: resolve, propose, forward, reply     propose.c  batches in the making, waiters by index
+ *   read.c      reads behind their barrier                     work.c     the apply lane: runs, results, maintenance
+ *   snapshot.c  taking, sending, receiving, installing         event.c    the ring of events, streams with credit
+ *   status.c    what a node says of itself                     hostcmd.c  the commands of the machine "gavel"
+ */
+#ifndef CORE_NODE_INTERNAL_H
+#define CORE_NODE_INTERNAL_H
+
+#include "core/codec/message.h"
+#include "core/log/log.h"
+#include "core/log/snapshot.h"
+#include "core/node/apply.h"
+#include "core/node/members.h"
+#include "core/node/node.h"
+#include "core/os/list.h"
+#include "core/raft/raft.h"
+
+#define NODE_MAGIC 0x4e4f4445u
+#define CONN_MAGIC 0x434f4e4eu
+#define PEER_MAGIC 0x50454552u
+#define STREAM_MAGIC 0x5354524du
+
+#define NODE_SCRATCH_BYTES (8u << 20)  /* arena for decoding one message; untouched pages cost nothing */
+#define NODE_MESSAGE_BYTES (4u << 20)  /* of one message: a full batch as base64 with its entries shown */
+#define NODE_HELLO_MS 5000             /* a connection without a hello is closed after this */
+#define NODE_REQUEST_MS_MAX 3600000    /* no request waits longer than an hour */
+#define NODE_PARKED_MAX 4096           /* requests that wait for a leader */
+#define NODE_PARKED_BYTES (16u << 20)
+#define NODE_OUTBOX_MAX 64             /* appends to one peer that wait for the log to be read back */
+#define NODE_GATED_MAX 4096            /* messages that wait for the disk */
+#define NODE_DIGESTS 64                /* samples kept for comparison with slower members */
+#define NODE_BATCHES_MAX 65536         /* borders of batches that the core remembers */
+#define NODE_APPEND_BATCHES 256        /* of one append request */
+#define NODE_TICK_NS UINT64_C(100000000) /* housekeeping while something can time out */
+#define NODE_SLOW_TICK_NS UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+
+enum node_phase {
+    NODE_NEW = 1,
+    NODE_FOUNDING,   /* no cluster yet: asks and answers, knows no term */
+    NODE_RESTORING,  /* a snapshot and the configurations of the log are being read back */
+    NODE_RUNNING,
+    NODE_HANDING,    /* stopping: leadership is being handed over */
+    NODE_CLOSING,    /* stopping: the log is finishing */
+    NODE_STOPPED,
+    NODE_DEAD,       /* fatal was called */
+};
+
+/* Who asked: enough to find the connection again, or to notice that it has gone. */
+struct origin {
+    uint64_t conn; /* serial number of a struct conn; 0: the node itself */
+    uint64_t id;   /* the request's, on that connection */
+};
+
+/* ---- connections ------------------------------------------------------------------------------------------------- */
+
+enum conn_state { CONN_DIALING = 1, CONN_GREETING, CONN_READY, CONN_CLOSING };
+
+struct listener {
+    struct node *node;
+    const struct node_transport *transport;
+    struct gavel_transport_events events;
+    struct gavel_slice bound[8];
+};
+
+struct conn {
+    uint32_t magic;
+    uint32_t state; /* enum conn_state */
+    uint64_t serial;
+    struct os_list link; /* node->conns */
+    struct node *node;
+    const struct node_transport *transport;
+    void *handle;
+    const struct node_serializer *serializer; /* chosen in the hello */
+    uint32_t role;     /* CODEC_ROLE_... */
+    bool dialled;
+    bool up;      /* dialled and welcomed */
+    bool counted; /* among the clients */
+    bool paused;
+    struct peer *peer; /* of role PEER, once it is known */
+    uint64_t opened_ns;
+    uint64_t in_flight;
+    struct os_list streams;
+    char name[NODE_NAME_MAX];
+    char address[72];
+};
+
+/* ---- peers ------------------------------------------------------------------------------------------------------- */
+
+#define PEER_OUTSTANDING 256 /* requests whose replies are awaited; older ones count as given up */
+
+struct peer {
+    uint32_t magic;
+    uint32_t address_count;
+    struct os_list link; /* node->peers */
+    struct node *node;
+    uint64_t id;          /* 0 until the cluster is founded */
+    uint64_t incarnation; /* 0: not known */
+    char name[NODE_NAME_MAX];
+    char addresses[NODE_ADDRESSES_MAX][NODE_URI_MAX];
+    uint32_t address_next; /* which one the next dial takes */
+    struct conn *out;      /* dialled by us; requests go out on it */
+    struct conn *in;       /* dialled by it; its requests come in on it */
+    uint64_t redial_at;    /* monotonic; UINT64_MAX: no dial is wanted now */
+    uint64_t backoff_ms;
+    bool quick;            /* the dial under way is the immediate one after a break */
+    bool healthy;
+    bool complained;       /* the reason of a failure was logged, until it works again */
+    bool asked;            /* founding */
+    bool empty;
+    uint64_t next_id;
+    struct {
+        uint64_t id;
+        uint64_t sent_ns;
+    } outstanding[PEER_OUTSTANDING];
+    uint64_t last_request[CODEC_TYPE_MAX + 1]; /* newest id that came in, by type: what a later answer echoes */
+    /* Appends whose batches had to be read back. */
+    struct raft_message outbox[NODE_OUTBOX_MAX];
+    uint32_t outbox_count;
+    bool reading;
+    struct log_read read;
+    /* A snapshot on its way to it. */
+    struct log_snapshot_reader *reader;
+    bool reader_wanted;
+    uint64_t reader_index; /* it needs one at least as new */
+    bool chunk_wanted;
+    bool chunk_reading;
+    struct raft_message chunk;
+    /* Its digest, as told with the last append response. */
+    uint64_t digest_index;
+    uint64_t digest;
+};
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+/* A proposal that waits for its index to be applied. Lives in a ring by index. */
+struct waiter {
+    struct origin origin;
+    uint64_t index; /* 0: free */
+    uint64_t term;
+    uint64_t deadline_ns;
+};
+
+/* A write that another node was asked to do. */
+struct forwarded {
+    struct os_list link; /* node->forwards */
+    struct origin origin;
+    uint64_t peer;    /* member id */
+    uint64_t peer_id; /* the id of the request there */
+    uint64_t deadline_ns;
+};
+
+/* A request that waits for a leader: the encoded message follows. */
+struct parked {
+    struct os_list link;
+    struct origin origin;
+    uint64_t deadline_ns;
+    uint64_t size;
+    unsigned char bytes[];
+};
+
+/* A read that waits for its barrier; the log form of its arguments follows. */
+struct waiting_read {
+    struct os_list link;
+    struct origin origin;
+    uint64_t deadline_ns;
+    uint64_t barrier; /* id of the round that it joined; 0: stale, served at once */
+    uint64_t min_index;
+    uint32_t machine;
+    int32_t status;       /* once it has run ... */
+    uint64_t result_at;   /* ... and where in node->read_results its result or sentence lies */
+    uint64_t result_size;
+    uint32_t size;
+    unsigned char bytes[];
+};
+
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
+
+struct command_row {
+    struct gavel_slice machine;
+    struct gavel_slice name;
+    char owner[128]; /* "workflow.set", for errors */
+    uint32_t number;
+    const struct gavel_command *command;
+    uint64_t count; /* applied in the run at hand */
+    bool ambiguous; /* another machine has a command of that name */
+};
+
+/* ---- the node ---------------------------------------------------------------------------------------------------- */
+
+struct gated {
+    struct raft_message message;
+    uint64_t gate;
+    uint64_t wire_id;
+};
+
+/* Numbers of the metrics; 0 where the host has no registry. */
+struct node_metrics {
+    uint64_t commands, elections, state, nodes, healthy, changes, size, changelog, operations;
+    uint64_t late_replies, sync_seconds, batch_entries;
+};
+
+struct node {
+    uint32_t magic;
+    uint32_t phase; /* enum node_phase */
+    struct node_setup setup;
+    struct node_limits limits;
+    const struct os *os;
+    uint64_t seed; /* of jitter */
+    uint64_t started_ns;
+    uint64_t armed_ns; /* what callbacks.deadline was told last */
+    uint64_t tick_at;  /* housekeeping */
+    uint64_t stop_at;
+    bool inside;       /* an entry point is running: settle at its end, once */
+
+    /* identity */
+    uint64_t member_id;
+    uint64_t incarnation;
+    struct log_cluster_id cluster_id;
+    bool founded;
+    bool founding_saving;
+    uint64_t member_hash;
+    struct members members; /* everyone who is or was known, with names */
+    struct members base_members; /* the configuration of the newest snapshot, or of the founding */
+    struct gavel_buffer record;  /* the founding record */
+    struct log_task task_identity;
+    struct log_task task_founding;
+
+    /* log and core */
+    struct log_pool *pool;
+    struct log *log;
+    struct log_recovery recovery;
+    struct log_task task_recovered;
+    bool recovering_saving;
+    struct replay *replay; /* while configurations of the log are being read back */
+    bool space_ok;
+    struct raft *raft;
+    void *raft_memory;
+    struct raft_effects effects;
+    bool stepping;
+    uint64_t written_raft; /* the newest io that is durable */
+    struct gated *gated;
+    uint32_t gated_first;
+    uint32_t gated_count;
+    /* context of the step under way */
+    struct log_batch *incoming[NODE_APPEND_BATCHES]; /* of the append request at hand */
+    uint32_t incoming_count;
+    struct log_batch *proposing;
+    struct peer *answering;
+    uint64_t answering_id;
+    uint32_t answering_type;
+    struct gavel_slice chunk_bytes;
+    struct gavel_slice chunk_meta;
+    uint64_t chunk_digest;
+    /* asked for by effects, done after the step */
+    uint32_t propose_kind;
+    struct raft_configuration propose_configuration;
+    uint32_t role;
+    uint64_t term;
+    uint64_t leader;
+    uint64_t tick_base;   /* cluster tick when we became leader ... */
+    uint64_t tick_base_ns; /* ... and our monotonic clock then */
+    bool fenced;
+    bool transfer_asked;
+    struct origin transfer_origin;
+
+    /* the apply lane */
+    struct apply *apply;
+    bool bounded;
+    struct os_job apply_job;
+    struct apply_run run;
+    struct log_read apply_read;
+    bool applying;   /* a run is on the lane */
+    bool apply_reading;
+    bool apply_hold; /* a snapshot without CONCURRENT is being walked, or one is being restored */
+    uint64_t apply_to;
+    uint64_t applied;
+    uint64_t commit_at_start;
+    uint64_t maintain_at;
+    uint64_t expire_after;
+    struct {
+        uint64_t index;
+        uint64_t digest;
+    } digests[NODE_DIGESTS]; /* ring by index / APPLY_DIGEST_EVERY */
+    uint64_t digest_index;
+
+    /* connections and peers */
+    struct listener listeners[NODE_TRANSPORTS_MAX];
+    struct os_list conns;
+    struct os_list peers;
+    uint64_t conn_serial;
+    struct conn **conn_slots;
+    uint32_t *conn_free;
+    uint32_t conn_slot_count;
+    uint32_t conn_slot_capacity;
+    uint32_t conn_free_count;
+    uint64_t client_count;
+    struct node_serializer serializers[NODE_SERIALIZERS_MAX + 1];
+    uint32_t serializer_count;
+    void *scratch;   /* arena for the message at hand */
+    void *arguments; /* arena for the arguments at hand */
+    struct gavel_buffer out;  /* one message being encoded */
+    struct gavel_buffer body; /* one result or log form being written */
+
+    /* requests */
+    struct command_row *commands;
+    uint32_t command_count;
+    struct log_builder builder;
+    struct waiter *building; /* waiters of the entries in the builder */
+    uint32_t building_count;
+    struct waiter *waiters; /* ring by index, limits.proposals of them, a power of two */
+    uint64_t waiting;
+    uint64_t last_own_io;   /* of the newest batch that this node made as a leader */
+    struct os_list forwards;
+    uint64_t forward_count;
+    struct os_list parked;
+    uint64_t parked_count;
+    uint64_t parked_bytes;
+    struct os_list reads;      /* waiting for a barrier */
+    struct os_list ready_reads; /* barrier passed */
+    uint64_t read_count;
+    uint64_t read_id;          /* of the last round asked for */
+    bool read_wanted;          /* reads have come that no round was asked for yet */
+    struct os_job read_job;
+    struct os_list running_reads;
+    struct gavel_buffer read_results;
+    bool redispatch; /* a leader is known: look at what is parked */
+    bool reading;
+
+    /* snapshots */
+    struct node_snapshots *snapshots;
+    /* events */
+    struct node_events *events;
+
+    struct node_metrics metric;
+    uint64_t commands_total;
+    uint64_t elections_total;
+    struct gavel_error last_fatal;
+};
+
+/* ---- node.c ------------------------------------------------------------------------------------------------------ */
+
+uint64_t node_now(const struct node *node);
+/* The end of every entry point: send what collected, apply what committed, tell the next deadline. */
+void node_settle(struct node *node);
+/* Say why and die. */
+void node_fatal(struct node *node, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool node_alive(const struct node *node);
+void node_log(struct node *node, uint64_t level, const char *module, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+bool node_log_wanted(const struct node *node, uint64_t level, const char *module);
+void node_record(struct node *node, uint64_t metric, double value, const char *attribute, const char *text);
+void node_gauges(struct node *node);
+uint64_t node_random(struct node *node);
+void node_stop_step(struct node *node);
+
+/* ---- recover.c --------------------------------------------------------------------------------------------------- */
+
+/* Open the log and understand what it holds; nothing is sent yet. */
+int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *error);
+/* From a founded directory to a running core; goes on by completions. */
+void recover_begin(struct node *node);
+void recover_free(struct node *node);
+
+/* ---- engine.c ---------------------------------------------------------------------------------------------------- */
+
+int engine_step(struct node *node, const struct raft_event *event);
+void engine_written(void *ctx, uint64_t io);
+void engine_failed(void *ctx, const struct gavel_error *error);
+/* Do what steps have asked for until nothing is left. */
+void engine_drain(struct node *node);
+uint64_t engine_tick(const struct node *node);
+struct raft_status engine_status(const struct node *node);
+
+/* ---- conn.c ------------------------------------------------------------------------------------------------------ */
+
+int32_t conn_listen(struct node *node, struct gavel_error *error);
+struct conn *conn_find(struct node *node, uint64_t serial);
+struct conn *conn_dial(struct node *node, struct peer *peer, const char *uri, struct gavel_error *error);
+/* Encode with the connection's serializer and queue; false: it is gone or too slow, and is being closed. */
+bool conn_send(struct conn *conn, uint64_t type, const void *message);
+bool conn_send_parts(struct conn *conn, const struct gavel_slice *parts, uint64_t count);
+void conn_close(struct conn *conn, uint64_t reason, const char *why);
+void conn_goodbye(struct conn *conn, int32_t status, const char *why);
+void conn_expire(struct node *node, uint64_t now);
+void conn_release(struct conn *conn); /* one request of it was answered */
+/* Forget every connection without a word: their transports are the host's to end. */
+void conn_free_all(struct node *node);
+
+/* ---- peer.c ------------------------------------------------------------------------------------------------------ */
+
+int32_t peers_from_setup(struct node *node);
+void peers_from_members(struct node *node);
+struct peer *peer_find(struct node *node, uint64_t id);
+struct peer *peer_named(struct node *node, const char *name);
+void peers_dial(struct node *node, uint64_t now);
+uint64_t peers_deadline(const struct node *node);
+void peer_up(struct peer *peer, const struct codec_welcome *welcome);
+void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char *why);
+void peer_message(struct conn *conn, uint64_t type, void *message);
+void peer_send(struct node *node, const struct raft_message *message, uint64_t wire_id);
+void peers_close_all(struct node *node, const char *why);
+void peer_free(struct peer *peer);
+/* Number a request to a peer; false: there is no connection for it now. */
+bool peer_mark_sent(struct peer *peer, uint64_t *id);
+/* What the algorithm has to know of a batch; of a configuration batch also who is named in it. */
+int32_t peer_describe_batch(struct node *node, const struct log_batch *batch, struct raft_batch *described,
+                            struct raft_configuration *configuration, struct gavel_error *error);
+/* Remember the names and addresses of these members too. */
+void members_learn(struct node *node, const struct members *members);
+/* Send an append or a chunk of a snapshot with its bytes. */
+void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *wire, const struct gavel_slice *parts,
+                    uint32_t count);
+
+/* ---- found.c ----------------------------------------------------------------------------------------------------- */
+
+void found_hash(struct node *node);
+int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_error *error);
+void found_step(struct node *node);
+void found_message(struct conn *conn, uint64_t type, void *message);
+void found_peer_up(struct peer *peer, bool founded);
+
+/* ---- propose.c --------------------------------------------------------------------------------------------------- */
+
+/* Add one entry to the batch in the making. GAVEL_E_BUSY, _TOO_LARGE, _NO_MEMORY: nothing was added. */
+int32_t propose_add(struct node *node, const struct log_entry *entry, struct origin origin, uint64_t deadline_ns);
+/* Seal and propose what collected, if it is time. */
+void propose_flush(struct node *node);
+void propose_special(struct node *node);
+void propose_drop(struct node *node, int32_t status, const char *why);
+struct waiter *propose_waiter(struct node *node, uint64_t index);
+void propose_truncated(struct node *node, uint64_t from);
+void propose_expire(struct node *node, uint64_t now);
+
+/* ---- client.c ---------------------------------------------------------------------------------------------------- */
+
+int32_t client_commands(struct node *node, struct gavel_error *error);
+void client_request(struct conn *conn, const struct codec_request *request);
+/* Whether this node leads; if not, the request was sent on, parked or refused, and is not the caller's any more. */
+bool client_leads(struct conn *conn, const struct codec_request *request, struct origin origin, uint64_t deadline_ns);
+/* Propose one entry, or refuse. */
+void client_add(struct node *node, const struct log_entry *entry, struct origin origin, uint64_t deadline_ns);
+void client_reply(struct node *node, struct origin origin, struct codec_reply *reply);
+void client_refuse(struct node *node, struct origin origin, int32_t status, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void client_forward_reply(struct peer *peer, struct codec_reply *reply);
+void client_forward_lost(struct node *node, uint64_t peer);
+void client_leader_known(struct node *node);
+void client_expire(struct node *node, uint64_t now);
+void client_free(struct node *node);
+const char *client_leader(struct node *node, struct codec_reply *reply, struct gavel_slice *addresses);
+
+/* ---- read.c ------------------------------------------------------------------------------------------------------ */
+
+void read_add(struct node *node, struct origin origin, uint32_t machine, struct gavel_slice form, uint64_t level,
+              uint64_t min_index, uint64_t deadline_ns);
+void read_flush(struct node *node);
+void read_barrier(struct node *node, uint64_t id, uint64_t index);
+void read_serve(struct node *node);
+void read_expire(struct node *node, uint64_t now);
+void read_free_all(struct node *node);
+
+/* ---- work.c ------------------------------------------------------------------------------------------------------ */
+
+void work_pump(struct node *node);
+bool work_idle(const struct node *node);
+void work_maintain(struct node *node, uint64_t now);
+void work_free(struct node *node);
+
+/* ---- snapshot.c -------------------------------------------------------------------------------------------------- */
+
+int32_t snapshots_new(struct node *node);
+void snapshots_free(struct node *node);
+void snapshot_consider(struct node *node);
+int32_t snapshot_take(struct node *node, struct origin origin);
+void snapshot_counted(struct node *node, uint64_t entries, uint64_t bytes);
+void snapshot_start_sending(struct node *node, uint64_t peer, uint64_t index);
+void snapshot_stop_sending(struct node *node, uint64_t peer);
+void snapshot_send_chunk(struct node *node, struct peer *peer, const struct raft_message *message);
+void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request *chunk);
+void snapshot_install(struct node *node, const struct raft_snapshot_request *chunk);
+/* Restore the machines from a published snapshot, then call done(node, status). */
+void snapshot_restore(struct node *node, uint64_t index, void (*done)(struct node *node, int32_t status));
+void snapshot_meta(const struct members *members, struct gavel_buffer *out);
+void snapshot_compact(struct node *node);
+uint64_t snapshot_index(const struct node *node);
+uint64_t snapshot_log_bytes(const struct node *node);
+/* Do what effects have asked for; only between steps. */
+void snapshot_applier_idle(struct node *node);
+void snapshot_reset_written(struct node *node, uint64_t io);
+const char *snapshot_error(const struct node *node);
+/* The members that the snapshot which was restored last carried. */
+const struct members *snapshot_members(const struct node *node);
+
+/* ---- event.c ----------------------------------------------------------------------------------------------------- */
+
+int32_t events_new(struct node *node);
+void events_free(struct node *node);
+/* A snapshot of `index` was restored: events up to it cannot be had here. */
+void events_begin_after(struct node *node, uint64_t index);
+/* From the log: `record` of an apply run. */
+void event_applied(struct node *node, const struct apply_record *record);
+/* Of this node alone, now: writes a map of name/value pairs (text), NULL-terminated. */
+void event_local(struct node *node, const char *type, const char *key, const char *const *pairs);
+void event_pump(struct node *node);
+void event_open(struct conn *conn, const struct codec_stream_open *open);
+void event_credit(struct conn *conn, const struct codec_stream_credit *credit);
+void event_close(struct conn *conn, const struct codec_stream_close *close);
+void event_conn_gone(struct conn *conn);
+void event_end_all(struct node *node, int32_t status, const char *why);
+uint64_t event_stream_count(const struct node *node);
+
+/* ---- status.c ---------------------------------------------------------------------------------------------------- */
+
+void status_members(const struct node *node, struct gavel_writer *out);
+void status_describe(const struct node *node, struct gavel_writer *out);
+
+/* ---- hostcmd.c --------------------------------------------------------------------------------------------------- */
+
+bool hostcmd_is(struct gavel_slice machine, struct gavel_slice *command);
+void hostcmd_request(struct conn *conn, const struct codec_request *request, struct gavel_slice command,
+                     struct origin origin, uint64_t deadline_ns);
+void hostcmd_transfer_ended(struct node *node, bool done);
+
+#endif

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node.c - the life of a node.
+ *
+ *   NEW -> FOUNDING -> RESTORING -> RUNNING -> HANDING -> CLOSING -> STOPPED
+ *            \________________________/ \_________________/
+ *   from every phase: DEAD, by node_fatal. Nothing leads out of STOPPED and DEAD.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/value.h"
+
+uint64_t node_now(const struct node *node)
+{
+    return os_mono_ns(node->os);
+}
+
+bool node_alive(const struct node *node)
+{
+    return node->phase != NODE_DEAD && node->phase != NODE_STOPPED;
+}
+
+/* xorshift*: jitter and seeds, nothing that anybody must not guess. */
+uint64_t node_random(struct node *node)
+{
+    node->seed ^= node->seed >> 12;
+    node->seed ^= node->seed << 25;
+    node->seed ^= node->seed >> 27;
+    return node->seed * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+/* ---- what the host is told --------------------------------------------------------------------------------------- */
+
+bool node_log_wanted(const struct node *node, uint64_t level, const char *module)
+{
+    const struct node_callbacks *callbacks = &node->setup.callbacks;
+
+    if (!node->setup.host || !node->setup.host->log)
+        return false;
+    return !callbacks->log_wanted || callbacks->log_wanted(callbacks->context, level, module);
+}
+
+void node_log(struct node *node, uint64_t level, const char *module, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+
+    if (!node_log_wanted(node, level, module))
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    node->setup.host->log(node->setup.host->self, level, module, gavel_text(text));
+}
+
+void node_record(struct node *node, uint64_t metric, double value, const char *attribute, const char *text)
+{
+    struct gavel_attribute one = {.name = attribute, .value = gavel_text(text)};
+
+    if (metric)
+        node->setup.host->record(node->setup.host->self, metric, value, attribute ? &one : NULL, attribute ? 1 : 0);
+}
+
+static void register_metrics(struct node *node)
+{
+    const struct gavel_host *host = node->setup.host;
+    const struct {
+        uint64_t *number;
+        uint64_t kind;
+        const char *name;
+        const char *unit;
+        const char *help;
+    } rows[] = {
+        {&node->metric.commands, GAVEL_COUNTER, "consensus.commands.total", "{command}", "Commands committed and applied"},
+        {&node->metric.elections, GAVEL_COUNTER, "consensus.elections.total", "{election}",
+         "Elections that this node started, by their result"},
+        {&node->metric.state, GAVEL_GAUGE, "consensus.node.state", "1",
+         "0 follower, 1 candidate, 2 leader, 3 learner, 5 recovering"},
+        {&node->metric.nodes, GAVEL_GAUGE, "cluster.nodes.total", "{node}", "Members of the cluster"},
+        {&node->metric.healthy, GAVEL_GAUGE, "cluster.nodes.healthy", "{node}", "Members that this node reaches"},
+        {&node->metric.changes, GAVEL_COUNTER, "cluster.membership.changes", "{change}", "Configurations that took effect"},
+        {&node->metric.size, GAVEL_GAUGE, "state.size", "{key}", "Live keys of all machines"},
+        {&node->metric.changelog, GAVEL_GAUGE, "state.changelog.size", "{revision}", "Revisions kept"},
+        {&node->metric.operations, GAVEL_COUNTER, "state.operations.total", "{operation}", "Commands applied, by name"},
+        {&node->metric.late_replies, GAVEL_COUNTER, "peer.replies.late", "{reply}",
+         "Replies that came after their time, and were dropped"},
+        {&node->metric.sync_seconds, GAVEL_HISTOGRAM, "log.sync.duration", "s", "One write and sync of the log"},
+        {&node->metric.batch_entries, GAVEL_HISTOGRAM, "log.batch.entries", "{entry}", "Entries of a proposed batch"},
+    };
+
+    if (!host || !host->metric || !host->record)
+        return;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        *rows[i].number = host->metric(host->self, rows[i].kind, rows[i].name, rows[i].unit, rows[i].help);
+}
+
+void node_fatal(struct node *node, int exit_code, const char *format, ...)
+{
+    va_list arguments;
+
+    if (!node_alive(node))
+        return;
+    node->phase = NODE_DEAD;
+    node->last_fatal.code = exit_code;
+    va_start(arguments, format);
+    (void)vsnprintf(node->last_fatal.text, sizeof node->last_fatal.text, format, arguments);
+    va_end(arguments);
+    node->setup.callbacks.fatal(node->setup.callbacks.context, exit_code, node->last_fatal.text);
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------ */
+
+static void set(uint64_t *limit, uint64_t fallback)
+{
+    if (*limit == 0)
+        *limit = fallback;
+}
+
+static void fill_limits(struct node_limits *limits)
+{
+    set(&limits->election_min_ms, 150);
+    set(&limits->election_max_ms, 300);
+    set(&limits->heartbeat_ms, 50);
+    set(&limits->append_window_bytes, 4u << 20);
+    set(&limits->batch_bytes, 256u << 10);
+    set(&limits->batch_entries, 1024);
+    set(&limits->command_bytes, 960u << 10);
+    set(&limits->proposals, 16384);
+    set(&limits->reads, 16384);
+    set(&limits->clients, 10000);
+    set(&limits->client_in_flight, 1024);
+    set(&limits->request_ms, 5000);
+    set(&limits->peer_reply_ms, 2000);
+    set(&limits->redial_min_ms, 50);
+    set(&limits->redial_max_ms, 2000);
+    set(&limits->sessions, 10000);
+    set(&limits->session_window, 1024);
+    set(&limits->session_bytes, 256u << 10);
+    set(&limits->session_ttl_ms, 600000);
+    set(&limits->streams, 10000);
+    set(&limits->event_ring_bytes, 16u << 20);
+    set(&limits->snapshot_entries, 1000);
+    set(&limits->snapshot_log_min, 64u << 20);
+    set(&limits->snapshot_keep, 5);
+    set(&limits->log_trailing_bytes, 32u << 20);
+    set(&limits->log_cache_bytes, 8u << 20);
+    set(&limits->stop_ms, 3000);
+    while (limits->proposals & (limits->proposals - 1))
+        limits->proposals &= limits->proposals - 1; /* the ring of waiters is a power of two */
+}
+
+static void fill_serializers(struct node *node)
+{
+    bool msgpack = false;
+
+    for (uint32_t i = 0; i < node->setup.serializer_count && i < NODE_SERIALIZERS_MAX; i++) {
+        node->serializers[node->serializer_count++] = node->setup.serializers[i];
+        msgpack = msgpack || strcmp(node->setup.serializers[i].name, "msgpack") == 0;
+    }
+    if (!msgpack)
+        node->serializers[node->serializer_count++] =
+            (struct node_serializer){.name = "msgpack", .operations = codec_msgpack(), .self = NULL};
+}
+
+static int32_t make_parts(struct node *node, struct gavel_error *error)
+{
+    struct session_limits sessions = {.sessions = node->limits.sessions,
+                                      .window = node->limits.session_window,
+                                      .bytes = node->limits.session_bytes,
+                                      .ttl_ms = node->limits.session_ttl_ms};
+
+    node->out = codec_buffer(0);
+    node->body = codec_buffer(0);
+    node->record = codec_buffer(0);
+    node->read_results = codec_buffer(0);
+    node->run.records = codec_buffer(0);
+    node->scratch = malloc(NODE_SCRATCH_BYTES);
+    node->arguments = malloc(NODE_SCRATCH_BYTES);
+    node->gated = calloc(NODE_GATED_MAX, sizeof *node->gated);
+    node->building = calloc(node->limits.batch_entries, sizeof *node->building);
+    node->waiters = calloc(node->limits.proposals, sizeof *node->waiters);
+    node->pool = log_pool_new(4u << 20);
+    node->apply = apply_new(node->setup.machines, node->setup.machine_count, &sessions, node->setup.name);
+    if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters || !node->pool ||
+        !node->apply || events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
+        peers_from_setup(node) != GAVEL_OK)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
+    node->bounded = apply_bounded(node->apply);
+    return client_commands(node, error);
+}
+
+static int32_t check_setup(const struct node_setup *setup, struct gavel_error *error)
+{
+    bool listed = setup->member_count == 0;
+
+    for (uint32_t i = 0; i < setup->member_count; i++)
+        listed = listed || strcmp(setup->members[i].name, setup->name) == 0;
+    if (!listed)
+        return gavel_fail(error, GAVEL_E_CONFIG, "[cluster] members does not list this node, '%s'", setup->name);
+    if (setup->member_count > NODE_MEMBERS_MAX || setup->machine_count > NODE_MACHINES_MAX ||
+        setup->transport_count > NODE_TRANSPORTS_MAX || setup->serializer_count > NODE_SERIALIZERS_MAX)
+        return gavel_fail(error, GAVEL_E_CONFIG, "more members, machines, transports or serializers than a node takes");
+    if (setup->machine_count == 0)
+        return gavel_fail(error, GAVEL_E_CONFIG, "no state machine is configured: add a section [statemachine.NAME]");
+    return GAVEL_OK;
+}
+
+int32_t node_new(const struct node_setup *setup, struct node **out, int *exit_code, struct gavel_error *error)
+{
+    struct node *node;
+    int32_t status = check_setup(setup, error);
+
+    *exit_code = 78;
+    if (status != GAVEL_OK)
+        return status;
+    *exit_code = 70;
+    node = calloc(1, sizeof *node);
+    if (!node)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
+    node->magic = NODE_MAGIC;
+    node->phase = NODE_NEW;
+    node->setup = *setup;
+    node->limits = setup->limits;
+    node->os = setup->os;
+    node->armed_ns = UINT64_MAX;
+    fill_limits(&node->limits);
+    fill_serializers(node);
+    os_random(node->os, &node->seed, sizeof node->seed);
+    node->seed |= 1;
+    os_list_init(&node->conns);
+    os_list_init(&node->peers);
+    os_list_init(&node->forwards);
+    os_list_init(&node->parked);
+    os_list_init(&node->reads);
+    os_list_init(&node->ready_reads);
+    os_list_init(&node->running_reads);
+    found_hash(node);
+    status = make_parts(node, error);
+    if (status == GAVEL_OK) {
+        *exit_code = 74;
+        status = conn_listen(node, error);
+    }
+    if (status == GAVEL_OK)
+        status = recover_open(node, exit_code, error);
+    if (status != GAVEL_OK) {
+        node->phase = NODE_DEAD;
+        node_free(node);
+        return status;
+    }
+    register_metrics(node);
+    *out = node;
+    return GAVEL_OK;
+}
+
+void node_start(struct node *node)
+{
+    assert(node->magic == NODE_MAGIC);
+    assert(node->phase == NODE_NEW);
+    node->started_ns = node_now(node);
+    node->phase = NODE_FOUNDING;
+    if (node->founded)
+        recover_begin(node);
+    else
+        found_step(node);
+    node_settle(node);
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+static bool something_waits(const struct node *node)
+{
+    return node->waiting || node->parked_count || node->forward_count || node->read_count ||
+           node->client_count == 0; /* a greeting connection is not a client yet */
+}
+
+static void check_space(struct node *node)
+{
+    struct raft_event event = {.type = RAFT_EVENT_SPACE};
+    bool ok = log_space_ok(node->log);
+    const char *const pairs[] = {"alarm", "no_space", "state", ok ? "over" : "on", NULL};
+
+    if (!node->raft || ok == node->space_ok)
+        return;
+    node->space_ok = ok;
+    node_log(node, ok ? GAVEL_LOG_INFO : GAVEL_LOG_ERROR, "log",
+             ok ? "There is space again: writes are taken" : "The disk is full: writes are refused, reads go on");
+    event_local(node, "alarm", "no_space", pairs);
+    event.space.ok = ok;
+    (void)engine_step(node, &event);
+}
+
+static void housekeeping(struct node *node, uint64_t now)
+{
+    if (now < node->tick_at)
+        return;
+    node->tick_at = now + (something_waits(node) ? NODE_TICK_NS : NODE_SLOW_TICK_NS);
+    conn_expire(node, now);
+    client_expire(node, now);
+    propose_expire(node, now);
+    read_expire(node, now);
+    work_maintain(node, now);
+    node_gauges(node);
+}
+
+static void arm(struct node *node)
+{
+    uint64_t deadline = node->raft ? node->effects.deadline : UINT64_MAX;
+    uint64_t other[] = {node->log ? log_deadline(node->log) : UINT64_MAX, peers_deadline(node), node->tick_at,
+                        node->stop_at ? node->stop_at : UINT64_MAX};
+
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+        if (other[i] < deadline)
+            deadline = other[i];
+    if (deadline == node->armed_ns)
+        return;
+    node->armed_ns = deadline;
+    node->setup.callbacks.deadline(node->setup.callbacks.context, deadline);
+}
+
+/*
+ * The end of every entry point. The order matters: what came in is proposed and asked for, then what committed is applied,
+ * then readers and streams get what that made possible. Each may cause more of the others, so until nothing changes.
+ */
+void node_settle(struct node *node)
+{
+    if (node->inside || !node_alive(node))
+        return;
+    node->inside = true;
+    check_space(node);
+    for (int round = 0; round < 8 && node_alive(node); round++) {
+        uint64_t applied = node->applied;
+
+        if (node->redispatch) {
+            node->redispatch = false;
+            client_leader_known(node);
+        }
+        engine_drain(node);
+        propose_flush(node);
+        read_flush(node);
+        engine_drain(node);
+        if (node->applied == applied && !node->redispatch && !node->propose_kind && !node->read_wanted)
+            break;
+    }
+    if (node_alive(node)) {
+        event_pump(node);
+        node_stop_step(node);
+    }
+    if (node_alive(node))
+        arm(node);
+    node->inside = false;
+}
+
+void node_deadline(struct node *node)
+{
+    uint64_t now = node_now(node);
+    struct raft_event event = {.type = RAFT_EVENT_TIME};
+
+    assert(node->magic == NODE_MAGIC);
+    if (!node_alive(node))
+        return;
+    node->armed_ns = UINT64_MAX; /* it has fired: whatever is next has to be told */
+    if (node->log && log_deadline(node->log) <= now)
+        log_wake(node->log, now);
+    if (node->raft && node->effects.deadline <= now)
+        (void)engine_step(node, &event);
+    if (node_alive(node))
+        peers_dial(node, now);
+    if (node_alive(node))
+        housekeeping(node, now);
+    node_settle(node);
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------------------------- */
+
+static void log_stopped(void *ctx)
+{
+    struct node *node = ctx;
+
+    if (!node_alive(node))
+        return;
+    node->phase = NODE_STOPPED;
+    node->setup.callbacks.stopped(node->setup.callbacks.context);
+}
+
+static void close_everything(struct node *node)
+{
+    struct os_list *at = node->conns.next;
+
+    node->phase = NODE_CLOSING;
+    node->stop_at = 0;
+    event_end_all(node, GAVEL_E_CLOSED, "this node is stopping");
+    propose_drop(node, GAVEL_E_NO_LEADER, "this node is stopping; nothing was done");
+    for (uint32_t i = 0; i < node->setup.transport_count; i++)
+        node->setup.transports[i].operations->unlisten(node->setup.transports[i].self);
+    while (at != &node->conns) {
+        struct conn *conn = os_container(at, struct conn, link);
+
+        at = at->next;
+        conn_goodbye(conn, GAVEL_E_CLOSED, "this node is stopping");
+    }
+    log_stop(node->log, log_stopped, node);
+}
+
+/* Stopping goes on by itself: leadership first, then what waits for an answer, then the end. */
+void node_stop_step(struct node *node)
+{
+    bool late = node->stop_at && node_now(node) >= node->stop_at;
+    bool answered = node->waiting == 0 && node->building_count == 0;
+
+    if (node->phase != NODE_HANDING)
+        return;
+    if (late || (!node->transfer_asked && answered && work_idle(node)))
+        close_everything(node);
+}
+
+void node_stop(struct node *node)
+{
+    struct raft_event event = {.type = RAFT_EVENT_TRANSFER};
+
+    assert(node->magic == NODE_MAGIC);
+    if (!node_alive(node) || node->phase >= NODE_HANDING)
+        return;
+    node->phase = NODE_HANDING;
+    node->stop_at = node_now(node) + node->limits.stop_ms * NS_PER_MS;
+    if (node->raft && node->role == RAFT_LEADER && engine_step(node, &event) == RAFT_OK)
+        node->transfer_asked = true;
+    node_settle(node);
+}
+
+void node_free(struct node *node)
+{
+    if (!node)
+        return;
+    assert(node->magic == NODE_MAGIC);
+    assert(!node_alive(node));
+    recover_free(node);
+    while (!os_list_empty(&node->peers)) {
+        struct peer *peer = os_container(node->peers.next, struct peer, link);
+
+        if (peer->reading)
+            log_read_release(&peer->read);
+        peer_free(peer);
+    }
+    conn_free_all(node);
+    client_free(node);
+    read_free_all(node);
+    work_free(node);
+    snapshots_free(node);
+    events_free(node);
+    log_builder_free(&node->builder);
+    log_free(node->log);
+    apply_free(node->apply);
+    log_pool_free(node->pool);
+    gavel_buffer_free(&node->out);
+    gavel_buffer_free(&node->body);
+    gavel_buffer_free(&node->record);
+    free(node->effects.items);
+    free(node->raft_memory);
+    free(node->scratch);
+    free(node->arguments);
+    free(node->gated);
+    free(node->building);
+    free(node->waiters);
+    node->magic = 0;
+    free(node);
+}
+
+/* ---- small views ------------------------------------------------------------------------------------------------- */
+
+bool node_is_leader(const struct node *node)
+{
+    return node->raft && node->role == RAFT_LEADER;
+}
+
+bool node_ready(const struct node *node)
+{
+    return node->raft && node->phase == NODE_RUNNING && node->leader && node->applied >= engine_status(node).commit;
+}
+
+uint64_t node_applied(const struct node *node)
+{
+    return node->applied;
+}
+
+uint64_t node_commit(const struct node *node)
+{
+    return engine_status(node).commit;
+}
+
+const char *node_bound(const struct node *node, uint32_t transport, uint32_t listener)
+{
+    struct gavel_slice bound = {0};
+
+    if (transport < node->setup.transport_count && listener < 8)
+        bound = node->listeners[transport].bound[listener];
+    return bound.data ? bound.data : "";
+}

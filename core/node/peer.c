@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * peer.c - the other members: dialling them, and the algorithm's messages both ways. Requests go out on the connection that
+ * we dialled, answers go back on the one that the other side dialled: the side with bulk data dials.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/os/crc32c.h"
+
+#define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again */
+
+struct peer *peer_find(struct node *node, uint64_t id)
+{
+    struct peer *peer;
+
+    os_list_each(peer, &node->peers, struct peer, link)
+        if (peer->id == id)
+            return peer;
+    return NULL;
+}
+
+struct peer *peer_named(struct node *node, const char *name)
+{
+    struct peer *peer;
+
+    os_list_each(peer, &node->peers, struct peer, link)
+        if (strcmp(peer->name, name) == 0)
+            return peer;
+    return NULL;
+}
+
+static struct peer *peer_new(struct node *node, const char *name)
+{
+    struct peer *peer = calloc(1, sizeof *peer);
+
+    if (!peer)
+        return NULL;
+    peer->magic = PEER_MAGIC;
+    peer->node = node;
+    (void)members_copy_text(peer->name, sizeof peer->name, gavel_text(name));
+    peer->backoff_ms = node->limits.redial_min_ms;
+    os_list_push(&node->peers, &peer->link);
+    return peer;
+}
+
+void peer_free(struct peer *peer)
+{
+    assert(peer->magic == PEER_MAGIC);
+    log_snapshot_close(peer->reader);
+    os_list_remove(&peer->link);
+    peer->magic = 0;
+    free(peer);
+}
+
+int32_t peers_from_setup(struct node *node)
+{
+    for (uint32_t i = 0; i < node->setup.member_count; i++) {
+        const struct node_member *member = &node->setup.members[i];
+        struct peer *peer;
+
+        if (strcmp(member->name, node->setup.name) == 0)
+            continue;
+        peer = peer_new(node, member->name);
+        if (!peer)
+            return GAVEL_E_NO_MEMORY;
+        for (uint32_t a = 0; a < member->address_count && a < NODE_ADDRESSES_MAX; a++)
+            if (members_copy_text(peer->addresses[peer->address_count], NODE_URI_MAX, gavel_text(member->addresses[a])))
+                peer->address_count++;
+    }
+    return GAVEL_OK;
+}
+
+void peers_from_members(struct node *node)
+{
+    for (uint32_t i = 0; i < node->members.count; i++) {
+        const struct member *member = &node->members.items[i];
+        struct peer *peer;
+
+        if (member->id == node->member_id)
+            continue;
+        peer = peer_named(node, member->name);
+        if (!peer)
+            peer = peer_new(node, member->name);
+        if (!peer)
+            return; /* no memory: it is not dialled now; the next configuration tries again */
+        peer->id = member->id;
+        peer->incarnation = member->incarnation;
+        peer->address_count = member->address_count;
+        memcpy(peer->addresses, member->addresses, sizeof peer->addresses);
+    }
+}
+
+/* ---- dialling ---------------------------------------------------------------------------------------------------- */
+
+static void schedule_redial(struct peer *peer)
+{
+    struct node *node = peer->node;
+    uint64_t wait_ns = peer->backoff_ms * NS_PER_MS;
+
+    /* Between half and all of it, so that members that start together do not dial together for ever. */
+    wait_ns = wait_ns / 2 + node_random(node) % (wait_ns / 2 + 1);
+    peer->redial_at = node_now(node) + wait_ns;
+    peer->backoff_ms = peer->backoff_ms * 2 < node->limits.redial_max_ms ? peer->backoff_ms * 2
+                                                                         : node->limits.redial_max_ms;
+}
+
+static void dial(struct peer *peer)
+{
+    struct node *node = peer->node;
+    struct gavel_error error = {.text = "it has no address"};
+
+    peer->redial_at = UINT64_MAX;
+    for (uint32_t tried = 0; tried < peer->address_count && !peer->out; tried++)
+        peer->out = conn_dial(node, peer, peer->addresses[peer->address_next++ % peer->address_count], &error);
+    if (peer->out)
+        return;
+    if (!peer->complained)
+        node_log(node, GAVEL_LOG_WARN, "peer", "%s cannot be dialled: %s", peer->name, error.text);
+    peer->complained = true;
+    schedule_redial(peer);
+}
+
+void peers_dial(struct node *node, uint64_t now)
+{
+    struct peer *peer;
+
+    os_list_each(peer, &node->peers, struct peer, link)
+        if (!peer->out && peer->redial_at <= now && node->phase <= NODE_HANDING)
+            dial(peer);
+}
+
+uint64_t peers_deadline(const struct node *node)
+{
+    uint64_t deadline = UINT64_MAX;
+    struct peer *peer;
+
+    os_list_each(peer, &node->peers, struct peer, link)
+        if (!peer->out && peer->redial_at < deadline)
+            deadline = peer->redial_at;
+    return deadline;
+}
+
+static void set_healthy(struct peer *peer, bool healthy, const char *why)
+{
+    const char *const pairs[] = {"member", peer->name, "health", healthy ? "HEALTHY" : "DEGRADED", "reason", why, NULL};
+
+    if (peer->healthy == healthy)
+        return;
+    peer->healthy = healthy;
+    event_local(peer->node, "health_changed", peer->name, pairs);
+    if (healthy)
+        node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s", peer->name);
+    else
+        node_log(peer->node, GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name, why);
+    node_gauges(peer->node);
+}
+
+static void link_event(struct peer *peer, uint32_t type, bool refused)
+{
+    struct raft_event event = {.type = type, .link = {.peer = peer->id, .refused = refused}};
+
+    if (peer->id && peer->node->raft)
+        (void)engine_step(peer->node, &event);
+}
+
+void peer_up(struct peer *peer, const struct codec_welcome *welcome)
+{
+    peer->backoff_ms = peer->node->limits.redial_min_ms;
+    peer->quick = false;
+    peer->complained = false;
+    peer->node->redispatch = true;
+    set_healthy(peer, true, "");
+    found_peer_up(peer, welcome->founded != 0);
+    link_event(peer, RAFT_EVENT_LINK_UP, false);
+}
+
+void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char *why)
+{
+    struct node *node = peer->node;
+
+    if (peer->in == conn)
+        peer->in = NULL;
+    if (peer->out != conn)
+        return;
+    peer->out = NULL;
+    peer->asked = false;
+    if (conn->up) {
+        /* At once again: whether that is refused tells a dead process from a broken wire. */
+        peer->quick = true;
+        peer->redial_at = node_now(node);
+        set_healthy(peer, false, why);
+        client_forward_lost(node, peer->id);
+        link_event(peer, RAFT_EVENT_LINK_LOST, false);
+        return;
+    }
+    if (peer->quick && (reason == GAVEL_CLOSE_REFUSED || reason == GAVEL_CLOSE_LOST))
+        link_event(peer, RAFT_EVENT_LINK_LOST, true);
+    peer->quick = false;
+    if (!peer->complained && reason != GAVEL_CLOSE_REFUSED)
+        node_log(node, GAVEL_LOG_INFO, "peer", "%s cannot be reached: %s", peer->name, why);
+    peer->complained = true;
+    schedule_redial(peer);
+}
+
+void peers_close_all(struct node *node, const char *why)
+{
+    struct peer *peer;
+
+    os_list_each(peer, &node->peers, struct peer, link) {
+        if (peer->out)
+            conn_close(peer->out, GAVEL_CLOSE_NORMAL, why);
+        if (peer->in)
+            conn_close(peer->in, GAVEL_CLOSE_NORMAL, why);
+    }
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+/* Number a request and remember when it went: its reply has to come in time. */
+static uint64_t next_request(struct peer *peer)
+{
+    uint64_t id = ++peer->next_id;
+
+    peer->outstanding[id % PEER_OUTSTANDING].id = id;
+    peer->outstanding[id % PEER_OUTSTANDING].sent_ns = node_now(peer->node);
+    return id;
+}
+
+bool peer_mark_sent(struct peer *peer, uint64_t *id)
+{
+    if (!peer->out || peer->out->state != CONN_READY)
+        return false;
+    *id = next_request(peer);
+    return true;
+}
+
+static bool in_time(struct peer *peer, uint64_t id)
+{
+    struct node *node = peer->node;
+    uint64_t slot = id % PEER_OUTSTANDING;
+
+    if (id == 0)
+        return true; /* answers something that was asked before the connection: the algorithm judges it */
+    if (peer->outstanding[slot].id == id &&
+        node_now(node) - peer->outstanding[slot].sent_ns <= node->limits.peer_reply_ms * NS_PER_MS)
+        return true;
+    node_record(node, node->metric.late_replies, 1, NULL, NULL);
+    return false;
+}
+
+void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *wire, const struct gavel_slice *parts,
+                    uint32_t count)
+{
+    struct node *node = conn->node;
+    struct gavel_slice all[NODE_APPEND_BATCHES + 1];
+    struct gavel_error error;
+    uint64_t apart = 0;
+
+    assert(count <= NODE_APPEND_BATCHES);
+    node->out.size = 0;
+    if (codec_message_encode_tail(conn->serializer->operations, conn->serializer->self, type, wire, parts, count,
+                                  &node->out, &apart, &error) != GAVEL_OK) {
+        node_log(node, GAVEL_LOG_ERROR, "peer", "A message for %s cannot be encoded: %s", conn->peer->name, error.text);
+        return;
+    }
+    all[0] = gavel_buffer_slice(&node->out);
+    if (apart && count)
+        memcpy(all + 1, parts, count * sizeof *parts);
+    (void)conn_send_parts(conn, all, apart ? count + 1 : 1);
+}
+
+/* True when all batches of the request are in memory, and it was sent (or there is nobody to send to). */
+static bool send_append(struct peer *peer, const struct raft_message *message)
+{
+    struct node *node = peer->node;
+    const struct raft_append_request *request = &message->append_request;
+    struct gavel_slice parts[NODE_APPEND_BATCHES];
+    struct codec_raft wire = {0};
+    uint32_t count = 0;
+
+    for (uint64_t index = request->prev_index + 1; index <= request->last_index;) {
+        struct log_batch *batch = log_cached(node->log, index);
+
+        if (!batch)
+            return false;
+        if (count == NODE_APPEND_BATCHES || batch->head.first != index)
+            return true; /* cannot be: the core knows the same borders. Lost, then. */
+        parts[count++] = gavel_bytes(batch->data, batch->head.bytes);
+        index = batch->head.first + batch->head.count;
+    }
+    codec_raft_put(message, &wire);
+    if (peer_mark_sent(peer, &wire.id))
+        peer_send_tail(peer->out, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, count);
+    return true;
+}
+
+static void outbox_read(struct peer *peer);
+
+static void outbox_pop(struct peer *peer)
+{
+    memmove(peer->outbox, peer->outbox + 1, --peer->outbox_count * sizeof peer->outbox[0]);
+}
+
+/* Send the head of the outbox from batches that were read back: they need not be in the cache any more. */
+static void outbox_done(struct log_read *read)
+{
+    struct peer *peer = read->ctx;
+    struct node *node = peer->node;
+    const struct raft_append_request *request = &peer->outbox[0].append_request;
+    struct gavel_slice parts[LOG_READ_BATCHES];
+    struct codec_raft wire = {0};
+    uint32_t count = 0;
+
+    peer->reading = false;
+    if (peer->outbox_count && read->status == GAVEL_OK) {
+        for (uint32_t i = 0; i < read->count; i++) {
+            const struct log_batch *batch = read->batches[i];
+
+            if (batch->head.first > request->prev_index &&
+                batch->head.first + batch->head.count - 1 <= request->last_index)
+                parts[count++] = gavel_bytes(batch->data, batch->head.bytes);
+        }
+        codec_raft_put(&peer->outbox[0], &wire);
+        /* A read may hold less than the request named: then say so. */
+        if (count && read->batches[0]->head.first == request->prev_index + 1) {
+            const struct log_batch *last = read->batches[count - 1];
+
+            wire.last_index = last->head.first + last->head.count - 1;
+            if (peer_mark_sent(peer, &wire.id))
+                peer_send_tail(peer->out, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, count);
+        }
+    }
+    log_read_release(read);
+    if (peer->outbox_count)
+        outbox_pop(peer);
+    outbox_read(peer);
+    node_settle(node);
+}
+
+static void outbox_read(struct peer *peer)
+{
+    struct node *node = peer->node;
+
+    while (peer->outbox_count && !peer->reading) {
+        const struct raft_append_request *request = &peer->outbox[0].append_request;
+        int status;
+
+        if (send_append(peer, &peer->outbox[0])) {
+            outbox_pop(peer);
+            continue;
+        }
+        peer->read = (struct log_read){.from = request->prev_index + 1, .max_bytes = 1u << 20, .done = outbox_done,
+                                       .ctx = peer};
+        status = log_read(node->log, &peer->read);
+        if (status == 0) {
+            peer->reading = true;
+        } else if (status > 0) {
+            peer->reading = true;
+            peer->read.status = GAVEL_OK;
+            outbox_done(&peer->read);
+        } else {
+            outbox_pop(peer); /* compacted meanwhile: the core will send a snapshot instead */
+        }
+    }
+}
+
+static void send_request(struct peer *peer, const struct raft_message *message)
+{
+    struct codec_raft wire = {0};
+
+    if (message->type == RAFT_APPEND_REQUEST) {
+        /* Order is kept: what follows a message that waits for the disk waits behind it. */
+        if (peer->outbox_count == 0 && send_append(peer, message))
+            return;
+        if (peer->outbox_count < NODE_OUTBOX_MAX)
+            peer->outbox[peer->outbox_count++] = *message;
+        outbox_read(peer);
+        return;
+    }
+    if (message->type == RAFT_SNAPSHOT_REQUEST) {
+        snapshot_send_chunk(peer->node, peer, message);
+        return;
+    }
+    codec_raft_put(message, &wire);
+    if (peer_mark_sent(peer, &wire.id))
+        (void)conn_send(peer->out, CODEC_RAFT + message->type, &wire);
+}
+
+static void send_answer(struct peer *peer, const struct raft_message *message, uint64_t wire_id)
+{
+    struct node *node = peer->node;
+    struct codec_raft wire = {0};
+
+    if (!peer->in || peer->in->state != CONN_READY)
+        return;
+    codec_raft_put(message, &wire);
+    wire.id = wire_id;
+    if (message->type == RAFT_APPEND_RESPONSE && node->digest_index) {
+        wire.digest_index = node->digest_index;
+        wire.digest = node->digests[node->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].digest;
+    }
+    (void)conn_send(peer->in, CODEC_RAFT + message->type, &wire);
+}
+
+void peer_send(struct node *node, const struct raft_message *message, uint64_t wire_id)
+{
+    struct peer *peer = peer_find(node, message->to);
+
+    if (!peer)
+        return;
+    switch (message->type) {
+    case RAFT_PREVOTE_RESPONSE:
+    case RAFT_VOTE_RESPONSE:
+    case RAFT_APPEND_RESPONSE:
+    case RAFT_SNAPSHOT_RESPONSE:
+    case RAFT_READ_RESPONSE: send_answer(peer, message, wire_id); break;
+    default: send_request(peer, message); break;
+    }
+}
+
+/* ---- receiving --------------------------------------------------------------------------------------------------- */
+
+static uint32_t batch_kind(uint32_t log_kind)
+{
+    return log_kind == LOG_NOOP ? RAFT_BATCH_NOOP : log_kind == LOG_CONFIG ? RAFT_BATCH_CONFIGURATION : RAFT_BATCH_COMMAND;
+}
+
+int32_t peer_describe_batch(struct node *node, const struct log_batch *batch, struct raft_batch *described,
+                            struct raft_configuration *configuration, struct gavel_error *error)
+{
+    *described = (struct raft_batch){.first = batch->head.first,
+                                     .term = batch->head.term,
+                                     .count = batch->head.count,
+                                     .bytes = batch->head.bytes,
+                                     .chain = batch->head.chain,
+                                     .kind = batch_kind(batch->kind)};
+    if (batch->kind == LOG_CONFIG) {
+        struct log_entries entries;
+        struct log_entry entry;
+        struct members members;
+        int32_t status;
+
+        log_entries_begin(&entries, batch->data);
+        if (!log_entries_next(&entries, &entry))
+            return gavel_fail(error, GAVEL_E_CORRUPT, "a configuration batch without an entry");
+        status = members_decode(entry.payload, &members, error);
+        if (status != GAVEL_OK)
+            return status;
+        members_learn(node, &members);
+        members_configuration(&members, configuration);
+        described->configuration = configuration;
+    }
+    return GAVEL_OK;
+}
+
+void members_learn(struct node *node, const struct members *members)
+{
+    for (uint32_t i = 0; i < members->count; i++) {
+        struct member *known = NULL;
+
+        for (uint32_t k = 0; k < node->members.count && !known; k++)
+            if (node->members.items[k].id == members->items[i].id)
+                known = &node->members.items[k];
+        if (!known && node->members.count < NODE_MEMBERS_MAX)
+            known = &node->members.items[node->members.count++];
+        if (known)
+            *known = members->items[i];
+    }
+    if (members->next_id > node->members.next_id)
+        node->members.next_id = members->next_id;
+    peers_from_members(node);
+}
+
+/* Take the batches out of an append's tail, checked whole, their chain included. */
+static int32_t unpack(struct node *node, struct gavel_slice tail, uint32_t chain, struct raft_batch *batches,
+                      struct raft_configuration *configurations, struct gavel_error *error)
+{
+    const uint8_t *at = tail.data;
+    uint64_t left = tail.size;
+    uint32_t configuration_count = 0;
+
+    node->incoming_count = 0;
+    while (left && node->incoming_count < NODE_APPEND_BATCHES && configuration_count < CONFIGURATIONS_MAX) {
+        struct log_batch_head head;
+        struct log_batch *batch;
+        int32_t status = left < LOG_BATCH_HEAD ? GAVEL_E_CORRUPT : log_batch_head(at, left, &head, error);
+
+        if (status != GAVEL_OK || head.bytes > left)
+            return gavel_fail(error, GAVEL_E_CORRUPT, "a batch that is cut short or damaged");
+        status = log_batch_copy(node->pool, at, head.bytes, &batch, error);
+        if (status != GAVEL_OK)
+            return status;
+        node->incoming[node->incoming_count] = batch;
+        if (log_batch_chain(chain, batch->data) != batch->head.chain) {
+            node->incoming_count++;
+            return gavel_fail(error, GAVEL_E_CORRUPT, "a batch at index %llu that does not follow the one before it",
+                              (unsigned long long)batch->head.first);
+        }
+        status = peer_describe_batch(node, batch, &batches[node->incoming_count], &configurations[configuration_count],
+                                     error);
+        configuration_count += batch->kind == LOG_CONFIG;
+        node->incoming_count++;
+        if (status != GAVEL_OK)
+            return status;
+        chain = batch->head.chain;
+        at += head.bytes;
+        left -= head.bytes;
+    }
+    return GAVEL_OK;
+}
+
+static void receive_append(struct node *node, struct raft_message *message, const struct codec_raft *wire,
+                           struct gavel_error *error, int32_t *status)
+{
+    struct raft_batch batches[NODE_APPEND_BATCHES];
+    struct raft_configuration configurations[CONFIGURATIONS_MAX];
+    struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = message};
+    struct raft_append_request *request = &message->append_request;
+
+    *status = unpack(node, wire->tail, request->prev_chain, batches, configurations, error);
+    if (*status == GAVEL_OK) {
+        request->batches = batches;
+        request->batch_count = node->incoming_count;
+        request->last_index = request->prev_index;
+        if (node->incoming_count) {
+            const struct raft_batch *last = &batches[node->incoming_count - 1];
+
+            request->last_index = last->first + last->count - 1;
+        }
+        /* A disk that is full takes nothing: as if the network had lost it. Votes and heartbeats go on. */
+        if (node->incoming_count == 0 || log_space_ok(node->log)) {
+            if (engine_step(node, &event) == RAFT_E_INVALID)
+                *status = gavel_fail(error, GAVEL_E_INVALID, "an append request that breaks the rules");
+        }
+    }
+    for (uint32_t i = 0; i < node->incoming_count; i++)
+        log_batch_unref(node->incoming[i]);
+    node->incoming_count = 0;
+}
+
+static void compare_digest(struct peer *peer, uint64_t index, uint64_t digest)
+{
+    struct node *node = peer->node;
+    uint64_t slot = index / APPLY_DIGEST_EVERY % NODE_DIGESTS;
+    char at[24];
+    const char *const pairs[] = {"alarm", "divergence", "member", peer->name, "index", at, NULL};
+
+    if (index == 0 || index == peer->digest_index || node->digests[slot].index != index)
+        return;
+    peer->digest_index = index;
+    peer->digest = digest;
+    if (node->digests[slot].digest == digest)
+        return;
+    (void)snprintf(at, sizeof at, "%llu", (unsigned long long)index);
+    node_log(node, GAVEL_LOG_ERROR, "node", "Divergence: %s and this node differ in their state after index %s",
+             peer->name, at);
+    event_local(node, "alarm", "divergence", pairs);
+}
+
+static void receive_raft(struct conn *conn, uint64_t type, const struct codec_raft *wire)
+{
+    struct node *node = conn->node;
+    struct peer *peer = conn->peer;
+    struct raft_message message;
+    struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = &message};
+    struct gavel_error error = {0};
+    int32_t status;
+
+    if (!node->raft || !peer->id)
+        return;
+    status = codec_raft_get(type, wire, peer->id, node->member_id, &message, &error);
+    if (status == GAVEL_OK && conn == peer->out && !in_time(peer, wire->id))
+        return;
+    node->answering = peer;
+    node->answering_id = wire->id;
+    node->answering_type = message.type;
+    if (conn == peer->in)
+        peer->last_request[message.type] = wire->id;
+    if (status == GAVEL_OK && message.type == RAFT_APPEND_REQUEST) {
+        receive_append(node, &message, wire, &error, &status);
+    } else if (status == GAVEL_OK) {
+        if (message.type == RAFT_APPEND_RESPONSE)
+            compare_digest(peer, wire->digest_index, wire->digest);
+        node->chunk_bytes = wire->tail;
+        node->chunk_meta = wire->meta;
+        node->chunk_digest = wire->data_digest;
+        if (engine_step(node, &event) == RAFT_E_INVALID)
+            status = gavel_fail(&error, GAVEL_E_INVALID, "a message that breaks the rules of the algorithm");
+    }
+    node->answering = NULL;
+    if (status != GAVEL_OK && node_alive(node)) {
+        node_log(node, GAVEL_LOG_WARN, "peer", "Closed the connection of %s: it sent %s", peer->name, error.text);
+        conn_close(conn, GAVEL_CLOSE_PROTOCOL, error.text);
+    }
+}
+
+void peer_message(struct conn *conn, uint64_t type, void *message)
+{
+    if (type > CODEC_RAFT && type <= CODEC_RAFT_LAST)
+        receive_raft(conn, type, message);
+    else if (type == CODEC_REQUEST && !conn->dialled)
+        client_request(conn, message);
+    else if (type == CODEC_REPLY && conn->dialled)
+        client_forward_reply(conn->peer, message);
+    else
+        conn_close(conn, GAVEL_CLOSE_PROTOCOL, "a peer may not send such a message");
+}

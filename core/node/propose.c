@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * propose.c - a leader's batches: entries collect in a builder, and become one batch when the disk has taken the last one.
+ * Whoever waits for an entry waits in a ring by its index.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* How many batches of ours may be on their way to the disk before entries collect instead of going. Two: while one is
+ * being synced the next is ready, and what comes then waits for a fuller batch. */
+#define PIPELINE 1
+
+struct waiter *propose_waiter(struct node *node, uint64_t index)
+{
+    struct waiter *waiter = &node->waiters[index & (node->limits.proposals - 1)];
+
+    return waiter->index == index ? waiter : NULL;
+}
+
+int32_t propose_add(struct node *node, const struct log_entry *entry, struct origin origin, uint64_t deadline_ns)
+{
+    int32_t status;
+
+    if (node->waiting + node->building_count >= node->limits.proposals ||
+        node->building_count >= node->limits.batch_entries)
+        return GAVEL_E_BUSY;
+    if (node->builder.count && node->builder.bytes + log_entry_bytes(entry->principal.size, entry->payload.size) >
+                                   node->limits.batch_bytes)
+        return GAVEL_E_BUSY;
+    status = log_builder_add(&node->builder, entry);
+    if (status != GAVEL_OK)
+        return status;
+    node->building[node->building_count++] = (struct waiter){.origin = origin, .deadline_ns = deadline_ns};
+    return GAVEL_OK;
+}
+
+void propose_drop(struct node *node, int32_t status, const char *why)
+{
+    uint32_t count = node->building_count;
+
+    node->building_count = 0;
+    log_builder_reset(&node->builder);
+    for (uint32_t i = 0; i < count; i++)
+        client_refuse(node, node->building[i].origin, status, "%s", why);
+}
+
+/* Seal what is in the builder and hand it to the algorithm. Returns what raft_step said. */
+static int propose_batch(struct node *node)
+{
+    struct raft_status status = engine_status(node);
+    struct raft_event event = {.type = RAFT_EVENT_PROPOSE};
+    struct raft_configuration configuration;
+    struct gavel_error error;
+    struct log_batch *batch;
+    uint32_t count = node->builder.count;
+    int result;
+
+    if (log_builder_seal(&node->builder, node->pool, status.term, status.last_index + 1, os_wall_ms(node->os),
+                         engine_tick(node), status.last_chain, &batch) != GAVEL_OK)
+        return RAFT_E_BUSY;
+    if (peer_describe_batch(node, batch, &event.batch, &configuration, &error) != GAVEL_OK) {
+        log_batch_unref(batch);
+        return RAFT_E_INVALID;
+    }
+    for (uint32_t i = 0; i < node->building_count; i++) {
+        struct waiter *slot = &node->waiters[(batch->head.first + i) & (node->limits.proposals - 1)];
+
+        assert(slot->index == 0);
+        *slot = node->building[i];
+        slot->index = batch->head.first + i;
+        slot->term = status.term;
+    }
+    node->proposing = batch;
+    result = engine_step(node, &event);
+    node->proposing = NULL;
+    if (result == RAFT_OK) {
+        node->waiting += node->building_count;
+        node->building_count = 0;
+        node_record(node, node->metric.batch_entries, count, NULL, NULL);
+    } else {
+        for (uint32_t i = 0; i < node->building_count; i++)
+            node->waiters[(batch->head.first + i) & (node->limits.proposals - 1)].index = 0;
+    }
+    log_batch_unref(batch);
+    return result;
+}
+
+void propose_flush(struct node *node)
+{
+    int result;
+
+    if (node->builder.count == 0 || !node->raft || node->propose_kind)
+        return;
+    if (engine_status(node).io - node->written_raft > PIPELINE && node->builder.bytes < node->limits.batch_bytes / 2 &&
+        node->role == RAFT_LEADER && node->last_own_io > node->written_raft)
+        return; /* it goes when the disk has answered */
+    result = propose_batch(node);
+    switch (result) {
+    case RAFT_OK: break;
+    case RAFT_E_NO_SPACE:
+        propose_drop(node, GAVEL_E_NO_SPACE, "the leader's disk is full: writes are refused until space returns");
+        break;
+    case RAFT_E_BUSY: propose_drop(node, GAVEL_E_BUSY, "the leader has as many writes under way as it may"); break;
+    default: propose_drop(node, GAVEL_E_NO_LEADER, "this node does not lead any more; nothing was done"); break;
+    }
+}
+
+/* The algorithm wants an entry of its own: the first of a term, or a configuration. It stands alone in its batch. */
+void propose_special(struct node *node)
+{
+    struct log_entry entry = {.kind = LOG_NOOP};
+    struct members members;
+    uint32_t kind = node->propose_kind;
+
+    node->propose_kind = 0;
+    if (node->builder.count) {
+        if (propose_batch(node) != RAFT_OK)
+            propose_drop(node, GAVEL_E_BUSY, "the leader is changing the cluster; nothing was done");
+        if (!node_alive(node))
+            return;
+    }
+    if (node->role != RAFT_LEADER)
+        return;
+    node->body.size = 0;
+    if (kind == RAFT_BATCH_CONFIGURATION) {
+        if (!members_dress(&node->propose_configuration, &node->members, &members) ||
+            members_encode(&members, &node->body) != GAVEL_OK) {
+            node_log(node, GAVEL_LOG_ERROR, "cluster", "A configuration cannot be written: a member has no name here");
+            return;
+        }
+        entry.kind = LOG_CONFIG;
+        entry.payload = gavel_buffer_slice(&node->body);
+    }
+    if (log_builder_add(&node->builder, &entry) != GAVEL_OK)
+        return; /* no memory: it is asked for again */
+    if (propose_batch(node) != RAFT_OK)
+        log_builder_reset(&node->builder);
+}
+
+/* A newer leader has overwritten our tail. Other nodes may still hold it, and one of them may yet lead. */
+void propose_truncated(struct node *node, uint64_t from)
+{
+    for (uint64_t i = 0; i < node->limits.proposals && node->waiting; i++) {
+        struct waiter *waiter = &node->waiters[i];
+
+        if (waiter->index >= from && waiter->index != 0) {
+            waiter->index = 0;
+            node->waiting--;
+            client_refuse(node, waiter->origin, GAVEL_E_UNKNOWN,
+                          "a new leader took over before this write was decided; it may or may not have been done");
+        }
+    }
+}
+
+void propose_expire(struct node *node, uint64_t now)
+{
+    for (uint64_t i = 0; i < node->limits.proposals && node->waiting; i++) {
+        struct waiter *waiter = &node->waiters[i];
+
+        if (waiter->index != 0 && waiter->deadline_ns <= now) {
+            waiter->index = 0;
+            node->waiting--;
+            client_refuse(node, waiter->origin, GAVEL_E_UNKNOWN,
+                          "time ran out before this write was decided; it may or may not be done");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * read.c - reads: one round to a quorum serves every read that waits (thesis 6.4); a stale read, which is asked for by name,
+ * waits for none. Then the machine runs them, on the apply lane, between two runs of entries.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/value.h"
+
+#define NO_ROUND UINT64_MAX /* a read that no round was asked for yet */
+
+void read_add(struct node *node, struct origin origin, uint32_t machine, struct gavel_slice form, uint64_t level,
+              uint64_t min_index, uint64_t deadline_ns)
+{
+    struct waiting_read *read;
+    bool stale = level == CODEC_READ_STALE;
+
+    if (node->read_count >= node->limits.reads) {
+        client_refuse(node, origin, GAVEL_E_BUSY, "this node has as many reads under way as it may");
+        return;
+    }
+    read = malloc(sizeof *read + form.size);
+    if (!read) {
+        client_refuse(node, origin, GAVEL_E_BUSY, "this node is out of memory");
+        return;
+    }
+    *read = (struct waiting_read){.origin = origin,
+                                  .deadline_ns = deadline_ns,
+                                  .barrier = stale ? 0 : NO_ROUND,
+                                  .min_index = min_index,
+                                  .machine = machine,
+                                  .size = (uint32_t)form.size};
+    memcpy(read->bytes, form.data, form.size);
+    node->read_count++;
+    os_list_push(stale ? &node->ready_reads : &node->reads, &read->link);
+    if (!stale)
+        node->read_wanted = true;
+}
+
+void read_flush(struct node *node)
+{
+    struct raft_event event = {.type = RAFT_EVENT_READ};
+    struct waiting_read *read;
+
+    if (!node->read_wanted || !node->raft)
+        return;
+    node->read_wanted = false;
+    event.read.id = ++node->read_id;
+    os_list_each(read, &node->reads, struct waiting_read, link)
+        if (read->barrier == NO_ROUND)
+            read->barrier = node->read_id;
+    (void)engine_step(node, &event);
+}
+
+void read_barrier(struct node *node, uint64_t id, uint64_t index)
+{
+    struct os_list *at = node->reads.next;
+
+    while (at != &node->reads) {
+        struct waiting_read *read = os_container(at, struct waiting_read, link);
+
+        at = at->next;
+        if (read->barrier > id)
+            continue;
+        if (read->min_index < index)
+            read->min_index = index;
+        os_list_remove(&read->link);
+        os_list_push(&node->ready_reads, &read->link);
+    }
+}
+
+static void finish(struct node *node, struct waiting_read *read, int32_t status, struct gavel_slice result,
+                   const char *text)
+{
+    struct codec_reply reply = {.status = status,
+                                .index = node->applied,
+                                .result = status == GAVEL_OK && result.size ? result : gavel_bytes(NULL, 0),
+                                .read = read->barrier ? CODEC_READ_LINEARIZABLE : CODEC_READ_STALE};
+
+    if (status != GAVEL_OK)
+        reply.text = gavel_text(text);
+    client_reply(node, read->origin, &reply);
+    os_list_remove(&read->link);
+    node->read_count--;
+    free(read);
+}
+
+/* [apply] Run the machine's commands of all reads that were handed over; results lie end to end in one buffer. */
+static void run_reads(struct os_job *job)
+{
+    struct node *node = os_container(job, struct node, read_job);
+    struct waiting_read *read;
+
+    node->read_results.size = 0;
+    os_list_each(read, &node->running_reads, struct waiting_read, link) {
+        struct gavel_error error = {0};
+        uint64_t at = node->read_results.size;
+
+        read->status = apply_read(node->apply, read->machine, 0, gavel_bytes(read->bytes, read->size),
+                                  &node->read_results, &error);
+        if (read->status != GAVEL_OK)
+            (void)gavel_buffer_append(&node->read_results, error.text, strlen(error.text));
+        read->result_at = at;
+        read->result_size = node->read_results.size - at;
+    }
+}
+
+static void reads_done(struct os_job *job)
+{
+    struct node *node = os_container(job, struct node, read_job);
+
+    node->reading = false;
+    while (!os_list_empty(&node->running_reads)) {
+        struct waiting_read *read = os_container(node->running_reads.next, struct waiting_read, link);
+        struct gavel_slice result = gavel_bytes(node->read_results.data + read->result_at, read->result_size);
+        char text[512];
+
+        (void)snprintf(text, sizeof text, "%.*s", read->status == GAVEL_OK ? 0 : (int)result.size,
+                       (const char *)result.data);
+        finish(node, read, read->status, result, text);
+    }
+    if (!node->bounded)
+        node_settle(node);
+}
+
+void read_serve(struct node *node)
+{
+    struct os_list *at = node->ready_reads.next;
+
+    if (node->reading || node->apply_hold || node->applying)
+        return;
+    while (at != &node->ready_reads) {
+        struct waiting_read *read = os_container(at, struct waiting_read, link);
+
+        at = at->next;
+        if (read->min_index > node->applied)
+            continue;
+        os_list_remove(&read->link);
+        os_list_push(&node->running_reads, &read->link);
+    }
+    if (os_list_empty(&node->running_reads))
+        return;
+    node->reading = true;
+    node->read_job.run = run_reads;
+    node->read_job.done = reads_done;
+    if (node->bounded) {
+        run_reads(&node->read_job);
+        reads_done(&node->read_job);
+    } else {
+        os_submit(node->os, OS_LANE_APPLY, &node->read_job);
+    }
+}
+
+static void expire_list(struct node *node, struct os_list *list, uint64_t now)
+{
+    struct os_list *at = list->next;
+
+    while (at != list) {
+        struct waiting_read *read = os_container(at, struct waiting_read, link);
+
+        at = at->next;
+        if (read->deadline_ns <= now)
+            finish(node, read, read->barrier == 0 ? GAVEL_E_TIMEOUT : GAVEL_E_NO_LEADER, gavel_bytes(NULL, 0),
+                   "no majority confirmed this read in time; a stale read can be asked for by name");
+    }
+}
+
+void read_expire(struct node *node, uint64_t now)
+{
+    expire_list(node, &node->reads, now);
+    expire_list(node, &node->ready_reads, now);
+}
+
+static void free_list(struct os_list *list)
+{
+    while (!os_list_empty(list)) {
+        struct waiting_read *read = os_container(list->next, struct waiting_read, link);
+
+        os_list_remove(&read->link);
+        free(read);
+    }
+}
+
+void read_free_all(struct node *node)
+{
+    free_list(&node->reads);
+    free_list(&node->ready_reads);
+    free_list(&node->running_reads);
+    gavel_buffer_free(&node->read_results);
+}

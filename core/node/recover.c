@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recover.c - from what the disk holds to a running core: open the log, restore the newest snapshot, read the configurations
+ * of the log back, start. Everything is replayed together; nothing else is durable.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int exit_code_of(int32_t status)
+{
+    switch (status) {
+    case GAVEL_E_CONFIG:
+    case GAVEL_E_VERSION: return 78;
+    case GAVEL_E_DENIED: return 77;
+    case GAVEL_E_CORRUPT: return 65;
+    default: return 74;
+    }
+}
+
+static void report_recovery(struct node *node)
+{
+    const struct log_recovery *recovery = &node->recovery;
+
+    if (recovery->start == LOG_START_RECOVERING)
+        node_log(node, GAVEL_LOG_ERROR, "log", "Recovering: %s; this node does not vote until it has fetched what it lacks",
+                 recovery->text);
+    else if (recovery->text[0])
+        node_log(node, GAVEL_LOG_WARN, "log", "%s", recovery->text);
+    node_log(node, GAVEL_LOG_INFO, "log", "Log open: term %llu, entries %llu to %llu, snapshot at %llu",
+             (unsigned long long)recovery->term, (unsigned long long)recovery->first,
+             (unsigned long long)recovery->last, (unsigned long long)recovery->snapshot.index);
+}
+
+int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *error)
+{
+    struct log_options options = {
+        .dir = node->setup.data_dir,
+        .name = node->setup.name,
+        .segment_bytes = node->limits.log_segment_bytes,
+        .cache_bytes = node->limits.log_cache_bytes,
+        .trail_bytes = node->limits.log_trailing_bytes,
+        .snapshot_keep = (uint32_t)node->limits.snapshot_keep,
+        .recover = node->setup.member_count > 1,
+        .pool = node->pool,
+    };
+    struct log_events events = {.ctx = node, .written = engine_written, .failed = engine_failed};
+    int32_t status = log_open(node->os, &options, &events, &node->log, &node->recovery, error);
+    struct gavel_slice record;
+
+    if (status != GAVEL_OK) {
+        *exit_code = exit_code_of(status);
+        return status;
+    }
+    node->incarnation = node->recovery.incarnation;
+    node->member_id = node->recovery.member_id;
+    record = gavel_bytes(node->recovery.founding, node->recovery.founding_bytes);
+    if (!node->recovery.founding || node->member_id == 0) {
+        node->member_id = 0; /* the record is written before the identity: without both the founding begins again */
+        return GAVEL_OK;
+    }
+    status = found_load(node, record, error);
+    if (status == GAVEL_OK && gavel_buffer_append(&node->record, record.data, record.size) != GAVEL_OK)
+        status = gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the founding record");
+    if (status != GAVEL_OK) {
+        *exit_code = status == GAVEL_E_NO_MEMORY ? 70 : exit_code_of(status);
+        return status;
+    }
+    node->founded = true;
+    node->members = node->base_members;
+    peers_from_members(node);
+    return GAVEL_OK;
+}
+
+/* ---- configurations of the log ------------------------------------------------------------------------------------- */
+
+struct replay {
+    struct node *node;
+    struct raft_configuration *configurations; /* in the order of the log */
+    uint32_t count;
+    uint32_t capacity;
+    uint64_t at; /* position in recovery.batches */
+    struct log_read read;
+};
+
+static void start_core(struct replay *replay);
+
+static void replay_free(struct replay *replay)
+{
+    replay->node->replay = NULL;
+    free(replay->configurations);
+    free(replay);
+}
+
+static bool keep_configuration(struct replay *replay, const struct log_batch *batch, struct gavel_error *error)
+{
+    struct raft_batch described;
+    struct raft_configuration *grown;
+
+    if (replay->count == replay->capacity) {
+        uint32_t capacity = replay->capacity ? replay->capacity * 2 : 4;
+
+        grown = realloc(replay->configurations, capacity * sizeof *grown);
+        if (!grown) {
+            (void)gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory");
+            return false;
+        }
+        replay->configurations = grown;
+        replay->capacity = capacity;
+    }
+    return peer_describe_batch(replay->node, batch, &described, &replay->configurations[replay->count++], error) ==
+           GAVEL_OK;
+}
+
+static void next_batch(struct replay *replay);
+
+static void batch_read(struct log_read *read)
+{
+    struct replay *replay = read->ctx;
+    struct node *node = replay->node;
+    struct gavel_error error = read->error;
+    bool good = read->status == GAVEL_OK && read->count > 0;
+
+    if (!node_alive(node)) {
+        log_read_release(read);
+        replay_free(replay);
+        return;
+    }
+    if (good && read->batches[0]->kind == LOG_CONFIG)
+        good = keep_configuration(replay, read->batches[0], &error);
+    if (good && read->batches[0]->head.tick > node->tick_base)
+        node->tick_base = read->batches[0]->head.tick;
+    log_read_release(read);
+    if (!good) {
+        node_fatal(node, 65, "the log's entry %llu cannot be read back: %s",
+                   (unsigned long long)node->recovery.batches[replay->at].first, error.text);
+        replay_free(replay);
+        return;
+    }
+    replay->at++;
+    next_batch(replay);
+    node_settle(node);
+}
+
+/* Configurations are needed decoded, and the last batch for its tick; the rest is described well enough. */
+static void next_batch(struct replay *replay)
+{
+    struct node *node = replay->node;
+    const struct log_recovery *recovery = &node->recovery;
+    int status;
+
+    while (replay->at < recovery->batch_count && recovery->batches[replay->at].kind != LOG_CONFIG &&
+           replay->at + 1 < recovery->batch_count)
+        replay->at++;
+    if (replay->at >= recovery->batch_count) {
+        start_core(replay);
+        return;
+    }
+    replay->read = (struct log_read){.from = recovery->batches[replay->at].first,
+                                     .max_bytes = 1,
+                                     .max_batches = 1,
+                                     .done = batch_read,
+                                     .ctx = replay};
+    status = log_read(node->log, &replay->read);
+    if (status == 0)
+        return;
+    replay->read.status = status > 0 ? GAVEL_OK : status;
+    batch_read(&replay->read);
+}
+
+/* ---- the core ---------------------------------------------------------------------------------------------------- */
+
+static uint32_t core_kind(uint32_t kind)
+{
+    return kind == LOG_NOOP ? RAFT_BATCH_NOOP : kind == LOG_CONFIG ? RAFT_BATCH_CONFIGURATION : RAFT_BATCH_COMMAND;
+}
+
+static int load_batches(struct node *node, const struct replay *replay)
+{
+    const struct log_recovery *recovery = &node->recovery;
+    uint32_t configuration = 0;
+
+    for (uint64_t i = 0; i < recovery->batch_count; i++) {
+        const struct log_descriptor *found = &recovery->batches[i];
+        struct raft_batch batch = {.first = found->first,
+                                   .term = found->term,
+                                   .count = found->count,
+                                   .bytes = found->bytes,
+                                   .chain = found->chain,
+                                   .kind = core_kind(found->kind)};
+        int status;
+
+        if (found->kind == LOG_CONFIG)
+            batch.configuration = &replay->configurations[configuration++];
+        status = raft_load(node->raft, &batch, 1);
+        if (status != RAFT_OK)
+            return status;
+    }
+    return RAFT_OK;
+}
+
+static int make_core(struct node *node)
+{
+    const struct log_recovery *recovery = &node->recovery;
+    struct raft_configuration configuration;
+    struct raft_options options = {
+        .self = node->member_id,
+        .seed = node_random(node),
+        .election_min_ns = node->limits.election_min_ms * NS_PER_MS,
+        .election_max_ns = node->limits.election_max_ms * NS_PER_MS,
+        .heartbeat_ns = node->limits.heartbeat_ms * NS_PER_MS,
+        .batches_max = NODE_BATCHES_MAX,
+        .append_batches_max = NODE_APPEND_BATCHES,
+        .window_bytes = node->limits.append_window_bytes,
+    };
+    struct raft_recovered recovered = {
+        .term = recovery->term,
+        .vote = recovery->vote,
+        .snapshot_index = recovery->snapshot.index,
+        .snapshot_term = recovery->snapshot.term,
+        .snapshot_chain = recovery->snapshot.chain,
+        .base_index = recovery->first - 1,
+        .base_term = recovery->previous_term,
+        .base_chain = recovery->previous_chain,
+        .configuration = &configuration,
+        .recovering = recovery->start == LOG_START_RECOVERING,
+    };
+    size_t size = raft_size(&options);
+
+    members_configuration(&node->base_members, &configuration);
+    node->effects.capacity = raft_effects_max(&options);
+    node->effects.items = calloc(node->effects.capacity, sizeof *node->effects.items);
+    node->raft_memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
+    if (!node->effects.items || !node->raft_memory)
+        return RAFT_E_BUSY;
+    return raft_init(node->raft_memory, size, &options, &recovered, &node->raft);
+}
+
+static void start_core(struct replay *replay)
+{
+    struct node *node = replay->node;
+    struct raft_event event = {.type = RAFT_EVENT_START};
+    struct raft_event space = {.type = RAFT_EVENT_SPACE};
+    struct peer *peer;
+    int status = make_core(node);
+
+    if (status == RAFT_OK)
+        status = load_batches(node, replay);
+    replay_free(replay);
+    if (status != RAFT_OK) {
+        node->raft = NULL;
+        node_fatal(node, 65, "the recovered log contradicts itself: %s", raft_error_text(status));
+        return;
+    }
+    log_recovery_free(&node->recovery);
+    node->phase = NODE_RUNNING;
+    (void)engine_step(node, &event);
+    space.space.ok = node->space_ok = log_space_ok(node->log);
+    if (!node->space_ok)
+        (void)engine_step(node, &space);
+    os_list_each(peer, &node->peers, struct peer, link) {
+        struct raft_event up = {.type = RAFT_EVENT_LINK_UP, .link = {.peer = peer->id}};
+
+        if (peer->out && peer->out->up && peer->id)
+            (void)engine_step(node, &up);
+    }
+    node_gauges(node);
+}
+
+static void restored(struct node *node, int32_t status)
+{
+    struct replay *replay;
+
+    if (status != GAVEL_OK) {
+        node_fatal(node, status == GAVEL_E_CORRUPT ? 65 : status == GAVEL_E_CONFIG || status == GAVEL_E_VERSION ? 78 : 70,
+                   "the snapshot cannot be restored: %s", snapshot_error(node));
+        return;
+    }
+    if (node->recovery.snapshot.index)
+        node->base_members = *snapshot_members(node);
+    replay = calloc(1, sizeof *replay);
+    if (!replay) {
+        node_fatal(node, 70, "no memory to start");
+        return;
+    }
+    replay->node = node;
+    node->replay = replay;
+    next_batch(replay);
+}
+
+void recover_begin(struct node *node)
+{
+    assert(node->founded);
+    node->phase = NODE_RESTORING;
+    report_recovery(node);
+    if (node->recovery.snapshot.index)
+        snapshot_restore(node, node->recovery.snapshot.index, restored);
+    else
+        restored(node, GAVEL_OK);
+}
+
+void recover_free(struct node *node)
+{
+    if (node->replay) {
+        log_read_release(&node->replay->read);
+        replay_free(node->replay);
+    }
+    log_recovery_free(&node->recovery);
+}

@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * snapshot.c - snapshots of the whole node: taking one while commands go on, sending it to a peer in pieces, receiving and
+ * installing one, restoring at start.
+ *
+ *   taking      IDLE -> HOLDING (state is held) -> (produce -> write)* -> ENDING -> IDLE
+ *   receiving   offer -> (piece -> stored)* -> installing: publish -> restore -> reset the log -> tell the core
+ *
+ * One of each at a time. Nothing is ever held whole: a piece of some 256 KiB is on its way from the machine to the disk.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/value.h"
+#include "core/os/seeded.h"
+
+#define PIECE_BYTES (256u << 10)
+#define READ_BYTES (1u << 20)
+#define RETRY_NS UINT64_C(5000000000) /* after a snapshot that failed: not at once again */
+
+struct node_snapshots {
+    /* since the last one */
+    uint64_t entries;
+    uint64_t log_bytes;
+    uint64_t retry_at;
+
+    /* taking */
+    struct node *node;
+    struct apply_snapshot *held;
+    struct log_snapshot_writer *writer;
+    struct gavel_buffer piece;
+    uint64_t piece_sent;
+    int32_t more;
+    struct gavel_error error;
+    struct os_job job;
+    bool producing; /* the lane has the held state and the piece */
+    bool writing;   /* the disk has the piece */
+    bool ending;
+    bool abandoned; /* to be ended as soon as the lane lets go of it */
+    uint64_t index;
+    uint64_t size; /* entries of all machines, for people */
+    uint64_t began_ns;
+    struct origin origin;
+
+    /* receiving */
+    struct log_snapshot_receiver *receiver;
+    struct raft_snapshot_request incoming;
+    struct gavel_buffer chunk;
+    bool stored; /* a CHUNK_STORED is due: the event below */
+    struct raft_event_chunk_stored stored_event;
+
+    /* installing */
+    bool installing;
+    bool install_asked;
+    uint64_t reset_io;
+    struct members members; /* of the installed snapshot */
+
+    /* restoring */
+    struct log_snapshot_reader *reader;
+    uint64_t restore_index;
+    uint64_t restore_offset;
+    void (*restored)(struct node *node, int32_t status);
+};
+
+int32_t snapshots_new(struct node *node)
+{
+    struct node_snapshots *snapshots = calloc(1, sizeof *snapshots);
+
+    if (!snapshots)
+        return GAVEL_E_NO_MEMORY;
+    snapshots->node = node;
+    snapshots->piece = codec_buffer(0);
+    snapshots->chunk = codec_buffer(0);
+    node->snapshots = snapshots;
+    return GAVEL_OK;
+}
+
+void snapshots_free(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+
+    if (!snapshots)
+        return;
+    log_snapshot_close(snapshots->reader);
+    log_snapshot_receive_close(snapshots->receiver);
+    log_snapshot_cancel(snapshots->writer);
+    apply_snapshot_end(snapshots->held);
+    gavel_buffer_free(&snapshots->piece);
+    gavel_buffer_free(&snapshots->chunk);
+    free(snapshots);
+    node->snapshots = NULL;
+}
+
+uint64_t snapshot_index(const struct node *node)
+{
+    return node->log ? log_snapshot_newest(node->log).index : 0;
+}
+
+void snapshot_meta(const struct members *members, struct gavel_buffer *out)
+{
+    out->size = 0;
+    (void)members_encode(members, out);
+}
+
+void snapshot_counted(struct node *node, uint64_t entries, uint64_t bytes)
+{
+    node->snapshots->entries += entries;
+    node->snapshots->log_bytes += bytes;
+}
+
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
+
+static void take_end(struct node *node, int32_t status, const char *why)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct codec_reply reply = {.status = status, .index = snapshots->index, .text = gavel_text(why)};
+
+    snapshots->held = apply_snapshot_end(snapshots->held);
+    snapshots->writer = NULL;
+    snapshots->abandoned = false;
+    snapshots->ending = false;
+    if (!apply_concurrent(node->apply) && !snapshots->installing)
+        node->apply_hold = false;
+    if (!snapshots->writing)
+        gavel_buffer_free(&snapshots->piece);
+    if (status != GAVEL_OK) {
+        snapshots->retry_at = node_now(node) + RETRY_NS;
+        node_log(node, GAVEL_LOG_WARN, "snapshot", "No snapshot at index %llu: %s", (unsigned long long)snapshots->index,
+                 why);
+    } else {
+        reply.text = gavel_bytes(NULL, 0);
+    }
+    client_reply(node, snapshots->origin, &reply);
+    snapshots->origin = (struct origin){0};
+}
+
+void snapshot_compact(struct node *node)
+{
+    struct raft_event event = {.type = RAFT_EVENT_COMPACTED};
+    uint64_t before = log_first(node->log);
+
+    log_compact(node->log, raft_compactable(node->raft));
+    event.index = log_first(node->log) - 1;
+    if (event.index + 1 > before)
+        (void)engine_step(node, &event);
+}
+
+static void published(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT_TAKEN, .index = snapshots->index};
+    char index[24];
+    char size[24];
+    const char *const pairs[] = {"index", index, "size", size, NULL};
+
+    (void)snprintf(index, sizeof index, "%llu", (unsigned long long)snapshots->index);
+    (void)snprintf(size, sizeof size, "%llu", (unsigned long long)snapshots->size);
+    node_log(node, GAVEL_LOG_INFO, "snapshot", "Snapshot created (size: %s) at index %s in %llu ms", size, index,
+             (unsigned long long)((node_now(node) - snapshots->began_ns) / NS_PER_MS));
+    event_local(node, "snapshot_created", "", pairs);
+    take_end(node, GAVEL_OK, "");
+    (void)engine_step(node, &event);
+    snapshot_compact(node);
+}
+
+static void produce(struct node *node);
+
+/* Write what of the piece is not yet written, or produce the next, or finish. */
+static void write_on(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    uint64_t left = snapshots->piece.size - snapshots->piece_sent;
+    int status;
+
+    if (left) {
+        uint64_t size = left < LOG_SNAPSHOT_PIECE_MAX ? left : LOG_SNAPSHOT_PIECE_MAX;
+        const unsigned char *at = snapshots->piece.data + snapshots->piece_sent;
+
+        snapshots->piece_sent += size;
+        status = log_snapshot_write(snapshots->writer, at, size);
+        snapshots->writing = status == GAVEL_OK;
+    } else if (snapshots->more) {
+        produce(node);
+        return;
+    } else {
+        snapshots->ending = true;
+        status = log_snapshot_end(snapshots->writer);
+    }
+    if (status != GAVEL_OK) {
+        log_snapshot_cancel(snapshots->writer);
+        take_end(node, status, "it cannot be written");
+    }
+}
+
+static void writer_done(void *ctx, int32_t status, const struct gavel_error *error)
+{
+    struct node *node = ctx;
+    struct node_snapshots *snapshots = node->snapshots;
+
+    snapshots->writing = false;
+    if (!node_alive(node) || !snapshots->writer)
+        return;
+    if (status != GAVEL_OK) {
+        log_snapshot_cancel(snapshots->writer);
+        take_end(node, status, error ? error->text : "it cannot be written");
+    } else if (snapshots->ending) {
+        published(node);
+    } else {
+        write_on(node);
+    }
+    node_settle(node);
+}
+
+/* [apply] or [worker]: fill one piece. */
+static void produce_on_lane(struct os_job *job)
+{
+    struct node_snapshots *snapshots = os_container(job, struct node_snapshots, job);
+
+    snapshots->more = 1;
+    while (snapshots->more > 0 && snapshots->piece.size < PIECE_BYTES)
+        snapshots->more = apply_snapshot_next(snapshots->held, &snapshots->piece, &snapshots->error);
+}
+
+static void produced(struct os_job *job)
+{
+    struct node_snapshots *snapshots = os_container(job, struct node_snapshots, job);
+    struct node *node = snapshots->node;
+
+    snapshots->producing = false;
+    if (!node_alive(node))
+        return;
+    if (snapshots->abandoned || snapshots->more < 0) {
+        log_snapshot_cancel(snapshots->writer);
+        take_end(node, snapshots->abandoned ? GAVEL_E_CLOSED : snapshots->more,
+                 snapshots->abandoned ? "a newer one is being installed" : snapshots->error.text);
+    } else {
+        write_on(node);
+    }
+    node_settle(node);
+}
+
+static void produce(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+
+    snapshots->piece.size = 0;
+    snapshots->piece_sent = 0;
+    snapshots->error.text[0] = 0;
+    snapshots->producing = true;
+    snapshots->job.run = produce_on_lane;
+    snapshots->job.done = produced;
+    os_submit(node->os, apply_concurrent(node->apply) ? OS_LANE_WORKER : OS_LANE_APPLY, &snapshots->job);
+}
+
+/* The configuration that belongs to a snapshot of `index`, with names. */
+static bool members_at(struct node *node, uint64_t index, struct members *out)
+{
+    const struct raft_configuration *configuration = raft_configuration_at(node->raft, index);
+
+    return configuration && members_dress(configuration, &node->members, out);
+}
+
+int32_t snapshot_take(struct node *node, struct origin origin)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct log_snapshot_info info = {.index = node->applied};
+    struct log_descriptor last;
+    struct members members;
+    struct gavel_error error = {0};
+    int status;
+
+    if (!node->raft || snapshots->held || snapshots->writing || snapshots->installing || snapshots->reader)
+        return GAVEL_E_BUSY;
+    if (!work_idle(node) || node->apply_hold)
+        return GAVEL_E_BUSY;
+    if (node->applied == 0 || node->applied == snapshot_index(node))
+        return GAVEL_E_EXISTS;
+    if (log_describe(node->log, node->applied, &last) != GAVEL_OK || !members_at(node, node->applied, &members))
+        return GAVEL_E_STATE;
+    info.term = last.term;
+    info.chain = last.chain;
+    snapshots->index = info.index;
+    snapshots->size = 0;
+    for (uint32_t i = 1; i <= node->setup.machine_count; i++) {
+        struct gavel_machine_state state;
+
+        if (apply_machine_state(node->apply, i, &state))
+            snapshots->size += state.entries;
+    }
+    snapshot_meta(&members, &node->body);
+    status = apply_snapshot_begin(node->apply, &snapshots->held, &error);
+    if (status != GAVEL_OK) {
+        snapshots->retry_at = node_now(node) + RETRY_NS;
+        return status;
+    }
+    status = log_snapshot_begin(node->log, &info, node->body.data, node->body.size, writer_done, node,
+                                &snapshots->writer);
+    if (status != GAVEL_OK) {
+        snapshots->held = apply_snapshot_end(snapshots->held);
+        snapshots->retry_at = node_now(node) + RETRY_NS;
+        return status;
+    }
+    if (!apply_concurrent(node->apply))
+        node->apply_hold = true;
+    snapshots->origin = origin;
+    snapshots->began_ns = node_now(node);
+    snapshots->entries = 0;
+    snapshots->log_bytes = 0;
+    produce(node);
+    return GAVEL_OK;
+}
+
+void snapshot_consider(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    bool due = snapshots->entries >= node->limits.snapshot_entries &&
+               snapshots->log_bytes >= node->limits.snapshot_log_min;
+
+    /* The core knows a bounded number of batches: one is due before it forgets any that are needed. */
+    if (!due && node->raft && engine_status(node).batches > NODE_BATCHES_MAX / 2)
+        due = snapshots->entries > 0;
+    if (due && node_now(node) >= snapshots->retry_at)
+        (void)snapshot_take(node, (struct origin){0});
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+void snapshot_start_sending(struct node *node, uint64_t id, uint64_t index)
+{
+    struct peer *peer = peer_find(node, id);
+
+    if (!peer)
+        return;
+    peer->reader_wanted = true;
+    peer->reader_index = index;
+}
+
+void snapshot_stop_sending(struct node *node, uint64_t id)
+{
+    struct peer *peer = peer_find(node, id);
+
+    if (!peer)
+        return;
+    log_snapshot_close(peer->reader);
+    peer->reader = NULL;
+    peer->reader_wanted = false;
+    peer->chunk_wanted = false;
+    peer->chunk_reading = false;
+}
+
+static void read_chunk(struct peer *peer);
+
+static void chunk_read(void *ctx, int32_t status, const struct log_snapshot_piece *piece, const struct gavel_error *error)
+{
+    struct peer *peer = ctx;
+    struct node *node = peer->node;
+    struct codec_raft wire = {0};
+    struct gavel_slice part;
+
+    peer->chunk_reading = false;
+    if (status != GAVEL_OK) {
+        node_log(node, GAVEL_LOG_ERROR, "snapshot", "The snapshot for %s cannot be read: %s", peer->name,
+                 error ? error->text : "");
+        return;
+    }
+    if (peer->chunk_wanted && peer->chunk.snapshot_request.offset == piece->offset) {
+        peer->chunk_wanted = false;
+        codec_raft_put(&peer->chunk, &wire);
+        wire.data_digest = piece->digest;
+        part = gavel_bytes(piece->data, piece->size);
+        if (peer_mark_sent(peer, &wire.id))
+            peer_send_tail(peer->out, CODEC_RAFT + RAFT_SNAPSHOT_REQUEST, &wire, &part, 1);
+    }
+    read_chunk(peer);
+    node_settle(node);
+}
+
+static void read_chunk(struct peer *peer)
+{
+    if (!peer->chunk_wanted || peer->chunk_reading || !peer->reader)
+        return;
+    peer->chunk_reading = true;
+    if (log_snapshot_read(peer->reader, peer->chunk.snapshot_request.offset, peer->chunk.snapshot_request.length) !=
+        GAVEL_OK)
+        peer->chunk_reading = false;
+}
+
+void snapshot_send_chunk(struct node *node, struct peer *peer, const struct raft_message *message)
+{
+    struct codec_raft wire = {0};
+    struct gavel_slice meta;
+
+    (void)node;
+    if (!peer->reader)
+        return;
+    if (message->snapshot_request.length) {
+        peer->chunk = *message;
+        peer->chunk_wanted = true;
+        read_chunk(peer);
+        return;
+    }
+    codec_raft_put(message, &wire);
+    (void)log_snapshot_reader_info(peer->reader, &meta);
+    wire.meta = meta;
+    if (peer_mark_sent(peer, &wire.id))
+        (void)conn_send(peer->out, CODEC_RAFT + RAFT_SNAPSHOT_REQUEST, &wire);
+}
+
+/* Open the newest snapshot for a peer that needs one; take one first when there is none that is new enough. */
+static void serve_peer(struct node *node, struct peer *peer)
+{
+    struct log_snapshot_info newest = log_snapshot_newest(node->log);
+    struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT_READY, .snapshot_ready = {.peer = peer->id}};
+
+    if (newest.index == 0 || newest.index < peer->reader_index) {
+        if (!node->snapshots->held && node_now(node) >= node->snapshots->retry_at &&
+            snapshot_take(node, (struct origin){0}) == GAVEL_E_EXISTS) {
+            peer->reader_wanted = false;
+            event.snapshot_ready.failed = true;
+            (void)engine_step(node, &event);
+        }
+        return;
+    }
+    peer->reader_wanted = false;
+    log_snapshot_close(peer->reader);
+    peer->reader = NULL;
+    peer->chunk_reading = false;
+    if (log_snapshot_open(node->log, newest.index, chunk_read, peer, &peer->reader) != GAVEL_OK) {
+        event.snapshot_ready.failed = true;
+    } else {
+        event.snapshot_ready.index = newest.index;
+        event.snapshot_ready.last_term = newest.term;
+        event.snapshot_ready.total = newest.bytes;
+        event.snapshot_ready.digest = newest.digest;
+        event.snapshot_ready.chain = newest.chain;
+        node_log(node, GAVEL_LOG_INFO, "snapshot", "Sending the snapshot at index %llu (%llu bytes) to %s",
+                 (unsigned long long)newest.index, (unsigned long long)newest.bytes, peer->name);
+    }
+    (void)engine_step(node, &event);
+}
+
+/* ---- receiving --------------------------------------------------------------------------------------------------- */
+
+static void tell_stored(struct node *node, uint64_t offset, bool failed)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+
+    snapshots->stored = true;
+    snapshots->stored_event = (struct raft_event_chunk_stored){.index = snapshots->incoming.index,
+                                                               .digest = snapshots->incoming.digest,
+                                                               .offset = offset,
+                                                               .failed = failed};
+}
+
+static void publish_received(struct node *node, int32_t status, const char *why);
+
+static void received(void *ctx, int32_t status, uint64_t offset, const struct gavel_error *error)
+{
+    struct node *node = ctx;
+    struct node_snapshots *snapshots = node->snapshots;
+
+    if (!node_alive(node))
+        return;
+    if (snapshots->installing) {
+        publish_received(node, status, error ? error->text : "");
+    } else {
+        if (status != GAVEL_OK)
+            node_log(node, GAVEL_LOG_WARN, "snapshot", "A piece of a snapshot was not stored: %s", error ? error->text : "");
+        tell_stored(node, offset, status != GAVEL_OK);
+    }
+    node_settle(node);
+}
+
+static int begin_receiving(struct node *node, const struct raft_snapshot_request *chunk)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct log_snapshot_info info = {.index = chunk->index,
+                                     .term = chunk->last_term,
+                                     .chain = chunk->chain,
+                                     .digest = (uint32_t)chunk->digest,
+                                     .bytes = chunk->total};
+
+    log_snapshot_receive_close(snapshots->receiver);
+    snapshots->receiver = NULL;
+    return log_snapshot_receive(node->log, &info, node->chunk_meta.data, node->chunk_meta.size, received, node,
+                                &snapshots->receiver);
+}
+
+void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request *chunk)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    int status;
+
+    snapshots->incoming = *chunk;
+    if (chunk->length == 0) {
+        status = begin_receiving(node, chunk);
+        if (status == GAVEL_E_EXISTS) {
+            tell_stored(node, chunk->total, false); /* it is here already, whole */
+            return;
+        }
+    } else if (!snapshots->receiver || node->chunk_bytes.size != chunk->length) {
+        status = GAVEL_E_INVALID;
+    } else {
+        snapshots->chunk.size = 0;
+        status = gavel_buffer_append(&snapshots->chunk, node->chunk_bytes.data, node->chunk_bytes.size);
+        if (status == GAVEL_OK)
+            status = log_snapshot_piece(snapshots->receiver, chunk->offset, snapshots->chunk.data, snapshots->chunk.size,
+                                        (uint32_t)node->chunk_digest);
+    }
+    if (status != GAVEL_OK)
+        tell_stored(node, chunk->offset, true);
+}
+
+/* ---- installing -------------------------------------------------------------------------------------------------- */
+
+static void tell_installed(struct node *node, bool failed)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct raft_configuration configuration;
+    struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT_INSTALLED,
+                               .snapshot_installed = {.index = snapshots->incoming.index,
+                                                      .digest = snapshots->incoming.digest,
+                                                      .configuration = &configuration,
+                                                      .failed = failed}};
+
+    members_configuration(&snapshots->members, &configuration);
+    snapshots->installing = false;
+    node->apply_hold = false;
+    if (!failed) {
+        node->base_members = snapshots->members;
+        node_log(node, GAVEL_LOG_INFO, "snapshot", "Installed the leader's snapshot at index %llu",
+                 (unsigned long long)snapshots->incoming.index);
+    }
+    (void)engine_step(node, &event);
+}
+
+static void install_restored(struct node *node, int32_t status)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct raft_status core = engine_status(node);
+
+    if (status != GAVEL_OK) {
+        node_fatal(node, status == GAVEL_E_CORRUPT ? 65 : 70,
+                   "the machines could not be restored from the leader's snapshot: %s", snapshots->error.text);
+        return;
+    }
+    snapshots->reset_io = core.io << 12 | 0xfff; /* behind every part of the core's newest io, before its next */
+    status = log_reset(node->log, snapshots->reset_io, snapshots->incoming.index, snapshots->incoming.last_term,
+                       snapshots->incoming.chain);
+    if (status != GAVEL_OK)
+        node_fatal(node, 74, "the log cannot be started again behind the leader's snapshot (%d)", status);
+}
+
+void snapshot_reset_written(struct node *node, uint64_t io)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+
+    if (!snapshots->reset_io || io < snapshots->reset_io)
+        return;
+    snapshots->reset_io = 0;
+    tell_installed(node, false);
+}
+
+static void publish_received(struct node *node, int32_t status, const char *why)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+
+    if (status != GAVEL_OK) {
+        node_log(node, GAVEL_LOG_WARN, "snapshot", "The leader's snapshot cannot be installed: %s", why);
+        log_snapshot_receive_close(snapshots->receiver);
+        snapshots->receiver = NULL;
+        tell_installed(node, true);
+        return;
+    }
+    snapshots->receiver = NULL;
+    snapshot_restore(node, snapshots->incoming.index, install_restored);
+}
+
+/* The apply lane is idle and no local snapshot is being taken: now the state may be replaced. */
+static void install_now(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    int status;
+
+    snapshots->install_asked = false;
+    snapshots->installing = true;
+    node->apply_hold = true;
+    if (!snapshots->receiver) {
+        publish_received(node, GAVEL_OK, ""); /* it was published before */
+        return;
+    }
+    status = log_snapshot_received_end(snapshots->receiver);
+    if (status != GAVEL_OK)
+        publish_received(node, status, "it is not whole");
+}
+
+void snapshot_install(struct node *node, const struct raft_snapshot_request *chunk)
+{
+    node->snapshots->incoming = *chunk;
+    node->snapshots->install_asked = true;
+}
+
+/* ---- restoring --------------------------------------------------------------------------------------------------- */
+
+static void restore_end(struct node *node, int32_t status)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    void (*restored)(struct node *, int32_t) = snapshots->restored;
+
+    log_snapshot_close(snapshots->reader);
+    snapshots->reader = NULL;
+    snapshots->restored = NULL;
+    if (status == GAVEL_OK) {
+        node->applied = snapshots->restore_index;
+        node->apply_to = snapshots->restore_index;
+        snapshots->entries = 0;
+        snapshots->log_bytes = 0;
+        events_begin_after(node, snapshots->restore_index);
+    }
+    restored(node, status);
+}
+
+static void restore_read(void *ctx, int32_t status, const struct log_snapshot_piece *piece, const struct gavel_error *error)
+{
+    struct node *node = ctx;
+    struct node_snapshots *snapshots = node->snapshots;
+
+    if (!node_alive(node))
+        return;
+    if (status != GAVEL_OK) {
+        snapshots->error = *error;
+    } else {
+        status = apply_restore_bytes(node->apply, gavel_bytes(piece->data, piece->size), &snapshots->error);
+        snapshots->restore_offset += piece->size;
+        if (status == GAVEL_OK && (piece->last || piece->size == 0))
+            status = apply_restore_end(node->apply, &snapshots->error);
+        else if (status == GAVEL_OK)
+            status = log_snapshot_read(snapshots->reader, snapshots->restore_offset, READ_BYTES) == GAVEL_OK
+                         ? 1
+                         : gavel_fail(&snapshots->error, GAVEL_E_IO, "the snapshot cannot be read on");
+    }
+    if (status <= 0)
+        restore_end(node, status);
+    node_settle(node);
+}
+
+void snapshot_restore(struct node *node, uint64_t index, void (*done)(struct node *node, int32_t status))
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct gavel_slice meta;
+    int32_t status;
+
+    assert(!snapshots->reader);
+    snapshots->restored = done;
+    snapshots->restore_index = index;
+    snapshots->restore_offset = 0;
+    status = log_snapshot_open(node->log, index, restore_read, node, &snapshots->reader);
+    if (status != GAVEL_OK)
+        status = gavel_fail(&snapshots->error, status, "the snapshot at index %llu cannot be opened",
+                            (unsigned long long)index);
+    if (status == GAVEL_OK) {
+        (void)log_snapshot_reader_info(snapshots->reader, &meta);
+        status = members_decode(meta, &snapshots->members, &snapshots->error);
+    }
+    if (status == GAVEL_OK)
+        status = apply_restore_begin(node->apply, index, &snapshots->error);
+    if (status == GAVEL_OK)
+        status = log_snapshot_read(snapshots->reader, 0, READ_BYTES);
+    if (status != GAVEL_OK) {
+        restore_end(node, status);
+        return;
+    }
+    members_learn(node, &snapshots->members);
+}
+
+const char *snapshot_error(const struct node *node)
+{
+    return node->snapshots->error.text;
+}
+
+const struct members *snapshot_members(const struct node *node)
+{
+    return &node->snapshots->members;
+}
+
+/* ---- what was asked for by effects, outside of the step ------------------------------------------------------------ */
+
+void snapshot_applier_idle(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct raft_event event = {.type = RAFT_EVENT_CHUNK_STORED};
+    struct peer *peer;
+
+    if (node->stepping || !node->raft)
+        return;
+    if (snapshots->stored) {
+        snapshots->stored = false;
+        event.chunk_stored = snapshots->stored_event;
+        (void)engine_step(node, &event);
+    }
+    if (snapshots->install_asked && work_idle(node)) {
+        if (!snapshots->held) {
+            install_now(node);
+        } else {
+            /* The local one is older than what comes: drop it, at once or when the lane lets go. */
+            snapshots->abandoned = true;
+            if (!snapshots->producing) {
+                log_snapshot_cancel(snapshots->writer);
+                take_end(node, GAVEL_E_CLOSED, "a newer one is being installed");
+            }
+        }
+    }
+    os_list_each(peer, &node->peers, struct peer, link)
+        if (peer->reader_wanted)
+            serve_peer(node, peer);
+    if (!snapshots->install_asked && !snapshots->installing)
+        snapshot_consider(node);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status.c - what a node says of itself: the status document, the tables of its machines, gauges. */
+#include "core/node/internal.h"
+
+#include <stdio.h>
+
+#include "core/codec/value.h"
+
+static const char *role_name(const struct node *node, const struct raft_status *status)
+{
+    if (!node->raft)
+        return node->phase == NODE_FOUNDING ? "founding" : "restoring";
+    if (status->recovering)
+        return "recovering";
+    switch (status->role) {
+    case RAFT_LEADER: return "leader";
+    case RAFT_CANDIDATE:
+    case RAFT_PRECANDIDATE: return "candidate";
+    default: return status->voter ? "follower" : "learner";
+    }
+}
+
+static const char *member_role(uint32_t role)
+{
+    switch (role) {
+    case RAFT_VOTER: return "voter";
+    case RAFT_LEARNER: return "learner";
+    case RAFT_JOINING: return "joining";
+    default: return "leaving";
+    }
+}
+
+static void put_hex(struct gavel_writer *out, const uint8_t *bytes, uint32_t count)
+{
+    char text[2 * CODEC_ID_BYTES + 1] = "";
+
+    for (uint32_t i = 0; i < count && i < CODEC_ID_BYTES; i++)
+        (void)snprintf(text + 2 * (size_t)i, 3, "%02x", bytes[i]);
+    gavel_put_text(out, text);
+}
+
+static void put_number(struct gavel_writer *out, const char *name, uint64_t value)
+{
+    gavel_put_key(out, name);
+    gavel_put_uint(out, value);
+}
+
+static void put_text(struct gavel_writer *out, const char *name, const char *value)
+{
+    gavel_put_key(out, name);
+    gavel_put_text(out, value);
+}
+
+static void put_member(const struct node *node, const struct raft_member *listed, struct gavel_writer *out)
+{
+    const struct member *member = members_find(&node->members, listed->id);
+    struct raft_progress_status progress = {0};
+    bool self = listed->id == node->member_id;
+    const struct peer *peer = NULL;
+    const struct peer *each;
+    bool known = node->role == RAFT_LEADER && !self && raft_progress(node->raft, listed->id, &progress) == RAFT_OK;
+
+    os_list_each(each, &node->peers, struct peer, link)
+        if (each->id == listed->id)
+            peer = each;
+    gavel_put_map(out, known ? 8 : 6);
+    put_text(out, "name", member ? member->name : "");
+    put_number(out, "id", listed->id);
+    put_text(out, "role", member_role(listed->role));
+    gavel_put_key(out, "leader");
+    gavel_put_bool(out, node->leader == listed->id);
+    put_text(out, "health", self || (peer && peer->healthy) ? "HEALTHY" : "DEGRADED");
+    gavel_put_key(out, "addresses");
+    gavel_put_array(out, member ? member->address_count : 0);
+    for (uint32_t i = 0; member && i < member->address_count; i++)
+        gavel_put_text(out, member->addresses[i]);
+    gavel_put_end(out);
+    if (known) {
+        put_number(out, "match", progress.match);
+        put_text(out, "progress",
+                 progress.state == RAFT_PROBE ? "probe" : progress.state == RAFT_REPLICATE ? "replicate" : "snapshot");
+    }
+    gavel_put_end(out);
+}
+
+void status_members(const struct node *node, struct gavel_writer *out)
+{
+    const struct raft_configuration *configuration = node->raft ? raft_configuration(node->raft) : NULL;
+
+    gavel_put_array(out, configuration ? configuration->count : 0);
+    for (uint32_t i = 0; configuration && i < configuration->count; i++)
+        put_member(node, &configuration->members[i], out);
+    gavel_put_end(out);
+}
+
+static void put_machines(const struct node *node, struct gavel_writer *out)
+{
+    gavel_put_map(out, node->setup.machine_count);
+    for (uint32_t i = 0; i < node->setup.machine_count; i++) {
+        struct gavel_machine_state state = {0};
+        char digest[40];
+
+        /* While the apply lane works on the state, only what it said last is known: nothing, for a moment. */
+        if (work_idle(node) && !node->apply_hold)
+            (void)apply_machine_state(node->apply, i + 1, &state);
+        (void)snprintf(digest, sizeof digest, "%016llx%016llx", (unsigned long long)state.digest[0],
+                       (unsigned long long)state.digest[1]);
+        gavel_put_key(out, node->setup.machines[i].name);
+        gavel_put_map(out, 5);
+        put_text(out, "plugin", node->setup.machines[i].plugin->name);
+        put_text(out, "version", node->setup.machines[i].plugin->version);
+        put_number(out, "entries", state.entries);
+        put_number(out, "changelog", state.changelog);
+        put_text(out, "digest", digest);
+        gavel_put_end(out);
+    }
+    gavel_put_end(out);
+}
+
+static void put_log(const struct node *node, struct gavel_writer *out)
+{
+    struct log_figures figures = {0};
+
+    log_figures(node->log, &figures);
+    gavel_put_map(out, 4);
+    put_number(out, "bytes", figures.bytes);
+    put_number(out, "disk_bytes", figures.disk_bytes);
+    put_number(out, "first", log_first(node->log));
+    put_number(out, "durable", log_durable(node->log));
+    gavel_put_end(out);
+}
+
+static void put_alarms(const struct node *node, struct gavel_writer *out)
+{
+    bool full = !log_space_ok(node->log);
+    bool recovering = engine_status(node).recovering;
+
+    gavel_put_array(out, (uint64_t)full + recovering + node->fenced);
+    if (full)
+        gavel_put_text(out, "no space: writes are refused until the disk has room");
+    if (recovering)
+        gavel_put_text(out, "recovering: damaged entries are being fetched again");
+    if (node->fenced)
+        gavel_put_text(out, "fenced: this node's state differs from the majority's");
+    gavel_put_end(out);
+}
+
+void node_status(const struct node *node, struct gavel_writer *out)
+{
+    struct raft_status status = engine_status(node);
+    const struct member *leader = node->leader ? members_find(&node->members, node->leader) : NULL;
+    bool quiet = work_idle(node) && !node->apply_hold;
+    char digest[20] = "";
+
+    if (quiet)
+        (void)snprintf(digest, sizeof digest, "%016llx", (unsigned long long)apply_digest(node->apply));
+    gavel_put_map(out, 24);
+    gavel_put_key(out, "cluster_id");
+    put_hex(out, node->cluster_id.bytes, node->founded ? sizeof node->cluster_id.bytes : 0);
+    put_text(out, "name", node->setup.name);
+    put_number(out, "id", node->member_id);
+    put_text(out, "version", node->setup.version ? node->setup.version : "");
+    put_text(out, "role", role_name(node, &status));
+    put_number(out, "term", status.term);
+    put_text(out, "leader", leader ? leader->name : "");
+    put_number(out, "commit", status.commit);
+    put_number(out, "applied", node->applied);
+    put_number(out, "last_index", status.last_index);
+    put_number(out, "snapshot_index", snapshot_index(node));
+    put_text(out, "digest", digest);
+    gavel_put_key(out, "ready");
+    gavel_put_bool(out, node_ready(node));
+    put_number(out, "tick_ms", apply_tick(node->apply));
+    put_number(out, "uptime_ms", (node_now(node) - node->started_ns) / NS_PER_MS);
+    put_number(out, "clients", node->client_count);
+    put_number(out, "streams", event_stream_count(node));
+    put_number(out, "sessions", quiet ? sessions_count(apply_sessions(node->apply)) : 0);
+    put_number(out, "waiting", node->waiting + node->parked_count + node->read_count + node->forward_count);
+    put_number(out, "commands", node->commands_total);
+    gavel_put_key(out, "members");
+    status_members(node, out);
+    gavel_put_key(out, "machines");
+    put_machines(node, out);
+    gavel_put_key(out, "log");
+    put_log(node, out);
+    gavel_put_key(out, "alarms");
+    put_alarms(node, out);
+    gavel_put_end(out);
+}
+
+static void describe_command(const struct gavel_command *command, struct gavel_writer *out)
+{
+    gavel_put_map(out, 6);
+    put_text(out, "name", command->name);
+    put_number(out, "id", command->id);
+    put_number(out, "flags", command->flags);
+    put_text(out, "help", command->help ? command->help : "");
+    put_text(out, "example", command->example ? command->example : "");
+    gavel_put_key(out, "arguments");
+    codec_fields_describe(command->arguments, out);
+    gavel_put_end(out);
+}
+
+void status_describe(const struct node *node, struct gavel_writer *out)
+{
+    gavel_put_map(out, 1);
+    gavel_put_key(out, "machines");
+    gavel_put_array(out, node->setup.machine_count);
+    for (uint32_t i = 0; i < node->setup.machine_count; i++) {
+        const struct node_machine *machine = &node->setup.machines[i];
+        uint64_t shown = 0;
+
+        for (uint32_t k = 0; k < node->command_count; k++)
+            shown += node->commands[k].number == i + 1 && !(node->commands[k].command->flags & GAVEL_INTERNAL);
+        gavel_put_map(out, 6);
+        put_text(out, "name", machine->name);
+        put_number(out, "number", i + 1);
+        put_text(out, "plugin", machine->plugin->name);
+        put_text(out, "version", machine->plugin->version);
+        put_text(out, "summary", machine->plugin->summary ? machine->plugin->summary : "");
+        gavel_put_key(out, "commands");
+        gavel_put_array(out, shown);
+        for (uint32_t k = 0; k < node->command_count; k++)
+            if (node->commands[k].number == i + 1 && !(node->commands[k].command->flags & GAVEL_INTERNAL))
+                describe_command(node->commands[k].command, out);
+        gavel_put_end(out);
+        gavel_put_end(out);
+    }
+    gavel_put_end(out);
+    gavel_put_end(out);
+}
+
+void node_gauges(struct node *node)
+{
+    struct raft_status status = engine_status(node);
+    const struct raft_configuration *configuration = node->raft ? raft_configuration(node->raft) : NULL;
+    struct peer *peer;
+    uint32_t healthy = 1;
+    double state = status.recovering ? 5 : !status.voter && node->raft ? 3
+                   : status.role == RAFT_LEADER ? 2 : status.role == RAFT_FOLLOWER || !node->raft ? 0 : 1;
+
+    os_list_each(peer, &node->peers, struct peer, link)
+        healthy += peer->healthy;
+    node_record(node, node->metric.state, state, NULL, NULL);
+    node_record(node, node->metric.nodes, configuration ? configuration->count : 0, NULL, NULL);
+    node_record(node, node->metric.healthy, healthy, NULL, NULL);
+    if (work_idle(node) && !node->apply_hold && node->raft) {
+        double entries = 0;
+        double changelog = 0;
+
+        for (uint32_t i = 1; i <= node->setup.machine_count; i++) {
+            struct gavel_machine_state machine;
+
+            if (apply_machine_state(node->apply, i, &machine)) {
+                entries += (double)machine.entries;
+                changelog += (double)machine.changelog;
+            }
+        }
+        node_record(node, node->metric.size, entries, NULL, NULL);
+        node_record(node, node->metric.changelog, changelog, NULL, NULL);
+    }
+}

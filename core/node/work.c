@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * work.c - the apply lane as the loop sees it: hand over what committed, take back what came of it, answer who waits. And
+ * once a second, on the leader, what the replicated state asks for by itself: sessions to expire, machines to maintain.
+ */
+#include "core/node/internal.h"
+
+#include <assert.h>
+
+#include "core/codec/value.h"
+#include "core/node/bytes.h"
+
+#define RUN_BYTES (1u << 20) /* of one run: bounds how long the loop is away when machines are BOUNDED */
+
+bool work_idle(const struct node *node)
+{
+    return !node->applying && !node->apply_reading && !node->reading;
+}
+
+static void answer(struct node *node, const struct apply_record *record)
+{
+    struct waiter *waiter = propose_waiter(node, record->index);
+    struct codec_reply reply = {.status = record->status, .index = record->index};
+
+    if (!waiter)
+        return;
+    waiter->index = 0;
+    node->waiting--;
+    if (waiter->term != record->term) {
+        client_refuse(node, waiter->origin, GAVEL_E_UNKNOWN,
+                      "another leader's entry took the place of this write; it may or may not have been done");
+        return;
+    }
+    if (record->status >= 0 && record->a.size)
+        reply.result = record->a;
+    if (record->status < 0)
+        reply.text = record->b;
+    reply.ordinal = record->ordinal;
+    client_reply(node, waiter->origin, &reply);
+}
+
+/* Count by command once a run: the registry is cheap, but not as cheap as an addition. */
+static void count_operation(struct node *node, const struct apply_record *record)
+{
+    for (uint32_t i = 0; i < node->command_count; i++)
+        if (node->commands[i].number == record->machine && node->commands[i].command->id == record->command) {
+            node->commands[i].count++;
+            return;
+        }
+}
+
+static void flush_operations(struct node *node, uint64_t commands)
+{
+    for (uint32_t i = 0; i < node->command_count && commands; i++) {
+        if (node->commands[i].count)
+            node_record(node, node->metric.operations, (double)node->commands[i].count, "operation",
+                        node->commands[i].owner);
+        node->commands[i].count = 0;
+    }
+    if (commands) {
+        node->commands_total += commands;
+        node_record(node, node->metric.commands, (double)commands, NULL, NULL);
+    }
+}
+
+static void take_results(struct node *node)
+{
+    const struct apply_record *record = NULL;
+    uint64_t commands = 0;
+
+    while ((record = apply_record_next(&node->run, record)) != NULL) {
+        event_applied(node, record);
+        if (record->type != APPLY_RECORD_RESULT)
+            continue;
+        if (record->kind == LOG_COMMAND) {
+            commands++;
+            if (record->command)
+                count_operation(node, record);
+        }
+        if (node->waiting)
+            answer(node, record);
+    }
+    flush_operations(node, commands);
+}
+
+static void run_done(struct node *node)
+{
+    struct apply_run *run = &node->run;
+    struct raft_event event = {.type = RAFT_EVENT_APPLIED, .index = run->last};
+    uint64_t entries = run->last - run->from + 1;
+
+    node->applying = false;
+    for (uint32_t i = 0; i < run->count; i++)
+        log_batch_unref(run->batches[i]);
+    run->count = 0;
+    if (run->status != 0) {
+        node_fatal(node, run->status == GAVEL_E_VERSION ? 78 : 70,
+                   "%s%s", run->error.text,
+                   run->status == GAVEL_E_VERSION ? "; install the plugin version that the other members run, then start again"
+                                                  : "");
+        return;
+    }
+    node->applied = run->last;
+    if (run->digest_index) {
+        node->digest_index = run->digest_index;
+        node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].index = run->digest_index;
+        node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].digest = run->digest;
+    }
+    take_results(node);
+    snapshot_counted(node, entries, run->log_bytes);
+    (void)engine_step(node, &event);
+}
+
+static void run_on_lane(struct os_job *job)
+{
+    struct node *node = os_container(job, struct node, apply_job);
+
+    apply_run(node->apply, &node->run);
+}
+
+static void lane_done(struct os_job *job)
+{
+    struct node *node = os_container(job, struct node, apply_job);
+
+    if (!node_alive(node))
+        return;
+    run_done(node);
+    node_settle(node);
+}
+
+/* Give the batches of a read to the apply lane; references move. */
+static void start_run(struct node *node, struct log_read *read)
+{
+    struct apply_run *run = &node->run;
+
+    run->records.size = 0;
+    run->count = 0;
+    run->from = node->applied + 1;
+    run->log_bytes = 0;
+    run->with_results = node->waiting > 0;
+    run->digest_index = 0;
+    run->status = 0;
+    for (uint32_t i = 0; i < read->count; i++) {
+        struct log_batch *batch = read->batches[i];
+
+        if (batch->head.first > node->apply_to) {
+            log_batch_unref(batch);
+            continue;
+        }
+        run->batches[run->count++] = batch;
+        run->last = batch->head.first + batch->head.count - 1;
+    }
+    read->count = 0;
+    assert(run->count > 0);
+    assert(run->last <= node->apply_to);
+    node->applying = true;
+    if (node->bounded) {
+        apply_run(node->apply, run);
+        run_done(node);
+        return;
+    }
+    node->apply_job.run = run_on_lane;
+    node->apply_job.done = lane_done;
+    os_submit(node->os, OS_LANE_APPLY, &node->apply_job);
+}
+
+static void read_back(struct log_read *read)
+{
+    struct node *node = read->ctx;
+
+    node->apply_reading = false;
+    if (!node_alive(node)) {
+        log_read_release(read);
+        return;
+    }
+    if (read->status != GAVEL_OK)
+        node_fatal(node, read->status == GAVEL_E_CORRUPT ? 65 : 74, "committed entries from index %llu on cannot be read: %s",
+                   (unsigned long long)read->from, read->error.text);
+    else
+        start_run(node, read);
+    node_settle(node);
+}
+
+void work_pump(struct node *node)
+{
+    while (node_alive(node) && work_idle(node) && !node->apply_hold && node->applied < node->apply_to) {
+        int status;
+
+        node->apply_read = (struct log_read){
+            .from = node->applied + 1, .max_bytes = RUN_BYTES, .done = read_back, .ctx = node};
+        status = log_read(node->log, &node->apply_read);
+        if (status == 0) {
+            node->apply_reading = true;
+            return;
+        }
+        if (status < 0) {
+            node_fatal(node, 74, "committed entries from index %llu on are not in the log",
+                       (unsigned long long)node->applied + 1);
+            return;
+        }
+        start_run(node, &node->apply_read);
+    }
+    if (node_alive(node)) {
+        snapshot_applier_idle(node);
+        read_serve(node);
+    }
+}
+
+void work_free(struct node *node)
+{
+    for (uint32_t i = 0; i < node->run.count; i++)
+        log_batch_unref(node->run.batches[i]);
+    gavel_buffer_free(&node->run.records);
+}
+
+/* ---- maintenance ------------------------------------------------------------------------------------------------- */
+
+static void expire_sessions(struct node *node)
+{
+    uint64_t seen;
+    uint64_t session;
+
+    /* Some each time; an expiry that is lost with its leader is proposed again by the next one. */
+    for (int i = 0; i < 64; i++) {
+        uint8_t payload[12];
+        struct log_entry entry = {.kind = LOG_HOST, .payload = gavel_bytes(payload, sizeof payload)};
+
+        session = session_due(apply_sessions(node->apply), node->expire_after, engine_tick(node), &seen);
+        if (!session) {
+            node->expire_after = 0;
+            return;
+        }
+        node->expire_after = session;
+        entry.session = session;
+        bytes_store32(payload, APPLY_SESSION_EXPIRE);
+        bytes_store64(payload + 4, seen);
+        if (propose_add(node, &entry, (struct origin){0}, UINT64_MAX) != GAVEL_OK)
+            return;
+    }
+}
+
+void work_maintain(struct node *node, uint64_t now)
+{
+    struct log_entry entry = {.kind = LOG_COMMAND};
+    uint32_t machine;
+    uint64_t command;
+    int32_t status = 0;
+
+    if (node->role != RAFT_LEADER || now < node->maintain_at || node->phase != NODE_RUNNING)
+        return;
+    node->maintain_at = now + NODE_SLOW_TICK_NS;
+    if (!work_idle(node) || node->apply_hold)
+        return; /* the apply lane has the state now; a second later is soon enough */
+    expire_sessions(node);
+    node->body.size = 0;
+    bytes_put32(&node->body, &status, 0);
+    if (status != GAVEL_OK)
+        return;
+    command = apply_maintain(node->apply, &machine, engine_tick(node), &node->body);
+    if (!command)
+        return;
+    bytes_store32(node->body.data, (uint32_t)command);
+    entry.machine = (uint16_t)machine;
+    entry.payload = gavel_buffer_slice(&node->body);
+    (void)propose_add(node, &entry, (struct origin){0}, UINT64_MAX);
+}
