@@ -400,6 +400,8 @@ void client_request(struct conn *conn, const struct codec_request *request)
         own.forwarded = 0;
         own.principal = gavel_bytes(NULL, 0); /* nobody was authenticated: a name that one gives oneself is none */
     }
+    if (node->tick_at > node_now(node) + NODE_TICK_NS)
+        node->tick_at = node_now(node) + NODE_TICK_NS; /* it can time out: look more often from now on */
     conn->in_flight++;
     if (conn->in_flight >= node->limits.client_in_flight && !conn->paused && conn->role != CODEC_ROLE_PEER) {
         conn->paused = true;

@@ -66,7 +66,7 @@ static void reply_ok(struct node *node, const struct asked *asked)
 
 static void session_entry(struct node *node, const struct asked *asked, uint32_t kind)
 {
-    uint8_t payload[4];
+    uint8_t payload[4] = {0};
     struct log_entry entry = {.kind = LOG_HOST,
                               .session = asked->request->session,
                               .payload = gavel_bytes(payload, sizeof payload)};

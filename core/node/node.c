@@ -274,8 +274,7 @@ void node_start(struct node *node)
 
 static bool something_waits(const struct node *node)
 {
-    return node->waiting || node->parked_count || node->forward_count || node->read_count ||
-           node->client_count == 0; /* a greeting connection is not a client yet */
+    return node->waiting || node->parked_count || node->forward_count || node->read_count;
 }
 
 static void check_space(struct node *node)
