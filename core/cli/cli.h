@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli.h - the `gavel` program: what its files share. One file an area; main.c knows them all by one table.
+ *
+ *   cli_main.c    options, the table of areas, usage         cli_status.c  status, members
+ *   cli_options.c parsing of options                         cli_events.c  events
+ *   cli_call.c    call, and every command of a machine       cli_data.c    data check, dump, repair
+ *   cli_help.c    help, from the machines' own tables        cli_init.c    init
+ *   cli_store.c   short forms of the store and workflows     cli_admin.c   leader, snapshot, log-level, stop
+ *   cli_output.c  documents as tables, text or JSON          cli_bench.c   bench
+ */
+#ifndef CORE_CLI_CLI_H
+#define CORE_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <gavel/client.h>
+
+#include "core/client/client_core.h"
+
+/* Exit codes, as gavel(1) documents them. */
+#define CLI_OK 0
+#define CLI_FAILED 1
+#define CLI_FALSE 2     /* not found, or a condition is false */
+#define CLI_NO_QUORUM 3
+#define CLI_UNKNOWN 4   /* the outcome is unknown */
+#define CLI_DENIED 5
+#define CLI_USAGE 64
+
+#define CLI_ENDPOINTS "ws://127.0.0.1:8080,ws://127.0.0.1:8081,ws://127.0.0.1:8082" /* when nothing else is said */
+#define CLI_WORDS_MAX 512 /* words of one command line that are no options */
+
+/* Kinds of options. */
+enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_NUMBER, CLI_DURATION, CLI_SIZE };
+
+/* One option of an area, or of all. `target` is a bool, a const char *, or a uint64_t. */
+struct cli_option {
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
+    enum cli_kind kind;
+    void *target;
+};
+
+/* What the options said that every area has. */
+struct cli {
+    const char *endpoints;
+    const char *output; /* "table" or "json" */
+    const char *machine;
+    const char *serializer;
+    const char *admin;    /* path of an admin.sock */
+    const char *data_dir; /* in which it lies */
+    uint64_t timeout_ms;
+    bool json;  /* --output json */
+    bool stale; /* reads need no leader */
+    bool retry; /* writes go through a session */
+    bool verbose;
+    bool help;
+    bool version;
+    const char *words[CLI_WORDS_MAX];
+    int word_count; /* words[0] is the area */
+    struct gavel_client *client;
+    struct client_schema *schema;
+};
+
+/* ---- cli_options.c ----------------------------------------------------------------------------------------------- */
+
+/*
+ * Take the options of `rows` (ended by a NULL name) and the general ones out of the command line; the other words
+ * stay in cli->words. CLI_USAGE, with a sentence on stderr, for what is no option here.
+ */
+int cli_options_take(struct cli *cli, const struct cli_option *rows, int count, char **words);
+
+/* The general options. Ended by a NULL name. */
+const struct cli_option *cli_options_general(struct cli *cli);
+
+/* ---- cli_main.c -------------------------------------------------------------------------------------------------- */
+
+/* Say "gavel: ..." on stderr; returns `code`. */
+int cli_fail(int code, const char *format, ...) GAVEL_PRINTF(2, 3);
+
+/* Say an error of the library; returns the exit code that belongs to its status. */
+int cli_error(int32_t status, const struct gavel_error *error);
+
+/* Open the client once, by --endpoints, GAVEL_ENDPOINTS or the default; an exit code. */
+int cli_connect(struct cli *cli);
+
+/* The same through the admin socket of --admin or --data-dir. */
+int cli_connect_admin(struct cli *cli);
+
+/* ---- cli_call.c -------------------------------------------------------------------------------------------------- */
+
+/* Fetch the command tables once; an exit code. */
+int cli_tables(struct cli *cli);
+
+/* The command of that name, with or without its machine; the store's, when several machines have it. NULL, said. */
+const struct client_command *cli_command(struct cli *cli, const char *name);
+
+/* Call a command with words (key=value, or values in the table's order) and print its result; an exit code. */
+int cli_call_words(struct cli *cli, const char *name, const char *const *words, int count);
+
+/* Call a command of the nodes' own ("gavel") with a built document; the result is the caller's; an exit code. */
+int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *arguments, struct gavel_result **result);
+
+int cli_area_call(struct cli *cli, int count, char **words);
+int cli_area_command(struct cli *cli, int count, char **words); /* any other first word */
+
+/* ---- the other areas --------------------------------------------------------------------------------------------- */
+
+int cli_area_help(struct cli *cli, int count, char **words);
+int cli_area_del(struct cli *cli, int count, char **words);
+int cli_area_list(struct cli *cli, int count, char **words);
+int cli_area_batch(struct cli *cli, int count, char **words);
+int cli_area_workflow(struct cli *cli, int count, char **words);
+int cli_area_status(struct cli *cli, int count, char **words);
+int cli_area_members(struct cli *cli, int count, char **words);
+int cli_area_metrics(struct cli *cli, int count, char **words);
+int cli_area_events(struct cli *cli, int count, char **words);
+int cli_area_data(struct cli *cli, int count, char **words);
+int cli_area_init(struct cli *cli, int count, char **words);
+int cli_area_leader(struct cli *cli, int count, char **words);
+int cli_area_snapshot(struct cli *cli, int count, char **words);
+int cli_area_log_level(struct cli *cli, int count, char **words);
+int cli_area_stop(struct cli *cli, int count, char **words);
+int cli_area_bench(struct cli *cli, int count, char **words);
+
+/* Print the general usage. */
+void cli_usage(FILE *out);
+
+/* ---- cli_output.c ------------------------------------------------------------------------------------------------ */
+
+/* Print a document as --output says. Returns CLI_OK, or CLI_FAILED when stdout took no more. */
+int cli_print(const struct cli *cli, struct gavel_slice document);
+
+/* Print a document as a table for people. */
+void cli_print_table(struct gavel_slice document, FILE *out);
+
+/* Print JSON; `pretty` on several lines. */
+void cli_print_json(struct gavel_slice document, bool pretty, FILE *out);
+
+/* One value as safe text on one line: strings as they are, the rest as codec_value_text. Its length in columns. */
+void cli_print_value(struct gavel_slice value, FILE *out);
+
+/* "key: value" lines of an array of maps that have a key. */
+void cli_print_pairs(struct gavel_slice items, FILE *out);
+
+/* ANSI codes when stdout is a terminal and NO_COLOR is not set, else "". */
+const char *cli_bold(void);
+const char *cli_red(void);
+const char *cli_green(void);
+const char *cli_plain(void);
+
+#endif
