@@ -102,6 +102,12 @@ int cli_call_words(struct cli *cli, const char *name, const char *const *words, 
 /* Call a command of the nodes' own ("gavel") with a built document; the result is the caller's; an exit code. */
 int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *arguments, struct gavel_result **result);
 
+/* The same with the arguments as one JSON object. */
+int cli_call_json(struct cli *cli, const char *name, const char *json);
+
+/* Print what a command is, its arguments and an example; an exit code. */
+int cli_help_command(struct cli *cli, const char *name);
+
 int cli_area_call(struct cli *cli, int count, char **words);
 int cli_area_command(struct cli *cli, int count, char **words); /* any other first word */
 

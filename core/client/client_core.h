@@ -307,6 +307,9 @@ void client_schema_prepare(struct client_call *call);
 const struct client_command *client_schema_find(const struct client_schema *schema, const char *machine,
                                                 const char *command, struct gavel_error *error);
 
+/* The only machine that has the commands get and cas; NULL when there is none, or several. */
+const char *client_schema_store(const struct client_schema *schema);
+
 /* [any] Tables from the answer to `describe`. NULL with a sentence. */
 struct client_schema *client_schema_new(struct gavel_slice described, struct gavel_error *error);
 void client_schema_free(struct client_schema *schema);

@@ -152,6 +152,34 @@ const struct client_command *client_schema_find(const struct client_schema *sche
     return found;
 }
 
+/* True when that machine has that command. */
+static bool has(const struct client_schema *schema, const char *machine, const char *name)
+{
+    uint32_t i;
+
+    for (i = 0; i < schema->count; i++)
+        if (strcmp(schema->commands[i].machine, machine) == 0 && strcmp(schema->commands[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+const char *client_schema_store(const struct client_schema *schema)
+{
+    const char *store = NULL;
+    uint32_t i;
+
+    for (i = 0; i < schema->count; i++) {
+        const struct client_command *command = &schema->commands[i];
+
+        if (strcmp(command->name, "cas") != 0 || !has(schema, command->machine, "get"))
+            continue;
+        if (store)
+            return NULL;
+        store = command->machine;
+    }
+    return store;
+}
+
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
 /* One word from *at into *to, quotes taken off; false: a quote is not closed. */
