@@ -2,9 +2,9 @@
 /*
  * cli_call.c - any command of any machine, by its own table: words become typed arguments, results are printed.
  *
- * Words are key=value, or bare values that fill the arguments which nobody named, in the table's order: "set color blue" is
- * "set key=color value=blue". A word with '=' counts as key=value only if the table has that key; so a bare value may hold
- * a '='. Everything about types is the table's business (core/codec/field.h).
+ * Words are key=value, or bare values that fill the arguments which nobody named, in the table's order: "set color
+ * blue" is "set key=color value=blue". A word with '=' counts as key=value only if the table has that key; so a bare
+ * value may hold a '='. Everything about types is the table's business (core/codec/field.h).
  */
 #include "cli.h"
 

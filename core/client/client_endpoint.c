@@ -45,8 +45,13 @@ static const struct client_transport *transport_of(const struct client_endpoint 
 
 void client_endpoint_said(struct client_endpoint *endpoint, struct gavel_slice what)
 {
-    size_t size = what.size < sizeof endpoint->said - 1 ? what.size : sizeof endpoint->said - 1;
+    size_t prefix = strlen(endpoint->uri) + 2;
+    size_t size;
 
+    /* Transports put the address before their sentences, and so does the report. */
+    if (what.size > prefix && memcmp(what.data, endpoint->uri, prefix - 2) == 0)
+        what = gavel_bytes((const char *)what.data + prefix, what.size - prefix);
+    size = what.size < sizeof endpoint->said - 1 ? what.size : sizeof endpoint->said - 1;
     pthread_mutex_lock(&endpoint->client->tried_lock);
     if (size)
         memcpy(endpoint->said, what.data, size);
@@ -430,6 +435,15 @@ static void up_message(void *context, void *cookie, struct gavel_slice message)
         client_stream_end(endpoint, decoded);
 }
 
+/* A client listens nowhere. */
+static void *up_accepted(void *context, void *connection, const struct gavel_peer *peer)
+{
+    (void)context;
+    (void)connection;
+    (void)peer;
+    return NULL;
+}
+
 static void up_connected(void *context, void *cookie, const struct gavel_peer *peer)
 {
     struct client_endpoint *endpoint = cookie;
@@ -486,6 +500,7 @@ void client_endpoint_events(struct client_transport *transport)
 
     events->size = GAVEL_END(struct gavel_transport_events, http);
     events->context = transport;
+    events->accepted = up_accepted;
     events->connected = up_connected;
     events->message = up_message;
     events->drained = up_drained;

@@ -37,6 +37,15 @@ static void *up_accepted(void *context, void *connection, const struct gavel_pee
     return conn;
 }
 
+/* A fake dials nobody. */
+static void up_connected(void *context, void *cookie, const struct gavel_peer *peer)
+{
+    (void)context;
+    (void)cookie;
+    (void)peer;
+    abort();
+}
+
 void fake_send(struct fake_conn *conn, uint64_t type, const void *message)
 {
     struct gavel_buffer out = codec_buffer(0);
@@ -93,8 +102,8 @@ static void up_message(void *context, void *cookie, struct gavel_slice message)
     int32_t status;
 
     assert(memory);
-    status = codec_message_decode(conn->greeted && conn->json ? JSON_OPERATIONS : codec_msgpack(), NULL, message, &limits,
-                                  &arena, &type, &decoded, &error);
+    status = codec_message_decode(conn->greeted && conn->json ? JSON_OPERATIONS : codec_msgpack(), NULL, message,
+                                  &limits, &arena, &type, &decoded, &error);
     if (status != GAVEL_OK)
         fprintf(stderr, "fake: %s\n", error.text);
     assert(status == GAVEL_OK);
@@ -148,7 +157,7 @@ void fake_reply_number(struct fake_conn *conn, uint64_t id, const char *name, ui
 
 void fake_drop(struct fake_conn *conn)
 {
-    conn->fake->wire->close(conn->fake->self, conn->connection, GAVEL_CLOSE_PROTOCOL, gavel_text("dropped by the test"));
+    conn->fake->wire->close(conn->fake->self, conn->connection, GAVEL_CLOSE_PROTOCOL, gavel_text("dropped"));
 }
 
 void fake_garbage(struct fake_conn *conn)
@@ -253,12 +262,14 @@ struct fake *fake_start(void *context)
     fake->events.size = GAVEL_END(struct gavel_transport_events, http);
     fake->events.context = fake;
     fake->events.accepted = up_accepted;
+    fake->events.connected = up_connected;
     fake->events.message = up_message;
     fake->events.closed = up_closed;
     fake->limits = (struct gavel_transport_limits){GAVEL_END(struct gavel_transport_limits, connections),
                                                    GAVEL_CLIENT_MESSAGE, 2 * (uint64_t)GAVEL_CLIENT_MESSAGE, 2000, 5000,
                                                    1000};
-    status = fake->wire->prepare(fake->self, &fake->events, &fake->limits, &error);
+    if (status == GAVEL_OK)
+        status = fake->wire->prepare(fake->self, &fake->events, &fake->limits, &error);
     assert(status == GAVEL_OK);
     status = fake->wire->listen(fake->self, gavel_text("tcp://127.0.0.1:0"), &bound, &error);
     if (status != GAVEL_OK)
