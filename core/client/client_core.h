@@ -204,9 +204,7 @@ struct gavel_client {
     pthread_mutex_t tried_lock; /* guards `said` of the endpoints and their number, for reports to other threads */
 };
 
-#ifdef CLIENT_JSON
 const struct gavel_plugin *gavel_plugin_json(void); /* the entry of plugins/serializers/json */
-#endif
 
 /* ---- client_open.c ----------------------------------------------------------------------------------------------- */
 

@@ -273,11 +273,8 @@ static void timer_fired(struct client_timer *timer)
 
 static const struct gavel_serializer *serializer_of(const struct client_endpoint *endpoint)
 {
-#ifdef CLIENT_JSON
     if (endpoint->json)
         return gavel_plugin_json()->operations;
-#endif
-    (void)endpoint;
     return codec_msgpack();
 }
 

@@ -234,10 +234,6 @@ static int32_t take_options(struct gavel_client *client, const struct gavel_clie
 
     if (!json && strcmp(serializer, "msgpack") != 0)
         return gavel_fail(error, GAVEL_E_INVALID, "'%s' is no serializer of this library: msgpack or json", serializer);
-#ifndef CLIENT_JSON
-    if (json)
-        return gavel_fail(error, GAVEL_E_UNSUPPORTED, "this build of the library has no json serializer");
-#endif
     if (options->role > GAVEL_ROLE_ADMIN)
         return gavel_fail(error, GAVEL_E_INVALID, "there is no such role");
     client->prefer_json = json;

@@ -241,14 +241,10 @@ int32_t client_schema_words(struct gavel_slice text, char ***words, uint64_t *co
 int32_t client_schema_pairs(const struct client_command *command, const char *const *pairs, uint64_t count,
                             struct gavel_buffer *out, struct gavel_error *error)
 {
-    const struct gavel_serializer *json = NULL;
     char owner[160];
 
-#ifdef CLIENT_JSON
-    json = gavel_plugin_json()->operations;
-#endif
     (void)snprintf(owner, sizeof owner, "%s.%s", command->machine, command->name);
-    return codec_pairs(command->fields, owner, pairs, count, json, NULL, out, error);
+    return codec_pairs(command->fields, owner, pairs, count, gavel_plugin_json()->operations, NULL, out, error);
 }
 
 /* ---- calls with text --------------------------------------------------------------------------------------------- */

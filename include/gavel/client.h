@@ -347,14 +347,14 @@ GAVEL_EXPORT struct gavel_slice gavel_document_at(struct gavel_slice document, u
 #define GAVEL_JSON_PRETTY 1u /* indented by two blanks, a line for each element */
 
 /*
- * [any] The document as JSON text behind *out, without a final newline. Bytes that are not valid UTF-8 become
- * {"$base64": "..."}; numbers that JSON has no word for (NaN, infinities) become null.
+ * [any] The document as JSON text behind *out, without a final newline. What JSON has no word for is written as the JSON
+ * serializer does: bytes that are no text as {"$base64": "..."}, whole numbers over 2^63 - 1 as {"$uint": "..."}.
  */
 GAVEL_EXPORT int32_t gavel_document_json(struct gavel_slice document, uint64_t flags, struct gavel_buffer *out,
                                          struct gavel_error *error);
 
 /*
- * [any] One JSON value as a document behind *out; the reverse, {"$base64": ...} included. GAVEL_E_INVALID with the
+ * [any] One JSON value as a document behind *out; the reverse, those forms included. GAVEL_E_INVALID with the
  * place.
  */
 GAVEL_EXPORT int32_t gavel_document_parse(struct gavel_slice json, struct gavel_buffer *out, struct gavel_error *error);

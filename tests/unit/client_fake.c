@@ -7,11 +7,7 @@
 
 #include "transports/transports.h"
 
-#ifdef CLIENT_JSON
 #define JSON_OPERATIONS gavel_plugin_json()->operations
-#else
-#define JSON_OPERATIONS codec_msgpack()
-#endif
 
 static void up_closed(void *context, void *cookie, uint64_t reason, struct gavel_slice why)
 {
