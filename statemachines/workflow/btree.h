@@ -4,10 +4,10 @@
  * compare function, counts them, and can be held: what a holder saw stays as it was while the tree goes on.
  *
  * Holding without reference counts. Every node knows the epoch in which it was made. Holding raises the epoch; from
- * then on a node of an earlier epoch is frozen: a change copies it first and retires the original, which is given back only
- * after the hold has ended. So a holder on another thread reads nodes that nobody writes, without an atomic operation,
- * and without a hold every change is made in place. (Counts of references would have to be raised for all the children
- * of each copied node: some 30 cache misses a level.)
+ * then on a node of an earlier epoch is frozen: a change copies it first and retires the original, which is given back
+ * only after the hold has ended. So a holder on another thread reads nodes that nobody writes, without an atomic
+ * operation, and without a hold every change is made in place. (Counts of references would have to be raised for all
+ * the children of each copied node: some 30 cache misses a level.)
  *
  * Changes cannot fail. btree_reserve puts enough nodes aside before the first of them; so a command that runs out of
  * memory has not begun.
