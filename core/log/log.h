@@ -6,9 +6,9 @@
  * Nothing blocks after log_open: work goes to lanes as jobs that touch only memory they own, and answers come back as
  * calls on the loop, never from inside the function that asked. No thread, no lock, no wait.
  *
- * Writes are numbered by the caller: `io` ids of log_append, log_vote, log_truncate and log_reset rise by any step,
- * take effect in that order, and complete in that order: written(n) means that everything up to n is durable. While
- * one write and its sync run, all that is asked for collects, and is the next write. Appends become visible to
+ * Writes are numbered by the caller: the `io` ids of log_append, log_vote and log_truncate rise by any step, take effect
+ * in that order, and complete in that order: written(n) means that everything up to n is durable. While one write and
+ * its sync run, all that is asked for collects, and is the next write. Appends become visible to
  * log_last and log_read at once, long before they are durable.
  *
  * After a failed write or sync nothing is ever retried: `failed` is called once, every later call answers
@@ -119,6 +119,8 @@ struct log_recovery {
     uint32_t last_chain;   /* chain at the last index */
     uint64_t last;         /* index of the last entry of the log, or of the snapshot when that is newer */
     uint64_t last_term;
+    struct log_snapshot_info incoming; /* a snapshot that was being received from a peer; index 0: none */
+    uint64_t incoming_offset;          /* how much of its payload is here and sound */
     uint64_t recovering_floor; /* RECOVERING: the highest index that is known to have been durable here */
     uint8_t *founding;     /* the founding record; NULL when there is none */
     uint64_t founding_bytes;
@@ -143,12 +145,20 @@ int log_open(const struct os *os, const struct log_options *options, const struc
 void log_recovery_free(struct log_recovery *recovery);
 
 /* [loop] Clean stop: finishes what is queued, writes and syncs the last identity entry, then calls stopped(ctx).
- * Nothing may be asked of the log afterwards but log_free. */
+ * Nothing may be asked of the log afterwards but log_free. Of a failed log `stopped` never comes. */
 void log_stop(struct log *log, void (*stopped)(void *ctx), void *ctx);
 
 /* [loop] Free the log and drop the lock. Either after `stopped`, or when the lanes have been stopped or dropped
  * (a failed log, a simulated crash): no job of it may run any more. Returns NULL; NULL is fine. */
 struct log *log_free(struct log *log);
+
+/* A one-off durable write. The caller keeps the struct in place until `done`. */
+struct log_task {
+    void (*done)(struct log_task *task); /* [loop] */
+    void *ctx;                           /* the caller's */
+    int32_t status;                      /* 0 or GAVEL_E_IO, GAVEL_E_NO_SPACE; on GAVEL_E_IO the log has failed */
+    struct gavel_error error;
+};
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
@@ -167,8 +177,10 @@ int log_truncate(struct log *log, uint64_t io, uint64_t from);
 int log_vote(struct log *log, uint64_t io, uint64_t term, uint64_t vote);
 
 /* [loop] Queue the restart of the log behind an installed snapshot that it does not contain: every batch goes, the
- * next append has first = index + 1 and follows `chain`. The snapshot must be published (snapshot.h). */
-int log_reset(struct log *log, uint64_t io, uint64_t index, uint64_t term, uint32_t chain);
+ * next append has first = index + 1 and follows `chain`. The snapshot must be published (snapshot.h). Takes effect in
+ * its place among the numbered writes, and answers to `task`. With index 0 and term 0, on an empty log: sets the chain
+ * that the very first batch follows (0 in a new directory). */
+int log_reset(struct log *log, uint64_t index, uint64_t term, uint32_t chain, struct log_task *task);
 
 /* [loop] True when an append of a full batch has reserved room. False: refuse proposals (and, on a follower, drop
  * appends as if they were lost) with GAVEL_E_NO_SPACE; reads go on. Becomes true again by itself. Votes are written
@@ -228,15 +240,6 @@ struct log_batch *log_cached(struct log *log, uint64_t index);
 void log_compact(struct log *log, uint64_t index);
 
 /* ---- the directory ----------------------------------------------------------------------------------------------- */
-
-/* A one-off durable write. The caller keeps the struct in place until `done`. */
-struct log_task {
-    void (*done)(struct log_task *task); /* [loop] */
-    void *ctx;                           /* the caller's */
-    int32_t status;                      /* 0 or GAVEL_E_IO, GAVEL_E_NO_SPACE; on GAVEL_E_IO the log has failed */
-    struct gavel_error error;
-    struct log_task_job *job; /* the log's */
-};
 
 /* [loop] Become a member: write cluster and member id into `directory`, durably. They change only once, from none;
  * asserted. */

@@ -627,6 +627,8 @@ static int mem_sync_dir(void *self, const char *path)
     bool begin;
     int result = admit(mem, OS_MEM_SYNC_DIR, path, &begin);
 
+    if (strcmp(path, ".") == 0)
+        path = ""; /* where plain names live */
     if (result)
         return result;
     if (!dir_exists(&mem->present, path, strlen(path)))

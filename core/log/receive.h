@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * receive.h - the part of a snapshot that a peer was sending when this node stopped.
+ */
+#ifndef CORE_LOG_RECEIVE_H
+#define CORE_LOG_RECEIVE_H
+
+#include "core/log/snapshot.h"
+
+/* [before the loop] What is being received, and how much of its payload is here and sound; info->index 0: nothing. */
+int log_incoming_look(const struct os *os, const char *dir, struct log_snapshot_info *info, uint64_t *offset,
+                      struct gavel_error *error);
+
+#endif

@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * scan.c - reads a data directory and gathers the facts that the recovery table decides on. Changes nothing.
+ */
+#include "core/log/scan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log/snapshot_file.h"
+#include "core/os/bytes.h"
+#include "core/os/clean.h"
+
+#define START_BYTES (LOG_SEGMENT_HEAD + LOG_FRAME_HEAD + LOG_START_BYTES)
+#define VOTE_FILE_MAX 4096
+#define SYNCED_FILE_MAX (LOG_IDENTITY_BYTES * LOG_IDENTITY_SLOTS)
+
+int log_path(char *to, const char *dir, const char *name, struct gavel_error *error)
+{
+    int length = snprintf(to, OS_PATH_MAX, "%s%s%s", dir, name[0] ? "/" : "", name);
+
+    if (length < 0 || length >= OS_PATH_MAX)
+        return gavel_fail(error, GAVEL_E_INVALID, "the path of the data directory is too long: %s", dir);
+    return 0;
+}
+
+void log_segment_name(char *name, uint64_t number)
+{
+    (void)snprintf(name, LOG_SEGMENT_NAME_BYTES, "log/%016llx.seg", (unsigned long long)number);
+}
+
+int log_file_read(const struct os *os, const char *path, uint64_t max, uint8_t **data, uint64_t *size)
+{
+    struct os_file *file;
+    uint64_t bytes = 0;
+    uint8_t *buffer;
+    size_t got = 0;
+    int result = os_open(os, path, OS_OPEN_READ, &file);
+
+    if (result)
+        return result;
+    result = os_size(os, file, &bytes);
+    if (result == 0 && bytes > max)
+        result = -EFBIG;
+    buffer = result == 0 ? malloc(bytes + 1) : NULL;
+    if (result == 0 && !buffer)
+        result = -ENOMEM;
+    if (result == 0)
+        result = os_pread(os, file, buffer, bytes, 0, &got);
+    os_close(os, file);
+    if (result) {
+        free(buffer);
+        return result;
+    }
+    *data = buffer;
+    *size = got;
+    return 0;
+}
+
+static int io_error(struct gavel_error *error, const char *path, int result)
+{
+    int code = result == -ENOMEM ? GAVEL_E_NO_MEMORY : result == -EACCES ? GAVEL_E_DENIED : GAVEL_E_IO;
+
+    return gavel_fail(error, code, "cannot read %s: %s", path, strerror(-result));
+}
+
+/* ---- the small files ------------------------------------------------------------------------------------------------ */
+
+/* Read a small file: *data stays NULL when it is absent; a size beyond `max` counts as damage (*size = 0). */
+static int read_small(struct log_scan *scan, const char *name, uint64_t max, uint8_t **data, uint64_t *size,
+                      struct gavel_error *error)
+{
+    char path[OS_PATH_MAX];
+    int result = log_path(path, scan->dir, name, error);
+
+    if (result)
+        return result;
+    result = log_file_read(scan->os, path, max, data, size);
+    if (result == -EFBIG) {
+        *data = calloc(1, 1);
+        *size = 0;
+        return *data ? 0 : io_error(error, path, -ENOMEM);
+    }
+    if (result && result != -ENOENT && result != -ENOTDIR)
+        return io_error(error, path, result);
+    return 0;
+}
+
+static int scan_directory(struct log_scan *scan, struct gavel_error *error)
+{
+    os_autofree uint8_t *data = NULL;
+    uint64_t size = 0;
+    int result = read_small(scan, "directory", VOTE_FILE_MAX, &data, &size, error);
+
+    if (result || !data)
+        return result;
+    result = log_directory_decode(data, size, &scan->directory);
+    scan->directory_state = result == 0                   ? LOG_FILE_GOOD
+                            : result == GAVEL_E_VERSION ? LOG_FILE_NEWER
+                                                          : LOG_FILE_BAD;
+    return 0;
+}
+
+static int scan_vote(struct log_scan *scan, int which, struct gavel_error *error)
+{
+    os_autofree uint8_t *data = NULL;
+    uint64_t size = 0;
+    int result = read_small(scan, which ? "vote.1" : "vote.0", VOTE_FILE_MAX, &data, &size, error);
+
+    if (result || !data)
+        return result;
+    scan->vote_state[which] = LOG_FILE_BAD;
+    if (size >= LOG_VOTE_BYTES && log_vote_decode(data, scan->directory.incarnation, &scan->votes[which]))
+        scan->vote_state[which] = LOG_FILE_GOOD;
+    return 0;
+}
+
+static int scan_founding(struct log_scan *scan, struct gavel_error *error)
+{
+    uint64_t size = 0;
+    int result = read_small(scan, "founding", LOG_FOUNDING_MAX + LOG_BLOB_HEAD, &scan->founding, &size, error);
+
+    if (result || !scan->founding)
+        return result;
+    scan->founding_state = LOG_FILE_BAD;
+    if (log_blob_decode(scan->founding, size, LOG_FOUNDING_MAGIC, &scan->founding_bytes))
+        scan->founding_state = LOG_FILE_GOOD;
+    return 0;
+}
+
+static int scan_recovering(struct log_scan *scan, struct gavel_error *error)
+{
+    os_autofree uint8_t *data = NULL;
+    const uint8_t *payload;
+    uint64_t size = 0;
+    uint64_t bytes = 0;
+    int result = read_small(scan, "recovering", VOTE_FILE_MAX, &data, &size, error);
+
+    if (result || !data)
+        return result;
+    payload = log_blob_decode(data, size, LOG_RECOVERING_MAGIC, &bytes);
+    scan->recovering_state = payload && bytes == 8 ? LOG_FILE_GOOD : LOG_FILE_BAD;
+    if (scan->recovering_state == LOG_FILE_GOOD)
+        scan->recovering_floor = os_get64(payload);
+    return 0;
+}
+
+static int scan_identity(struct log_scan *scan, struct gavel_error *error)
+{
+    os_autofree uint8_t *data = NULL;
+    uint64_t size = 0;
+    int result = read_small(scan, "log/synced", SYNCED_FILE_MAX, &data, &size, error);
+
+    if (result || !data)
+        return result;
+    for (uint64_t at = 0; at + LOG_IDENTITY_BYTES <= size; at += LOG_IDENTITY_BYTES) {
+        struct log_identity found;
+
+        if (!log_identity_decode(data + at, scan->directory.incarnation, &found))
+            continue;
+        scan->identity_count++;
+        if (found.group > scan->identity.group)
+            scan->identity = found;
+    }
+    if (scan->identity.segment > scan->number_max)
+        scan->number_max = scan->identity.segment;
+    if (scan->identity.last.index > scan->index_max)
+        scan->index_max = scan->identity.last.index;
+    scan->group_max = scan->identity.group;
+    return 0;
+}
+
+static void choose_vote(struct log_scan *scan)
+{
+    uint32_t facts = 0;
+    int better = 0;
+
+    if (scan->vote_state[0] == LOG_FILE_GOOD)
+        facts |= LOG_FACT_VOTE_0;
+    if (scan->vote_state[1] == LOG_FILE_GOOD)
+        facts |= LOG_FACT_VOTE_1;
+    if (!(facts & LOG_FACT_VOTE_0) ||
+        ((facts & LOG_FACT_VOTE_1) && scan->votes[1].sequence > scan->votes[0].sequence))
+        better = 1;
+    if ((facts & LOG_FACT_VOTE_0) && (facts & LOG_FACT_VOTE_1) &&
+        memcmp(&scan->votes[0], &scan->votes[1], sizeof scan->votes[0]) != 0)
+        facts |= LOG_FACT_VOTES_DIFFER;
+    scan->vote = scan->votes[better];
+    if (scan->directory_state == LOG_FILE_BAD)
+        facts |= LOG_FACT_DIRECTORY_BAD;
+    if (scan->founding_state == LOG_FILE_BAD)
+        facts |= LOG_FACT_FOUNDING_BAD;
+    scan->facts |= facts;
+    scan->vote_row = log_table_votes(scan->facts);
+}
+
+/* ---- names ---------------------------------------------------------------------------------------------------------- */
+
+static int see_name(void *ctx, const char *name)
+{
+    /* What an unfinished creation may leave, and what a host puts beside it. */
+    static const char *const ours[] = {"lock", "log", "snap", "vote.0", "vote.1", "directory", "directory.new",
+                                       "founding", "founding.new", "recovering", "recovering.new", "admin.sock"};
+    struct log_scan *scan = ctx;
+
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (strcmp(name, ours[i]) == 0)
+            return 0;
+    }
+    (void)snprintf(scan->foreign, sizeof scan->foreign, "%s", name);
+    return 0;
+}
+
+static int see_segment(void *ctx, const char *name)
+{
+    struct log_scan *scan = ctx;
+    struct log_scan_segment *grown;
+    char again[LOG_SEGMENT_NAME_BYTES];
+    unsigned long long number;
+    size_t length;
+
+    if (sscanf(name, "%16llx.seg", &number) != 1 || number == 0)
+        return 0;
+    log_segment_name(again, number);
+    length = strlen(again) - 4; /* behind "log/" */
+    if (strncmp(again + 4, name, length) != 0)
+        return 0;
+    if (number > scan->number_max)
+        scan->number_max = number;
+    if (name[length])
+        return 0; /* set aside: "<number>.seg.damaged" */
+    if (scan->segment_count == LOG_SEGMENTS_MAX)
+        return -EFBIG;
+    if ((scan->segment_count & (scan->segment_count - 1)) == 0) {
+        size_t wanted = scan->segment_count ? (size_t)scan->segment_count * 2 : 1;
+
+        grown = realloc(scan->segments, wanted * sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        scan->segments = grown;
+    }
+    grown = &scan->segments[scan->segment_count++];
+    memset(grown, 0, sizeof *grown);
+    grown->number = number;
+    return 0;
+}
+
+static int see_snapshot(void *ctx, const char *name)
+{
+    struct log_scan *scan = ctx;
+    struct log_scan_snapshot *found;
+    uint64_t index;
+    uint64_t term;
+
+    if (!log_snapshot_name_parse(name, &index, &term) || index == 0)
+        return 0;
+    if (!scan->snapshots)
+        scan->snapshots = calloc(LOG_SNAPSHOTS_MAX, sizeof *scan->snapshots);
+    if (!scan->snapshots)
+        return -ENOMEM;
+    if (scan->snapshot_count == LOG_SNAPSHOTS_MAX)
+        return -EFBIG;
+    found = &scan->snapshots[scan->snapshot_count++];
+    found->index = index;
+    found->term = term;
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct log_scan_segment *left = a;
+    const struct log_scan_segment *right = b;
+
+    return left->number < right->number ? -1 : left->number > right->number;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct log_scan_snapshot *left = a;
+    const struct log_scan_snapshot *right = b;
+
+    if (left->index != right->index)
+        return left->index > right->index ? -1 : 1;
+    return left->term > right->term ? -1 : left->term < right->term;
+}
+
+static int list_names(struct log_scan *scan, const char *name, int (*see)(void *ctx, const char *name),
+                      struct gavel_error *error)
+{
+    char path[OS_PATH_MAX];
+    int result = log_path(path, scan->dir, name, error);
+
+    if (result)
+        return result;
+    result = os_list(scan->os, path, see, scan);
+    if (result && result != -ENOENT)
+        return io_error(error, path, result);
+    return 0;
+}
+
+/* ---- snapshots ------------------------------------------------------------------------------------------------------ */
+
+static int scan_snapshots(struct log_scan *scan, bool all, struct gavel_error *error)
+{
+    scan->snapshot_used = scan->snapshot_count;
+    for (uint32_t i = 0; i < scan->snapshot_count; i++) {
+        struct log_scan_snapshot *at = &scan->snapshots[i];
+        bool wanted = scan->snapshot_used == scan->snapshot_count;
+        char file[LOG_SNAPSHOT_NAME_BYTES + 8] = "snap/";
+        char path[OS_PATH_MAX];
+        struct gavel_error why = {0};
+        int status;
+
+        if (!wanted && !all)
+            break;
+        log_snapshot_name(file + 5, LOG_SNAPSHOT_NAME_BYTES, at->index, at->term);
+        status = log_path(path, scan->dir, file, error);
+        if (status)
+            return status;
+        status = log_snapshot_file_check(scan->os, path, true, &at->info, wanted ? &scan->snapshot_meta : NULL,
+                                         &scan->snapshot_meta_bytes, &why);
+        if (status == GAVEL_E_NO_MEMORY)
+            return gavel_fail(error, status, "%s", why.text);
+        at->state = status == 0 && at->info.index == at->index && at->info.term == at->term ? LOG_FILE_GOOD
+                                                                                          : LOG_FILE_BAD;
+        (void)snprintf(at->why, sizeof at->why, "%.*s", (int)sizeof at->why - 1, why.text);
+        if (at->state == LOG_FILE_BAD && wanted) {
+            free(scan->snapshot_meta);
+            scan->snapshot_meta = NULL;
+            scan->facts |= LOG_FACT_SNAPSHOT_BAD;
+        } else if (wanted) {
+            scan->snapshot_used = i;
+            scan->snapshot = at->info;
+        }
+    }
+    return 0;
+}
+
+/* ---- segments ------------------------------------------------------------------------------------------------------- */
+
+static int load_segment(const struct log_scan *scan, const struct log_scan_segment *segment, uint8_t **data,
+                        uint64_t *size, struct gavel_error *error)
+{
+    char name[LOG_SEGMENT_NAME_BYTES];
+    char path[OS_PATH_MAX];
+    int result;
+
+    log_segment_name(name, segment->number);
+    result = log_path(path, scan->dir, name, error);
+    if (result)
+        return result;
+    result = log_file_read(scan->os, path, LOG_SEGMENT_BYTES_MAX, data, size);
+    return result ? io_error(error, path, result) : 0;
+}
+
+/* Which segments hold frames, and where each one says that it goes on from. */
+static int look_at_segments(struct log_scan *scan, struct gavel_error *error)
+{
+    for (uint32_t i = 0; i < scan->segment_count; i++) {
+        struct log_scan_segment *segment = &scan->segments[i];
+        struct log_segment_image image = {.number = segment->number, .incarnation = scan->directory.incarnation};
+        os_autofree uint8_t *data = NULL;
+        struct log_segment_record record;
+        int status = load_segment(scan, segment, &data, &segment->size, error);
+
+        if (status)
+            return status;
+        image.data = data;
+        image.size = segment->size;
+        segment->head_good = segment->size >= LOG_SEGMENT_HEAD &&
+                             log_segment_decode(data, image.incarnation, &record) &&
+                             record.number == segment->number && record.bytes == segment->size;
+        segment->start_known = segment->size >= START_BYTES &&
+                               log_segment_start(data, segment->size, segment->number, image.incarnation,
+                                                 &segment->start);
+        if (segment->start_known)
+            segment->found.any = true;
+        else
+            log_segment_survey(&image, LOG_SEGMENT_HEAD, &segment->found);
+        segment->data = segment->found.any;
+    }
+    return 0;
+}
+
+struct see_through {
+    const struct log_scan_options *options;
+    uint64_t segment;
+};
+
+static void see_frame(void *ctx, const struct log_frame_seen *seen)
+{
+    const struct see_through *through = ctx;
+
+    through->options->seen(through->options->ctx, through->segment, seen);
+}
+
+static uint32_t next_data(const struct log_scan *scan, uint32_t from)
+{
+    while (from < scan->segment_count && !scan->segments[from].data)
+        from++;
+    return from;
+}
+
+static void add_found(struct log_scan *scan, const struct log_segment_found *found)
+{
+    if (found->group_max > scan->group_max)
+        scan->group_max = found->group_max;
+    if (found->index_max > scan->index_max)
+        scan->index_max = found->index_max;
+}
+
+static uint64_t align_group(uint64_t offset)
+{
+    return (offset + LOG_GROUP_ALIGN - 1) & ~(uint64_t)(LOG_GROUP_ALIGN - 1);
+}
+
+/* Judge one segment that was walked: is it damaged, and is it proved that the damage had been synced? */
+static void judge_segment(struct log_scan *scan, const struct log_scan_segment *segment, uint64_t limit, bool is_last)
+{
+    const struct log_segment_found *found = &segment->found;
+    bool damaged = limit ? align_group(found->stop_at) < limit : found->stop != LOG_STOP_END;
+
+    if (!segment->head_good)
+        scan->facts |= LOG_FACT_HEAD_BAD;
+    if (found->identity_differs)
+        scan->facts |= LOG_FACT_IDENTITY_DIFFERS;
+    if (!damaged && is_last && scan->identity.segment == segment->number &&
+        align_group(found->stop_at) < scan->identity.end)
+        scan->facts |= LOG_FACT_IDENTITY_BEYOND;
+    if (!damaged)
+        return;
+    scan->damaged = true;
+    scan->damage_segment = segment->number;
+    scan->damage_at = found->stop_at;
+    scan->facts |= LOG_FACT_DAMAGE;
+    if (found->stop == LOG_STOP_ORDER)
+        scan->facts |= LOG_FACT_ORDER;
+    if (found->stop_at < found->proved)
+        scan->facts |= LOG_FACT_LATER_FRAME;
+    if (!is_last)
+        scan->facts |= LOG_FACT_LATER_SEGMENT;
+    if (is_last && scan->identity.segment == segment->number && found->stop_at < scan->identity.end)
+        scan->facts |= LOG_FACT_IDENTITY_BEYOND;
+}
+
+static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const struct log_scan_options *options,
+                        struct gavel_error *error)
+{
+    struct log_scan_segment *segment = &scan->segments[at];
+    struct see_through through = {options, segment->number};
+    struct log_segment_image image = {.number = segment->number,
+                                      .incarnation = scan->directory.incarnation,
+                                      .ctx = &through,
+                                      .seen = options && options->seen ? see_frame : NULL};
+    os_autofree uint8_t *data = NULL;
+    uint64_t size = 0;
+    int status = load_segment(scan, segment, &data, &size, error);
+
+    if (status)
+        return status;
+    image.data = data;
+    image.size = size;
+    if (next < scan->segment_count && scan->segments[next].start_known) {
+        if (scan->segments[next].start.segment == segment->number)
+            image.limit = scan->segments[next].start.end;
+        else
+            scan->facts |= LOG_FACT_SEGMENT_MISSING;
+    }
+    if (scan->identity.segment == segment->number && next == scan->segment_count)
+        image.identity = &scan->identity;
+    if (log_segment_scan(&image, &scan->walk, &segment->found))
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the index of the log");
+    segment->walked = true;
+    judge_segment(scan, segment, image.limit, next == scan->segment_count);
+    if ((scan->facts & LOG_FACT_SEGMENT_MISSING) && !scan->damaged) {
+        scan->damaged = true;
+        scan->damage_segment = scan->segments[next].number;
+        scan->damage_at = LOG_SEGMENT_HEAD;
+    }
+    if (segment->found.stop_at > LOG_SEGMENT_HEAD) {
+        scan->end_segment = segment->number;
+        scan->end_at = align_group(segment->found.stop_at);
+    }
+    return 0;
+}
+
+/* Behind damage segments are only looked at: which groups and indexes do they name? */
+static int survey_segment(struct log_scan *scan, struct log_scan_segment *segment, struct gavel_error *error)
+{
+    struct log_segment_image image = {.number = segment->number, .incarnation = scan->directory.incarnation};
+    os_autofree uint8_t *data = NULL;
+    int status = load_segment(scan, segment, &data, &segment->size, error);
+
+    if (status)
+        return status;
+    image.data = data;
+    image.size = segment->size;
+    log_segment_survey(&image, LOG_SEGMENT_HEAD, &segment->found);
+    return 0;
+}
+
+static int scan_segments(struct log_scan *scan, const struct log_scan_options *options, struct gavel_error *error)
+{
+    uint32_t count = 0; /* of segments with frames */
+    int status = look_at_segments(scan, error);
+
+    if (status)
+        return status;
+    for (uint32_t at = next_data(scan, 0); at < scan->segment_count; count++) {
+        uint32_t next = next_data(scan, at + 1);
+
+        if (scan->damaged)
+            status = survey_segment(scan, &scan->segments[at], error);
+        else
+            status = walk_segment(scan, at, next, options, error);
+        if (status)
+            return status;
+        add_found(scan, &scan->segments[at].found);
+        if (next == scan->segment_count && scan->identity.segment > scan->segments[at].number)
+            scan->facts |= LOG_FACT_IDENTITY_BEYOND;
+        at = next;
+    }
+    if (count == 0 && scan->identity.group)
+        scan->facts |= LOG_FACT_IDENTITY_BEYOND;
+    if (scan->segment_count == 0)
+        scan->facts |= LOG_FACT_SEGMENT_MISSING; /* creation makes one before the directory record */
+    return 0;
+}
+
+/* How log and snapshot fit together. */
+static void compare_snapshot(struct log_scan *scan)
+{
+    const struct log_walk *walk = &scan->walk;
+    const struct log_snapshot_info *info = &scan->snapshot;
+    uint64_t position;
+
+    if (walk->last.index > scan->index_max)
+        scan->index_max = walk->last.index;
+    if (walk->before.index > info->index)
+        scan->facts |= LOG_FACT_GAP;
+    if (info->index == 0 || walk->before.index > info->index)
+        return;
+    if (walk->last.index < info->index) {
+        scan->facts |= LOG_FACT_ENDS_BELOW;
+        return;
+    }
+    if (walk->before.index == info->index) {
+        if (walk->before.term != info->term || walk->before.chain != info->chain)
+            scan->facts |= LOG_FACT_OTHER_HISTORY;
+        return;
+    }
+    position = log_slots_find(&walk->slots, info->index);
+    if (position < walk->slots.count) {
+        const struct log_slot *slot = log_slot_at(&walk->slots, position);
+
+        if (slot->first + slot->count - 1 != info->index || slot->term != info->term || slot->chain != info->chain)
+            scan->facts |= LOG_FACT_OTHER_HISTORY;
+    }
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+
+int log_scan_run(struct log_scan *scan, const struct os *os, const char *dir, const struct log_scan_options *options,
+                 struct gavel_error *error)
+{
+    struct os_stat stat;
+    int status;
+
+    memset(scan, 0, sizeof *scan);
+    scan->os = os;
+    scan->dir = dir;
+    scan->row = log_table_log(0);
+    status = os_stat(os, dir, &stat);
+    if (status == -ENOENT)
+        return 0;
+    if (status)
+        return io_error(error, dir, status);
+    if (!stat.is_dir)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s is not a directory", dir);
+    scan->exists = true;
+    if ((status = list_names(scan, "", see_name, error)) || (status = scan_directory(scan, error)))
+        return status;
+    if (scan->directory_state == LOG_FILE_ABSENT || scan->directory_state == LOG_FILE_NEWER) {
+        scan->empty = scan->directory_state == LOG_FILE_ABSENT && !scan->foreign[0];
+        return 0;
+    }
+    if (options && options->brief)
+        return 0;
+    if ((status = scan_vote(scan, 0, error)) || (status = scan_vote(scan, 1, error)) ||
+        (status = scan_founding(scan, error)) || (status = scan_recovering(scan, error)))
+        return status;
+    choose_vote(scan);
+    if (scan->directory_state == LOG_FILE_BAD)
+        return 0; /* without the incarnation nothing else can be told apart */
+    if ((status = list_names(scan, "snap", see_snapshot, error)) ||
+        (status = list_names(scan, "log", see_segment, error)))
+        return status;
+    if (scan->snapshot_count)
+        qsort(scan->snapshots, scan->snapshot_count, sizeof *scan->snapshots, newest_first);
+    if (scan->segment_count)
+        qsort(scan->segments, scan->segment_count, sizeof *scan->segments, by_number);
+    if ((status = scan_snapshots(scan, options && options->all_snapshots, error)) ||
+        (status = scan_identity(scan, error)) || (status = scan_segments(scan, options, error)))
+        return status;
+    compare_snapshot(scan);
+    if ((scan->vote_state[0] == LOG_FILE_GOOD || scan->vote_state[1] == LOG_FILE_GOOD) &&
+        scan->walk.last.term > scan->vote.term && scan->walk.slots.count)
+        scan->facts |= LOG_FACT_VOTE_BEHIND;
+    scan->row = log_table_log(scan->facts);
+    return 0;
+}
+
+void log_scan_free(struct log_scan *scan)
+{
+    if (!scan)
+        return;
+    free(scan->founding);
+    free(scan->snapshots);
+    free(scan->snapshot_meta);
+    free(scan->segments);
+    log_slots_free(&scan->walk.slots);
+    memset(scan, 0, sizeof *scan);
+}

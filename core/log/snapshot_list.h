@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * snapshot_list.h - the list of published snapshots, as its two publishers use it.
+ */
+#ifndef CORE_LOG_SNAPSHOT_LIST_H
+#define CORE_LOG_SNAPSHOT_LIST_H
+
+#include "core/log/snapshot.h"
+
+#define LOG_PRUNE_MAX 8 /* old snapshots removed by one publication; normally one */
+
+/* [loop] Take those from the list that have to go when one more is published. Returns how many. */
+uint32_t log_snapshot_prune(struct log *log, struct log_snapshot_info *pruned);
+
+#endif
