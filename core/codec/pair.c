@@ -48,6 +48,8 @@ static int32_t write_free(const struct json *json, struct gavel_slice text, stru
     uint64_t whole;
     int64_t negative;
     double real;
+    /* "007" is a number in no JSON. */
+    int zeros = text.size > 1 && memcmp(text.data, "0", 1) == 0 && !memchr(text.data, '.', text.size);
 
     if (json->serializer) {
         if (write_json(json, text, writer, NULL) == GAVEL_OK)
@@ -58,11 +60,11 @@ static int32_t write_free(const struct json *json, struct gavel_slice text, stru
         gavel_put_nil(writer);
     else if (gavel_slice_equal(text, gavel_text("true")) || gavel_slice_equal(text, gavel_text("false")))
         gavel_put_bool(writer, text.size == 4);
-    else if (codec_parse_uint(text, &whole, NULL) == GAVEL_OK)
+    else if (!zeros && codec_parse_uint(text, &whole, NULL) == GAVEL_OK)
         gavel_put_uint(writer, whole);
     else if (codec_parse_int(text, &negative, NULL) == GAVEL_OK)
         gavel_put_int(writer, negative);
-    else if (codec_parse_real(text, &real, NULL) == GAVEL_OK)
+    else if (!zeros && codec_parse_real(text, &real, NULL) == GAVEL_OK)
         gavel_put_real(writer, real);
     else
         return write_string(text, writer, error);

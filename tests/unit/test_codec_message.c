@@ -199,7 +199,8 @@ static void nothing_is_small(void **state)
     assert_int_equal(back->leader_addresses.count, 0);
     out.size = 0;
     assert_int_equal(codec_message_encode(&js_serializer, NULL, CODEC_HELLO, &hello, &out, NULL), GAVEL_OK);
-    assert_int_equal(out.size, strlen("{\"type\":\"hello\",\"role\":\"peer\",\"version_major\":1,\"version_minor\":0}"));
+    assert_int_equal(out.size, strlen("{\"type\":\"hello\",\"role\":\"peer\",\"version_major\":1,"
+                                      "\"version_minor\":0}"));
     gavel_buffer_free(&out);
 }
 
@@ -229,7 +230,8 @@ static void unknown_fields_and_types(void **state)
     assert_int_equal(json_status("{\"type\":\"novel\",\"id\":1}", &error), GAVEL_E_UNSUPPORTED);
     assert_string_equal(error.text, "a message of the unknown type 'novel'");
     assert_int_equal(decode_status(codec_msgpack(), gavel_bytes("\x81\x01\x3f", 3), &error), GAVEL_E_UNSUPPORTED);
-    assert_int_equal(decode_status(codec_msgpack(), gavel_bytes("\x81\x01\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 11), &error),
+    assert_int_equal(decode_status(codec_msgpack(), gavel_bytes("\x81\x01\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 11),
+                                   &error),
                      GAVEL_E_UNSUPPORTED);
 }
 
@@ -350,12 +352,14 @@ static void tail_apart(void **state)
     parts[1] = gavel_bytes(batches[1], make_batch(batches[1], 42));
     for (s = 0; s < 2; s++) {
         out.size = 0;
-        assert_int_equal(codec_message_encode_tail(all[s], NULL, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, 2, &out,
+        assert_int_equal(codec_message_encode_tail(all[s], NULL, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, 2,
+                                                   &out,
                                                    &apart, NULL),
                          GAVEL_OK);
         assert_int_equal(apart, s == 0);
         if (s == 1) {
-            const char *wanted = "\"entries\":[{\"index\":41,\"term\":7,\"kind\":\"command\",\"machine\":1,\"session\":99,"
+            const char *wanted = "\"entries\":[{\"index\":41,\"term\":7,\"kind\":\"command\",\"machine\":1,"
+        "\"session\":99,"
                                  "\"sequence\":3,\"command\":{\"1\":\"color\"}},{\"index\":42,";
             assert_int_equal(gavel_buffer_append(&out, "", 1), GAVEL_OK);
             assert_non_null(strstr((const char *)out.data, wanted));
@@ -403,7 +407,8 @@ static void raft_both_ways(void **state)
                 bytes[i] = (unsigned char)random_next(&random);
             message.type = type;
             codec_raft_put(&message, &wire);
-            assert_int_equal(codec_raft_get(CODEC_RAFT + type, &wire, message.from, message.to, &middle, NULL), GAVEL_OK);
+            assert_int_equal(codec_raft_get(CODEC_RAFT + type, &wire, message.from, message.to, &middle, NULL),
+                             GAVEL_OK);
             assert_int_equal(middle.term, message.term);
             /* What came out of the wire goes through it unchanged, every member of it. */
             codec_raft_put(&middle, &wire);
