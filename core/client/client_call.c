@@ -441,6 +441,10 @@ void client_call_reply(struct client_endpoint *from, const struct codec_reply *r
     if (!call || call->where != from)
         return; /* too late: its call has ended or was sent elsewhere */
     assert(call->state == CLIENT_CALL_SENT);
+    if (reply->status == GAVEL_E_NOT_LEADER && from->client->role == CODEC_ROLE_ADMIN) {
+        decided(call, from, reply); /* an administrator speaks to this node, not to the cluster */
+        return;
+    }
     switch (reply->status) {
     case GAVEL_E_NO_LEADER:
     case GAVEL_E_NOT_LEADER:

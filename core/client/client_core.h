@@ -140,7 +140,6 @@ struct gavel_session {
     bool closed;            /* the program let go of it while it was being registered */
     uint64_t ttl_ms;        /* how long it lives unused; 0: not told */
     uint64_t next;          /* the next number */
-    uint32_t numbered_count;
     struct os_list numbered; /* calls that have a number of the present id, lowest first */
     struct os_list queue;    /* calls that wait for registration or window */
     struct os_list link;     /* of client->sessions */
@@ -201,6 +200,7 @@ struct gavel_client {
     struct client_job stop;
     struct client_job end;
     /* [any] */
+    char *_Atomic store;        /* NAME of the machine that gavel_update works on; NULL: not known yet */
     pthread_mutex_t tried_lock; /* guards `said` of the endpoints and their number, for reports to other threads */
 };
 

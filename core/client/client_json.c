@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client_json.c - documents as JSON text and back: the JSON serializer's own forms (gavel-json(7)), and indentation, which
- * is put between the tokens of its compact text.
+ * client_json.c - documents as JSON text and back: the JSON serializer's own forms (gavel-json(7)), and indentation,
+ * which is put between the tokens of its compact text.
  */
 #include "client_core.h"
 

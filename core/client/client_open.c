@@ -185,6 +185,7 @@ static void client_free(struct gavel_client *client)
     free(client->arena);
     free(client->table);
     free(client->name);
+    free(atomic_load(&client->store));
     (void)pthread_mutex_destroy(&client->tried_lock);
     client->magic = 0;
     free(client);

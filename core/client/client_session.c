@@ -33,14 +33,21 @@ static void number(struct gavel_session *session, struct client_call *call)
     call->sequence = session->next++;
     call->first_sent = 0;
     os_list_push(&session->numbered, &call->member); /* numbers grow, so the list is in order */
-    session->numbered_count++;
     client_call_go(call);
+}
+
+/* The window is over numbers, not over calls: one slow call must not let the others run far ahead of it. */
+static bool has_room(const struct gavel_session *session)
+{
+    return os_list_empty(&session->numbered) ||
+           session->next - os_container(session->numbered.next, struct client_call, member)->sequence <
+               GAVEL_SESSION_WINDOW;
 }
 
 /* Let in what the window has room for. */
 static void admit(struct gavel_session *session)
 {
-    while (session->state == CLIENT_SESSION_OPEN && session->numbered_count < GAVEL_SESSION_WINDOW) {
+    while (session->state == CLIENT_SESSION_OPEN && has_room(session)) {
         struct os_list *link = os_list_pop(&session->queue);
 
         if (!link)
@@ -65,7 +72,6 @@ void client_session_leave(struct client_call *call)
     if (os_list_empty(&call->member))
         return;
     os_list_remove(&call->member);
-    session->numbered_count--;
     if (!call->client->closing)
         admit(session);
 }
@@ -110,21 +116,21 @@ static void registered(void *context, int32_t status, const struct gavel_result 
     }
 }
 
-/* Queue a call of the library's own to the machine of the nodes. */
-static bool call_node(struct gavel_client *client, const char *command, struct gavel_slice arguments,
-                      uint64_t timeout_ms, gavel_called done, void *context)
+/* Begin a call of the library's own to the machine of the nodes, about that session (0: none). */
+static bool call_node(struct gavel_client *client, const char *command, uint64_t session_id, uint64_t timeout_ms,
+                      gavel_called done, void *context)
 {
     struct gavel_request request = gavel_request_defaults();
     struct client_call *call;
 
     request.machine = "gavel";
     request.command = command;
-    request.arguments = arguments;
     request.flags = GAVEL_REPEATABLE;
     request.timeout_ms = timeout_ms;
     call = client_call_new(client, &request, done, context, NULL);
     if (!call)
         return false;
+    call->session_id = session_id;
     client_call_begin(call);
     return true;
 }
@@ -141,7 +147,7 @@ void client_session_enter(struct client_call *call)
         admit(session);
     } else if (session->state == CLIENT_SESSION_NEW) {
         session->state = CLIENT_SESSION_REGISTERING;
-        if (!call_node(session->client, "session_register", gavel_bytes(NULL, 0), REGISTER_MS, registered, session)) {
+        if (!call_node(session->client, "session_register", 0, REGISTER_MS, registered, session)) {
             struct gavel_error error;
 
             (void)gavel_fail(&error, GAVEL_E_NO_MEMORY, "no memory for a call");
@@ -161,16 +167,13 @@ void client_session_expired(struct client_call *call, const struct gavel_error *
 
     assert(session->magic == CLIENT_SESSION_MAGIC);
     if (session->state == CLIENT_SESSION_OPEN && call->session_id == atomic_load(&session->id)) {
-        struct os_list *link;
-
         client_log(call->client, GAVEL_LOG_INFO, "session %" PRIu64 " has expired; the next write registers a new one",
                    call->session_id);
         session->state = CLIENT_SESSION_NEW;
         atomic_store(&session->id, 0);
         /* The others that were numbered with it wait for answers of their own; they no longer hold the window. */
-        while ((link = os_list_pop(&session->numbered)) != NULL)
-            session->numbered_count--;
-        assert(session->numbered_count == 0);
+        while (os_list_pop(&session->numbered) != NULL)
+            continue;
     }
     os_list_remove(&call->member);
     if (!fresh && (call->maybe || session->ttl_ms > 0)) {
@@ -252,20 +255,8 @@ static void close_session(struct client_job *job)
         session->closed = true; /* `registered` comes back to it */
         return;
     }
-    if (id != 0 && !session->client->closing) {
-        unsigned char memory[64];
-        struct gavel_buffer arguments = codec_buffer_fixed(memory, sizeof memory);
-        struct codec_writer writer;
-        struct gavel_writer *w = codec_writer_begin(&writer, &arguments);
-
-        gavel_put_map(w, 1);
-        gavel_put_key(w, "session");
-        gavel_put_uint(w, id);
-        gavel_put_end(w);
-        if (codec_writer_end(&writer, NULL) == GAVEL_OK)
-            (void)call_node(session->client, "session_close", gavel_buffer_slice(&arguments),
-                            session->client->timeout_ms, closed_there, NULL);
-    }
+    if (id != 0 && !session->client->closing)
+        (void)call_node(session->client, "session_close", id, session->client->timeout_ms, closed_there, NULL);
     free_session(session);
 }
 

@@ -237,6 +237,13 @@ static void queue_event(struct gavel_stream *stream, const struct gavel_stream_e
     pthread_mutex_unlock(&stream->lock);
 }
 
+/* At or below the revision that was seen last: after a resume a node may begin with it. */
+static bool seen(const struct gavel_stream *stream, const struct gavel_stream_event *event)
+{
+    return event->index && (event->index < stream->index ||
+                            (event->index == stream->index && event->ordinal <= stream->ordinal && stream->index));
+}
+
 void client_stream_event(struct client_endpoint *from, const struct codec_stream_event *message)
 {
     struct gavel_stream *stream = find(from, message->id);
@@ -254,8 +261,9 @@ void client_stream_event(struct client_endpoint *from, const struct codec_stream
     event.previous = message->previous;
     event.machine = message->machine;
     event.wall_ms = message->wall_ms;
-    if (stream->event) {
-        stream->event(stream->context, &event);
+    if (seen(stream, &event) || stream->event) {
+        if (!seen(stream, &event))
+            stream->event(stream->context, &event);
         pthread_mutex_lock(&stream->lock);
         stream->owed++;
         pthread_mutex_unlock(&stream->lock);
@@ -263,7 +271,7 @@ void client_stream_event(struct client_endpoint *from, const struct codec_stream
     } else {
         queue_event(stream, &event);
     }
-    if (event.index) {
+    if (event.index && !seen(stream, &event)) {
         stream->index = event.index;
         stream->ordinal = event.ordinal;
     }

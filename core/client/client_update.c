@@ -112,6 +112,43 @@ static int32_t write_key(struct update *update, const struct gavel_current *curr
     return status;
 }
 
+/* Ask the nodes which machine is a store, once a client; the name lives as long as the client. */
+static int32_t find_store(struct gavel_client *client, const char **machine, struct gavel_error *error)
+{
+    struct gavel_request request = gavel_request_defaults();
+    struct gavel_result *result = NULL;
+    struct client_schema *schema;
+    const char *store;
+    int32_t status;
+
+    *machine = atomic_load(&client->store);
+    if (*machine)
+        return GAVEL_OK;
+    request.machine = "gavel";
+    request.command = "describe";
+    request.read = GAVEL_STALE;
+    request.flags = GAVEL_REPEATABLE;
+    status = gavel_call(client, &request, &result, error);
+    if (status < 0)
+        return status;
+    schema = client_schema_new(result->value, error);
+    gavel_result_free(result);
+    if (!schema)
+        return (int32_t)(error ? error->code : GAVEL_E_INVALID);
+    store = client_schema_store(schema);
+    if (store) {
+        char *nobody = NULL;
+        char *copy = strdup(store);
+
+        /* Another thread may have been faster: then its copy stays. */
+        if (copy && !atomic_compare_exchange_strong(&client->store, &nobody, copy))
+            free(copy);
+        *machine = atomic_load(&client->store);
+    }
+    client_schema_free(schema);
+    return *machine ? GAVEL_OK : gavel_fail(error, GAVEL_E_INVALID, "no machine, or more than one, has get and cas");
+}
+
 /* One round: 1 when another one has to follow. */
 static int32_t attempt(struct update *update, gavel_updater updater, void *context, uint64_t *revision,
                        struct gavel_error *error)
@@ -171,6 +208,8 @@ int32_t gavel_update(struct gavel_client *client, struct gavel_slice key, gavel_
     update.arguments = gavel_builder_new();
     if (!update.next || !update.arguments)
         status = gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for an update");
+    if (status == GAVEL_OK && !known.machine)
+        status = find_store(client, &update.machine, error);
     if (status == GAVEL_OK && !known.session)
         status = gavel_session_open(client, &own, error);
     update.session = known.session ? known.session : own;

@@ -156,6 +156,11 @@ void fake_drop(struct fake_conn *conn)
     conn->fake->wire->close(conn->fake->self, conn->connection, GAVEL_CLOSE_PROTOCOL, gavel_text("dropped"));
 }
 
+void fake_leave(struct fake_conn *conn)
+{
+    conn->fake->wire->close(conn->fake->self, conn->connection, GAVEL_CLOSE_NORMAL, gavel_text("leaving"));
+}
+
 void fake_garbage(struct fake_conn *conn)
 {
     struct gavel_slice garbage = gavel_bytes("\xdd\xff\xff\xff\xff", 5);

@@ -69,6 +69,9 @@ void fake_reply_number(struct fake_conn *conn, uint64_t id, const char *name, ui
 /* [fake's thread] Break the connection. */
 void fake_drop(struct fake_conn *conn);
 
+/* [fake's thread] Close it once everything is sent. */
+void fake_leave(struct fake_conn *conn);
+
 /* [fake's thread] Send bytes that are no message. */
 void fake_garbage(struct fake_conn *conn);
 
