@@ -431,6 +431,13 @@ void node_stop(struct node *node)
     node_settle(node);
 }
 
+void node_abandon(struct node *node)
+{
+    assert(node->magic == NODE_MAGIC);
+    if (node_alive(node))
+        node->phase = NODE_DEAD;
+}
+
 void node_free(struct node *node)
 {
     if (!node)

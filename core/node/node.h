@@ -157,7 +157,10 @@ void node_deadline(struct node *node);
 /* Stop cleanly: hand leadership over, answer what can be answered, end connections, sync; then callbacks.stopped. */
 void node_stop(struct node *node);
 
-/* Free; only after `stopped`, `fatal`, or in a test that has dropped the lanes. NULL is fine. */
+/* The process is as good as dead: do and say nothing more. For tests and simulators, which drop the lanes too. */
+void node_abandon(struct node *node);
+
+/* Free; only after `stopped`, `fatal` or node_abandon, and when no job of it can run any more. NULL is fine. */
 void node_free(struct node *node);
 
 /* Write the status of design 5 as one map. The names in it are those of gavel-protocol(7). */

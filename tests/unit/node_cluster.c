@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node_cluster.c - whole nodes in one thread; see node_cluster.h. */
+#include "node_cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/value.h"
+
+#define STEP_NS UINT64_C(1000000) /* time moves by a millisecond when nothing else can happen */
+
+const struct gavel_plugin *gavel_plugin_counter(void);
+
+/* ---- the host of a node ------------------------------------------------------------------------------------------ */
+
+static void log_line(void *self, uint64_t level, const char *module, struct gavel_slice text)
+{
+    struct cluster_node *node = self;
+
+    if (node->cluster->loud)
+        fprintf(stderr, "%8llu [%s] %llu %s: %.*s\n", (unsigned long long)(node->cluster->clock.mono_ns / 1000000),
+                node->name, (unsigned long long)level, module, (int)text.size, (const char *)text.data);
+}
+
+static bool log_wanted(void *context, uint64_t level, const char *module)
+{
+    struct cluster_node *node = context;
+
+    (void)module;
+    return node->cluster->loud && level >= GAVEL_LOG_DEBUG;
+}
+
+static void deadline(void *context, uint64_t mono_ns)
+{
+    struct cluster_node *node = context;
+
+    node->deadline = mono_ns;
+}
+
+static void fatal(void *context, int exit_code, const char *sentence)
+{
+    struct cluster_node *node = context;
+
+    node->exit_code = exit_code;
+    snprintf(node->fatal, sizeof node->fatal, "%s", sentence);
+    if (node->cluster->loud)
+        fprintf(stderr, "[%s] FATAL %d: %s\n", node->name, exit_code, sentence);
+}
+
+static void stopped(void *context)
+{
+    struct cluster_node *node = context;
+
+    node->stopped = true;
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------ */
+
+static void fill(struct cluster *cluster, uint32_t number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    const struct gavel_plugin *counter = gavel_plugin_counter();
+
+    node->cluster = cluster;
+    snprintf(node->name, sizeof node->name, "n%u", number + 1);
+    snprintf(node->uri, sizeof node->uri, "mem://n%u", number + 1);
+    node->listen[0] = node->uri;
+    cluster->addresses[number][0] = node->uri;
+    cluster->members[number] =
+        (struct node_member){.name = node->name, .addresses = cluster->addresses[number], .address_count = 1};
+    node->disk = os_mem_new();
+    node->os = (struct os){.files = &os_mem_files,
+                           .files_self = node->disk,
+                           .clock = &os_mem_clock_ops,
+                           .clock_self = &cluster->clock,
+                           .lanes = &os_lanes_inline,
+                           .lanes_self = &node->lanes};
+    node->host = (struct gavel_host){.size = GAVEL_END(struct gavel_host, log), .self = node, .heap = &codec_heap,
+                                     .log = log_line, .node = node->name, .instance = "node"};
+    node->transport = (struct node_transport){.name = "net", .operations = &net_transport, .listen = node->listen,
+                                              .listen_count = 1, .self = net_side(cluster->net, node->name)};
+    node->machines[0] = (struct node_machine){.name = "counter", .plugin = counter, .operations = counter->operations,
+                                              .settings = ""};
+}
+
+void cluster_init(struct cluster *cluster, uint32_t count, uint64_t seed)
+{
+    memset(cluster, 0, sizeof *cluster);
+    cluster->count = count;
+    cluster->net = net_new();
+    cluster->clock.seed = seed;
+    cluster->clock.mono_ns = 1000 * STEP_NS;
+    cluster->clock.wall_ms = UINT64_C(1790000000000);
+    cluster->loud = getenv("LOUD") != NULL;
+    printf("seed %llu\n", (unsigned long long)seed);
+    for (uint32_t i = 0; i < count; i++)
+        fill(cluster, i);
+}
+
+void cluster_start(struct cluster *cluster, uint32_t number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    struct gavel_error error = {0};
+    int exit_code = 0;
+
+    memset(&node->lanes, 0, sizeof node->lanes);
+    node->exit_code = -1;
+    node->stopped = false;
+    node->deadline = UINT64_MAX;
+    node->machines[0].plugin->create(&node->host, NULL, &node->machines[0].self, &error);
+    node->setup = (struct node_setup){.os = &node->os,
+                                      .host = &node->host,
+                                      .name = node->name,
+                                      .version = "test",
+                                      .data_dir = "data",
+                                      .members = cluster->members,
+                                      .member_count = cluster->count,
+                                      .transports = &node->transport,
+                                      .transport_count = 1,
+                                      .machines = node->machines,
+                                      .machine_count = 1,
+                                      .limits = cluster->limits,
+                                      .callbacks = {.context = node,
+                                                    .deadline = deadline,
+                                                    .fatal = fatal,
+                                                    .stopped = stopped,
+                                                    .log_wanted = log_wanted}};
+    if (node_new(&node->setup, &node->node, &exit_code, &error) != 0) {
+        node->exit_code = exit_code;
+        snprintf(node->fatal, sizeof node->fatal, "%s", error.text);
+        if (cluster->loud)
+            fprintf(stderr, "[%s] does not start: %s\n", node->name, error.text);
+        node->node = NULL;
+        return;
+    }
+    node_start(node->node);
+}
+
+void cluster_start_all(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->count; i++)
+        cluster_start(cluster, i);
+}
+
+/* What a process takes with it when it dies: the test frees what the kernel would. */
+static void bury(struct cluster_node *node)
+{
+    net_kill(node->transport.self);
+    os_inline_drop(&node->lanes);
+    if (node->node) {
+        node_abandon(node->node);
+        node_free(node->node);
+    }
+    node->node = NULL;
+    node->deadline = UINT64_MAX;
+    node->machines[0].plugin->destroy(node->machines[0].self);
+}
+
+void cluster_crash(struct cluster *cluster, uint32_t number, enum os_mem_crash how)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+
+    bury(node);
+    os_mem_crash(node->disk, how, os_mem_random(&cluster->clock.seed));
+}
+
+void cluster_free(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].node)
+            bury(&cluster->nodes[i]);
+        os_mem_free(cluster->nodes[i].disk);
+    }
+    net_free(cluster->net);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+static bool step(struct cluster *cluster)
+{
+    bool busy = net_deliver(cluster->net);
+
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+
+        if (!node->node)
+            continue;
+        busy |= os_inline_step(&node->lanes, &cluster->clock.seed);
+        if (node->exit_code < 0 && !node->stopped && node->deadline <= cluster->clock.mono_ns) {
+            node->deadline = UINT64_MAX;
+            node_deadline(node->node);
+            busy = true;
+        }
+    }
+    return busy;
+}
+
+static void quiesce(struct cluster *cluster)
+{
+    for (int i = 0; i < 1000000; i++)
+        if (!step(cluster))
+            return;
+    fprintf(stderr, "the cluster never comes to rest\n");
+    abort();
+}
+
+bool cluster_until(struct cluster *cluster, bool (*condition)(struct cluster *cluster), uint64_t milliseconds)
+{
+    uint64_t end = cluster->clock.mono_ns + milliseconds * STEP_NS;
+
+    for (;;) {
+        quiesce(cluster);
+        if (condition && condition(cluster))
+            return true;
+        if (cluster->clock.mono_ns >= end)
+            return false;
+        cluster->clock.mono_ns += STEP_NS;
+        cluster->clock.wall_ms++;
+    }
+}
+
+void cluster_run(struct cluster *cluster, uint64_t milliseconds)
+{
+    (void)cluster_until(cluster, NULL, milliseconds);
+}
+
+int cluster_leader(struct cluster *cluster)
+{
+    int found = -1;
+
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if (!cluster->nodes[i].node || cluster->nodes[i].exit_code >= 0 || !node_is_leader(cluster->nodes[i].node))
+            continue;
+        if (!node_ready(cluster->nodes[i].node))
+            continue;
+        if (found >= 0)
+            return -1;
+        found = (int)i;
+    }
+    return found;
+}
+
+bool cluster_has_leader(struct cluster *cluster)
+{
+    return cluster_leader(cluster) >= 0;
+}
+
+/* ---- a client ---------------------------------------------------------------------------------------------------- */
+
+struct cluster_client {
+    struct cluster *cluster;
+    struct net_side *side;
+    struct gavel_transport_events events;
+    void *connection;
+    bool open;
+    bool welcomed;
+    uint64_t next_id;
+    uint64_t wanted;
+    struct cluster_reply *reply;
+    uint64_t event_count;
+    struct codec_stream_end end;
+    bool ended;
+    unsigned char arena[1 << 20];
+};
+
+static void client_message(void *context, void *cookie, struct gavel_slice bytes)
+{
+    struct cluster_client *client = cookie;
+    struct codec_arena arena = codec_arena(client->arena, sizeof client->arena);
+    struct gavel_limits limits = codec_limits(4u << 20);
+    struct gavel_error error;
+    uint64_t type;
+    void *message;
+
+    (void)context;
+    if (codec_message_decode(codec_msgpack(), NULL, bytes, &limits, &arena, &type, &message, &error) != 0) {
+        fprintf(stderr, "client: %s\n", error.text);
+        abort();
+    }
+    if (type == CODEC_WELCOME) {
+        client->welcomed = ((struct codec_welcome *)message)->status == 0;
+    } else if (type == CODEC_STREAM_EVENT) {
+        client->event_count++;
+    } else if (type == CODEC_STREAM_END) {
+        client->end = *(struct codec_stream_end *)message;
+        client->ended = true;
+    } else if (type == CODEC_REPLY) {
+        const struct codec_reply *reply = message;
+        struct cluster_reply *to = client->reply;
+
+        if (!to || reply->id != client->wanted)
+            return;
+        to->came = true;
+        to->status = reply->status;
+        to->index = reply->index;
+        snprintf(to->text, sizeof to->text, "%.*s", (int)reply->text.size,
+                 reply->text.data ? (const char *)reply->text.data : "");
+        to->result_size = reply->result.size < sizeof to->result ? reply->result.size : 0;
+        if (to->result_size)
+            memcpy(to->result, reply->result.data, to->result_size);
+        to->session = codec_uint_or(codec_map_find(reply->result, "session"), 0);
+        to->number = reply->result.size ? codec_int_or(reply->result, -1) : -1;
+    }
+}
+
+static void client_connected(void *context, void *cookie, const struct gavel_peer *peer)
+{
+    (void)context;
+    (void)peer;
+    ((struct cluster_client *)cookie)->open = true;
+}
+
+static void client_closed(void *context, void *cookie, uint64_t reason, struct gavel_slice why)
+{
+    (void)context;
+    (void)reason;
+    (void)why;
+    ((struct cluster_client *)cookie)->open = false;
+}
+
+static void client_quiet(void *context)
+{
+    (void)context;
+}
+
+struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, uint64_t role)
+{
+    struct cluster_client *client = calloc(1, sizeof *client);
+    struct gavel_slice names[1] = {gavel_text("msgpack")};
+    struct codec_hello hello = {.role = role, .version_major = CODEC_PROTOCOL_MAJOR, .name = gavel_text("test"),
+                                .serializers = {.items = names, .count = 1, .stride = sizeof names[0]}};
+    struct gavel_error error;
+
+    client->cluster = cluster;
+    client->side = net_side(cluster->net, "client");
+    client->events = (struct gavel_transport_events){.size = sizeof client->events,
+                                                     .context = client,
+                                                     .connected = client_connected,
+                                                     .message = client_message,
+                                                     .quiet = client_quiet,
+                                                     .closed = client_closed};
+    net_transport.prepare(client->side, &client->events, NULL, &error);
+    net_transport.connect(client->side, gavel_text(cluster->nodes[number].uri), client, &client->connection, &error);
+    for (int i = 0; i < 50 && !client->open; i++)
+        cluster_run(cluster, 1);
+    cluster_send(client, CODEC_HELLO, &hello);
+    for (int i = 0; i < 50 && !client->welcomed && client->open; i++)
+        cluster_run(cluster, 1);
+    return client;
+}
+
+void cluster_client_free(struct cluster_client *client)
+{
+    if (client->open)
+        net_transport.close(client->side, client->connection, GAVEL_CLOSE_NORMAL, gavel_text("done"));
+    cluster_run(client->cluster, 1);
+    free(client);
+}
+
+void cluster_send_raw(struct cluster_client *client, struct gavel_slice bytes)
+{
+    net_transport.send(client->side, client->connection, &bytes, 1);
+}
+
+void cluster_send(struct cluster_client *client, uint64_t type, const void *message)
+{
+    struct gavel_buffer out = codec_buffer(0);
+    struct gavel_error error;
+
+    if (codec_message_encode(codec_msgpack(), NULL, type, message, &out, &error) != 0) {
+        fprintf(stderr, "client: %s\n", error.text);
+        abort();
+    }
+    cluster_send_raw(client, gavel_buffer_slice(&out));
+    gavel_buffer_free(&out);
+}
+
+void cluster_call(struct cluster_client *client, struct codec_request *request, struct cluster_reply *reply)
+{
+    memset(reply, 0, sizeof *reply);
+    request->id = ++client->next_id;
+    client->wanted = request->id;
+    client->reply = reply;
+    cluster_send(client, CODEC_REQUEST, request);
+    for (int i = 0; i < 8000 && !reply->came && client->open; i++)
+        cluster_run(client->cluster, 1);
+    client->reply = NULL;
+}
+
+void cluster_command(struct cluster_client *client, const char *command, uint64_t session, uint64_t sequence,
+                     struct cluster_reply *reply, const char *const *pairs)
+{
+    struct gavel_buffer arguments = codec_buffer(0);
+    struct codec_request request = {.command = gavel_text(command), .session = session, .sequence = sequence};
+    struct gavel_error error;
+    uint64_t count = 0;
+
+    while (pairs && pairs[count])
+        count++;
+    if (codec_pairs(NULL, command, pairs, count, NULL, NULL, &arguments, &error) != 0) {
+        fprintf(stderr, "client: %s\n", error.text);
+        abort();
+    }
+    request.arguments = gavel_buffer_slice(&arguments);
+    cluster_call(client, &request, reply);
+    gavel_buffer_free(&arguments);
+}
+
+bool cluster_client_open(const struct cluster_client *client)
+{
+    return client->open;
+}
+
+uint64_t cluster_client_events(const struct cluster_client *client)
+{
+    return client->event_count;
+}
+
+struct codec_stream_end *cluster_client_end(struct cluster_client *client)
+{
+    return client->ended ? &client->end : NULL;
+}

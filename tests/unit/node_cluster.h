@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node_cluster.h - whole nodes in one thread: a disk in memory each, lanes pumped by hand, a network in memory, one clock. And
+ * a client that speaks the protocol to any of them.
+ */
+#ifndef TESTS_NODE_CLUSTER_H
+#define TESTS_NODE_CLUSTER_H
+
+#include "core/codec/message.h"
+#include "core/node/node.h"
+#include "core/os/inline.h"
+#include "core/os/mem.h"
+#include "node_net.h"
+
+#define CLUSTER_MAX 5
+
+struct cluster_node {
+    struct cluster *cluster;
+    char name[16];
+    char uri[32];
+    const char *listen[1];
+    struct os os;
+    struct os_mem *disk;
+    struct os_inline lanes;
+    struct gavel_host host;
+    struct node_transport transport;
+    struct node_machine machines[2];
+    struct node_setup setup;
+    struct node *node; /* NULL while it is down */
+    uint64_t deadline;
+    int exit_code;     /* of fatal; -1: none */
+    char fatal[512];
+    bool stopped;
+};
+
+struct cluster {
+    uint32_t count;
+    struct net *net;
+    struct os_mem_clock clock;
+    struct node_member members[CLUSTER_MAX];
+    const char *addresses[CLUSTER_MAX][1];
+    struct cluster_node nodes[CLUSTER_MAX];
+    struct node_limits limits; /* set before cluster_start */
+    bool loud;
+};
+
+/* A reply as it came; texts are cut. */
+struct cluster_reply {
+    bool came;
+    int64_t status;
+    uint64_t index;
+    uint64_t session; /* of a session_register */
+    int64_t number;   /* `value` of a counter's answer */
+    char text[256];
+    unsigned char result[65536];
+    uint64_t result_size;
+};
+
+struct cluster_client;
+
+void cluster_init(struct cluster *cluster, uint32_t count, uint64_t seed);
+void cluster_start(struct cluster *cluster, uint32_t number);
+void cluster_start_all(struct cluster *cluster);
+/* Power off: lanes dropped, connections broken; what was not synced is lost or kept as `how` says. */
+void cluster_crash(struct cluster *cluster, uint32_t number, enum os_mem_crash how);
+void cluster_free(struct cluster *cluster);
+
+/* Let everything happen that can happen now, then let time pass, until `milliseconds` are over. */
+void cluster_run(struct cluster *cluster, uint64_t milliseconds);
+/* Run until the condition holds; false when `milliseconds` were not enough. */
+bool cluster_until(struct cluster *cluster, bool (*condition)(struct cluster *cluster), uint64_t milliseconds);
+/* The number of the one leader that a majority follows; -1: none. */
+int cluster_leader(struct cluster *cluster);
+bool cluster_has_leader(struct cluster *cluster);
+
+struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, uint64_t role);
+void cluster_client_free(struct cluster_client *client);
+/* Send one request and run until its reply has come or the time is over. */
+void cluster_call(struct cluster_client *client, struct codec_request *request, struct cluster_reply *reply);
+/* The same for a command with arguments as key=value texts, NULL-terminated. */
+void cluster_command(struct cluster_client *client, const char *command, uint64_t session, uint64_t sequence,
+                     struct cluster_reply *reply, const char *const *pairs);
+/* Send any message; what comes back that is no reply to a call is counted. */
+void cluster_send(struct cluster_client *client, uint64_t type, const void *message);
+void cluster_send_raw(struct cluster_client *client, struct gavel_slice bytes);
+bool cluster_client_open(const struct cluster_client *client);
+uint64_t cluster_client_events(const struct cluster_client *client);
+struct codec_stream_end *cluster_client_end(struct cluster_client *client);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node_net.h - a network in memory that is a transport: mem://NAME. Messages wait in one queue and are delivered by hand, in
+ * order; a side can be cut off, its listener closed, its connections broken. One thread.
+ */
+#ifndef TESTS_NODE_NET_H
+#define TESTS_NODE_NET_H
+
+#include <gavel/transport.h>
+#include <stdbool.h>
+
+struct net;
+struct net_side; /* one transport instance: struct gavel_transport's self */
+
+extern const struct gavel_transport net_transport;
+
+struct net *net_new(void);
+struct net *net_free(struct net *net);
+
+/* A transport instance that listens as mem://name when the node says so. Lives as long as the net. */
+struct net_side *net_side(struct net *net, const char *name);
+
+/* Deliver one waiting event; false when there is none. */
+bool net_deliver(struct net *net);
+
+/* The process behind a side is gone: its connections break, dials to it are refused until it listens again. */
+void net_kill(struct net_side *side);
+
+/* Cut or heal the wire between two sides: messages and dials vanish, nothing is told to anybody. */
+void net_cut(struct net *net, const char *a, const char *b, bool cut);
+
+/* Messages delivered so far. */
+uint64_t net_delivered(const struct net *net);
+
+#endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node_test.c - three whole nodes in one thread: founding, writes, failover, restart, sessions, streams. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "node_cluster.h"
+
+#define SEED 20261123
+
+static const char *const plus_one[] = {"name=hits", NULL};
+
+static void three(struct cluster *cluster)
+{
+    cluster_init(cluster, 3, SEED);
+    cluster_start_all(cluster);
+    assert_true(cluster_until(cluster, cluster_has_leader, 3000));
+}
+
+static uint32_t follower_of(struct cluster *cluster)
+{
+    int leader = cluster_leader(cluster);
+
+    assert_true(leader >= 0);
+    return ((uint32_t)leader + 1) % cluster->count;
+}
+
+static bool all_applied(struct cluster *cluster)
+{
+    int leader = cluster_leader(cluster);
+
+    if (leader < 0)
+        return false;
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (cluster->nodes[i].node &&
+            node_applied(cluster->nodes[i].node) != node_commit(cluster->nodes[leader].node))
+            return false;
+    return true;
+}
+
+static void test_one_node_founds_itself(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+
+    (void)state;
+    cluster_init(&cluster, 1, SEED);
+    cluster_start(&cluster, 0);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 1000));
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster_command(client, "increment", 0, 0, &reply, plus_one);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 1);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+static void test_writes_on_the_leader_and_through_a_follower(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+
+    (void)state;
+    three(&cluster);
+    client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    for (int i = 1; i <= 10; i++) {
+        cluster_command(client, "increment", 0, 0, &reply, plus_one);
+        assert_int_equal(reply.status, 0);
+        assert_int_equal(reply.number, i);
+    }
+    cluster_client_free(client);
+    client = cluster_client(&cluster, follower_of(&cluster), CODEC_ROLE_CLIENT);
+    cluster_command(client, "counter.increment", 0, 0, &reply, plus_one);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 11);
+    cluster_command(client, "get", 0, 0, &reply, plus_one);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 11);
+    cluster_client_free(client);
+    assert_true(cluster_until(&cluster, all_applied, 1000));
+    cluster_free(&cluster);
+}
+
+static void test_leader_dies_and_nothing_is_lost(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+
+    (void)state;
+    three(&cluster);
+    for (int round = 1; round <= 6; round++) {
+        int leader = cluster_leader(&cluster);
+
+        client = cluster_client(&cluster, follower_of(&cluster), CODEC_ROLE_CLIENT);
+        cluster_command(client, "increment", 0, 0, &reply, plus_one);
+        assert_int_equal(reply.status, 0);
+        assert_int_equal(reply.number, round);
+        cluster_crash(&cluster, (uint32_t)leader, OS_MEM_DROP_ALL);
+        cluster_command(client, "get", 0, 0, &reply, plus_one);
+        assert_int_equal(reply.status, 0);
+        assert_int_equal(reply.number, round);
+        cluster_client_free(client);
+        cluster_start(&cluster, (uint32_t)leader);
+        assert_int_equal(cluster.nodes[leader].exit_code, -1);
+        assert_true(cluster_until(&cluster, all_applied, 5000));
+    }
+    cluster_free(&cluster);
+}
+
+static void test_all_lose_power_and_nothing_is_lost(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+
+    (void)state;
+    three(&cluster);
+    for (int round = 1; round <= 5; round++) {
+        client = cluster_client(&cluster, 1, CODEC_ROLE_CLIENT);
+        cluster_command(client, "increment", 0, 0, &reply, plus_one);
+        assert_int_equal(reply.status, 0);
+        assert_int_equal(reply.number, round);
+        cluster_client_free(client);
+        for (uint32_t i = 0; i < 3; i++)
+            cluster_crash(&cluster, i, OS_MEM_RANDOM);
+        cluster_start_all(&cluster);
+        assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    }
+    cluster_free(&cluster);
+}
+
+static void test_a_retry_in_a_session_is_applied_once(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    struct codec_request request = {.machine = gavel_text("gavel"), .command = gavel_text("session_register")};
+    uint64_t session;
+    uint32_t through;
+    int leader;
+
+    (void)state;
+    three(&cluster);
+    through = follower_of(&cluster);
+    client = cluster_client(&cluster, through, CODEC_ROLE_CLIENT);
+    cluster_call(client, &request, &reply);
+    assert_int_equal(reply.status, 0);
+    session = reply.session;
+    assert_true(session > 0);
+    cluster_command(client, "increment", session, 1, &reply, plus_one);
+    assert_int_equal(reply.number, 1);
+    cluster_command(client, "increment", session, 1, &reply, plus_one);
+    assert_int_equal(reply.number, 1);
+    leader = cluster_leader(&cluster);
+    cluster_crash(&cluster, (uint32_t)leader, OS_MEM_DROP_ALL);
+    cluster_command(client, "increment", session, 1, &reply, plus_one);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 1);
+    cluster_command(client, "increment", session, 2, &reply, plus_one);
+    assert_int_equal(reply.number, 2);
+    cluster_command(client, "increment", session + 1000, 1, &reply, plus_one);
+    assert_int_equal(reply.status, GAVEL_E_EXPIRED);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+static void test_snapshots_are_taken_and_brought_to_who_lacks_them(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    uint32_t away;
+
+    (void)state;
+    cluster_init(&cluster, 3, SEED);
+    cluster.limits.snapshot_entries = 50;
+    cluster.limits.snapshot_log_min = 1;
+    cluster.limits.log_segment_bytes = 2u << 20;
+    cluster.limits.log_trailing_bytes = 1;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    away = follower_of(&cluster);
+    cluster_crash(&cluster, away, OS_MEM_DROP_ALL);
+    client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    for (int i = 1; i <= 400; i++) {
+        cluster_command(client, "increment", 0, 0, &reply, plus_one);
+        assert_int_equal(reply.number, i);
+    }
+    cluster_start(&cluster, away);
+    assert_true(cluster_until(&cluster, all_applied, 10000));
+    cluster_client_free(client);
+    client = cluster_client(&cluster, away, CODEC_ROLE_CLIENT);
+    cluster_command(client, "get", 0, 0, &reply, plus_one);
+    assert_int_equal(reply.number, 400);
+    cluster_client_free(client);
+    for (uint32_t i = 0; i < 3; i++)
+        cluster_crash(&cluster, i, OS_MEM_RANDOM);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    client = cluster_client(&cluster, away, CODEC_ROLE_CLIENT);
+    cluster_command(client, "get", 0, 0, &reply, plus_one);
+    assert_int_equal(reply.number, 400);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+static void test_a_clean_stop_hands_over(void **state)
+{
+    struct cluster cluster;
+    int leader;
+    uint64_t before;
+
+    (void)state;
+    three(&cluster);
+    leader = cluster_leader(&cluster);
+    before = cluster.clock.mono_ns;
+    node_stop(cluster.nodes[leader].node);
+    cluster_run(&cluster, 60);
+    assert_true(cluster.nodes[leader].stopped);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 100));
+    assert_true(cluster_leader(&cluster) != leader);
+    assert_true(cluster.clock.mono_ns - before < UINT64_C(150000000));
+    cluster_free(&cluster);
+}
+
+static void test_events_with_credit(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    struct codec_stream_open open = {.id = 900, .stream = gavel_text("events"), .credit = 3};
+    struct codec_stream_credit credit = {.id = 900, .credit = 100};
+
+    (void)state;
+    three(&cluster);
+    client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    cluster_send(client, CODEC_STREAM_OPEN, &open);
+    for (int i = 0; i < 5; i++)
+        cluster_command(client, "increment", 0, 0, &reply, plus_one);
+    assert_int_equal(cluster_client_events(client), 3);
+    cluster_send(client, CODEC_STREAM_CREDIT, &credit);
+    cluster_run(&cluster, 5);
+    assert_int_equal(cluster_client_events(client), 10);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+static void test_bad_requests_are_refused_before_the_log(void **state)
+{
+    static const char *const wrong[] = {"nme=hits", NULL};
+    static const char *const mistyped[] = {"name=hits", "by=x", NULL};
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    struct codec_request transfer = {.machine = gavel_text("gavel"), .command = gavel_text("transfer")};
+    uint64_t commit;
+    int leader;
+
+    (void)state;
+    three(&cluster);
+    leader = cluster_leader(&cluster);
+    client = cluster_client(&cluster, (uint32_t)leader, CODEC_ROLE_CLIENT);
+    commit = node_commit(cluster.nodes[leader].node);
+    cluster_command(client, "increment", 0, 0, &reply, wrong);
+    assert_int_equal(reply.status, GAVEL_E_INVALID);
+    assert_non_null(strstr(reply.text, "nme"));
+    assert_non_null(strstr(reply.text, "name"));
+    cluster_command(client, "increment", 0, 0, &reply, mistyped);
+    assert_int_equal(reply.status, GAVEL_E_INVALID);
+    assert_non_null(strstr(reply.text, "by"));
+    cluster_command(client, "incremnt", 0, 0, &reply, plus_one);
+    assert_int_equal(reply.status, GAVEL_E_INVALID);
+    assert_non_null(strstr(reply.text, "increment"));
+    cluster_call(client, &transfer, &reply);
+    assert_int_equal(reply.status, GAVEL_E_DENIED);
+    assert_non_null(strstr(reply.text, "admin.sock"));
+    assert_int_equal(node_commit(cluster.nodes[leader].node), commit);
+    cluster_send_raw(client, gavel_bytes("\xdd\x04\x00\x00\x00", 5));
+    cluster_run(&cluster, 5);
+    assert_false(cluster_client_open(client));
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_node_founds_itself),
+        cmocka_unit_test(test_writes_on_the_leader_and_through_a_follower),
+        cmocka_unit_test(test_leader_dies_and_nothing_is_lost),
+        cmocka_unit_test(test_all_lose_power_and_nothing_is_lost),
+        cmocka_unit_test(test_a_retry_in_a_session_is_applied_once),
+        cmocka_unit_test(test_snapshots_are_taken_and_brought_to_who_lacks_them),
+        cmocka_unit_test(test_a_clean_stop_hands_over),
+        cmocka_unit_test(test_events_with_credit),
+        cmocka_unit_test(test_bad_requests_are_refused_before_the_log),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
