@@ -2,8 +2,8 @@
 /*
  * engine.c - drives core/raft: one step at a time, its effects carried out in order, and nothing before its gate.
  *
- * Ids of writes: the algorithm numbers its durable effects 1, 2, 3 ...; one of them may be several batches, and an installed
- * snapshot resets the log between two of them. So the log's ids are the algorithm's shifted, with a place for each part.
+ * Ids of writes: the algorithm numbers its durable effects 1, 2, 3 ..., and one of them may be several batches. So the log's
+ * ids are the algorithm's shifted, with a place for each part.
  */
 #include "core/node/internal.h"
 
@@ -264,11 +264,8 @@ void engine_written(void *ctx, uint64_t io)
     assert(node->magic == NODE_MAGIC);
     if (!node_alive(node))
         return;
-    snapshot_reset_written(node, io);
-    if (done <= node->written_raft) {
-        node_settle(node);
+    if (done <= node->written_raft)
         return;
-    }
     node->written_raft = done;
     if (node->metric.sync_seconds) {
         log_figures(node->log, &figures);

@@ -494,7 +494,6 @@ uint64_t snapshot_index(const struct node *node);
 uint64_t snapshot_log_bytes(const struct node *node);
 /* Do what effects have asked for; only between steps. */
 void snapshot_applier_idle(struct node *node);
-void snapshot_reset_written(struct node *node, uint64_t io);
 const char *snapshot_error(const struct node *node);
 /* The members that the snapshot which was restored last carried. */
 const struct members *snapshot_members(const struct node *node);

@@ -55,7 +55,7 @@ struct node_snapshots {
     /* installing */
     bool installing;
     bool install_asked;
-    uint64_t reset_io;
+    struct log_task reset;
     struct members members; /* of the installed snapshot */
 
     /* restoring */
@@ -537,31 +537,33 @@ static void tell_installed(struct node *node, bool failed)
     (void)engine_step(node, &event);
 }
 
+static void reset_done(struct log_task *task)
+{
+    struct node *node = task->ctx;
+
+    if (!node_alive(node))
+        return;
+    if (task->status != GAVEL_OK)
+        node_fatal(node, 74, "the log cannot be started again behind the leader's snapshot: %s", task->error.text);
+    else
+        tell_installed(node, false);
+    node_settle(node);
+}
+
 static void install_restored(struct node *node, int32_t status)
 {
     struct node_snapshots *snapshots = node->snapshots;
-    struct raft_status core = engine_status(node);
 
     if (status != GAVEL_OK) {
         node_fatal(node, status == GAVEL_E_CORRUPT ? 65 : 70,
                    "the machines could not be restored from the leader's snapshot: %s", snapshots->error.text);
         return;
     }
-    snapshots->reset_io = core.io << 12 | 0xfff; /* behind every part of the core's newest io, before its next */
-    status = log_reset(node->log, snapshots->reset_io, snapshots->incoming.index, snapshots->incoming.last_term,
-                       snapshots->incoming.chain);
+    snapshots->reset = (struct log_task){.done = reset_done, .ctx = node};
+    status = log_reset(node->log, snapshots->incoming.index, snapshots->incoming.last_term, snapshots->incoming.chain,
+                       &snapshots->reset);
     if (status != GAVEL_OK)
         node_fatal(node, 74, "the log cannot be started again behind the leader's snapshot (%d)", status);
-}
-
-void snapshot_reset_written(struct node *node, uint64_t io)
-{
-    struct node_snapshots *snapshots = node->snapshots;
-
-    if (!snapshots->reset_io || io < snapshots->reset_io)
-        return;
-    snapshots->reset_io = 0;
-    tell_installed(node, false);
 }
 
 static void publish_received(struct node *node, int32_t status, const char *why)

@@ -261,7 +261,7 @@ struct cluster_client {
     uint64_t event_count;
     struct codec_stream_end end;
     bool ended;
-    unsigned char arena[1 << 20];
+    _Alignas(16) unsigned char arena[1 << 20];
 };
 
 static void client_message(void *context, void *cookie, struct gavel_slice bytes)
@@ -326,12 +326,13 @@ static void client_quiet(void *context)
 
 struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, uint64_t role)
 {
-    struct cluster_client *client = calloc(1, sizeof *client);
+    struct cluster_client *client = aligned_alloc(16, sizeof *client);
     struct gavel_slice names[1] = {gavel_text("msgpack")};
     struct codec_hello hello = {.role = role, .version_major = CODEC_PROTOCOL_MAJOR, .name = gavel_text("test"),
                                 .serializers = {.items = names, .count = 1, .stride = sizeof names[0]}};
     struct gavel_error error;
 
+    memset(client, 0, sizeof *client);
     client->cluster = cluster;
     client->side = net_side(cluster->net, "client");
     client->events = (struct gavel_transport_events){.size = sizeof client->events,
