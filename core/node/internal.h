@@ -313,6 +313,7 @@ struct node {
     struct command_row *commands;
     uint32_t command_count;
     struct log_builder builder;
+    struct log_builder special; /* entries that the algorithm asks for */
     struct waiter *building; /* waiters of the entries in the builder */
     uint32_t building_count;
     struct waiter *waiters; /* ring by index, limits.proposals of them, a power of two */

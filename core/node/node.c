@@ -334,11 +334,11 @@ void node_settle(struct node *node)
     for (int round = 0; round < 8 && node_alive(node); round++) {
         uint64_t applied = node->applied;
 
+        engine_drain(node);
         if (node->redispatch) {
             node->redispatch = false;
             client_leader_known(node);
         }
-        engine_drain(node);
         propose_flush(node);
         read_flush(node);
         engine_drain(node);
@@ -459,6 +459,7 @@ void node_free(struct node *node)
     snapshots_free(node);
     events_free(node);
     log_builder_free(&node->builder);
+    log_builder_free(&node->special);
     log_free(node->log);
     apply_free(node->apply);
     log_pool_free(node->pool);

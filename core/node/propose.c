@@ -8,10 +8,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* How many batches of ours may be on their way to the disk before entries collect instead of going. Two: while one is
- * being synced the next is ready, and what comes then waits for a fuller batch. */
-#define PIPELINE 1
-
 struct waiter *propose_waiter(struct node *node, uint64_t index)
 {
     struct waiter *waiter = &node->waiters[index & (node->limits.proposals - 1)];
@@ -46,25 +42,25 @@ void propose_drop(struct node *node, int32_t status, const char *why)
         client_refuse(node, node->building[i].origin, status, "%s", why);
 }
 
-/* Seal what is in the builder and hand it to the algorithm. Returns what raft_step said. */
-static int propose_batch(struct node *node)
+/* Seal what is in a builder and hand it to the algorithm, with those who wait for it. Returns what raft_step said. */
+static int propose_batch(struct node *node, struct log_builder *builder, uint32_t waiting)
 {
     struct raft_status status = engine_status(node);
     struct raft_event event = {.type = RAFT_EVENT_PROPOSE};
     struct raft_configuration configuration;
     struct gavel_error error;
     struct log_batch *batch;
-    uint32_t count = node->builder.count;
+    uint32_t count = builder->count;
     int result;
 
-    if (log_builder_seal(&node->builder, node->pool, status.term, status.last_index + 1, os_wall_ms(node->os),
+    if (log_builder_seal(builder, node->pool, status.term, status.last_index + 1, os_wall_ms(node->os),
                          engine_tick(node), status.last_chain, &batch) != GAVEL_OK)
         return RAFT_E_BUSY;
     if (peer_describe_batch(node, batch, &event.batch, &configuration, &error) != GAVEL_OK) {
         log_batch_unref(batch);
         return RAFT_E_INVALID;
     }
-    for (uint32_t i = 0; i < node->building_count; i++) {
+    for (uint32_t i = 0; i < waiting; i++) {
         struct waiter *slot = &node->waiters[(batch->head.first + i) & (node->limits.proposals - 1)];
 
         assert(slot->index == 0);
@@ -76,11 +72,11 @@ static int propose_batch(struct node *node)
     result = engine_step(node, &event);
     node->proposing = NULL;
     if (result == RAFT_OK) {
-        node->waiting += node->building_count;
-        node->building_count = 0;
+        node->waiting += waiting;
+        node->building_count -= waiting;
         node_record(node, node->metric.batch_entries, count, NULL, NULL);
     } else {
-        for (uint32_t i = 0; i < node->building_count; i++)
+        for (uint32_t i = 0; i < waiting; i++)
             node->waiters[(batch->head.first + i) & (node->limits.proposals - 1)].index = 0;
     }
     log_batch_unref(batch);
@@ -93,10 +89,11 @@ void propose_flush(struct node *node)
 
     if (node->builder.count == 0 || !node->raft || node->propose_kind)
         return;
-    if (engine_status(node).io - node->written_raft > PIPELINE && node->builder.bytes < node->limits.batch_bytes / 2 &&
-        node->role == RAFT_LEADER && node->last_own_io > node->written_raft)
-        return; /* it goes when the disk has answered */
-    result = propose_batch(node);
+    /* While the disk has a batch of ours, entries collect for the next: it goes when the disk has answered, or is full. */
+    if (node->role == RAFT_LEADER && node->last_own_io > node->written_raft &&
+        node->builder.bytes < node->limits.batch_bytes / 2 && node->building_count < node->limits.batch_entries)
+        return;
+    result = propose_batch(node, &node->builder, node->building_count);
     switch (result) {
     case RAFT_OK: break;
     case RAFT_E_NO_SPACE:
@@ -115,12 +112,6 @@ void propose_special(struct node *node)
     uint32_t kind = node->propose_kind;
 
     node->propose_kind = 0;
-    if (node->builder.count) {
-        if (propose_batch(node) != RAFT_OK)
-            propose_drop(node, GAVEL_E_BUSY, "the leader is changing the cluster; nothing was done");
-        if (!node_alive(node))
-            return;
-    }
     if (node->role != RAFT_LEADER)
         return;
     node->body.size = 0;
@@ -133,10 +124,10 @@ void propose_special(struct node *node)
         entry.kind = LOG_CONFIG;
         entry.payload = gavel_buffer_slice(&node->body);
     }
-    if (log_builder_add(&node->builder, &entry) != GAVEL_OK)
+    if (log_builder_add(&node->special, &entry) != GAVEL_OK)
         return; /* no memory: it is asked for again */
-    if (propose_batch(node) != RAFT_OK)
-        log_builder_reset(&node->builder);
+    (void)propose_batch(node, &node->special, 0);
+    log_builder_reset(&node->special);
 }
 
 /* A newer leader has overwritten our tail. Other nodes may still hold it, and one of them may yet lead. */
