@@ -68,7 +68,8 @@ void fixture_snapshot(struct fixture *fixture, uint64_t bytes);
 /* A struct log_task that notes its answer in the fixture. */
 struct log_task *fixture_task(struct fixture *fixture);
 
-/* Read the batch that holds `index`, from wherever it is; its entry's payload must be what fixture_batch put there. */
+/* Read the batch that holds `index`, from wherever it is; its payload must be what fixture_batch put there, its term
+ * `term` (0: any). */
 void fixture_check_index(struct fixture *fixture, uint64_t index, uint64_t term);
 
 #endif
