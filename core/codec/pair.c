@@ -62,7 +62,7 @@ static int32_t write_free(const struct json *json, struct gavel_slice text, stru
         gavel_put_bool(writer, text.size == 4);
     else if (!zeros && codec_parse_uint(text, &whole, NULL) == GAVEL_OK)
         gavel_put_uint(writer, whole);
-    else if (codec_parse_int(text, &negative, NULL) == GAVEL_OK)
+    else if (!zeros && codec_parse_int(text, &negative, NULL) == GAVEL_OK)
         gavel_put_int(writer, negative);
     else if (!zeros && codec_parse_real(text, &real, NULL) == GAVEL_OK)
         gavel_put_real(writer, real);

@@ -27,7 +27,8 @@ static struct gavel_slice slice_of(const char *bytes, uint64_t size)
 }
 
 /* {"a": 1, "b": [true, -2, 1.5], "c": {"d": "x"}, 7: nil} */
-static const char sample[] = "\x84\xa1" "a\x01\xa1" "b\x93\xc3\xfe\xcb\x3f\xf8\0\0\0\0\0\0\xa1" "c\x81\xa1" "d\xa1" "x\x07\xc0";
+static const char sample[] = "\x84\xa1" "a\x01\xa1" "b\x93\xc3\xfe\xcb\x3f\xf8\0\0\0\0\0\0\xa1" "c\x81\xa1"
+                             "d\xa1" "x\x07\xc0";
 #define SAMPLE_SIZE (sizeof sample - 1)
 
 static void looking(void **state)
