@@ -88,31 +88,55 @@ uint64_t codec_entries_count(struct gavel_slice batches)
     return count;
 }
 
-static void write_command(struct gavel_slice payload, struct gavel_writer *writer)
+/*
+ * A command's payload: its number in 4 bytes, then its arguments. The size of the number, or 0 when it is none of
+ * these.
+ */
+static uint64_t command_head(uint64_t kind, struct gavel_slice payload)
 {
     struct gavel_limits limits = codec_limits(LOG_BATCH_MAX);
 
-    if (codec_value_check(payload, &limits, NULL) == GAVEL_OK)
-        codec_put_value(writer, payload);
-    else
+    if (kind != LOG_COMMAND || payload.size <= 4)
+        return 0;
+    return codec_value_check(gavel_bytes((const unsigned char *)payload.data + 4, payload.size - 4), &limits, NULL) ==
+                   GAVEL_OK
+               ? 4
+               : 0;
+}
+
+static void write_payload(struct gavel_slice payload, uint64_t head, struct gavel_writer *writer)
+{
+    const unsigned char *at = payload.data;
+
+    if (head) {
+        gavel_put_key(writer, "command");
+        gavel_put_uint(writer, little(at, 4));
+        gavel_put_key(writer, "arguments");
+        codec_put_value(writer, gavel_bytes(at + head, payload.size - head));
+    } else if (payload.size) {
+        gavel_put_key(writer, "payload");
         gavel_put_bytes(writer, payload);
+    }
 }
 
 static void write_entry(const struct entries *entries, const unsigned char *entry, struct gavel_writer *writer)
 {
     static const char *const kinds[LOG_KINDS] = {"noop", "config", "command", "host"};
     uint64_t principal = little(entry + 12, 2);
-    uint64_t payload = little(entry + 4, 4);
+    struct gavel_slice payload = gavel_bytes(entry + LOG_ENTRY_HEAD + principal, little(entry + 4, 4));
     uint64_t kind = little(entry + 8, 2);
     uint64_t session = little(entry + 16, 8);
+    uint64_t head = command_head(kind, payload);
 
-    gavel_put_map(writer, 3 + (kind == LOG_COMMAND) + (session ? 2 : 0) + (payload ? 1 : 0));
+    gavel_put_map(writer, 2 + (head == 0) + (kind == LOG_COMMAND) + (session ? 2 : 0) + (head ? 2 : payload.size ? 1 : 0));
     gavel_put_key(writer, "index");
     gavel_put_uint(writer, entries->index);
     gavel_put_key(writer, "term");
     gavel_put_uint(writer, entries->term);
-    gavel_put_key(writer, "kind");
-    gavel_put_text(writer, kind < LOG_KINDS ? kinds[kind] : "other");
+    if (!head) {
+        gavel_put_key(writer, "kind");
+        gavel_put_text(writer, kind < LOG_KINDS ? kinds[kind] : "other");
+    }
     if (kind == LOG_COMMAND) {
         gavel_put_key(writer, "machine");
         gavel_put_uint(writer, little(entry + 10, 2));
@@ -123,10 +147,7 @@ static void write_entry(const struct entries *entries, const unsigned char *entr
         gavel_put_key(writer, "sequence");
         gavel_put_uint(writer, little(entry + 24, 8));
     }
-    if (payload) {
-        gavel_put_key(writer, "command");
-        write_command(gavel_bytes(entry + LOG_ENTRY_HEAD + principal, payload), writer);
-    }
+    write_payload(payload, head, writer);
     gavel_put_end(writer);
 }
 

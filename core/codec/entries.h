@@ -18,8 +18,9 @@
 uint64_t codec_entries_count(struct gavel_slice batches);
 
 /*
- * [any] Write the first `count` as an array of {index, term, kind, machine, session, sequence, command}; `command`
- * is the payload as a document when it is one, else as bytes.
+ * [any] Write the first `count` as an array of {index, term, kind, machine, session, sequence, command, arguments}: the
+ * latter two are the number of a command and its logged arguments. `kind` is left out where they are there; any other
+ * payload is `payload`, as bytes.
  */
 void codec_entries_write(struct gavel_slice batches, uint64_t count, struct gavel_writer *writer);
 

@@ -315,26 +315,26 @@ static void put_little(unsigned char *at, uint64_t value, int width)
     }
 }
 
-/* A batch of one command entry whose payload is the map {1: "color"}; checksums are not looked at here. */
+/* A batch of one command entry whose payload is command 2 with the map {1: "color"}; checksums are not looked at here. */
 static uint64_t make_batch(unsigned char *at, uint64_t index)
 {
-    static const unsigned char payload[] = {0x81, 0x01, 0xa5, 'c', 'o', 'l', 'o', 'r'};
+    static const unsigned char payload[] = {0x02, 0, 0, 0, 0x81, 0x01, 0xa5, 'c', 'o', 'l', 'o', 'r'};
 
-    memset(at, 0, LOG_BATCH_HEAD + LOG_ENTRY_HEAD + 8);
+    memset(at, 0, LOG_BATCH_HEAD + LOG_ENTRY_HEAD + 16);
     put_little(at, LOG_BATCH_MAGIC, 4);
     put_little(at + 4, LOG_BATCH_VERSION, 2);
     put_little(at + 8, 7, 8);
     put_little(at + 16, index, 8);
     put_little(at + 24, 1, 4);
-    put_little(at + 28, LOG_BATCH_HEAD + LOG_ENTRY_HEAD + 8, 4);
-    put_little(at + LOG_BATCH_HEAD, LOG_ENTRY_HEAD + 8, 4);
+    put_little(at + 28, LOG_BATCH_HEAD + LOG_ENTRY_HEAD + 16, 4);
+    put_little(at + LOG_BATCH_HEAD, LOG_ENTRY_HEAD + 16, 4);
     put_little(at + LOG_BATCH_HEAD + 4, sizeof payload, 4);
     put_little(at + LOG_BATCH_HEAD + 8, LOG_COMMAND, 2);
     put_little(at + LOG_BATCH_HEAD + 10, 1, 2);
     put_little(at + LOG_BATCH_HEAD + 16, 99, 8);
     put_little(at + LOG_BATCH_HEAD + 24, 3, 8);
     memcpy(at + LOG_BATCH_HEAD + LOG_ENTRY_HEAD, payload, sizeof payload);
-    return LOG_BATCH_HEAD + LOG_ENTRY_HEAD + 8;
+    return LOG_BATCH_HEAD + LOG_ENTRY_HEAD + 16;
 }
 
 static void tail_apart(void **state)
@@ -358,9 +358,9 @@ static void tail_apart(void **state)
                          GAVEL_OK);
         assert_int_equal(apart, s == 0);
         if (s == 1) {
-            const char *wanted = "\"entries\":[{\"index\":41,\"term\":7,\"kind\":\"command\",\"machine\":1,"
+            const char *wanted = "\"entries\":[{\"index\":41,\"term\":7,\"machine\":1,"
         "\"session\":99,"
-                                 "\"sequence\":3,\"command\":{\"1\":\"color\"}},{\"index\":42,";
+                                 "\"sequence\":3,\"command\":2,\"arguments\":{\"1\":\"color\"}},{\"index\":42,";
             assert_int_equal(gavel_buffer_append(&out, "", 1), GAVEL_OK);
             assert_non_null(strstr((const char *)out.data, wanted));
             out.size--;
