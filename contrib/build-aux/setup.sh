@@ -73,7 +73,8 @@ setup_build()
         }
         printf '%s' "$*" >"$dir/.arguments"
     fi
-    make -C "$dir" -j"$jobs" all >>"$log" 2>&1 || {
+    log=$work/$name-build.log
+    make -C "$dir" -j"$jobs" all >"$log" 2>&1 || {
         grep -n -E 'error|Error|undefined|warning' "$log" | tail -n 30
         say "$name: the build failed (whole log: $log)"
         return 1
