@@ -172,6 +172,11 @@ static void leader_time(struct raft *r)
     raft_transfer_time(r);
 }
 
+static bool is_self(struct raft *r, uint64_t id)
+{
+    return id == r->options.self;
+}
+
 static int start(struct raft *r)
 {
     uint64_t term;
@@ -186,7 +191,7 @@ static int start(struct raft *r)
     raft_sync_peers(r);
     raft_election_reset(r);
     /* Nobody to wait for. */
-    if (raft_may_lead(r) && r->peer_count == 0)
+    if (raft_may_lead(r) && raft_quorum(r, is_self))
         raft_election_start(r);
     return RAFT_OK;
 }

@@ -77,17 +77,6 @@ void world_fail(struct world *w, const char *format, ...)
     exit(1);
 }
 
-static void *grow(void *items, size_t *room, size_t count, size_t size)
-{
-    if (count < *room)
-        return items;
-    *room = *room ? 2 * *room : 16;
-    void *more = realloc(items, *room * size);
-    if (!more)
-        abort();
-    return more;
-}
-
 uint64_t world_random(struct world *w, uint64_t below)
 {
     uint64_t z = w->random += 0x9e3779b97f4a7c15u;
@@ -166,106 +155,6 @@ void world_free(struct world *w)
     free(w);
 }
 
-uint32_t world_chain(uint32_t before, const struct raft_batch *batch, uint32_t payload)
-{
-    uint64_t h = before + 0x9e3779b97f4a7c15u;
-    uint64_t words[] = {batch->first, batch->term, batch->count, batch->kind, payload};
-    for (size_t i = 0; i < 5; i++) {
-        h ^= words[i];
-        h *= 0xff51afd7ed558ccdu;
-        h ^= h >> 29;
-    }
-    return (uint32_t)(h ^ (h >> 32));
-}
-
-const struct raft_configuration *world_keep(struct world *w, const struct raft_configuration *c)
-{
-    if (!c)
-        return NULL;
-    for (size_t i = 0; i < w->configuration_count; i++)
-        if (w->configurations[i] == c || memcmp(w->configurations[i], c, sizeof *c) == 0)
-            return w->configurations[i];
-    struct raft_configuration *kept = malloc(sizeof *kept);
-    struct raft_configuration **more =
-        realloc(w->configurations, (w->configuration_count + 1) * sizeof *w->configurations);
-    if (!kept || !more)
-        abort();
-    *kept = *c;
-    w->configurations = more;
-    w->configurations[w->configuration_count++] = kept;
-    return kept;
-}
-
-uint64_t world_last(const struct world_batches *log)
-{
-    if (log->count == 0)
-        return log->base_index;
-    return log->items[log->count - 1].first + log->items[log->count - 1].count - 1;
-}
-
-bool world_boundary(const struct world_batches *log, uint64_t index, uint64_t *term, uint32_t *chain)
-{
-    if (index == log->base_index) {
-        *term = log->base_term;
-        *chain = log->base_chain;
-        return true;
-    }
-    for (size_t i = log->count; i-- > 0;) {
-        const struct raft_batch *b = &log->items[i];
-        if (b->first + b->count - 1 < index)
-            return false;
-        if (b->first + b->count - 1 == index) {
-            *term = b->term;
-            *chain = b->chain;
-            return true;
-        }
-    }
-    return false;
-}
-
-void world_append(struct world_batches *log, const struct raft_batch *batch)
-{
-    log->items = grow(log->items, &log->room, log->count, sizeof *log->items);
-    log->items[log->count++] = *batch;
-}
-
-void world_truncate(struct world_batches *log, uint64_t from)
-{
-    while (log->count > 0 && log->items[log->count - 1].first >= from)
-        log->count--;
-}
-
-void world_compact(struct world_batches *log, uint64_t index)
-{
-    size_t gone = 0;
-    while (gone < log->count && log->items[gone].first + log->items[gone].count - 1 <= index) {
-        log->base_index = log->items[gone].first + log->items[gone].count - 1;
-        log->base_term = log->items[gone].term;
-        log->base_chain = log->items[gone].chain;
-        gone++;
-    }
-    log->count -= gone;
-    memmove(log->items, log->items + gone, log->count * sizeof *log->items);
-}
-
-static void reset_log(struct world_batches *log, const struct world_snapshot *s)
-{
-    log->count = 0;
-    log->base_index = s->index;
-    log->base_term = s->term;
-    log->base_chain = s->chain;
-}
-
-static void copy_log(struct world_batches *to, const struct world_batches *from)
-{
-    to->count = 0;
-    to->base_index = from->base_index;
-    to->base_term = from->base_term;
-    to->base_chain = from->base_chain;
-    for (size_t i = 0; i < from->count; i++)
-        world_append(to, &from->items[i]);
-}
-
 struct world_node *world_node(struct world *w, uint64_t id)
 {
     if (id == 0 || id > WORLD_NODES || !w->nodes[id - 1].exists)
@@ -318,7 +207,7 @@ void world_start(struct world *w, struct world_node *n)
         result = raft_load(n->raft, n->disk.log.items, n->disk.log.count);
     if (result != RAFT_OK)
         world_fail(w, "node %lu does not start: %s", n->id, raft_error_text(result));
-    copy_log(&n->log, &n->disk.log);
+    world_copy_log(&n->log, &n->disk.log);
     n->alive = true;
     n->io_written = 0;
     n->apply_sent = n->applied = n->committed = n->disk.snapshot.index;
@@ -381,7 +270,7 @@ void world_damage(struct world *w, struct world_node *n, size_t batches)
 
 static struct raft_event *queue_event(struct world_node *n, uint32_t type)
 {
-    n->queue = grow(n->queue, &n->queue_room, n->queue_count, sizeof *n->queue);
+    n->queue = world_grow(n->queue, &n->queue_room, n->queue_count, sizeof *n->queue);
     struct world_event *e = &n->queue[n->queue_count++];
     memset(e, 0, sizeof *e);
     e->event.type = type;
@@ -390,7 +279,7 @@ static struct raft_event *queue_event(struct world_node *n, uint32_t type)
 
 void world_send(struct world *w, const struct raft_message *m, const struct raft_batch *batches, uint64_t gate)
 {
-    w->bag = grow(w->bag, &w->bag_room, w->bag_count, sizeof *w->bag);
+    w->bag = world_grow(w->bag, &w->bag_room, w->bag_count, sizeof *w->bag);
     struct world_message *put = &w->bag[w->bag_count++];
     uint64_t spread = w->latency_max - w->latency_min;
     memset(put, 0, sizeof *put);
@@ -438,7 +327,7 @@ static void do_send(struct world *w, struct world_node *n, const struct raft_eff
 
 static struct world_io *queue_io(struct world *w, struct world_node *n, const struct raft_effect *effect)
 {
-    n->ios = grow(n->ios, &n->io_room, n->io_count, sizeof *n->ios);
+    n->ios = world_grow(n->ios, &n->io_room, n->io_count, sizeof *n->ios);
     struct world_io *io = &n->ios[n->io_count++];
     memset(io, 0, sizeof *io);
     io->io = effect->io;
@@ -692,7 +581,7 @@ int world_propose(struct world *w, struct world_node *n, uint32_t kind, uint32_t
 int world_read(struct world *w, struct world_node *n)
 {
     struct raft_event event = {.type = RAFT_EVENT_READ, .read.id = n->reads_asked + 1};
-    n->read_floor = grow(n->read_floor, &n->read_room, n->reads_asked + 1, sizeof *n->read_floor);
+    n->read_floor = world_grow(n->read_floor, &n->read_room, n->reads_asked + 1, sizeof *n->read_floor);
     n->reads_asked++;
     n->read_floor[n->reads_asked] = world_last(&w->ledger);
     return world_step(w, n, &event);
@@ -753,8 +642,8 @@ void world_installed(struct world *w, struct world_node *n, bool failed)
     if (!failed) {
         world_check_snapshot(w, n, s);
         n->disk.snapshot = *s;
-        reset_log(&n->disk.log, s);
-        reset_log(&n->log, s);
+        world_reset_log(&n->disk.log, s);
+        world_reset_log(&n->log, s);
         n->apply_sent = n->applied = n->committed = s->index;
         n->installs++;
     }

@@ -210,6 +210,9 @@ bool world_boundary(const struct world_batches *log, uint64_t index, uint64_t *t
 void world_append(struct world_batches *log, const struct raft_batch *batch);
 void world_truncate(struct world_batches *log, uint64_t from);
 void world_compact(struct world_batches *log, uint64_t index);
+void world_reset_log(struct world_batches *log, const struct world_snapshot *s);
+void world_copy_log(struct world_batches *to, const struct world_batches *from);
+void *world_grow(void *items, size_t *room, size_t count, size_t size);
 const char *world_type_name(uint32_t type);
 uint32_t world_type(const char *name);
 struct world_node *world_leader(struct world *w);

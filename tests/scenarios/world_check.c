@@ -173,7 +173,8 @@ void world_check_commit(struct world *w, struct world_node *n, uint64_t index)
         if (last == index) {
             check_durable_majority(w, n, last, b->chain);
             if (b->term != s.term)
-                world_fail(w, "node %lu commits %lu of term %lu by counting, in term %lu", n->id, last, b->term, s.term);
+                world_fail(w, "node %lu commits %lu of term %lu by counting, in term %lu", n->id, last, b->term,
+                           s.term);
         }
     }
     if (world_last(&n->log) < index)
