@@ -128,7 +128,8 @@ static void write_entry(const struct entries *entries, const unsigned char *entr
     uint64_t session = little(entry + 16, 8);
     uint64_t head = command_head(kind, payload);
 
-    gavel_put_map(writer, 2 + (head == 0) + (kind == LOG_COMMAND) + (session ? 2 : 0) + (head ? 2 : payload.size ? 1 : 0));
+    gavel_put_map(writer, 2 + (head == 0) + (kind == LOG_COMMAND) + (session ? 2 : 0) +
+                              (head ? 2 : payload.size ? 1 : 0));
     gavel_put_key(writer, "index");
     gavel_put_uint(writer, entries->index);
     gavel_put_key(writer, "term");

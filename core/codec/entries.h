@@ -13,6 +13,8 @@
 
 /* The number of `entries` in append_entries: reserved, so that no other field gets it. */
 #define CODEC_ENTRIES_NUMBER 11
+/* Larger appends travel without: a hostile value grows six-fold in JSON, and a message must not outgrow its limit. */
+#define CODEC_ENTRIES_BYTES (256u * 1024)
 
 /* [any] How many entries lie in whole batches, end to end; damaged ones end the count. */
 uint64_t codec_entries_count(struct gavel_slice batches);

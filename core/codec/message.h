@@ -261,6 +261,7 @@ struct codec_message {
     const char *name;
     const struct gavel_fields *fields;
     uint64_t tail; /* offset in the struct of the slice that may be sent apart; 0: none */
+    uint64_t text; /* offset of the sentence of a status, which is made valid UTF-8 when it is sent; 0: none */
 };
 
 /* [any] By number; NULL: unknown. */

@@ -35,8 +35,41 @@ static void write_type(const struct codec_message *what, struct gavel_writer *wr
         writer->ops->string(writer, gavel_text(what->name));
 }
 
+/* Room for a copy of a message whose sentence had to be cleaned. */
+struct cleaned {
+    _Alignas(16) unsigned char object[512];
+    struct gavel_error sentence;
+};
+
+/*
+ * A sentence is cut by bytes, and may quote what a hostile client sent: what is not UTF-8 in the row `text` must not
+ * lose the reply. Everything else of a message is checked where it comes from, and refused by the writer.
+ */
+static const void *clean_text(const struct codec_message *what, const void *message, struct cleaned *cleaned)
+{
+    struct gavel_slice text;
+
+    if (what->text == 0)
+        return message;
+    memcpy(&text, (const unsigned char *)message + what->text, sizeof text);
+    if (text.size < sizeof cleaned->sentence.text && mp_utf8(text.data, text.size))
+        return message;
+    if (text.size > sizeof cleaned->sentence.text - 1)
+        text.size = sizeof cleaned->sentence.text - 1;
+    memcpy(cleaned->sentence.text, text.data, text.size);
+    cleaned->sentence.text[text.size] = 0;
+    assert(what->fields->struct_size <= sizeof cleaned->object);
+    memcpy(cleaned->object, message, what->fields->struct_size);
+    text = codec_sentence(&cleaned->sentence);
+    memcpy(cleaned->object + what->text, &text, sizeof text);
+    return cleaned->object;
+}
+
 static void write_message(const struct codec_message *what, const void *message, struct gavel_writer *writer)
 {
+    struct cleaned cleaned;
+
+    message = clean_text(what, message, &cleaned);
     writer->ops->map(writer, codec_fields_count(what->fields, message, CODEC_WRITE_PLAIN) + 1);
     write_type(what, writer);
     codec_fields_write_rows(what->fields, message, CODEC_WRITE_PLAIN, writer);
@@ -99,7 +132,8 @@ static void write_whole(const struct codec_message *what, const struct codec_raf
     struct gavel_field copy;
     const struct gavel_field *row = codec_row(what->fields, what->fields->count - 1, &copy);
     struct codec_raft head = *wire;
-    uint64_t entries = what->type == CODEC_RAFT + RAFT_APPEND_REQUEST ? codec_entries_count(wire->tail) : 0;
+    int shown = what->type == CODEC_RAFT + RAFT_APPEND_REQUEST && wire->tail.size <= CODEC_ENTRIES_BYTES;
+    uint64_t entries = shown ? codec_entries_count(wire->tail) : 0;
 
     head.tail = gavel_bytes(NULL, 0);
     writer->ops->map(writer, codec_fields_count(what->fields, &head, CODEC_WRITE_PLAIN) + 2 + (entries > 0));

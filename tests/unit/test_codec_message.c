@@ -315,7 +315,10 @@ static void put_little(unsigned char *at, uint64_t value, int width)
     }
 }
 
-/* A batch of one command entry whose payload is command 2 with the map {1: "color"}; checksums are not looked at here. */
+/*
+ * A batch of one command entry whose payload is command 2 with the map {1: "color"}; checksums are not looked at
+ * here.
+ */
 static uint64_t make_batch(unsigned char *at, uint64_t index)
 {
     static const unsigned char payload[] = {0x02, 0, 0, 0, 0x81, 0x01, 0xa5, 'c', 'o', 'l', 'o', 'r'};
@@ -453,6 +456,7 @@ static void sentences(void **state)
 {
     struct gavel_error error;
     struct codec_reply reply = {.id = 1, .status = -1};
+    struct codec_reply *back;
     struct gavel_buffer out = codec_buffer(0);
 
     (void)state;
@@ -462,8 +466,16 @@ static void sentences(void **state)
     assert_int_equal(reply.text.size, 14);
     assert_memory_equal(reply.text.data, "a?b \xe2\x82\xac ?? c??", 14);
     assert_int_equal(codec_message_encode(codec_msgpack(), NULL, CODEC_REPLY, &reply, &out, NULL), GAVEL_OK);
-    reply.text = gavel_bytes("\xff", 1);
+    /* Who forgets it loses no reply; other strings are refused. */
+    reply.text = gavel_bytes("a\xff", 2);
+    out.size = 0;
+    assert_int_equal(codec_message_encode(codec_msgpack(), NULL, CODEC_REPLY, &reply, &out, &error), GAVEL_OK);
+    decode(codec_msgpack(), gavel_buffer_slice(&out), CODEC_REPLY, (void **)&back);
+    assert_int_equal(back->text.size, 2);
+    assert_memory_equal(back->text.data, "a?", 2);
+    reply.leader = gavel_bytes("\xff", 1);
     assert_int_equal(codec_message_encode(codec_msgpack(), NULL, CODEC_REPLY, &reply, &out, &error), GAVEL_E_INVALID);
+    assert_true(strstr(error.text, "reply: ") == error.text);
     gavel_buffer_free(&out);
 }
 
