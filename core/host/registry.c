@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * registry.c - metrics and their series.
+ */
+#include "core/host/registry.h"
+
+#include <gavel/statemachine.h>
+
+#include <assert.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define REGISTRY_MAGIC 0x9a3d17c5u
+#define SLOTS (HOST_SERIES_MAX * 2) /* of the hash table: half full at the most */
+#define NAME_MAX_BYTES 64           /* of a metric's name */
+
+struct series {
+    uint64_t hash;
+    uint64_t attribute_count;
+    struct gavel_attribute attribute[HOST_SERIES_ATTRIBUTES_MAX + 1];
+    _Atomic uint64_t value; /* the bits of a double: counter and gauge; a histogram's sum */
+    _Atomic uint64_t bucket[HOST_HISTOGRAM_BOUNDS_MAX + 1];
+};
+
+struct metric {
+    uint64_t kind;
+    char *name;
+    char *unit;
+    char *help;
+    const double *bounds;
+    uint64_t bound_count;
+    struct series *_Atomic slot[SLOTS];
+    struct series *order[HOST_SERIES_MAX + 1]; /* in the order of their birth, the overflow among them */
+    _Atomic uint64_t count;                    /* of `order` */
+    struct series *overflow;
+};
+
+struct host_registry {
+    uint32_t magic;
+    pthread_mutex_t lock; /* births of series */
+    struct metric *_Atomic metric[HOST_METRICS_MAX];
+    _Atomic uint64_t count;
+};
+
+/* A series of attributes that do not fit any more counts under this one, as OpenTelemetry names it. */
+static const struct gavel_attribute overflow_attribute = {"otel.metric.overflow", {"true", 4}};
+
+static const double bounds_seconds[] = {0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02,
+                                        0.05,    0.1,    0.2,    0.5,    1,     2,     5,     10,   30};
+static const double bounds_bytes[] = {64,     256,     1024,    4096,     16384,    65536,
+                                      262144, 1048576, 4194304, 16777216, 67108864, 268435456};
+static const double bounds_plain[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000, 1000000};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What every node has, whatever its plugins (gavel-metrics names them). */
+static const struct {
+    uint64_t kind;
+    const char *name;
+    const char *unit;
+    const char *help;
+} common[] = {
+    {GAVEL_COUNTER, "consensus.commands.total", "{command}", "Commands applied on this node"},
+    {GAVEL_COUNTER, "consensus.elections.total", "{election}", "Elections that this node has begun"},
+    {GAVEL_GAUGE, "consensus.node.state", "1", "Role of this node: 0 follower, 1 candidate, 2 leader, 3 learner"},
+    {GAVEL_GAUGE, "cluster.nodes.total", "{node}", "Members of the cluster"},
+    {GAVEL_GAUGE, "cluster.nodes.healthy", "{node}", "Members that this node has heard of within an election timeout"},
+    {GAVEL_COUNTER, "cluster.membership.changes", "{change}", "Changes of membership applied on this node"},
+    {GAVEL_GAUGE, "state.size", "{entry}", "Live entries of the state machines"},
+    {GAVEL_GAUGE, "state.changelog.size", "{revision}", "Revisions that the state machines keep"},
+    {GAVEL_COUNTER, "state.operations.total", "{operation}", "Operations of the state machines, reads included"},
+};
+
+static double from_bits(uint64_t bits)
+{
+    double value;
+
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint64_t to_bits(double value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static char *copy_text(const char *text, size_t size)
+{
+    char *copy = malloc(size + 1);
+
+    if (copy) {
+        memcpy(copy, text, size);
+        copy[size] = 0;
+    }
+    return copy;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static void free_series(struct series *series)
+{
+    if (!series)
+        return;
+    for (uint64_t i = 0; i < series->attribute_count; i++) {
+        free((void *)(uintptr_t)series->attribute[i].name);
+        free((void *)(uintptr_t)series->attribute[i].value.data);
+    }
+    free(series);
+}
+
+static void free_metric(struct metric *metric)
+{
+    if (!metric)
+        return;
+    for (uint64_t i = 0; i < atomic_load(&metric->count); i++)
+        free_series(metric->order[i]);
+    free(metric->name);
+    free(metric->unit);
+    free(metric->help);
+    free(metric);
+}
+
+struct host_registry *host_registry_new(void)
+{
+    struct host_registry *registry = calloc(1, sizeof *registry);
+
+    if (!registry)
+        return NULL;
+    registry->magic = REGISTRY_MAGIC;
+    if (pthread_mutex_init(&registry->lock, NULL) != 0) {
+        free(registry);
+        return NULL;
+    }
+    for (size_t i = 0; i < COUNT(common); i++) {
+        uint64_t metric = host_registry_metric(registry, common[i].kind, common[i].name, common[i].unit,
+                                               common[i].help);
+
+        if (metric == 0)
+            return host_registry_free(registry);
+        host_registry_record(registry, metric, 0, NULL, NULL, 0); /* they are there from the start, at 0 */
+    }
+    return registry;
+}
+
+struct host_registry *host_registry_free(struct host_registry *registry)
+{
+    if (!registry)
+        return NULL;
+    assert(registry->magic == REGISTRY_MAGIC);
+    for (uint64_t i = 0; i < atomic_load(&registry->count); i++)
+        free_metric(atomic_load(&registry->metric[i]));
+    (void)pthread_mutex_destroy(&registry->lock);
+    registry->magic = 0;
+    free(registry);
+    return NULL;
+}
+
+static void choose_bounds(struct metric *metric)
+{
+    if (metric->kind != GAVEL_HISTOGRAM)
+        return;
+    if (strcmp(metric->unit, "s") == 0) {
+        metric->bounds = bounds_seconds;
+        metric->bound_count = COUNT(bounds_seconds);
+    } else if (strcmp(metric->unit, "By") == 0) {
+        metric->bounds = bounds_bytes;
+        metric->bound_count = COUNT(bounds_bytes);
+    } else {
+        metric->bounds = bounds_plain;
+        metric->bound_count = COUNT(bounds_plain);
+    }
+    assert(metric->bound_count <= HOST_HISTOGRAM_BOUNDS_MAX);
+}
+
+uint64_t host_registry_metric(struct host_registry *registry, uint64_t kind, const char *name, const char *unit,
+                              const char *help)
+{
+    uint64_t count = atomic_load(&registry->count);
+    struct metric *metric;
+
+    assert(registry->magic == REGISTRY_MAGIC);
+    if (kind < GAVEL_COUNTER || kind > GAVEL_HISTOGRAM || !name || !*name || strlen(name) > NAME_MAX_BYTES)
+        return 0;
+    for (uint64_t i = 0; i < count; i++) {
+        metric = atomic_load(&registry->metric[i]);
+        if (strcmp(metric->name, name) == 0)
+            return metric->kind == kind ? i + 1 : 0;
+    }
+    metric = count < HOST_METRICS_MAX ? calloc(1, sizeof *metric) : NULL;
+    if (!metric)
+        return 0;
+    metric->kind = kind;
+    metric->name = copy_text(name, strlen(name));
+    metric->unit = copy_text(unit ? unit : "1", strlen(unit ? unit : "1"));
+    metric->help = copy_text(help ? help : "", strlen(help ? help : ""));
+    if (!metric->name || !metric->unit || !metric->help) {
+        free_metric(metric);
+        return 0;
+    }
+    choose_bounds(metric);
+    atomic_store(&registry->metric[count], metric);
+    atomic_store(&registry->count, count + 1);
+    return count + 1;
+}
+
+/* ---- series ------------------------------------------------------------------------------------------------------ */
+
+/* Attributes as they are recorded: those given, cut to our bounds, and the instance. */
+struct key {
+    struct gavel_attribute attribute[HOST_SERIES_ATTRIBUTES_MAX + 1];
+    uint64_t count;
+    uint64_t hash;
+};
+
+static void make_key(struct key *key, const char *instance, const struct gavel_attribute *attributes, uint64_t count)
+{
+    key->count = count < HOST_SERIES_ATTRIBUTES_MAX ? count : HOST_SERIES_ATTRIBUTES_MAX;
+    for (uint64_t i = 0; i < key->count; i++) {
+        key->attribute[i] = attributes[i];
+        if (key->attribute[i].value.size > HOST_ATTRIBUTE_VALUE_MAX)
+            key->attribute[i].value.size = HOST_ATTRIBUTE_VALUE_MAX;
+    }
+    if (instance)
+        key->attribute[key->count++] = (struct gavel_attribute){"instance", gavel_text(instance)};
+    key->hash = UINT64_C(0xcbf29ce484222325);
+    for (uint64_t i = 0; i < key->count; i++) {
+        key->hash = gavel_mix(key->hash, key->attribute[i].name, strlen(key->attribute[i].name) + 1);
+        key->hash = gavel_mix(key->hash ^ key->attribute[i].value.size, key->attribute[i].value.data,
+                              key->attribute[i].value.size);
+    }
+}
+
+static bool same_key(const struct series *series, const struct key *key)
+{
+    if (series->hash != key->hash || series->attribute_count != key->count)
+        return false;
+    for (uint64_t i = 0; i < key->count; i++)
+        if (strcmp(series->attribute[i].name, key->attribute[i].name) != 0 ||
+            !gavel_slice_equal(series->attribute[i].value, key->attribute[i].value))
+            return false;
+    return true;
+}
+
+/* The series of that key, or NULL; *free_slot becomes where it would be. */
+static struct series *find(struct metric *metric, const struct key *key, uint64_t *free_slot)
+{
+    for (uint64_t i = 0; i < SLOTS; i++) {
+        uint64_t at = (key->hash + i) % SLOTS;
+        struct series *series = atomic_load_explicit(&metric->slot[at], memory_order_acquire);
+
+        if (!series) {
+            *free_slot = at;
+            return NULL;
+        }
+        if (same_key(series, key))
+            return series;
+    }
+    *free_slot = SLOTS;
+    return NULL;
+}
+
+static struct series *make_series(const struct key *key)
+{
+    struct series *series = calloc(1, sizeof *series);
+
+    if (!series)
+        return NULL;
+    series->hash = key->hash;
+    for (uint64_t i = 0; i < key->count; i++) {
+        const struct gavel_attribute *from = &key->attribute[i];
+
+        series->attribute[i].name = copy_text(from->name, strlen(from->name));
+        series->attribute[i].value.data = copy_text(from->value.data ? from->value.data : "", from->value.size);
+        series->attribute[i].value.size = from->value.size;
+        series->attribute_count = i + 1;
+        if (!series->attribute[i].name || !series->attribute[i].value.data) {
+            free_series(series);
+            return NULL;
+        }
+    }
+    return series;
+}
+
+/* Find again under the lock, and make what is still missing. NULL when memory is out: that record is lost. */
+static struct series *add(struct host_registry *registry, struct metric *metric, const struct key *key)
+{
+    uint64_t slot, count;
+    struct series *series;
+
+    (void)pthread_mutex_lock(&registry->lock);
+    series = find(metric, key, &slot);
+    count = atomic_load(&metric->count);
+    if (!series && count >= HOST_SERIES_MAX) {
+        struct key beyond;
+
+        make_key(&beyond, NULL, &overflow_attribute, 1);
+        if (!metric->overflow && (metric->overflow = make_series(&beyond))) {
+            metric->order[count] = metric->overflow;
+            atomic_store(&metric->count, count + 1);
+        }
+        series = metric->overflow;
+    } else if (!series && (series = make_series(key))) {
+        assert(slot < SLOTS);
+        metric->order[count] = series;
+        atomic_store(&metric->count, count + 1);
+        atomic_store_explicit(&metric->slot[slot], series, memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&registry->lock);
+    return series;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+static void add_double(_Atomic uint64_t *bits, double value)
+{
+    uint64_t old = atomic_load_explicit(bits, memory_order_relaxed);
+
+    while (!atomic_compare_exchange_weak_explicit(bits, &old, to_bits(from_bits(old) + value), memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+}
+
+static void observe(const struct metric *metric, struct series *series, double value)
+{
+    uint64_t i = 0;
+
+    while (i < metric->bound_count && value > metric->bounds[i])
+        i++;
+    (void)atomic_fetch_add_explicit(&series->bucket[i], 1, memory_order_relaxed);
+    add_double(&series->value, value);
+}
+
+void host_registry_record(struct host_registry *registry, uint64_t number, double value, const char *instance,
+                          const struct gavel_attribute *attributes, uint64_t count)
+{
+    struct metric *metric;
+    struct series *series;
+    struct key key;
+    uint64_t slot;
+
+    assert(registry->magic == REGISTRY_MAGIC);
+    if (number == 0 || number > atomic_load_explicit(&registry->count, memory_order_acquire) || !isfinite(value))
+        return;
+    metric = atomic_load_explicit(&registry->metric[number - 1], memory_order_acquire);
+    if (metric->kind == GAVEL_COUNTER && value < 0)
+        return;
+    make_key(&key, instance, attributes, count);
+    series = find(metric, &key, &slot);
+    if (!series)
+        series = add(registry, metric, &key);
+    if (!series)
+        return;
+    if (metric->kind == GAVEL_COUNTER)
+        add_double(&series->value, value);
+    else if (metric->kind == GAVEL_GAUGE)
+        atomic_store_explicit(&series->value, to_bits(value), memory_order_relaxed);
+    else
+        observe(metric, series, value);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static void read_series(const struct metric *metric, struct series *from, struct gavel_series *series,
+                        uint64_t *buckets)
+{
+    *series = (struct gavel_series){
+        .size = GAVEL_END(struct gavel_series, sum),
+        .kind = metric->kind,
+        .name = metric->name,
+        .unit = metric->unit,
+        .help = metric->help,
+        .attributes = from->attribute,
+        .attribute_count = from->attribute_count,
+    };
+    if (metric->kind != GAVEL_HISTOGRAM) {
+        series->value = from_bits(atomic_load_explicit(&from->value, memory_order_relaxed));
+        return;
+    }
+    series->bounds = metric->bounds;
+    series->bound_count = metric->bound_count;
+    series->buckets = buckets;
+    series->sum = from_bits(atomic_load_explicit(&from->value, memory_order_relaxed));
+    for (uint64_t i = 0; i <= metric->bound_count; i++) {
+        buckets[i] = atomic_load_explicit(&from->bucket[i], memory_order_relaxed);
+        series->count += buckets[i];
+    }
+}
+
+int32_t host_registry_snapshot(struct host_registry *registry, struct host_snapshot *snapshot)
+{
+    uint64_t metrics = atomic_load(&registry->count), total = 0;
+    uint64_t counts[HOST_METRICS_MAX];
+    struct host_snapshot made = {.count = 0};
+
+    for (uint64_t i = 0; i < metrics; i++) {
+        struct metric *metric = atomic_load(&registry->metric[i]);
+
+        counts[i] = atomic_load(&metric->count);
+        total += counts[i];
+    }
+    made.series = calloc(total + 1, sizeof *made.series);
+    made.buckets = calloc((total + 1) * (HOST_HISTOGRAM_BOUNDS_MAX + 1), sizeof *made.buckets);
+    if (!made.series || !made.buckets) {
+        host_snapshot_free(&made);
+        return GAVEL_E_NO_MEMORY;
+    }
+    for (uint64_t i = 0; i < metrics; i++) {
+        struct metric *metric = atomic_load(&registry->metric[i]);
+
+        for (uint64_t j = 0; j < counts[i]; j++, made.count++)
+            read_series(metric, metric->order[j], &made.series[made.count],
+                        made.buckets + made.count * (HOST_HISTOGRAM_BOUNDS_MAX + 1));
+    }
+    *snapshot = made;
+    return GAVEL_OK;
+}
+
+void host_snapshot_free(struct host_snapshot *snapshot)
+{
+    free(snapshot->series);
+    free(snapshot->buckets);
+    *snapshot = (struct host_snapshot){.count = 0};
+}
+
+static void write_number(struct gavel_writer *out, double value)
+{
+    if (value >= 0 && value < 9e15 && value == floor(value))
+        gavel_put_uint(out, (uint64_t)value);
+    else
+        gavel_put_real(out, value);
+}
+
+static void write_histogram(const struct gavel_series *series, struct gavel_writer *out)
+{
+    gavel_put_key(out, "count");
+    gavel_put_uint(out, series->count);
+    gavel_put_key(out, "sum");
+    gavel_put_real(out, series->sum);
+    gavel_put_key(out, "bounds");
+    gavel_put_array(out, series->bound_count);
+    for (uint64_t i = 0; i < series->bound_count; i++)
+        gavel_put_real(out, series->bounds[i]);
+    gavel_put_end(out);
+    gavel_put_key(out, "buckets");
+    gavel_put_array(out, series->bound_count + 1);
+    for (uint64_t i = 0; i <= series->bound_count; i++)
+        gavel_put_uint(out, series->buckets[i]);
+    gavel_put_end(out);
+}
+
+static void write_series(const struct gavel_series *series, struct gavel_writer *out)
+{
+    gavel_put_map(out, series->kind == GAVEL_HISTOGRAM ? 5 : 2);
+    gavel_put_key(out, "attributes");
+    gavel_put_map(out, series->attribute_count);
+    for (uint64_t i = 0; i < series->attribute_count; i++) {
+        gavel_put_key(out, series->attributes[i].name);
+        gavel_put_string(out, series->attributes[i].value);
+    }
+    gavel_put_end(out);
+    if (series->kind == GAVEL_HISTOGRAM) {
+        write_histogram(series, out);
+    } else {
+        gavel_put_key(out, "value");
+        write_number(out, series->value);
+    }
+    gavel_put_end(out);
+}
+
+void host_registry_write(struct host_registry *registry, struct gavel_writer *out)
+{
+    static const char *const kinds[] = {"", "counter", "gauge", "histogram"};
+    uint64_t metrics = atomic_load(&registry->count);
+    uint64_t buckets[HOST_HISTOGRAM_BOUNDS_MAX + 1];
+
+    gavel_put_map(out, metrics);
+    for (uint64_t i = 0; i < metrics; i++) {
+        struct metric *metric = atomic_load(&registry->metric[i]);
+        uint64_t count = atomic_load(&metric->count);
+
+        gavel_put_key(out, metric->name);
+        gavel_put_map(out, 3);
+        gavel_put_key(out, "kind");
+        gavel_put_text(out, kinds[metric->kind]);
+        gavel_put_key(out, "unit");
+        gavel_put_text(out, metric->unit);
+        gavel_put_key(out, "series");
+        gavel_put_array(out, count);
+        for (uint64_t j = 0; j < count; j++) {
+            struct gavel_series series;
+
+            read_series(metric, metric->order[j], &series, buckets);
+            write_series(&series, out);
+        }
+        gavel_put_end(out);
+        gavel_put_end(out);
+    }
+    gavel_put_end(out);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * registry.h - the metrics of a process: counters, gauges and histograms, each with a bounded number of attribute sets.
+ * It belongs to the host, so values survive the plugins that made them and the observers that read them.
+ *
+ * Recording takes no lock: a series is found by the hash of its attributes in a table that only grows, and its values
+ * are atomic. Only the first record with new attributes takes one.
+ */
+#ifndef CORE_HOST_REGISTRY_H
+#define CORE_HOST_REGISTRY_H
+
+#include <gavel/observer.h>
+#include <gavel/serializer.h>
+
+#define HOST_METRICS_MAX 256           /* metrics of a process */
+#define HOST_SERIES_MAX 64             /* attribute sets of one metric; what comes later is counted together as one */
+#define HOST_SERIES_ATTRIBUTES_MAX 8   /* attributes of one record; more are dropped */
+#define HOST_ATTRIBUTE_VALUE_MAX 128   /* bytes of a value kept */
+#define HOST_HISTOGRAM_BOUNDS_MAX 24   /* bounds of a histogram */
+
+struct host_registry;
+
+/* [loop] A new one with the metrics in it that every node has; NULL when memory is out. */
+struct host_registry *host_registry_new(void);
+
+/* [loop] Free it. Returns NULL; NULL is fine. */
+struct host_registry *host_registry_free(struct host_registry *registry);
+
+/*
+ * [loop] Register a metric; strings are copied. The same name again gives the same number. 0: no room, another kind,
+ * or an unknown kind. A histogram's bounds follow from its unit ("s", "ms", "By" or other).
+ */
+uint64_t host_registry_metric(struct host_registry *registry, uint64_t kind, const char *name, const char *unit,
+                              const char *help);
+
+/*
+ * [any] Record a value. `instance` (may be NULL) becomes one more attribute, "instance". Unknown numbers are ignored,
+ * as are negative steps of counters and values that are no numbers.
+ */
+void host_registry_record(struct host_registry *registry, uint64_t metric, double value, const char *instance,
+                          const struct gavel_attribute *attributes, uint64_t count);
+
+/* All series at one moment. */
+struct host_snapshot {
+    struct gavel_series *series;
+    uint64_t count;
+    uint64_t *buckets; /* memory that the series point to */
+};
+
+/* [any] Take them; strings and attributes stay the registry's. 0, or GAVEL_E_NO_MEMORY. */
+int32_t host_registry_snapshot(struct host_registry *registry, struct host_snapshot *snapshot);
+
+/* [any] Give its memory back. */
+void host_snapshot_free(struct host_snapshot *snapshot);
+
+/*
+ * [any] Write all values as one map: name -> {kind, unit, series: [{attributes: {...}, value} or {..., count, sum,
+ * bounds, buckets}]}.
+ */
+void host_registry_write(struct host_registry *registry, struct gavel_writer *out);
+
+#endif

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * services.c - one uv_async_t wakes the loop for everything: completions of the lanes, delivered calls, waiting
+ * records.
+ */
+#include "core/host/services.h"
+
+#include "core/host/heap.h"
+#include "core/os/list.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERVICES_MAGIC 0x51f7c38eu
+#define FACE_MAGIC 0xc24a9d06u
+#define TIMER_MAGIC 0x08d5b7f2u
+
+/* A delivered call. */
+struct call {
+    void (*call)(void *context);
+    void *context;
+};
+
+/* A job of a plugin on the worker lane. */
+struct job {
+    struct os_job job;
+    struct host_services *services;
+    void (*work)(void *context);
+    void (*done)(void *context);
+    void *context;
+};
+
+struct gavel_timer {
+    uint32_t magic;
+    uv_timer_t timer;
+    void (*fire)(void *context);
+    void *context;
+};
+
+struct host_services {
+    uint32_t magic;
+    uv_loop_t *loop;
+    uv_async_t async;
+    const char *node;
+    struct os os;
+    struct os_lanes *lanes;
+    struct host_registry *registry;
+    struct host_sink *sink;
+    struct host_spans *spans; /* NULL: no observer wants any */
+    pthread_mutex_t lock;     /* the inbox: */
+    struct call inbox[HOST_INBOX_MAX];
+    uint32_t inbox_head;
+    uint32_t inbox_count;
+    uint32_t jobs; /* [loop] on the worker lane */
+    atomic_bool stopping;
+};
+
+/* ---- the loop's side --------------------------------------------------------------------------------------------- */
+
+static void wake_up(void *context)
+{
+    struct host_services *services = context;
+
+    (void)uv_async_send(&services->async);
+}
+
+static bool take_call(struct host_services *services, struct call *call)
+{
+    bool taken = false;
+
+    (void)pthread_mutex_lock(&services->lock);
+    if (services->inbox_count) {
+        *call = services->inbox[services->inbox_head];
+        services->inbox_head = (services->inbox_head + 1) % HOST_INBOX_MAX;
+        services->inbox_count--;
+        taken = true;
+    }
+    (void)pthread_mutex_unlock(&services->lock);
+    return taken;
+}
+
+/*
+ * Calls that are delivered while these run wait for the next turn, or two plugins could keep the loop for themselves.
+ */
+static void run_inbox(struct host_services *services)
+{
+    uint32_t count;
+    struct call call;
+
+    (void)pthread_mutex_lock(&services->lock);
+    count = services->inbox_count;
+    (void)pthread_mutex_unlock(&services->lock);
+    while (count-- && take_call(services, &call))
+        call.call(call.context);
+    (void)pthread_mutex_lock(&services->lock);
+    count = services->inbox_count;
+    (void)pthread_mutex_unlock(&services->lock);
+    if (count)
+        wake_up(services);
+}
+
+static void awake(uv_async_t *async)
+{
+    struct host_services *services = async->data;
+
+    assert(services->magic == SERVICES_MAGIC);
+    (void)os_lanes_drain(services->lanes);
+    run_inbox(services);
+    if (!atomic_load(&services->stopping))
+        host_sink_pump(services->sink);
+}
+
+/* ---- services ---------------------------------------------------------------------------------------------------- */
+
+static struct host_face *face_of(void *self)
+{
+    struct host_face *face = self;
+
+    assert(face->magic == FACE_MAGIC);
+    return face;
+}
+
+static void service_log(void *self, uint64_t level, const char *module, struct gavel_slice text)
+{
+    host_sink_log(face_of(self)->services->sink, level, module, NULL, text);
+}
+
+static uint64_t service_metric(void *self, uint64_t kind, const char *name, const char *unit, const char *help)
+{
+    return host_registry_metric(face_of(self)->services->registry, kind, name, unit, help);
+}
+
+static void service_record(void *self, uint64_t metric, double value, const struct gavel_attribute *attributes,
+                           uint64_t count)
+{
+    struct host_face *face = face_of(self);
+
+    host_registry_record(face->services->registry, metric, value, face->label, attributes, count);
+}
+
+static uint64_t service_span_begin(void *self, const char *name, const struct gavel_trace *parent,
+                                   struct gavel_trace *context)
+{
+    return host_spans_begin(face_of(self)->services->spans, name, parent, context);
+}
+
+static void service_span_end(void *self, uint64_t span, int64_t status, const struct gavel_attribute *attributes,
+                             uint64_t count)
+{
+    host_spans_end(face_of(self)->services->spans, span, status, attributes, count);
+}
+
+static uint64_t service_monotonic(void *self)
+{
+    return os_mono_ns(&face_of(self)->services->os);
+}
+
+static uint64_t service_wall(void *self)
+{
+    return os_wall_ms(&face_of(self)->services->os);
+}
+
+static void service_random(void *self, void *bytes, uint64_t size)
+{
+    os_random(&face_of(self)->services->os, bytes, (size_t)size);
+}
+
+static void timer_fired(uv_timer_t *handle)
+{
+    struct gavel_timer *timer = handle->data;
+
+    assert(timer->magic == TIMER_MAGIC);
+    timer->fire(timer->context);
+}
+
+static struct gavel_timer *service_timer_new(void *self, void (*fire)(void *context), void *context)
+{
+    struct gavel_timer *timer = calloc(1, sizeof *timer);
+
+    if (!timer)
+        return NULL;
+    (void)uv_timer_init(face_of(self)->services->loop, &timer->timer);
+    timer->timer.data = timer;
+    timer->magic = TIMER_MAGIC;
+    timer->fire = fire;
+    timer->context = context;
+    return timer;
+}
+
+static void service_timer_start(void *self, struct gavel_timer *timer, uint64_t milliseconds)
+{
+    uv_loop_t *loop = face_of(self)->services->loop;
+    uint64_t now = uv_hrtime() / 1000000, stale = now > uv_now(loop) ? now - uv_now(loop) : 0;
+
+    assert(timer->magic == TIMER_MAGIC);
+    /* libuv counts from the turn's beginning; a turn may have been long, and a timer must not come early. */
+    (void)uv_timer_start(&timer->timer, timer_fired, milliseconds + stale, 0);
+}
+
+static void service_timer_stop(void *self, struct gavel_timer *timer)
+{
+    (void)face_of(self);
+    assert(timer->magic == TIMER_MAGIC);
+    (void)uv_timer_stop(&timer->timer);
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void service_timer_free(void *self, struct gavel_timer *timer)
+{
+    (void)face_of(self);
+    if (!timer)
+        return;
+    assert(timer->magic == TIMER_MAGIC);
+    timer->magic = 0;
+    uv_close((uv_handle_t *)&timer->timer, timer_closed);
+}
+
+static int32_t service_deliver(void *self, void (*call)(void *context), void *context)
+{
+    struct host_services *services = face_of(self)->services;
+    int32_t status = GAVEL_OK;
+
+    if (atomic_load(&services->stopping))
+        return GAVEL_E_CLOSED;
+    (void)pthread_mutex_lock(&services->lock);
+    if (services->inbox_count == HOST_INBOX_MAX) {
+        status = GAVEL_E_BUSY;
+    } else {
+        services->inbox[(services->inbox_head + services->inbox_count) % HOST_INBOX_MAX] =
+            (struct call){call, context};
+        services->inbox_count++;
+    }
+    (void)pthread_mutex_unlock(&services->lock);
+    wake_up(services);
+    return status;
+}
+
+static void service_wake(void *self)
+{
+    wake_up(face_of(self)->services);
+}
+
+static void job_run(struct os_job *os_job)
+{
+    struct job *job = os_container(os_job, struct job, job);
+
+    job->work(job->context);
+}
+
+static void job_done(struct os_job *os_job)
+{
+    struct job *job = os_container(os_job, struct job, job);
+
+    assert(job->services->jobs > 0);
+    job->services->jobs--;
+    job->done(job->context);
+    free(job);
+}
+
+static int32_t service_submit(void *self, void (*work)(void *context), void (*done)(void *context), void *context)
+{
+    struct host_services *services = face_of(self)->services;
+    struct job *job;
+
+    if (atomic_load(&services->stopping))
+        return GAVEL_E_CLOSED;
+    job = services->jobs < HOST_JOBS_MAX ? calloc(1, sizeof *job) : NULL;
+    if (!job)
+        return GAVEL_E_BUSY;
+    job->job.run = job_run;
+    job->job.done = job_done;
+    job->services = services;
+    job->work = work;
+    job->done = done;
+    job->context = context;
+    services->jobs++;
+    os_submit(&services->os, OS_LANE_WORKER, &job->job);
+    return GAVEL_OK;
+}
+
+void host_face_init(struct host_face *face, struct host_services *services, const char *instance, bool is_node)
+{
+    bool spans = services->spans != NULL;
+
+    *face = (struct host_face){.magic = FACE_MAGIC, .services = services, .label = is_node ? NULL : instance};
+    face->host = (struct gavel_host){
+        .size = GAVEL_END(struct gavel_host, submit),
+        .self = face,
+        .abi_major = GAVEL_ABI_MAJOR,
+        .abi_minor = GAVEL_ABI_MINOR,
+        .node = services->node,
+        .instance = instance,
+        .loop = services->loop,
+        .heap = &host_heap,
+        .log = service_log,
+        .metric = service_metric,
+        .record = service_record,
+        .span_begin = spans ? service_span_begin : NULL,
+        .span_end = spans ? service_span_end : NULL,
+        .monotonic_ns = service_monotonic,
+        .wall_ms = service_wall,
+        .random = service_random,
+        .timer_new = service_timer_new,
+        .timer_start = service_timer_start,
+        .timer_stop = service_timer_stop,
+        .timer_free = service_timer_free,
+        .deliver = service_deliver,
+        .wake = service_wake,
+        .submit = service_submit,
+    };
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+struct host_services *host_services_new(uv_loop_t *loop, const char *node)
+{
+    struct host_services *services = calloc(1, sizeof *services);
+
+    if (!services)
+        return NULL;
+    services->magic = SERVICES_MAGIC;
+    services->loop = loop;
+    services->node = node;
+    atomic_init(&services->stopping, false);
+    if (pthread_mutex_init(&services->lock, NULL) != 0) {
+        free(services);
+        return NULL;
+    }
+    services->lanes = os_lanes_new(wake_up, services);
+    services->registry = host_registry_new();
+    os_real_init(&services->os, services->lanes);
+    services->sink = services->registry
+                         ? host_sink_new(&services->os, node, services->registry, wake_up, services)
+                         : NULL;
+    if (!services->lanes || !services->sink || uv_async_init(loop, &services->async, awake) != 0) {
+        (void)host_services_free(services);
+        return NULL;
+    }
+    services->async.data = services;
+    return services;
+}
+
+const struct os *host_services_os(struct host_services *services)
+{
+    return &services->os;
+}
+
+struct host_registry *host_services_registry(struct host_services *services)
+{
+    return services->registry;
+}
+
+struct host_sink *host_services_sink(struct host_services *services)
+{
+    return services->sink;
+}
+
+int32_t host_services_ready(struct host_services *services, struct gavel_error *error)
+{
+    if (!host_sink_wants_spans(services->sink))
+        return GAVEL_OK;
+    services->spans = host_spans_new(&services->os, services->sink);
+    return services->spans ? GAVEL_OK : gavel_fail(error, GAVEL_E_NO_MEMORY, "memory is out");
+}
+
+void host_services_stopping(struct host_services *services)
+{
+    atomic_store(&services->stopping, true);
+}
+
+void host_services_stop(struct host_services *services)
+{
+    host_services_stopping(services);
+    os_lanes_stop(services->lanes);
+    run_inbox(services);
+    host_sink_drain(services->sink);
+}
+
+void host_services_close(struct host_services *services)
+{
+    uv_close((uv_handle_t *)&services->async, NULL);
+}
+
+struct host_services *host_services_free(struct host_services *services)
+{
+    if (!services)
+        return NULL;
+    assert(services->magic == SERVICES_MAGIC);
+    services->lanes = os_lanes_free(services->lanes);
+    services->spans = host_spans_free(services->spans);
+    services->sink = host_sink_free(services->sink);
+    services->registry = host_registry_free(services->registry);
+    (void)pthread_mutex_destroy(&services->lock);
+    services->magic = 0;
+    free(services);
+    return NULL;
+}
