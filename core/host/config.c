@@ -6,6 +6,7 @@
 
 #include "core/host/bind.h"
 #include "core/host/option.h"
+#include "core/host/sink.h"
 #include "core/host/uri.h"
 
 #include <gavel/plugin.h>
@@ -167,6 +168,8 @@ static void read_absent(struct host_config *config, struct host_faults *faults, 
                        section->named ? ".NAME" : "", section->help);
         if (section->kind == GAVEL_KIND_SERIALIZER)
             read_serializers(config, NULL, faults, warnings);
+        else if (section->kind == GAVEL_KIND_OBSERVER)
+            (void)add_instance(config, section->kind, "log", "log", NULL, faults);
         else if (!section->named)
             (void)host_option_defaults(section->fields, host_config_object(config, section->name), &config->arena,
                                        NULL);
@@ -323,6 +326,22 @@ static void check_listen(struct host_config *config, struct host_instance_config
     }
 }
 
+static void check_levels(struct host_config *config, const struct host_instance_config *instance,
+                         struct host_faults *faults)
+{
+    const struct host_ini_entry *entry = host_ini_entry(instance->ini, "levels");
+    const struct gavel_slice *items = instance->observer.levels.items;
+
+    for (uint64_t i = 0; i < instance->observer.levels.count; i++) {
+        char module[HOST_SINK_MODULE_MAX];
+        struct gavel_error error;
+        uint64_t level;
+
+        if (host_sink_level(items[i], module, &level, &error) != GAVEL_OK)
+            host_fault(faults, "%s:%u: levels: %s", config->ini.file, entry ? entry->line : instance->line, error.text);
+    }
+}
+
 /* After the last serializer has been bound: keys of their section that none of them knows. */
 static void check_shared_keys(const struct host_config *config, const struct host_instance_config *bound,
                               struct host_faults *faults)
@@ -367,6 +386,7 @@ void host_config_bind(struct host_config *config, struct host_instance_config *i
         break;
     case GAVEL_KIND_OBSERVER:
         host_bind_section(&bind, &host_observer_fields, &instance->observer, table, instance->options);
+        check_levels(config, instance, faults);
         break;
     case GAVEL_KIND_STATEMACHINE:
         host_bind_section(&bind, &host_statemachine_fields, &instance->statemachine, table, instance->options);

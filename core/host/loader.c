@@ -214,6 +214,16 @@ static const struct host_builtin *builtin_of(const struct host_builtin *builtins
     return NULL;
 }
 
+int32_t host_load_builtin(const char *name, uint64_t kind, const struct host_builtin *builtins,
+                          struct host_plugin *plugin, struct gavel_error *error)
+{
+    const struct host_builtin *builtin = builtin_of(builtins, name, kind);
+
+    if (!builtin)
+        return gavel_fail(error, GAVEL_E_NOT_FOUND, "no %s called %s is linked in", host_kind_name(kind), name);
+    return host_plugin_adopt(builtin->entry(), "", name, kind, plugin, error);
+}
+
 /* A path that the INI file gives in full. */
 static int32_t load_named_path(struct host_loader *loader, const char *path, uint64_t kind,
                                const struct host_plugin **plugin, struct gavel_error *error)

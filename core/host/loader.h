@@ -60,6 +60,10 @@ int32_t host_load(struct host_loader *loader, const char *dir, const char *name,
 int32_t host_load_path(struct host_loader *loader, const char *path, const struct host_plugin **plugin,
                        struct gavel_error *error);
 
+/* [any] Adopt a plugin that is linked in into *plugin, apart from every loader. GAVEL_E_NOT_FOUND, or as above. */
+int32_t host_load_builtin(const char *name, uint64_t kind, const struct host_builtin *builtins,
+                          struct host_plugin *plugin, struct gavel_error *error);
+
 /*
  * [any] Check a head and copy it. `path` is borrowed; "" for a plugin that is linked in. For the loader and for tests.
  */

@@ -17,7 +17,7 @@ static const struct gavel_field node_rows[] = {
      .min = 1, .max = HOST_NAME_MAX,
      .help = "Name of this node, as the members list spells it: letters, digits, '.', '_' and '-'"},
     {.name = "data_dir", .id = 2, .type = GAVEL_STRING, .flags = GAVEL_REQUIRED,
-     .offset = AT(host_node_options, data_dir), .min = 1, .max = 900,
+     .offset = AT(host_node_options, data_dir), .min = 1, .max = HOST_DATA_DIR_MAX,
      .help = "Directory of the log, the votes and the snapshots; made with mode 0700 when it does not exist"},
     {.name = "plugin_dir", .id = 3, .type = GAVEL_STRING, .offset = AT(host_node_options, plugin_dir), .min = 1,
      .max = 900, .fallback = GAVEL_PLUGINDIR,

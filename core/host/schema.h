@@ -13,6 +13,8 @@
 
 #define HOST_NAME_MAX 63 /* bytes of the name of a node or an instance: NODE_NAME_MAX with its NUL */
 
+#define HOST_DATA_DIR_MAX 96 /* bytes: with "/admin.sock" it must fit the 108 that a Unix socket's address takes */
+
 /* [node] */
 struct host_node_options {
     uint64_t present;

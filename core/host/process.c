@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * process.c - up: directory, loop, services, observers, other plugins, node; and down in the reverse order.
+ *
+ * Nothing is written before the node listens: a port in use, a directory that may not be written or a plugin that
+ * cannot start costs one line and an exit code.
+ */
+#include "core/host/process.h"
+
+#include "core/host/builtin.h"
+#include "core/host/option.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define PROCESS_MAGIC 0xe7310bd4u
+#define FILES_BEYOND_CLIENTS 512 /* descriptors for peers, segments, snapshots and plugins */
+#define GUARD_MORE_MS 5000       /* beyond stop_timeout: plugins that close their connections */
+
+/* ---- before anything else ---------------------------------------------------------------------------------------- */
+
+static void prepare_limits(const struct host_process *process)
+{
+    rlim_t wanted = (rlim_t)process->setup->config.client.connections + FILES_BEYOND_CLIENTS;
+    struct rlimit limit;
+
+    (void)umask(077);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || wanted < limit.rlim_max ? wanted : limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer files: fewer clients, which is told when it happens */
+    }
+}
+
+/* Make the data directory if it is missing, and see that it can be written. Returns an exit code. */
+static int prepare_data_dir(struct host_process *process)
+{
+    const char *dir = process->setup->config.node.data_dir.data;
+    struct stat stat_of;
+
+    if (mkdir(dir, 0700) == 0) {
+        process->made_data_dir = true;
+    } else if (errno != EEXIST) {
+        int code = errno == EACCES || errno == EPERM || errno == EROFS ? EX_NOPERM : EX_IOERR;
+
+        (void)fprintf(stderr, "gaveld: data_dir %s cannot be made: %s\n", dir, strerror(errno));
+        return code;
+    }
+    if (stat(dir, &stat_of) != 0 || !S_ISDIR(stat_of.st_mode)) {
+        (void)fprintf(stderr, "gaveld: data_dir %s is not a directory\n", dir);
+        return EX_IOERR;
+    }
+    if (access(dir, R_OK | W_OK | X_OK) != 0) {
+        (void)fprintf(stderr, "gaveld: data_dir %s cannot be used: %s\n", dir, strerror(errno));
+        return EX_NOPERM;
+    }
+    if (!realpath(dir, process->data_dir) || strlen(process->data_dir) > HOST_DATA_DIR_MAX) {
+        (void)fprintf(stderr, "gaveld: data_dir %s has a full path of more than %d bytes: a Unix socket in it would "
+                      "have no address\n", dir, HOST_DATA_DIR_MAX);
+        return EX_CONFIG;
+    }
+    (void)snprintf(process->admin_uri, sizeof process->admin_uri, "unix://%s/" HOST_ADMIN_SOCKET, process->data_dir);
+    process->admin_listen[0] = process->admin_uri;
+    return EX_OK;
+}
+
+/* ---- signals and stopping ---------------------------------------------------------------------------------------- */
+
+static void too_long(uv_timer_t *timer)
+{
+    (void)timer;
+    (void)fputs("gaveld: the stop took too long and is cut short\n", stderr);
+    _exit(EX_SOFTWARE);
+}
+
+void host_process_stop(struct host_process *process)
+{
+    if (process->stopping)
+        return;
+    process->stopping = true;
+    (void)uv_timer_start(&process->guard, too_long, process->setup->config.node.stop_timeout + GUARD_MORE_MS, 0);
+    if (process->running)
+        node_stop(process->node);
+    else
+        uv_stop(&process->loop);
+}
+
+static void reload_observers(struct host_process *process)
+{
+    for (unsigned i = 0; i < process->setup->config.instance_count; i++) {
+        struct gavel_error error;
+
+        if (process->setup->config.instance[i].kind == GAVEL_KIND_OBSERVER &&
+            host_instance_reload(&process->instance[i], &error) != GAVEL_OK)
+            gavel_log(&process->node_face.host, GAVEL_LOG_ERROR, "host", "%s", error.text);
+    }
+    gavel_log(&process->node_face.host, GAVEL_LOG_INFO, "host", "Log files are opened again");
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct host_process *process = handle->data;
+
+    assert(process->magic == PROCESS_MAGIC);
+    if (number == SIGHUP) {
+        reload_observers(process);
+        return;
+    }
+    if (process->stopping) {
+        (void)fprintf(stderr, "gaveld: signal %d again: leaving at once\n", number);
+        _exit(128 + number);
+    }
+    gavel_log(&process->node_face.host, GAVEL_LOG_INFO, "host", "Signal %s: stopping",
+              number == SIGTERM ? "TERM" : "INT");
+    host_process_stop(process);
+}
+
+static void watch_signals(struct host_process *process)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+    for (unsigned i = 0; i < 3; i++) {
+        (void)uv_signal_start(&process->signal[i], on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)&process->signal[i]);
+    }
+}
+
+/* ---- up ---------------------------------------------------------------------------------------------------------- */
+
+static int exit_code_of(int32_t status)
+{
+    switch (status) {
+    case GAVEL_E_IO:
+    case GAVEL_E_NO_SPACE:
+        return EX_IOERR;
+    case GAVEL_E_DENIED:
+        return EX_NOPERM;
+    case GAVEL_E_CONFIG:
+    case GAVEL_E_INVALID:
+    case GAVEL_E_VERSION:
+        return EX_CONFIG;
+    case GAVEL_E_CORRUPT:
+        return EX_DATAERR;
+    default:
+        return EX_SOFTWARE;
+    }
+}
+
+static int tell(int32_t status, const struct gavel_error *error)
+{
+    (void)fprintf(stderr, "gaveld: %s\n", error->text);
+    return exit_code_of(status);
+}
+
+static int init_loop(struct host_process *process)
+{
+    uv_loop_t *loop = &process->loop;
+
+    if (uv_loop_init(loop) != 0 || uv_timer_init(loop, &process->deadline) != 0 ||
+        uv_timer_init(loop, &process->guard) != 0)
+        return EX_SOFTWARE;
+    process->deadline.data = process;
+    for (unsigned i = 0; i < 3; i++) {
+        (void)uv_signal_init(loop, &process->signal[i]);
+        process->signal[i].data = process;
+    }
+    process->services = host_services_new(loop, process->name);
+    if (!process->services) {
+        (void)fputs("gaveld: memory or file descriptors are out\n", stderr);
+        return EX_SOFTWARE;
+    }
+    return EX_OK;
+}
+
+static int start_instance(struct host_process *process, unsigned i)
+{
+    const struct host_instance_config *config = &process->setup->config.instance[i];
+    struct gavel_error error;
+    int32_t status = host_instance_start(&process->instance[i], process->setup->plugin[i], config->name,
+                                         config->options, process->services, &error);
+
+    return status == GAVEL_OK ? EX_OK : tell(status, &error);
+}
+
+static void metrics_due(uv_timer_t *timer)
+{
+    struct host_process *process = timer->data;
+
+    host_sink_metrics(host_services_sink(process->services), process->metrics_bit[timer - process->metrics]);
+}
+
+static int start_observer(struct host_process *process, unsigned i, unsigned number)
+{
+    const struct host_observer_options *options = &process->setup->config.instance[i].observer;
+    const struct gavel_observer *operations = &process->setup->plugin[i]->operations.observer;
+    struct gavel_error error;
+    int code = start_instance(process, i);
+    int32_t status;
+
+    if (code != EX_OK)
+        return code;
+    status = host_sink_add(host_services_sink(process->services), operations, process->instance[i].self,
+                           options->level + 1, options->levels.items, options->levels.count, &error);
+    if (status != GAVEL_OK)
+        return tell(GAVEL_E_CONFIG, &error);
+    if (operations->wants & GAVEL_OBSERVE_METRICS) {
+        uv_timer_t *timer = &process->metrics[process->metrics_count];
+
+        (void)uv_timer_init(&process->loop, timer);
+        timer->data = process;
+        process->metrics_bit[process->metrics_count++] = UINT64_C(1) << number;
+        (void)uv_timer_start(timer, metrics_due, options->metrics_interval, options->metrics_interval);
+        uv_unref((uv_handle_t *)timer);
+    }
+    return EX_OK;
+}
+
+/* Observers first, so that the others are heard. */
+static int start_instances(struct host_process *process)
+{
+    const struct host_config *config = &process->setup->config;
+    struct gavel_error error;
+    unsigned observers = 0;
+    int code = EX_OK;
+
+    for (unsigned i = 0; i < config->instance_count && code == EX_OK; i++)
+        if (config->instance[i].kind == GAVEL_KIND_OBSERVER)
+            code = start_observer(process, i, observers++);
+    if (code == EX_OK && host_services_ready(process->services, &error) != GAVEL_OK)
+        code = tell(GAVEL_E_NO_MEMORY, &error);
+    host_face_init(&process->node_face, process->services, "node", true);
+    for (unsigned i = 0; i < config->instance_count && code == EX_OK; i++)
+        if (config->instance[i].kind != GAVEL_KIND_OBSERVER)
+            code = start_instance(process, i);
+    return code;
+}
+
+static void *tcp_options(struct host_process *process, const struct gavel_fields *table, struct gavel_error *error)
+{
+    void *options = table ? host_arena_take(&process->setup->config.arena, table->struct_size) : NULL;
+
+    if (table && host_option_defaults(table, options, &process->setup->config.arena, error) != GAVEL_OK)
+        return NULL;
+    return options;
+}
+
+/* The admin socket has a tcp transport of its own, the linked-in one, whatever the INI file names. */
+static int start_admin(struct host_process *process)
+{
+    const struct host_plugin *plugin = &process->admin_plugin;
+    struct gavel_error error;
+    int32_t status = host_load_builtin("tcp", GAVEL_KIND_TRANSPORT, host_builtins, &process->admin_plugin, &error);
+
+    if (status == GAVEL_OK)
+        status = host_instance_start(&process->admin, plugin, "admin",
+                                     tcp_options(process, plugin->head.options, &error), process->services, &error);
+    return status == GAVEL_OK ? EX_OK : tell(status, &error);
+}
+
+/* ---- down -------------------------------------------------------------------------------------------------------- */
+
+static void one_quiet(void *context)
+{
+    struct host_process *process = context;
+
+    assert(process->pending > 0);
+    process->pending--;
+}
+
+/* Quiesce all started instances of a kind (or of every other kind) and wait for them. */
+static void quiesce(struct host_process *process, bool transports)
+{
+    for (unsigned i = 0; i < process->setup->config.instance_count; i++) {
+        if ((process->setup->config.instance[i].kind == GAVEL_KIND_TRANSPORT) != transports)
+            continue;
+        process->pending++;
+        host_instance_quiesce(&process->instance[i], one_quiet, process);
+    }
+    if (transports) {
+        process->pending++;
+        host_instance_quiesce(&process->admin, one_quiet, process);
+    }
+    while (process->pending)
+        (void)uv_run(&process->loop, UV_RUN_ONCE);
+}
+
+static void close_handles(struct host_process *process)
+{
+    uv_close((uv_handle_t *)&process->deadline, NULL);
+    uv_close((uv_handle_t *)&process->guard, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        uv_close((uv_handle_t *)&process->signal[i], NULL);
+    for (unsigned i = 0; i < process->metrics_count; i++)
+        uv_close((uv_handle_t *)&process->metrics[i], NULL);
+    host_services_close(process->services);
+    (void)uv_run(&process->loop, UV_RUN_DEFAULT);
+}
+
+/* Transports may call the node until they are quiet; plugins may log until they are gone. */
+static void tear_down(struct host_process *process)
+{
+    quiesce(process, true);
+    node_free(process->node);
+    process->node = NULL;
+    host_services_stop(process->services);
+    quiesce(process, false);
+    host_instance_destroy(&process->admin);
+    for (unsigned i = 0; i < process->setup->config.instance_count; i++)
+        if (process->setup->config.instance[i].kind != GAVEL_KIND_OBSERVER)
+            host_instance_destroy(&process->instance[i]);
+    host_sink_drain(host_services_sink(process->services));
+    for (unsigned i = 0; i < process->setup->config.instance_count; i++)
+        host_instance_destroy(&process->instance[i]);
+    close_handles(process);
+    process->services = host_services_free(process->services);
+    (void)uv_loop_close(&process->loop);
+}
+
+static int bring_up(struct host_process *process)
+{
+    int code = start_instances(process);
+
+    if (code == EX_OK)
+        code = start_admin(process);
+    if (code == EX_OK)
+        code = host_process_make_node(process);
+    return code;
+}
+
+int host_process_run(struct host_setup *setup, const char *version)
+{
+    struct host_process *process = calloc(1, sizeof *process);
+    int code;
+
+    if (!process)
+        return EX_SOFTWARE;
+    process->magic = PROCESS_MAGIC;
+    process->setup = setup;
+    process->version = version;
+    process->name = setup->config.node.name.data;
+    prepare_limits(process);
+    code = prepare_data_dir(process);
+    if (code == EX_OK)
+        code = init_loop(process);
+    if (code == EX_OK) {
+        code = bring_up(process);
+        if (code == EX_OK) {
+            for (unsigned i = 0; i < setup->warnings.count; i++)
+                gavel_log(&process->node_face.host, GAVEL_LOG_WARN, "host", "%s", setup->warnings.text[i]);
+            watch_signals(process);
+            process->running = true;
+            node_start(process->node);
+            (void)uv_run(&process->loop, UV_RUN_DEFAULT);
+            code = process->exit_code;
+        }
+        tear_down(process);
+    }
+    if (code != EX_OK && process->made_data_dir)
+        (void)rmdir(process->data_dir); /* only when nothing was written into it */
+    process->magic = 0;
+    free(process);
+    return code;
+}

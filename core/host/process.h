@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * process.h - a gaveld that runs: the loop, the services, the instances and the node, and the order in which they come
+ * and go.
+ */
+#ifndef CORE_HOST_PROCESS_H
+#define CORE_HOST_PROCESS_H
+
+#include "core/host/instance.h"
+#include "core/host/setup.h"
+#include "core/node/node.h"
+
+#include <limits.h>
+
+#define HOST_ADMIN_SOCKET "admin.sock" /* in the data directory */
+
+struct host_process {
+    uint32_t magic;
+    struct host_setup *setup;
+    const char *name;               /* of the node */
+    const char *version;            /* of the program */
+    char data_dir[PATH_MAX];        /* in full */
+    bool made_data_dir;             /* by this run: removed again when nothing came of it */
+    uv_loop_t loop;
+    uv_timer_t deadline;            /* the node's next one */
+    uv_timer_t guard;               /* a stop that takes too long */
+    uv_signal_t signal[3];          /* TERM, INT, HUP */
+    uv_timer_t metrics[HOST_SINK_OBSERVERS_MAX];
+    uint64_t metrics_bit[HOST_SINK_OBSERVERS_MAX];
+    unsigned metrics_count;
+    struct host_services *services;
+    struct host_face node_face;
+    struct host_instance instance[HOST_INSTANCES_MAX];
+    struct host_plugin admin_plugin; /* a copy of its own, for the INI file may name a tcp module */
+    struct host_instance admin;     /* the tcp transport on the admin socket */
+    char admin_uri[PATH_MAX + 32];
+    const char *admin_listen[1];
+    struct node *node;
+    unsigned pending;               /* instances that are still quiescing */
+    bool stopping;                  /* TERM was seen, or an administrator asked */
+    bool running;                   /* the node was started */
+    int exit_code;
+
+    /* What the node is made from. */
+    struct node_member member[NODE_MEMBERS_MAX];
+    struct node_transport transport[NODE_TRANSPORTS_MAX];
+    uint32_t transport_count;
+    struct node_serializer serializer[NODE_SERIALIZERS_MAX];
+    uint32_t serializer_count;
+    struct node_machine machine[NODE_MACHINES_MAX];
+    uint32_t machine_count;
+};
+
+/*
+ * [loop] Run a node until it is told to stop. Returns the exit code of the process. What goes wrong is told on stderr.
+ * `setup` has been read without faults; `version` is the program's.
+ */
+int host_process_run(struct host_setup *setup, const char *version);
+
+/* ---- between the files of the process ---------------------------------------------------------------------------- */
+
+/* [loop] Gather started instances into the node's arrays and make the node. Tells on stderr; 0 or an exit code. */
+int host_process_make_node(struct host_process *process);
+
+/* [loop] Begin a clean stop; a second call does nothing. */
+void host_process_stop(struct host_process *process);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * process_node.c - the node inside the process: what it is made from, and what it asks its host for.
+ */
+#include "core/host/process.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+
+/* ---- what the node asks for -------------------------------------------------------------------------------------- */
+
+static void deadline_come(uv_timer_t *timer)
+{
+    struct host_process *process = timer->data;
+
+    if (process->node)
+        node_deadline(process->node);
+}
+
+/* os_mono_ns and libuv read the same clock, so the moment is exact, however old the loop's idea of now is. */
+static void set_deadline(void *context, uint64_t mono_ns)
+{
+    struct host_process *process = context;
+    uint64_t due, now;
+
+    if (mono_ns == UINT64_MAX) {
+        (void)uv_timer_stop(&process->deadline);
+        return;
+    }
+    due = mono_ns / NS_PER_MS + (mono_ns % NS_PER_MS != 0);
+    now = uv_now(&process->loop);
+    (void)uv_timer_start(&process->deadline, deadline_come, due > now ? due - now : 0, 0);
+}
+
+/* Directly and at once: the queue, the lanes and the disk below them cannot be trusted any more. */
+static void fatal(void *context, int exit_code, const char *sentence)
+{
+    struct host_process *process = context;
+
+    host_sink_drain(host_services_sink(process->services));
+    (void)fprintf(stderr, "gaveld: [%s] %s\n", process->name, sentence);
+    _exit(exit_code);
+}
+
+static void stopped(void *context)
+{
+    struct host_process *process = context;
+
+    uv_stop(&process->loop);
+}
+
+static bool log_wanted(void *context, uint64_t level, const char *module)
+{
+    struct host_process *process = context;
+
+    return host_sink_wanted(host_services_sink(process->services), level, module);
+}
+
+static void metrics(void *context, struct gavel_writer *out)
+{
+    struct host_process *process = context;
+
+    host_registry_write(host_services_registry(process->services), out);
+}
+
+static int32_t log_level(void *context, struct gavel_slice module, struct gavel_slice level, struct gavel_error *error)
+{
+    struct host_process *process = context;
+
+    return host_sink_set_level(host_services_sink(process->services), module, level, error);
+}
+
+static void stop(void *context)
+{
+    struct host_process *process = context;
+
+    host_process_stop(process);
+}
+
+/* ---- what it is made from ---------------------------------------------------------------------------------------- */
+
+static struct node_limits limits_of(const struct host_config *config)
+{
+    return (struct node_limits){
+        .election_min_ms = config->raft.election_timeout_min,
+        .election_max_ms = config->raft.election_timeout_max,
+        .heartbeat_ms = config->raft.heartbeat,
+        .append_window_bytes = config->raft.append_window,
+        .batch_bytes = config->raft.batch_bytes,
+        .batch_entries = config->raft.batch_entries,
+        .command_bytes = config->raft.command_bytes,
+        .proposals = config->raft.proposals,
+        .reads = config->raft.reads,
+        .peer_reply_ms = config->raft.peer_reply_timeout,
+        .redial_min_ms = config->raft.redial_min,
+        .redial_max_ms = config->raft.redial_max,
+        .clients = config->client.connections,
+        .client_in_flight = config->client.in_flight,
+        .request_ms = config->client.request_timeout,
+        .streams = config->client.streams,
+        .event_ring_bytes = config->client.event_ring,
+        .sessions = config->session.sessions,
+        .session_window = config->session.window,
+        .session_bytes = config->session.reply_bytes,
+        .session_ttl_ms = config->session.ttl,
+        .snapshot_entries = config->snapshot.snapshot_entries,
+        .snapshot_log_min = config->snapshot.snapshot_log_min,
+        .snapshot_keep = config->snapshot.snapshot_keep,
+        .log_segment_bytes = config->log.segment_bytes,
+        .log_trailing_bytes = config->log.trailing_bytes,
+        .log_cache_bytes = config->log.cache_bytes,
+        .log_reserve_bytes = config->log.reserve_bytes,
+        .stop_ms = config->node.stop_timeout,
+    };
+}
+
+static bool full(uint32_t count, uint32_t max, const char *what)
+{
+    if (count < max)
+        return false;
+    (void)fprintf(stderr, "gaveld: more than %u %s\n", max, what);
+    return true;
+}
+
+static bool add_instance(struct host_process *process, unsigned i)
+{
+    struct host_config *config = &process->setup->config;
+    const struct host_instance_config *from = &config->instance[i];
+    const struct host_plugin *plugin = process->setup->plugin[i];
+    void *self = process->instance[i].self;
+
+    switch (from->kind) {
+    case GAVEL_KIND_TRANSPORT:
+        if (full(process->transport_count, NODE_TRANSPORTS_MAX - 1, "transports"))
+            return false;
+        process->transport[process->transport_count++] = (struct node_transport){
+            .name = from->name, .operations = &plugin->operations.transport, .self = self, .listen = from->listen,
+            .listen_count = from->listen_count};
+        return true;
+    case GAVEL_KIND_SERIALIZER:
+        if (full(process->serializer_count, NODE_SERIALIZERS_MAX, "serializers"))
+            return false;
+        process->serializer[process->serializer_count++] = (struct node_serializer){
+            .name = plugin->head.name, .operations = &plugin->operations.serializer, .self = self};
+        return true;
+    case GAVEL_KIND_STATEMACHINE:
+        if (full(process->machine_count, NODE_MACHINES_MAX, "state machines"))
+            return false;
+        process->machine[process->machine_count++] = (struct node_machine){
+            .name = from->name, .plugin = &plugin->head, .operations = &plugin->operations.statemachine, .self = self,
+            .settings = host_config_replicated(config, from)};
+        return true;
+    default:
+        return true;
+    }
+}
+
+int host_process_make_node(struct host_process *process)
+{
+    const struct host_config *config = &process->setup->config;
+    struct node_setup setup = {
+        .os = host_services_os(process->services),
+        .host = &process->node_face.host,
+        .name = process->name,
+        .version = process->version,
+        .data_dir = process->data_dir,
+        .members = process->member,
+        .member_count = config->member_count,
+        .transports = process->transport,
+        .serializers = process->serializer,
+        .machines = process->machine,
+        .limits = limits_of(config),
+        .callbacks = {.context = process, .deadline = set_deadline, .fatal = fatal, .stopped = stopped,
+                      .log_wanted = log_wanted, .metrics = metrics, .log_level = log_level, .stop = stop},
+    };
+    struct gavel_error error = {.code = 0};
+    int exit_code = EX_SOFTWARE;
+
+    static_assert(HOST_MEMBERS_MAX <= NODE_MEMBERS_MAX, "every listed member fits");
+    static_assert(HOST_ADDRESSES_MAX <= NODE_ADDRESSES_MAX, "every address of one fits");
+    for (unsigned i = 0; i < config->member_count; i++)
+        process->member[i] = (struct node_member){.name = config->member[i].name,
+                                                  .addresses = config->member[i].uri,
+                                                  .address_count = config->member[i].uri_count};
+    for (unsigned i = 0; i < config->instance_count; i++)
+        if (!add_instance(process, i))
+            return EX_CONFIG;
+    process->transport[process->transport_count++] = (struct node_transport){
+        .name = "admin", .operations = &process->admin.plugin->operations.transport, .self = process->admin.self,
+        .listen = process->admin_listen, .listen_count = 1, .admin = true};
+    setup.transport_count = process->transport_count;
+    setup.serializer_count = process->serializer_count;
+    setup.machine_count = process->machine_count;
+    if (node_new(&setup, &process->node, &exit_code, &error) == GAVEL_OK)
+        return EX_OK;
+    (void)fprintf(stderr, "gaveld: %s\n", error.text);
+    return exit_code;
+}
