@@ -106,7 +106,7 @@ static int32_t check_identity(const char *at, const struct gavel_plugin *head, c
         return gavel_fail(error, GAVEL_E_VERSION, "%s: is a plugin of kind %llu, which this gaveld does not know; use "
                           "a newer gaveld", at, (unsigned long long)head->kind);
     if (head->kind != kind)
-        return gavel_fail(error, GAVEL_E_CONFIG, "%s: is a %s, wanted a %s; name it in a section of its kind", at,
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: is of kind %s, wanted %s; name it in a section of its kind", at,
                           host_kind_name(head->kind), host_kind_name(kind));
     if (strcmp(head->name, name) != 0)
         return gavel_fail(error, GAVEL_E_CONFIG, "%s: calls itself \"%.60s\", wanted \"%s\"; a plugin is called as its "

@@ -278,9 +278,10 @@ static void choose_plugin_dir(struct host_config *config)
     const char *variable = getenv("GAVEL_PLUGIN_DIR");
     bool given = host_ini_entry(host_ini_section(&config->ini, "node"), "plugin_dir") != NULL;
 
+    config->plugin_dir_variable = !given && variable && *variable;
+    if (config->plugin_dir_variable)
+        config->node.plugin_dir = gavel_text(host_arena_text(&config->arena, variable, strlen(variable)));
     config->plugin_dir = gavel_present(&config->node, 2) ? text_of(config->node.plugin_dir) : GAVEL_PLUGINDIR;
-    if (!given && variable && *variable)
-        config->plugin_dir = host_arena_text(&config->arena, variable, strlen(variable));
 }
 
 void host_config_read(struct host_config *config, FILE *stream, const char *file, struct host_faults *faults,

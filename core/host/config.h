@@ -53,6 +53,7 @@ struct host_config {
     struct host_session_options session;
     struct host_client_options client;
     const char *plugin_dir; /* after GAVEL_PLUGIN_DIR has been looked at */
+    bool plugin_dir_variable; /* it comes from there */
     struct host_member member[HOST_MEMBERS_MAX];
     unsigned member_count;
     struct host_instance_config instance[HOST_INSTANCES_MAX];

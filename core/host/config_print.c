@@ -12,6 +12,22 @@
 #include <string.h>
 
 #define ORIGIN_COLUMN 48 /* where the origins begin, when the value leaves room */
+#define LIST_WIDTH 80    /* bytes of a list that share a line */
+
+/* An element a line, or the line would be too long to be read again. Returns the columns of the last one. */
+static int print_long_list(const char *value, FILE *out)
+{
+    int width = 0;
+
+    while (*value) {
+        size_t size = strcspn(value, ",");
+
+        width = fprintf(out, "\\\n    %.*s%s", (int)size, value, value[size] ? ", " : "") - (int)strlen("\\\n");
+        value += size;
+        value += strspn(value, ", ");
+    }
+    return width;
+}
 
 static void print_row(const struct host_config *config, const struct host_ini_section *ini,
                       const struct gavel_fields *table, uint64_t row, const void *object, const char *prefix, FILE *out)
@@ -38,10 +54,16 @@ static void print_row(const struct host_config *config, const struct host_ini_se
             (void)fprintf(out, "; %s is not set\n", key);
         return;
     }
-    width = fprintf(out, "%s = %s", key, value);
+    width = fprintf(out, "%s = ", key);
+    if (field.type == GAVEL_LIST && size > LIST_WIDTH)
+        width = print_long_list(value, out);
+    else
+        width += fprintf(out, "%s", value);
     (void)fprintf(out, "%*s ; ", width < ORIGIN_COLUMN ? ORIGIN_COLUMN - width : 0, "");
     if (entry)
         (void)fprintf(out, "%s:%u\n", config->ini.file, entry->line);
+    else if (strcmp(key, "plugin_dir") == 0 && config->plugin_dir_variable)
+        (void)fputs("GAVEL_PLUGIN_DIR\n", out);
     else
         (void)fputs("default\n", out);
 }

@@ -118,6 +118,20 @@ static void finish_line(struct reader *reader)
     reader->entry = NULL;
 }
 
+/* inih takes comments off the first line of a value only. */
+static size_t size_without_comment(const char *text, size_t size)
+{
+    size_t i = 1;
+
+    while (i < size && !(text[i] == ';' && is_blank(text[i - 1])))
+        i++;
+    if (i >= size)
+        return size;
+    while (i && is_blank(text[i - 1]))
+        i--;
+    return i;
+}
+
 /* inih's reader: one line at a time, prepared so that inih finds nothing to misunderstand. */
 static char *next_line(char *out, int room, void *context)
 {
@@ -148,6 +162,8 @@ static char *next_line(char *out, int room, void *context)
         reader->entry = NULL;
         size = 0;
     }
+    if (reader->continues)
+        size = size_without_comment(text, size);
     text[size] = 0;
     reader->expects_key = size > 0 || reader->continues;
     if (size && text[size - 1] == '\\') {

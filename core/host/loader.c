@@ -46,6 +46,32 @@ bool host_plugin_file(const char *file, char name[64], uint64_t *kind)
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
+/*
+ * Whether the file holds all that its segments claim: the dynamic linker maps them without looking, and the first
+ * access behind the end of a file that was cut short kills the process.
+ */
+static int32_t check_whole(const char *path, int fd, const Elf64_Ehdr *header, struct gavel_error *error)
+{
+    uint64_t end = header->e_shoff + (uint64_t)header->e_shnum * header->e_shentsize;
+    struct stat stat;
+
+    for (uint64_t i = 0; i < header->e_phnum; i++) {
+        Elf64_Phdr segment;
+        ssize_t got = pread(fd, &segment, sizeof segment, (off_t)(header->e_phoff + i * header->e_phentsize));
+
+        if (got != (ssize_t)sizeof segment)
+            end = UINT64_MAX;
+        else if (segment.p_offset + segment.p_filesz > end)
+            end = segment.p_offset + segment.p_filesz;
+    }
+    if (fstat(fd, &stat) != 0)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be read: %s", path, strerror(errno));
+    if ((uint64_t)stat.st_size < end)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: is cut short after %lld bytes; install it again", path,
+                          (long long)stat.st_size);
+    return GAVEL_OK;
+}
+
 static int32_t check_elf(const char *path, int fd, struct gavel_error *error)
 {
     Elf64_Ehdr header;
@@ -63,7 +89,7 @@ static int32_t check_elf(const char *path, int fd, struct gavel_error *error)
         return gavel_fail(error, GAVEL_E_CONFIG,
                           "%s: is an ELF file of class %u and type %u, wanted a 64-bit shared object (-shared -fPIC)",
                           path, header.e_ident[EI_CLASS], header.e_type);
-    return GAVEL_OK;
+    return check_whole(path, fd, &header, error);
 }
 
 static int32_t check_file(const char *path, struct gavel_error *error)
@@ -112,8 +138,14 @@ static int32_t open_module(const char *path, const char *name, const struct gave
     gavel_plugin_entry entry;
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 
-    if (!handle)
-        return gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be loaded: %s", path, dlerror());
+    if (!handle) {
+        const char *why = dlerror();
+        size_t size = strlen(path);
+
+        if (strncmp(why, path, size) == 0 && strncmp(why + size, ": ", 2) == 0)
+            why += size + 2;
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be loaded: %s", path, why);
+    }
     (void)snprintf(symbol, sizeof symbol, "gavel_plugin_%s", name);
     for (char *at = symbol; *at; at++)
         *at = (char)(*at == '-' ? '_' : *at);
@@ -237,8 +269,8 @@ static int32_t load_named_path(struct host_loader *loader, const char *path, uin
                           "%s: leaves the plugin directory by a relative path; give the plugin's name, or the full "
                           "path of its file", path);
     if (host_plugin_file(file, name, &found) && found != kind)
-        return gavel_fail(error, GAVEL_E_CONFIG, "%s: is a %s by its name, wanted a %s", path, host_kind_name(found),
-                          host_kind_name(kind));
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: is by its name a plugin of kind %s, wanted %s", path,
+                          host_kind_name(found), host_kind_name(kind));
     return host_load_path(loader, path, plugin, error);
 }
 

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host-log-observer.c - unit test: the observer "log" against a host of the test's own: the lines that it writes, both
+ * forms, to a file that is moved away under it.
+ */
+#include "core/host/heap.h"
+#include "core/host/option.h"
+
+#include <gavel/observer.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+GAVEL_PLUGIN_LINKAGE const struct gavel_plugin *gavel_plugin_log(void);
+
+static char dir[] = "/tmp/gavel-log-XXXXXX";
+static char path[64], moved[80];
+static struct host_arena arena;
+static struct gavel_host host;
+static void *observer;
+
+static int make(void **state)
+{
+    (void)state;
+    if (!mkdtemp(dir))
+        return -1;
+    (void)snprintf(path, sizeof path, "%s/log", dir);
+    (void)snprintf(moved, sizeof moved, "%s/log.1", dir);
+    host = (struct gavel_host){.size = GAVEL_END(struct gavel_host, submit), .node = "node-1", .instance = "log",
+                               .heap = &host_heap};
+    return 0;
+}
+
+static int forget(void **state)
+{
+    (void)state;
+    (void)unlink(path);
+    (void)unlink(moved);
+    (void)rmdir(dir);
+    host_arena_free(&arena);
+    return 0;
+}
+
+static void start(const char *format, const char *colour)
+{
+    const struct gavel_plugin *plugin = gavel_plugin_log();
+    void *options = host_arena_take(&arena, plugin->options->struct_size);
+    struct gavel_error error;
+
+    (void)unlink(path);
+    assert_int_equal(host_option_set(plugin->options, 0, format, options, &arena, &error), GAVEL_OK);
+    assert_int_equal(host_option_set(plugin->options, 1, colour, options, &arena, &error), GAVEL_OK);
+    assert_int_equal(host_option_set(plugin->options, 2, path, options, &arena, &error), GAVEL_OK);
+    assert_int_equal(plugin->check(&host, options, &error), GAVEL_OK);
+    assert_int_equal(plugin->create(&host, options, &observer, &error), GAVEL_OK);
+    assert_int_equal(plugin->start(observer, &error), GAVEL_OK);
+}
+
+static const struct gavel_observer *operations(void)
+{
+    return gavel_plugin_log()->operations;
+}
+
+static void say(uint64_t level, const char *module, struct gavel_slice text, const struct gavel_trace *trace)
+{
+    const struct gavel_log_event event = {
+        .size = GAVEL_END(struct gavel_log_event, trace), .wall_ms = UINT64_C(1795443601123), .level = level,
+        .node = "node-1", .module = module, .text = text, .trace = trace};
+
+    operations()->log(observer, &event);
+}
+
+static void has(const char *file, const char *text)
+{
+    char found[4096];
+    FILE *stream = fopen(file, "r");
+    size_t size;
+
+    assert_non_null(stream);
+    size = fread(found, 1, sizeof found - 1, stream);
+    found[size] = 0;
+    (void)fclose(stream);
+    assert_string_equal(found, text);
+}
+
+static void test_human(void **state)
+{
+    (void)state;
+    start("human", "never");
+    say(GAVEL_LOG_INFO, "raft", gavel_text("Leader elected: node-1"), NULL);
+    say(GAVEL_LOG_ERROR, "log", gavel_text("a\nb\033c"), NULL);
+    say(77, "x", gavel_text(""), NULL);
+    has(path, "");
+    operations()->flush(observer);
+    has(path, "2026-11-23T14:20:01.123Z INFO  [node-1] Leader elected: node-1  (raft)\n"
+              "2026-11-23T14:20:01.123Z ERROR [node-1] a?b?c  (log)\n"
+              "2026-11-23T14:20:01.123Z ERROR [node-1]   (x)\n");
+    gavel_plugin_log()->destroy(observer);
+}
+
+static void test_colour(void **state)
+{
+    (void)state;
+    start("human", "always");
+    say(GAVEL_LOG_WARN, "raft", gavel_text("t"), NULL);
+    gavel_plugin_log()->destroy(observer); /* what was held back is written */
+    has(path, "2026-11-23T14:20:01.123Z \033[33mWARN \033[0m [node-1] t  (raft)\n");
+}
+
+static void test_json(void **state)
+{
+    struct gavel_trace trace = {.flags = 1};
+
+    (void)state;
+    memset(trace.trace_id, 0xab, sizeof trace.trace_id);
+    memset(trace.span_id, 0x01, sizeof trace.span_id);
+    start("json", "auto");
+    say(GAVEL_LOG_DEBUG, "raft", gavel_text("say \"\\\x01\" \xc3\xa4"), &trace);
+    operations()->flush(observer);
+    has(path, "{\"time\":\"2026-11-23T14:20:01.123Z\",\"level\":\"debug\",\"node\":\"node-1\",\"module\":\"raft\","
+              "\"trace_id\":\"abababababababababababababababab\",\"span_id\":\"0101010101010101\","
+              "\"text\":\"say \\\"\\\\\\u0001\\\" \xc3\xa4\"}\n");
+    gavel_plugin_log()->destroy(observer);
+}
+
+/* A line that is too long is cut, and an object still closes. */
+static void test_long(void **state)
+{
+    static char text[100000];
+    char found[20000];
+    FILE *stream;
+    size_t size;
+
+    (void)state;
+    memset(text, '"', sizeof text);
+    start("json", "auto");
+    for (int i = 0; i < 20; i++)
+        say(GAVEL_LOG_INFO, "m", gavel_bytes(text, sizeof text), NULL);
+    operations()->flush(observer);
+    gavel_plugin_log()->destroy(observer);
+    stream = fopen(path, "r");
+    assert_non_null(stream);
+    assert_non_null(fgets(found, sizeof found, stream));
+    size = strlen(found);
+    assert_true(size > 8000 && size <= 8192);
+    assert_string_equal(found + size - 3, "\"}\n");
+    (void)fclose(stream);
+}
+
+static void test_reopen(void **state)
+{
+    struct stat stat_of;
+
+    (void)state;
+    start("human", "never");
+    say(GAVEL_LOG_INFO, "a", gavel_text("old"), NULL);
+    operations()->flush(observer);
+    assert_int_equal(rename(path, moved), 0);
+    say(GAVEL_LOG_INFO, "a", gavel_text("still old"), NULL);
+    operations()->flush(observer);
+    assert_int_equal(gavel_plugin_log()->reload(observer, NULL, NULL), GAVEL_OK);
+    say(GAVEL_LOG_INFO, "a", gavel_text("new"), NULL);
+    operations()->flush(observer);
+    has(moved, "2026-11-23T14:20:01.123Z INFO  [node-1] old  (a)\n"
+               "2026-11-23T14:20:01.123Z INFO  [node-1] still old  (a)\n");
+    has(path, "2026-11-23T14:20:01.123Z INFO  [node-1] new  (a)\n");
+    assert_int_equal(stat(path, &stat_of), 0);
+    assert_int_equal(stat_of.st_mode & 0777, 0600);
+    gavel_plugin_log()->destroy(observer);
+}
+
+static void test_bad_output(void **state)
+{
+    const struct gavel_plugin *plugin = gavel_plugin_log();
+    void *options = host_arena_take(&arena, plugin->options->struct_size);
+    struct gavel_error error;
+
+    (void)state;
+    assert_int_equal(host_option_set(plugin->options, 2, "here.log", options, &arena, &error), GAVEL_OK);
+    assert_int_equal(plugin->check(&host, options, &error), GAVEL_E_CONFIG);
+    assert_string_equal(error.text, "output: expected stderr, stdout or a full path, found \"here.log\"");
+    assert_int_equal(host_option_set(plugin->options, 2, "/nowhere/at/all", options, &arena, &error), GAVEL_OK);
+    assert_int_equal(plugin->create(&host, options, &observer, &error), GAVEL_OK);
+    assert_int_equal(plugin->start(observer, &error), GAVEL_E_IO);
+    assert_string_equal(error.text, "/nowhere/at/all cannot be opened: No such file or directory");
+    plugin->destroy(observer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_human), cmocka_unit_test(test_colour), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_long),  cmocka_unit_test(test_reopen), cmocka_unit_test(test_bad_output),
+    };
+
+    return cmocka_run_group_tests_name("host-log-observer", tests, make, forget);
+}
