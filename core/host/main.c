@@ -4,7 +4,9 @@
  */
 #include "core/host/args.h"
 #include "core/host/builtin.h"
+#include "core/host/dev.h"
 #include "core/host/dump.h"
+#include "core/host/process.h"
 #include "core/host/setup.h"
 
 #include <stdlib.h>
@@ -96,6 +98,19 @@ static int list_plugins(void)
     return status == 0 ? EX_OK : EX_CONFIG;
 }
 
+static int run(const struct host_args *args)
+{
+    struct host_setup setup;
+    int code = EX_CONFIG;
+
+    if (host_setup_open(&setup, args->config))
+        code = host_process_run(&setup, GAVEL_VERSION);
+    else
+        host_faults_print(&setup.faults, stderr, "gaveld: ");
+    host_setup_free(&setup);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct host_args args = host_args_parse(argc, argv);
@@ -115,6 +130,7 @@ int main(int argc, char **argv)
         host_args_help();
         return EX_OK;
     case HOST_RUN:
+        return args.dev ? host_dev_run(plugin_dir(), GAVEL_VERSION) : run(&args);
     case HOST_USAGE:
     default:
         return EX_USAGE;
