@@ -217,6 +217,8 @@ bool cluster_until(struct cluster *cluster, bool (*condition)(struct cluster *cl
             return false;
         cluster->clock.mono_ns += STEP_NS;
         cluster->clock.wall_ms++;
+        if (cluster->tick)
+            cluster->tick(cluster);
     }
 }
 

@@ -41,6 +41,7 @@ struct cluster {
     const char *addresses[CLUSTER_MAX][1];
     struct cluster_node nodes[CLUSTER_MAX];
     struct node_limits limits; /* set before cluster_start */
+    void (*tick)(struct cluster *cluster); /* called each millisecond, for misfortune; may be NULL */
     bool loud;
 };
 
