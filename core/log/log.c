@@ -369,8 +369,8 @@ struct log *log_free(struct log *log)
     free_segments(log, &log->spares);
     free_segments(log, &log->dying);
     if (log->keeper.busy && log->keeper.segment) {
-        if (log->keeper.action != LOG_KEEP_MAKE)
-            os_close(log->os, log->keeper.segment->file);
+        /* A made one was never handed over; a recycled one is the old one's file. */
+        os_close(log->os, log->keeper.action == LOG_KEEP_MAKE ? log->keeper.file : log->keeper.segment->file);
         free(log->keeper.segment);
     }
     os_close(log->os, log->vote_file[0]);

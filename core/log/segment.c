@@ -92,8 +92,14 @@ static enum taken take_truncate(struct log_walk *walk, const uint8_t *payload, u
 
     if (bytes != LOG_POINT_BYTES || !log_point_decode(payload, &point))
         return DAMAGED;
-    if (point.index > walk->last.index || point.index < walk->before.index)
+    if (point.index > walk->last.index)
         return OUT_OF_ORDER;
+    if (point.index < walk->before.index) {
+        /* What it takes back began in a segment that has been compacted away since. */
+        walk->before = point;
+        while (walk->slots.count)
+            log_slots_pop_back(&walk->slots);
+    }
     while (walk->slots.count && log_slot_at(&walk->slots, walk->slots.count - 1)->first > point.index)
         log_slots_pop_back(&walk->slots);
     walk_end(walk);
@@ -230,7 +236,7 @@ int log_segment_scan(const struct log_segment_image *image, struct log_walk *wal
             /* Behind a group whose end was cut off as torn, the next group begins in the next sector. */
             uint64_t next = align_group(offset);
 
-            if (next != offset && (next >= end || frame_at(image, next, &frame))) {
+            if (next != offset && (next >= end || (frame_at(image, next, &frame) && frame.ordinal == 0))) {
                 offset = next;
                 continue;
             }

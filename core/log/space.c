@@ -251,6 +251,7 @@ void log_keep(struct log *log)
     keeper->dir = log->dir;
     keeper->bytes = log->segment_bytes;
     keeper->incarnation = log->directory.incarnation;
+    keeper->file = NULL;
     keeper->busy = true;
     keeper->job.run = keeper_run;
     keeper->job.done = keeper_done;
