@@ -9,8 +9,8 @@
  * operation, and without a hold every change is made in place. (Counts of references would have to be raised for all
  * the children of each copied node: some 30 cache misses a level.)
  *
- * Changes cannot fail. btree_reserve puts enough nodes aside before the first of them; so a command that runs out of
- * memory has not begun.
+ * Changes cannot fail. btree_pool_reserve puts enough nodes aside before the first of them; so a command that runs out
+ * of memory has not begun.
  *
  * Lanes: everything belongs to [apply], but a cursor over a held root, which any one thread may use.
  */

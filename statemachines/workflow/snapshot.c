@@ -193,7 +193,7 @@ static int32_t damaged(const struct store_restore *restore, struct gavel_error *
 
 /* The key and value that follow a record's fixed part. 0 when they do not fit, or may not be stored. */
 static int get_pair(struct input *input, uint64_t key_size, uint64_t value_size, struct gavel_slice *key,
-                    struct gavel_slice *value, int32_t (*check)(struct gavel_slice value))
+                    struct gavel_slice *value, store_check *check)
 {
     uint64_t size = value_size == DELETION ? 0 : value_size;
     if (key_size < 1 || key_size > STORE_KEY_MAX || size > VALUE_MAX || input->left < key_size + size)
@@ -202,7 +202,7 @@ static int get_pair(struct input *input, uint64_t key_size, uint64_t value_size,
     *value = gavel_bytes(value_size == DELETION ? NULL : input->at + key_size, size);
     input->at += key_size + size;
     input->left -= key_size + size;
-    return value_size == DELETION || check(*value) == GAVEL_OK;
+    return check(*key, *value) == GAVEL_OK;
 }
 
 /* Store what is staged now, without trimming. */
@@ -219,8 +219,8 @@ static int32_t apply_staged(struct store *store, struct gavel_error *error)
     return GAVEL_OK;
 }
 
-static int32_t take_kept(struct store *store, struct store_restore *restore, struct input *input,
-                         int32_t (*check)(struct gavel_slice value), struct gavel_error *error)
+static int32_t take_kept(struct store *store, struct store_restore *restore, struct input *input, store_check *check,
+                         struct gavel_error *error)
 {
     uint64_t create;
     uint64_t modify;
@@ -251,8 +251,8 @@ static int32_t take_kept(struct store *store, struct store_restore *restore, str
     return GAVEL_OK;
 }
 
-static int32_t take_change(struct store *store, struct store_restore *restore, struct input *input,
-                           int32_t (*check)(struct gavel_slice value), struct gavel_error *error)
+static int32_t take_change(struct store *store, struct store_restore *restore, struct input *input, store_check *check,
+                           struct gavel_error *error)
 {
     uint64_t revision;
     uint64_t key_size;
@@ -280,7 +280,7 @@ static int32_t take_change(struct store *store, struct store_restore *restore, s
 }
 
 int32_t store_restore_chunk(struct store *store, struct store_restore *restore, struct gavel_slice chunk,
-                            int32_t (*check)(struct gavel_slice value), struct gavel_error *error)
+                            store_check *check, struct gavel_error *error)
 {
     struct input input = { chunk.data, chunk.size };
     int32_t status = GAVEL_OK;

@@ -179,6 +179,9 @@ int32_t store_snapshot_next(struct store_snapshot *snapshot, struct gavel_buffer
 /* [apply] Let go of it. */
 void store_snapshot_end(struct store *store, struct store_snapshot *snapshot);
 
+/* Says what a restore may store: GAVEL_OK or GAVEL_E_CORRUPT. */
+typedef int32_t store_check(struct gavel_slice key, struct gavel_slice value);
+
 /* Where a restore stands. */
 struct store_restore {
     uint64_t phase;
@@ -187,11 +190,11 @@ struct store_restore {
 };
 
 /*
- * [apply] Take a chunk; the store was cleared before the first one. `check` answers GAVEL_OK for a value that may be
- * stored. GAVEL_E_CORRUPT or GAVEL_E_NO_MEMORY with a sentence; the store then has a part of a state: clear it.
+ * [apply] Take a chunk; the store was cleared before the first one. `check` is asked for each key and value (data NULL:
+ * a deletion). GAVEL_E_CORRUPT or GAVEL_E_NO_MEMORY with a sentence; the store then has a part of a state: clear it.
  */
 int32_t store_restore_chunk(struct store *store, struct store_restore *restore, struct gavel_slice chunk,
-                            int32_t (*check)(struct gavel_slice value), struct gavel_error *error);
+                            store_check *check, struct gavel_error *error);
 
 /* [apply] The end: GAVEL_E_CORRUPT when the snapshot is not complete. */
 int32_t store_restore_end(struct store_restore *restore, struct gavel_error *error);

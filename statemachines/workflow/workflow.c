@@ -282,10 +282,21 @@ static int32_t restore_begin(void *context, uint64_t state_version, struct gavel
     return GAVEL_OK;
 }
 
+/* A snapshot may be damaged or forged: commands rely on documents, and on names that are text. */
+static int32_t check_restored(struct gavel_slice key, struct gavel_slice value)
+{
+    const unsigned char *bytes = key.data;
+    if (bytes[0] == RESERVED_BYTE &&
+        (key.size <= PREFIX_BYTES || key.size > PREFIX_BYTES + ID_BYTES_MAX || (bytes[1] != 'w' && bytes[1] != 'n') ||
+         !document_utf8(gavel_bytes(bytes + PREFIX_BYTES, key.size - PREFIX_BYTES))))
+        return GAVEL_E_CORRUPT;
+    return value.data ? document_check(value) : GAVEL_OK;
+}
+
 static int32_t restore_chunk(void *context, struct gavel_slice chunk, struct gavel_error *error)
 {
     struct workflow *self = workflow_of(context);
-    int32_t status = store_restore_chunk(&self->store, &self->restore, chunk, document_check, error);
+    int32_t status = store_restore_chunk(&self->store, &self->restore, chunk, check_restored, error);
     if (status != GAVEL_OK)
         store_clear(&self->store);
     return status;
