@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * store-bench.c - what the workflow store alone costs on one node: set and get at 100,000 keys of 256-byte values with
- * the history kept, the same while a snapshot is held, a snapshot, a restore, memory a key. No log, no network, no sync.
+ * the history kept, the same while a snapshot is held, a snapshot, a restore, memory a key. No log, no network, no
+ * sync.
  *
  *   store-bench [KEYS [PUTS]]
  */
