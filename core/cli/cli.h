@@ -102,6 +102,9 @@ int cli_call_words(struct cli *cli, const char *name, const char *const *words, 
 /* Call a command of the nodes' own ("gavel") with a built document; the result is the caller's; an exit code. */
 int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *arguments, struct gavel_result **result);
 
+/* Call a command with a document and print its result; an exit code. */
+int cli_call_document(struct cli *cli, const struct client_command *command, struct gavel_slice arguments);
+
 /* The same with the arguments as one JSON object. */
 int cli_call_json(struct cli *cli, const char *name, const char *json);
 

@@ -70,39 +70,66 @@ static uint64_t row_of(const struct client_command *command, const char *word)
     return equals ? codec_row_named(command->fields, gavel_bytes(word, (uint64_t)(equals - word))) : CODEC_NO_ROW;
 }
 
-/* "KEY=WORD" for the first row that has no word yet; NULL, said, when there are more words than rows. */
-static char *name_word(const struct client_command *command, const char *word, uint64_t *named)
+/* Where the table's order is not what people mean: values of the optional arguments in between are seldom given. */
+static const struct {
+    const char *command;
+    int count;
+    const char *order[4];
+} short_orders[] = {
+    {"cas", 3, {"key", "expect", "value"}},
+    {"incr", 2, {"key", "by"}},
+    {"list_workflows", 1, {"status"}},
+};
+
+/* The row that the next bare word fills: number `done` of `bare` ones. */
+static uint64_t next_row(const struct client_command *command, int bare, int done, uint64_t named)
 {
     uint64_t rows = command->fields ? command->fields->count : 0;
-    struct gavel_field copy;
     uint64_t row;
+    size_t i;
 
-    for (row = 0; row < rows; row++) {
-        size_t size;
-        char *pair;
-
-        if (*named >> row & 1)
-            continue;
-        *named |= UINT64_C(1) << row;
-        (void)codec_row(command->fields, row, &copy);
-        size = strlen(copy.name) + strlen(word) + 2;
-        pair = malloc(size);
-        if (pair)
-            (void)snprintf(pair, size, "%s=%s", copy.name, word);
-        else
-            (void)cli_fail(CLI_FAILED, "no memory");
-        return pair;
-    }
-    (void)cli_fail(CLI_USAGE, "'%s' is one word too many for %s.%s; see gavel help %s", word, command->machine,
-                   command->name, command->name);
-    return NULL;
+    for (i = 0; i < sizeof short_orders / sizeof short_orders[0]; i++)
+        if (strcmp(short_orders[i].command, command->name) == 0 && short_orders[i].count == bare)
+            return codec_row_named(command->fields, gavel_text(short_orders[i].order[done]));
+    for (row = 0; row < rows; row++)
+        if (!(named >> row & 1))
+            return row;
+    return CODEC_NO_ROW;
 }
 
-/* Words as key=value pairs; made ones are in `made` too, to be freed. An exit code. */
+/* "KEY=WORD" for that row; NULL, said, when there are more words than rows. */
+static char *name_word(const struct client_command *command, const char *word, uint64_t row)
+{
+    struct gavel_field copy;
+    size_t size;
+    char *pair;
+
+    if (row == CODEC_NO_ROW) {
+        (void)cli_fail(CLI_USAGE, "'%s' is one word too many for %s.%s; see gavel help %s", word, command->machine,
+                       command->name, command->name);
+        return NULL;
+    }
+    (void)codec_row(command->fields, row, &copy);
+    size = strlen(copy.name) + strlen(word) + 2;
+    pair = malloc(size);
+    if (pair)
+        (void)snprintf(pair, size, "%s=%s", copy.name, word);
+    else
+        (void)cli_fail(CLI_FAILED, "no memory");
+    return pair;
+}
+
+/*
+ * Words as key=value pairs; made ones are in `made` too, to be freed. An exit code. Where some words are pairs, one
+ * more with a '=' is taken for a misspelt pair: the table's own error then names the nearest key.
+ */
 static int name_words(const struct client_command *command, const char *const *words, int count, const char **pairs,
                       char **made)
 {
     uint64_t named = 0;
+    bool some_named = false;
+    int bare = 0;
+    int done = 0;
     int i;
 
     for (i = 0; i < count; i++) {
@@ -111,19 +138,20 @@ static int name_words(const struct client_command *command, const char *const *w
         if (row != CODEC_NO_ROW)
             named |= UINT64_C(1) << row;
     }
+    some_named = named != 0;
+    for (i = 0; i < count; i++)
+        bare += row_of(command, words[i]) == CODEC_NO_ROW && !(some_named && strchr(words[i], '='));
     for (i = 0; i < count; i++) {
-        const char *equals = strchr(words[i], '=');
+        uint64_t row;
 
         pairs[i] = words[i];
-        made[i] = NULL;
-        if (row_of(command, words[i]) != CODEC_NO_ROW)
+        if (row_of(command, words[i]) != CODEC_NO_ROW || (some_named && strchr(words[i], '=')))
             continue;
-        /* With every argument named or none left, a word with '=' is a misspelt key: the table's own error says so. */
-        if (equals && (named & 1))
-            continue;
-        made[i] = name_word(command, words[i], &named);
+        row = next_row(command, bare, done++, named);
+        made[i] = name_word(command, words[i], row);
         if (!made[i])
             return CLI_USAGE;
+        named |= UINT64_C(1) << row;
         pairs[i] = made[i];
     }
     return CLI_OK;
@@ -167,8 +195,7 @@ static void print_result(const struct cli *cli, struct gavel_slice arguments, st
     }
 }
 
-/* Call with MessagePack arguments and print. An exit code. */
-static int call_with(struct cli *cli, const struct client_command *command, struct gavel_slice arguments)
+int cli_call_document(struct cli *cli, const struct client_command *command, struct gavel_slice arguments)
 {
     struct gavel_request request = gavel_request_defaults();
     struct gavel_result *result = NULL;
@@ -209,7 +236,7 @@ int cli_call_words(struct cli *cli, const char *name, const char *const *words, 
         return CLI_USAGE;
     code = arguments_of(command, words, count, &arguments);
     if (code == CLI_OK)
-        code = call_with(cli, command, gavel_buffer_slice(&arguments));
+        code = cli_call_document(cli, command, gavel_buffer_slice(&arguments));
     gavel_buffer_free(&arguments);
     return code;
 }
@@ -231,7 +258,7 @@ int cli_call_json(struct cli *cli, const char *name, const char *json)
     else if (codec_value_type(gavel_buffer_slice(&arguments)) != GAVEL_TOKEN_MAP)
         code = cli_fail(CLI_USAGE, "--json: the arguments are one object");
     else
-        code = call_with(cli, command, gavel_buffer_slice(&arguments));
+        code = cli_call_document(cli, command, gavel_buffer_slice(&arguments));
     gavel_buffer_free(&arguments);
     return code;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * client_update.c - gavel_update: read a key, let the program make the next value, write it only if the key is still
- * as it was read. Works with every machine that has get {key} -> {value, revision} and cas {key, value, revision}.
+ * as it was read. Works with every machine that has get {key} -> {value, mod_revision} and cas {key, value, revision}.
  */
 #include "client_core.h"
 
@@ -83,7 +83,8 @@ static int32_t read_key(struct update *update, struct gavel_result **result, str
     if (status < 0)
         return status;
     current->exists = 1;
-    current->revision = gavel_get_uint((*result)->value, "revision", 0);
+    current->revision = gavel_get_uint((*result)->value, "mod_revision",
+                                       gavel_get_uint((*result)->value, "revision", 0));
     current->value = gavel_get((*result)->value, "value");
     return GAVEL_OK;
 }

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_admin.c - what operators ask of one node, through the socket in its data directory. */
+#include "cli.h"
+
+#include <string.h>
+
+/* Call an admin command with up to two text arguments; NULL values are left out. */
+static int call_admin(struct cli *cli, const char *command, const char *const pairs[4], const char *done)
+{
+    struct gavel_builder *builder;
+    struct gavel_writer *w;
+    struct gavel_result *result = NULL;
+    int code = cli_connect_admin(cli);
+    int i;
+
+    if (code != CLI_OK)
+        return code;
+    builder = gavel_builder_new();
+    if (!builder)
+        return cli_fail(CLI_FAILED, "no memory");
+    w = gavel_builder_writer(builder);
+    gavel_put_map(w, (pairs[1] != NULL) + (pairs[3] != NULL));
+    for (i = 0; i < 4; i += 2) {
+        if (!pairs[i + 1])
+            continue;
+        gavel_put_key(w, pairs[i]);
+        gavel_put_text(w, pairs[i + 1]);
+    }
+    gavel_put_end(w);
+    code = cli_call_node(cli, command, builder, &result);
+    gavel_builder_free(builder);
+    if (code != CLI_OK)
+        return code;
+    if (result->value.size && codec_value_type(result->value) != GAVEL_TOKEN_NIL)
+        code = cli_print(cli, result->value);
+    else
+        puts(done);
+    gavel_result_free(result);
+    return code;
+}
+
+int cli_area_leader(struct cli *cli, int count, char **words)
+{
+    const char *to = NULL;
+    const struct cli_option rows[] = {{"to", 0, CLI_TEXT, &to}, {NULL, 0, CLI_FLAG, NULL}};
+    int code = cli_options_take(cli, rows, count, words);
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count != 2 || strcmp(cli->words[1], "transfer") != 0)
+        return cli_fail(CLI_USAGE, "gavel leader transfer [--to NAME], at the node that leads");
+    return call_admin(cli, "transfer", (const char *const[4]){"to", to, "", NULL}, "leadership was handed over");
+}
+
+int cli_area_snapshot(struct cli *cli, int count, char **words)
+{
+    int code = cli_options_take(cli, NULL, count, words);
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count != 1)
+        return cli_fail(CLI_USAGE, "snapshot takes no words");
+    return call_admin(cli, "snapshot", (const char *const[4]){"", NULL, "", NULL}, "a snapshot was taken");
+}
+
+int cli_area_log_level(struct cli *cli, int count, char **words)
+{
+    int code = cli_options_take(cli, NULL, count, words);
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count != 3)
+        return cli_fail(CLI_USAGE, "gavel log-level MODULE LEVEL");
+    return call_admin(cli, "log_level", (const char *const[4]){"module", cli->words[1], "level", cli->words[2]},
+                      "changed");
+}
+
+int cli_area_stop(struct cli *cli, int count, char **words)
+{
+    int code = cli_options_take(cli, NULL, count, words);
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count != 1)
+        return cli_fail(CLI_USAGE, "stop takes no words");
+    return call_admin(cli, "stop", (const char *const[4]){"", NULL, "", NULL}, "stopping");
+}

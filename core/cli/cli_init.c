@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_init.c - gavel init: commented INIs for a cluster on this machine, and the script that starts it. */
+#include "cli.h"
+
+#include <string.h>
+
+#include "core/host/sample.h"
+
+#ifdef CLIENT_WEBSOCKET
+#define INIT_TRANSPORT "websocket"
+#else
+#define INIT_TRANSPORT "tcp"
+#endif
+
+static int take_machines(const char *list, char *memory, size_t size, const char **machines)
+{
+    size_t count = 0;
+    char *rest = memory;
+    char *name;
+
+    if (strlen(list) >= size)
+        return cli_fail(CLI_USAGE, "--machines is too long");
+    memcpy(memory, list, strlen(list) + 1);
+    while ((name = strsep(&rest, ", ")) != NULL) {
+        if (!*name)
+            continue;
+        if (count == HOST_SAMPLE_MACHINES_MAX)
+            return cli_fail(CLI_USAGE, "more than %d machines", HOST_SAMPLE_MACHINES_MAX);
+        machines[count++] = name;
+    }
+    machines[count] = NULL;
+    return CLI_OK;
+}
+
+int cli_area_init(struct cli *cli, int count, char **words)
+{
+    uint64_t nodes = 3;
+    uint64_t port = HOST_SAMPLE_PORT;
+    const char *transport = INIT_TRANSPORT;
+    const char *list = "workflow";
+    const struct cli_option rows[] = {{"nodes", 'n', CLI_NUMBER, &nodes},
+                                      {"port", 'p', CLI_NUMBER, &port},
+                                      {"transport", 0, CLI_TEXT, &transport},
+                                      {"machines", 0, CLI_TEXT, &list},
+                                      {NULL, 0, CLI_FLAG, NULL}};
+    const char *machines[HOST_SAMPLE_MACHINES_MAX + 1];
+    char memory[1024];
+    struct host_sample sample = {0};
+    struct gavel_error error = {0, ""};
+    int code = cli_options_take(cli, rows, count, words);
+
+    if (code == CLI_OK)
+        code = take_machines(list, memory, sizeof memory, machines);
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count != 2)
+        return cli_fail(CLI_USAGE, "gavel init [--nodes N] [--port P] [--transport NAME] [--machines NAME,...] DIR");
+    if (nodes < 1 || nodes > HOST_SAMPLE_NODES_MAX || port > 65535 - nodes)
+        return cli_fail(CLI_USAGE, "1 to %d nodes, on ports up to 65535", HOST_SAMPLE_NODES_MAX);
+    sample.dir = cli->words[1];
+    sample.nodes = (unsigned)nodes;
+    sample.port = (unsigned)port;
+    sample.transport = transport;
+    sample.scheme = strcmp(transport, "websocket") == 0 ? "ws" : transport;
+    sample.machines = machines;
+    if (host_sample_write(&sample, &error) != GAVEL_OK)
+        return cli_fail(CLI_FAILED, "%s", error.text);
+    printf("%s/node-1.ini%s written, and %s/start.sh: run it to start the cluster\n", sample.dir,
+           nodes > 1 ? " and its fellows" : "", sample.dir);
+    return CLI_OK;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli_status.c - the cluster on one screen: every endpoint is asked for its own view, at the same time. Without a
+ * leader that a node names the screen says who was tried and what each answered, and the exit code is that of no
+ * quorum.
+ */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_MS 2000 /* for each node: it answers from memory, so a longer silence is an answer too */
+
+/* One endpoint, and what it said. */
+struct asked {
+    char uri[256];
+    struct gavel_client *client;
+    struct gavel_result *result;
+    struct gavel_error error;
+    pthread_t thread;
+    bool started;
+    int32_t status;
+};
+
+static void *ask(void *context)
+{
+    struct asked *asked = context;
+    struct gavel_client_options options = gavel_client_defaults();
+    struct gavel_request request = gavel_request_defaults();
+
+    options.endpoints = asked->uri;
+    options.name = "gavel status";
+    options.stay = 1;
+    asked->status = gavel_client_open(&options, &asked->client, &asked->error);
+    if (asked->status != GAVEL_OK)
+        return NULL;
+    request.machine = "gavel";
+    request.command = "status";
+    request.read = GAVEL_STALE;
+    request.flags = GAVEL_REPEATABLE;
+    request.timeout_ms = ASK_MS;
+    asked->status = gavel_call(asked->client, &request, &asked->result, &asked->error);
+    if (asked->status < 0)
+        (void)gavel_client_tried(asked->client, asked->error.text, sizeof asked->error.text);
+    return NULL;
+}
+
+/* Ask all endpoints at once; how many there are. */
+static int ask_all(const char *endpoints, struct asked *asked, int room)
+{
+    const char *at = endpoints;
+    int count = 0;
+    int i;
+
+    while (*at && count < room) {
+        size_t size = strcspn(at, ", \t\n");
+
+        if (size && size < sizeof asked[count].uri) {
+            memcpy(asked[count].uri, at, size);
+            asked[count].uri[size] = 0;
+            count++;
+        }
+        at += size;
+        at += strspn(at, ", \t\n");
+    }
+    for (i = 0; i < count; i++) {
+        asked[i].started = pthread_create(&asked[i].thread, NULL, ask, &asked[i]) == 0;
+        if (!asked[i].started)
+            (void)ask(&asked[i]);
+    }
+    for (i = 0; i < count; i++)
+        if (asked[i].started)
+            (void)pthread_join(asked[i].thread, NULL);
+    return count;
+}
+
+/* What an endpoint that failed said, without its own address. */
+static const char *failure_of(const struct asked *asked)
+{
+    size_t size = strlen(asked->uri);
+
+    return strncmp(asked->error.text, asked->uri, size) == 0 && asked->error.text[size] == ':'
+               ? asked->error.text + size + 2
+               : asked->error.text;
+}
+
+/* The status of the leader itself, else of any node that knows one, else of any node. */
+static const struct asked *best_of(const struct asked *asked, int count)
+{
+    const struct asked *best = NULL;
+    int rank_best = 0;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        struct gavel_slice role;
+        int rank;
+
+        if (asked[i].status < 0)
+            continue;
+        role = gavel_get_bytes(asked[i].result->value, "role");
+        rank = gavel_slice_equal(role, gavel_text("leader")) ? 3
+               : gavel_get_bytes(asked[i].result->value, "leader").size ? 2 : 1;
+        if (rank > rank_best) {
+            best = &asked[i];
+            rank_best = rank;
+        }
+    }
+    return best;
+}
+
+static bool has_leader(const struct asked *best)
+{
+    return best && gavel_get_bytes(best->result->value, "leader").size > 0;
+}
+
+/* ---- for people -------------------------------------------------------------------------------------------------- */
+
+static void print_text(const char *label, struct gavel_slice document, const char *path)
+{
+    printf("%-10s ", label);
+    cli_print_value(gavel_get(document, path), stdout);
+    putchar('\n');
+}
+
+static void print_node(const struct asked *asked)
+{
+    struct gavel_slice status;
+    struct gavel_slice role;
+    bool leads;
+
+    if (asked->status < 0) {
+        printf("  %s%-28s %s%s\n", cli_red(), asked->uri, failure_of(asked), cli_plain());
+        return;
+    }
+    status = asked->result->value;
+    role = gavel_get_bytes(status, "role");
+    leads = gavel_slice_equal(role, gavel_text("leader"));
+    printf("  %-28s %-10.*s %s%-10.*s%s %6llu %10llu %10llu  %-16.*s %s\n", asked->uri,
+           (int)gavel_get_bytes(status, "name").size, (const char *)gavel_get_bytes(status, "name").data,
+           leads ? cli_green() : "", (int)role.size, (const char *)role.data, leads ? cli_plain() : "",
+           (unsigned long long)gavel_get_uint(status, "term", 0),
+           (unsigned long long)gavel_get_uint(status, "commit", 0),
+           (unsigned long long)gavel_get_uint(status, "applied", 0), (int)gavel_get_bytes(status, "digest").size,
+           (const char *)gavel_get_bytes(status, "digest").data,
+           gavel_get_bool(status, "ready", 0) ? "ready" : "not ready");
+}
+
+static void print_machines(struct gavel_slice status)
+{
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice machine;
+
+    codec_walk_begin(&walk, codec_map_find(status, "machines"));
+    while (codec_walk_next(&walk, &key, &machine)) {
+        printf("%-10s ", "machine");
+        cli_print_value(key, stdout);
+        printf(" (");
+        cli_print_value(codec_map_find(machine, "plugin"), stdout);
+        printf("), %llu entries, digest ", (unsigned long long)gavel_get_uint(machine, "entries", 0));
+        cli_print_value(codec_map_find(machine, "digest"), stdout);
+        putchar('\n');
+    }
+}
+
+static void print_alarms(const struct asked *asked, int count)
+{
+    int i;
+
+    for (i = 0; i < count; i++) {
+        struct codec_walk walk;
+        struct gavel_slice key;
+        struct gavel_slice alarm;
+
+        if (asked[i].status < 0)
+            continue;
+        codec_walk_begin(&walk, codec_map_find(asked[i].result->value, "alarms"));
+        while (codec_walk_next(&walk, &key, &alarm)) {
+            printf("%s%-10s ", cli_red(), "alarm");
+            cli_print_value(codec_map_find(asked[i].result->value, "name"), stdout);
+            fputs(": ", stdout);
+            cli_print_value(alarm, stdout);
+            printf("%s\n", cli_plain());
+        }
+    }
+}
+
+static void print_screen(const struct asked *asked, int count, const struct asked *best)
+{
+    int i;
+
+    if (best) {
+        print_text("cluster", best->result->value, "cluster_id");
+        if (has_leader(best))
+            print_text("leader", best->result->value, "leader");
+        else
+            printf("%-10s %snone: no quorum%s\n", "leader", cli_red(), cli_plain());
+        print_machines(best->result->value);
+    }
+    print_alarms(asked, count);
+    printf("\n  %s%-28s %-10s %-10s %6s %10s %10s  %-16s%s\n", cli_bold(), "endpoint", "name", "role", "term", "commit",
+           "applied", "digest", cli_plain());
+    for (i = 0; i < count; i++)
+        print_node(&asked[i]);
+}
+
+/* ---- for programs ------------------------------------------------------------------------------------------------ */
+
+static void put_endpoint(struct gavel_writer *w, const struct asked *asked)
+{
+    static const char *const shown[] = {"name", "role", "term", "commit", "applied", "digest", "ready"};
+    size_t i;
+
+    gavel_put_map(w, asked->status < 0 ? 2 : 1 + sizeof shown / sizeof shown[0]);
+    gavel_put_key(w, "endpoint");
+    gavel_put_text(w, asked->uri);
+    if (asked->status < 0) {
+        gavel_put_key(w, "error");
+        gavel_put_text(w, failure_of(asked));
+    }
+    for (i = 0; asked->status >= 0 && i < sizeof shown / sizeof shown[0]; i++) {
+        gavel_put_key(w, shown[i]);
+        codec_put_value(w, codec_map_find(asked->result->value, shown[i]));
+    }
+    gavel_put_end(w);
+}
+
+/* The registry's figures of the node whose status is shown; absent when it has none. */
+static struct gavel_result *metrics_of(const struct asked *best)
+{
+    struct gavel_request request = gavel_request_defaults();
+    struct gavel_result *result = NULL;
+
+    request.machine = "gavel";
+    request.command = "metrics";
+    request.read = GAVEL_STALE;
+    request.flags = GAVEL_REPEATABLE;
+    request.timeout_ms = ASK_MS;
+    return best && gavel_call(best->client, &request, &result, NULL) >= 0 ? result : NULL;
+}
+
+/* The best node's status as it is, and beside it what each endpoint said, and the figures. */
+static int print_document(const struct asked *asked, int count, const struct asked *best)
+{
+    struct gavel_builder *builder = gavel_builder_new();
+    struct gavel_writer *w = builder ? gavel_builder_writer(builder) : NULL;
+    struct gavel_result *metrics = metrics_of(best);
+    struct gavel_slice status = best ? best->result->value : gavel_bytes(NULL, 0);
+    struct gavel_slice document;
+    struct gavel_error error = {0, ""};
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice value;
+    struct gavel_slice name;
+    int32_t ended;
+    int i;
+
+    if (!builder)
+        return cli_fail(CLI_FAILED, "no memory");
+    gavel_put_map(w, codec_value_count(status) + 1 + (metrics != NULL));
+    codec_walk_begin(&walk, status);
+    while (codec_walk_next(&walk, &key, &value)) {
+        (void)codec_get_bytes(key, &name);
+        w->ops->key(w, name, 0);
+        codec_put_value(w, value);
+    }
+    gavel_put_key(w, "endpoints");
+    gavel_put_array(w, (uint64_t)count);
+    for (i = 0; i < count; i++)
+        put_endpoint(w, &asked[i]);
+    gavel_put_end(w);
+    if (metrics) {
+        gavel_put_key(w, "metrics");
+        codec_put_value(w, metrics->value);
+    }
+    gavel_put_end(w);
+    ended = gavel_builder_end(builder, &document, &error);
+    if (ended == GAVEL_OK)
+        cli_print_json(document, true, stdout);
+    gavel_result_free(metrics);
+    gavel_builder_free(builder);
+    return ended == GAVEL_OK ? CLI_OK : cli_fail(CLI_FAILED, "%s", error.text);
+}
+
+int cli_area_status(struct cli *cli, int count, char **words)
+{
+    bool json = false;
+    const struct cli_option rows[] = {{"json", 0, CLI_FLAG, &json}, {NULL, 0, CLI_FLAG, NULL}};
+    struct asked *asked;
+    const struct asked *best;
+    int code = cli_options_take(cli, rows, count, words);
+    int total;
+    int i;
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count > 1)
+        return cli_fail(CLI_USAGE, "status takes no words; see gavel help");
+    asked = calloc(GAVEL_CLIENT_ENDPOINTS, sizeof *asked);
+    if (!asked)
+        return cli_fail(CLI_FAILED, "no memory");
+    total = ask_all(cli->endpoints, asked, GAVEL_CLIENT_ENDPOINTS);
+    best = best_of(asked, total);
+    if (json || cli->json)
+        code = print_document(asked, total, best);
+    else
+        print_screen(asked, total, best);
+    if (!has_leader(best)) {
+        (void)cli_fail(CLI_NO_QUORUM, "no leader is known: %d endpoints were tried", total);
+        for (i = 0; i < total; i++)
+            fprintf(stderr, "gavel:   %s: %s\n", asked[i].uri,
+                    asked[i].status < 0 ? failure_of(&asked[i]) : "answered, but knows no leader");
+        code = CLI_NO_QUORUM;
+    }
+    for (i = 0; i < total; i++) {
+        gavel_result_free(asked[i].result);
+        gavel_client_close(asked[i].client);
+    }
+    free(asked);
+    return code;
+}
+
+/* One of the node's own questions, printed as it is. */
+static int print_question(struct cli *cli, int count, char **words, const char *command)
+{
+    struct gavel_result *result = NULL;
+    int code = cli_options_take(cli, NULL, count, words);
+
+    if (code == CLI_OK)
+        code = cli_connect(cli);
+    if (code == CLI_OK)
+        code = cli_call_node(cli, command, NULL, &result);
+    if (code != CLI_OK)
+        return code;
+    code = cli_print(cli, result->value);
+    gavel_result_free(result);
+    return code;
+}
+
+int cli_area_members(struct cli *cli, int count, char **words)
+{
+    return print_question(cli, count, words, "members");
+}
+
+int cli_area_metrics(struct cli *cli, int count, char **words)
+{
+    return print_question(cli, count, words, "metrics");
+}

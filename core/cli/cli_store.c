@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cli_store.c - short forms of the workflow store: del, list, batch, workflow. The others are commands as they are. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_FILE_MAX (4u << 20) /* bytes of a file of operations: more would not fit into one entry anyway */
+
+int cli_area_del(struct cli *cli, int count, char **words)
+{
+    int code = cli_options_take(cli, NULL, count, words);
+    int worst = CLI_OK;
+    int i;
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->help)
+        return cli_help_command(cli, "delete");
+    if (cli->word_count < 2)
+        return cli_fail(CLI_USAGE, "which key? gavel del KEY...");
+    for (i = 1; i < cli->word_count; i++) {
+        code = cli_call_words(cli, "delete", cli->words + i, 1);
+        if (code != CLI_OK)
+            worst = code;
+        if (code != CLI_OK && code != CLI_FALSE)
+            break;
+    }
+    return worst;
+}
+
+/* ---- list -------------------------------------------------------------------------------------------------------- */
+
+struct listing {
+    const char *from;
+    const char *to;
+    const char *after;
+    uint64_t limit;
+    uint64_t revision;
+    bool keys;
+    bool count;
+    bool all;
+};
+
+static void put_pair(struct gavel_writer *w, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    gavel_put_key(w, key);
+    gavel_put_bytes(w, gavel_text(value));
+}
+
+static void put_number(struct gavel_writer *w, const char *key, uint64_t value)
+{
+    if (!value)
+        return;
+    gavel_put_key(w, key);
+    gavel_put_uint(w, value);
+}
+
+/* The arguments of one page: what the options say, and the `after` of the page before. */
+static int32_t page_arguments(struct gavel_builder *builder, const struct listing *listing, const char *prefix,
+                              struct gavel_slice after, uint64_t revision, struct gavel_slice *arguments,
+                              struct gavel_error *error)
+{
+    bool ranged = listing->from || listing->to;
+    struct gavel_writer *w;
+
+    gavel_builder_again(builder);
+    w = gavel_builder_writer(builder);
+    if (listing->count) {
+        gavel_put_map(w, prefix != NULL);
+        put_pair(w, "prefix", prefix);
+    } else {
+        gavel_put_map(w, (ranged ? (listing->from != NULL) + (listing->to != NULL) : prefix || !listing->keys) +
+                             (after.data || listing->after) + (listing->limit != 0) + (revision != 0));
+        if (ranged) {
+            put_pair(w, "from", listing->from);
+            put_pair(w, "to", listing->to);
+        } else {
+            put_pair(w, "prefix", prefix ? prefix : listing->keys ? NULL : "");
+        }
+        if (after.data) {
+            gavel_put_key(w, "after");
+            gavel_put_bytes(w, after);
+        } else {
+            put_pair(w, "after", listing->after);
+        }
+        put_number(w, "limit", listing->limit);
+        put_number(w, "revision", revision);
+    }
+    gavel_put_end(w);
+    return gavel_builder_end(builder, arguments, error);
+}
+
+static void print_page(const struct cli *cli, struct gavel_slice page)
+{
+    struct gavel_slice items = codec_map_find(page, "items");
+
+    if (cli->json)
+        cli_print_json(page, true, stdout);
+    else if (items.data)
+        cli_print_pairs(items, stdout);
+    else if (codec_map_find(page, "keys").data)
+        cli_print_table(codec_map_find(page, "keys"), stdout);
+    else
+        cli_print_table(codec_map_find(page, "count"), stdout);
+}
+
+static const char *list_command(const struct listing *listing)
+{
+    if (listing->count)
+        return "count";
+    if (listing->from || listing->to)
+        return "range";
+    return listing->keys ? "keys" : "prefix";
+}
+
+/* Page after page, all as of the revision of the first one. */
+static int list_pages(struct cli *cli, const struct listing *listing, const char *prefix,
+                      const struct client_command *command, struct gavel_builder *builder)
+{
+    struct gavel_request request = gavel_request_defaults();
+    struct gavel_result *result = NULL;
+    struct gavel_error error = {0, ""};
+    struct gavel_slice after = {NULL, 0};
+    uint64_t revision = listing->revision;
+    int32_t status;
+
+    request.machine = command->machine;
+    request.command = command->name;
+    request.read = cli->stale ? GAVEL_STALE : GAVEL_LINEARIZABLE;
+    request.flags = GAVEL_REPEATABLE;
+    for (;;) {
+        struct gavel_result *page = NULL;
+
+        status = page_arguments(builder, listing, prefix, after, revision, &request.arguments, &error);
+        if (status == GAVEL_OK)
+            status = gavel_call(cli->client, &request, &page, &error);
+        gavel_result_free(result); /* `after` pointed into it */
+        if (status < 0)
+            return cli_error(status, &error);
+        result = page;
+        print_page(cli, page->value);
+        after = gavel_get_bytes(page->value, "after");
+        if (!after.data || !listing->all)
+            break;
+        revision = gavel_get_uint(page->value, "revision", revision);
+    }
+    if (after.data && !cli->json)
+        fprintf(stderr, "gavel: there is more: --all, or --after '%.*s'\n", (int)after.size, (const char *)after.data);
+    gavel_result_free(result);
+    return ferror(stdout) ? CLI_FAILED : CLI_OK;
+}
+
+int cli_area_list(struct cli *cli, int count, char **words)
+{
+    struct listing listing = {0};
+    const struct cli_option rows[] = {{"from", 0, CLI_TEXT, &listing.from},
+                                      {"to", 0, CLI_TEXT, &listing.to},
+                                      {"after", 0, CLI_TEXT, &listing.after},
+                                      {"limit", 'n', CLI_NUMBER, &listing.limit},
+                                      {"revision", 0, CLI_NUMBER, &listing.revision},
+                                      {"keys", 0, CLI_FLAG, &listing.keys},
+                                      {"count", 0, CLI_FLAG, &listing.count},
+                                      {"all", 0, CLI_FLAG, &listing.all},
+                                      {NULL, 0, CLI_FLAG, NULL}};
+    const struct client_command *command;
+    struct gavel_builder *builder;
+    int code = cli_options_take(cli, rows, count, words);
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count > 2)
+        return cli_fail(CLI_USAGE, "list takes one prefix");
+    if (cli->word_count == 2 && (listing.from || listing.to))
+        return cli_fail(CLI_USAGE, "a prefix, or --from and --to, not both");
+    code = cli_tables(cli);
+    if (code != CLI_OK)
+        return code;
+    command = cli_command(cli, list_command(&listing));
+    if (!command)
+        return CLI_USAGE;
+    builder = gavel_builder_new();
+    if (!builder)
+        return cli_fail(CLI_FAILED, "no memory");
+    code = list_pages(cli, &listing, cli->word_count == 2 ? cli->words[1] : NULL, command, builder);
+    gavel_builder_free(builder);
+    return code;
+}
+
+/* ---- batch ------------------------------------------------------------------------------------------------------- */
+
+/* Text that parses as JSON is JSON, anything else a string: as for values on the command line. */
+static void put_value(struct gavel_writer *w, const char *text)
+{
+    struct gavel_buffer value = codec_buffer(0);
+
+    if (gavel_document_parse(gavel_text(text), &value, NULL) == GAVEL_OK)
+        codec_put_value(w, gavel_buffer_slice(&value));
+    else
+        gavel_put_text(w, text);
+    gavel_buffer_free(&value);
+}
+
+/* One operation: "set KEY VALUE", "delete KEY", "update KEY PATCH", "incr KEY [PATH] [BY]". */
+static int put_operation(struct gavel_writer *w, const char *line)
+{
+    struct gavel_error error = {0, ""};
+    char **parts = NULL;
+    uint64_t count = 0;
+    int64_t by = 1;
+    bool incr;
+    int code = CLI_OK;
+
+    if (client_schema_words(gavel_text(line), &parts, &count, &error) != GAVEL_OK)
+        return cli_fail(CLI_USAGE, "'%s': %s", line, error.text);
+    incr = count > 0 && strcmp(parts[0], "incr") == 0;
+    if (count < 2 || count > (incr ? 4u : 3u)) {
+        code = cli_fail(CLI_USAGE, "'%s' is no operation: %s", line,
+                        "set KEY VALUE, delete KEY, update KEY PATCH, incr KEY [PATH] BY");
+        goto done;
+    }
+    if (incr && count > 2 && codec_parse_int(gavel_text(parts[count - 1]), &by, &error) != GAVEL_OK) {
+        code = cli_fail(CLI_USAGE, "'%s': %s", line, error.text);
+        goto done;
+    }
+    gavel_put_map(w, incr ? (count == 4 ? 4 : 3) : count);
+    gavel_put_key(w, "op");
+    gavel_put_text(w, strcmp(parts[0], "del") == 0 ? "delete" : parts[0]);
+    put_pair(w, "key", parts[1]);
+    if (incr) {
+        if (count == 4) {
+            gavel_put_key(w, "path");
+            gavel_put_text(w, parts[2]);
+        }
+        gavel_put_key(w, "by");
+        gavel_put_int(w, by);
+    } else if (count == 3) {
+        gavel_put_key(w, strcmp(parts[0], "update") == 0 ? "patch" : "value");
+        put_value(w, parts[2]);
+    }
+    gavel_put_end(w);
+done:
+    free(parts);
+    return code;
+}
+
+/* A whole file, or standard input for "-"; NULL, said. To be freed. */
+static char *read_all(const char *name)
+{
+    FILE *in = strcmp(name, "-") == 0 ? stdin : fopen(name, "re");
+    char *text = in ? malloc(BATCH_FILE_MAX + 1) : NULL;
+    size_t size = text ? fread(text, 1, BATCH_FILE_MAX + 1, in) : 0;
+    bool failed = !in || !text || ferror(in);
+
+    if (failed)
+        (void)cli_fail(CLI_FAILED, "cannot read %s: %s", name, strerror(errno));
+    else if (size > BATCH_FILE_MAX)
+        (void)cli_fail(CLI_FAILED, "%s has more than %u bytes", name, BATCH_FILE_MAX);
+    if (in && in != stdin)
+        (void)fclose(in);
+    if (failed || size > BATCH_FILE_MAX) {
+        free(text);
+        return NULL;
+    }
+    text[size] = 0;
+    return text;
+}
+
+/* The lines of a text that are neither empty nor comments, in place; at most `room`. */
+static int split_lines(char *text, const char **lines, int room)
+{
+    char *rest = text;
+    char *line;
+    int count = 0;
+
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        line += strspn(line, " \t\r");
+        if (*line && *line != '#' && count < room)
+            lines[count++] = line;
+    }
+    return count;
+}
+
+/* {"items": [...]} of operations that are text. */
+static int batch_items(struct gavel_builder *builder, const char *const *lines, int count)
+{
+    struct gavel_writer *w = gavel_builder_writer(builder);
+    int code = CLI_OK;
+    int i;
+
+    gavel_put_map(w, 1);
+    gavel_put_key(w, "items");
+    gavel_put_array(w, (uint64_t)count);
+    for (i = 0; i < count && code == CLI_OK; i++)
+        code = put_operation(w, lines[i]);
+    gavel_put_end(w);
+    gavel_put_end(w);
+    return code;
+}
+
+/* {"items": ...} of a JSON array. */
+static int batch_json(struct gavel_builder *builder, const char *json)
+{
+    struct gavel_writer *w = gavel_builder_writer(builder);
+    struct gavel_buffer items = codec_buffer(0);
+    struct gavel_error error = {0, ""};
+
+    if (gavel_document_parse(gavel_text(json), &items, &error) != GAVEL_OK)
+        return cli_fail(CLI_USAGE, "%s", error.text);
+    gavel_put_map(w, 1);
+    gavel_put_key(w, "items");
+    codec_put_value(w, gavel_buffer_slice(&items));
+    gavel_put_end(w);
+    gavel_buffer_free(&items);
+    return CLI_OK;
+}
+
+static int call_batch(struct cli *cli, struct gavel_builder *builder)
+{
+    struct gavel_slice arguments;
+    struct gavel_error error = {0, ""};
+    const struct client_command *command;
+
+    if (gavel_builder_end(builder, &arguments, &error) != GAVEL_OK)
+        return cli_fail(CLI_FAILED, "%s", error.text);
+    command = cli_command(cli, "batch");
+    return command ? cli_call_document(cli, command, arguments) : CLI_USAGE;
+}
+
+int cli_area_batch(struct cli *cli, int count, char **words)
+{
+    const char *lines[CLI_WORDS_MAX];
+    struct gavel_builder *builder = NULL;
+    char *text = NULL;
+    const char *first;
+    int line_count;
+    int code = cli_options_take(cli, NULL, count, words);
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->help)
+        return cli_help_command(cli, "batch");
+    if (cli->word_count < 2)
+        return cli_fail(CLI_USAGE, "what? gavel batch \"set a 1\" \"delete b\", or a file of such lines, or -");
+    code = cli_tables(cli);
+    if (code != CLI_OK)
+        return code;
+    first = cli->words[1];
+    line_count = cli->word_count - 1;
+    memcpy(lines, cli->words + 1, (size_t)line_count * sizeof lines[0]);
+    /* One word without a blank is no operation: it names a file. */
+    if (line_count == 1 && !strchr(first, ' ') && *first != '[') {
+        text = read_all(first);
+        if (!text)
+            return CLI_FAILED;
+        first = text + strspn(text, " \t\r\n");
+        if (*first != '[')
+            line_count = split_lines(text, lines, CLI_WORDS_MAX);
+    }
+    builder = gavel_builder_new();
+    if (!builder)
+        code = cli_fail(CLI_FAILED, "no memory");
+    else
+        code = *first == '[' ? batch_json(builder, first) : batch_items(builder, lines, line_count);
+    if (code == CLI_OK)
+        code = call_batch(cli, builder);
+    gavel_builder_free(builder);
+    free(text);
+    return code;
+}
+
+/* ---- workflow ---------------------------------------------------------------------------------------------------- */
+
+int cli_area_workflow(struct cli *cli, int count, char **words)
+{
+    static const char *const verbs[][2] = {{"start", "start_workflow"}, {"stop", "stop_workflow"},
+                                           {"update", "update_state"}, {"get", "get_workflow"},
+                                           {"list", "list_workflows"}};
+    int code = cli_options_take(cli, NULL, count, words);
+    size_t i;
+
+    if (code != CLI_OK)
+        return code;
+    for (i = 0; cli->word_count > 1 && i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(cli->words[1], verbs[i][0]) != 0)
+            continue;
+        if (cli->help)
+            return cli_help_command(cli, verbs[i][1]);
+        return cli_call_words(cli, verbs[i][1], cli->words + 2, cli->word_count - 2);
+    }
+    return cli_fail(CLI_USAGE, "gavel workflow start|stop|update|get|list [ID] [DATA]");
+}
