@@ -161,7 +161,7 @@ static int name_words(const struct client_command *command, const char *const *w
 static int arguments_of(const struct client_command *command, const char *const *words, int count,
                         struct gavel_buffer *out)
 {
-    const char *pairs[CLI_WORDS_MAX];
+    const char *pairs[CLI_WORDS_MAX] = {NULL};
     char *made[CLI_WORDS_MAX] = {NULL};
     struct gavel_error error = {0, ""};
     int code = name_words(command, words, count, pairs, made);

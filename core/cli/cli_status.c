@@ -307,7 +307,7 @@ int cli_area_status(struct cli *cli, int count, char **words)
         print_screen(asked, total, best);
     if (!has_leader(best)) {
         (void)cli_fail(CLI_NO_QUORUM, "no leader is known: %d endpoints were tried", total);
-        for (i = 0; i < total; i++)
+        for (i = 0; (json || cli->json) && i < total; i++) /* the screen has said it already */
             fprintf(stderr, "gavel:   %s: %s\n", asked[i].uri,
                     asked[i].status < 0 ? failure_of(&asked[i]) : "answered, but knows no leader");
         code = CLI_NO_QUORUM;

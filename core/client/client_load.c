@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* client_load.c - the load generator: see client_load.h. */
+#define _GNU_SOURCE 1 /* memmem */
 #include "client_load.h"
 
 #include <assert.h>
@@ -10,7 +11,7 @@
 #include "transports/transports.h"
 
 #define LOAD_MAGIC 0x6c636c64u
-#define BUCKETS_LOW 64             /* latencies are exact below so many us; above, 64 buckets for each doubling: 1.6 % */
+#define BUCKETS_LOW 64             /* latencies are exact below so many us; above, 64 buckets each doubling: 1.6 % */
 #define BUCKETS (BUCKETS_LOW * 32) /* up to some 36 minutes */
 #define DRAIN_MS 3000              /* after the end, for what is still in flight */
 #define KEY_DIGITS 12
@@ -362,7 +363,7 @@ static void begin_run(struct client_job *job)
 
         conn->load = load;
         conn->number = i;
-        if (load->wire->connect(load->self, gavel_text(load->result->node), conn, &conn->connection, &error) != GAVEL_OK)
+        if (load->wire->connect(load->self, gavel_text(load->result->node), conn, &conn->connection, &error) != 0)
             finish(load, (int32_t)error.code, error.text);
     }
 }
