@@ -193,7 +193,7 @@ void raft_election_count(struct raft *r)
         return;
     if (r->role == RAFT_PRECANDIDATE)
         raft_campaign(r, false);
-    else if (r->role == RAFT_CANDIDATE)
+    else if (raft_term_durable(r) || raft_bug(r, RAFT_BUG_OWN_VOTE_UNGATED))
         become_leader(r);
 }
 

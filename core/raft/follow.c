@@ -127,6 +127,8 @@ static enum agreement take_over(struct raft *r, const struct raft_append_request
             return AGREES;
         }
         if (batch->first > raft_log_last(&r->log)) {
+            if (batch->term < raft_log_last_term(&r->log))
+                return DIVERGES; /* terms never fall along a log */
             *verified = append_rest(r, append, i);
             return AGREES;
         }
@@ -134,6 +136,8 @@ static enum agreement take_over(struct raft *r, const struct raft_append_request
             enum agreement held = check_held(r, batch);
             if (held == DIVERGES)
                 return held;
+            if (held == REJECTS && batch->term < raft_log_term(&r->log, batch->first - 1))
+                return DIVERGES;
             if (held == REJECTS && !raft_bug(r, RAFT_BUG_CONFLICT_KEPT)) {
                 raft_emit_truncate(r, batch->first);
                 *verified = append_rest(r, append, i);

@@ -6,30 +6,39 @@
  *   scenario --seeded       exits 0 if this build has seeded bugs
  *   scenario --bugs         the seeded bugs of core/raft, and which scenario must fail by each
  *
- * One command a line, # begins a comment. Nodes are letters; links are a->b, with * for any. Times are milliseconds of the
- * virtual clock. Nothing moves unless the script says so, except inside a node: disks complete, machines apply and
- * snapshots install at once, unless they are held.
+ * One command a line, # begins a comment. Nodes are letters; links are a->b, with * for any. Times are
+ * milliseconds of the virtual clock. Nothing moves unless the script says so, except inside a node: disks
+ * complete, machines apply and snapshots install at once, unless they are held.
  *
- *   option NAME VALUE                   before start; names: see options[] below
- *   nodes a b c learner d spare e       the founding; spares know no configuration
- *   log a 1 1 2                         before start: a's log, one term for each entry    vote a TERM [b|-]    its record
- *   committed a N                       before start: a's log up to N had committed
- *   start [a...]                        all that are down
- *   elect a                             time passes until nobody believes in a leader, a's timer runs out, all settles
- *   timeout a | time a                  a's timer runs out; a gets the time
- *   wait MS | run MS | settle           time passes: alone; with timers and messages; messages, in no time
- *   propose a [BATCHES [ENTRIES]]       propose-at a FIRST TERM    a batch made for another end of the log
- *   lazy a | obey a                     a does not, then does, propose what its core asks for
- *   deliver|drop|hold|release|dup LINK [TYPE [all]]      the first such message in the bag (drop: all of them)
+ *   option NAME VALUE              before start; names: see options[] below
+ *   nodes a b c learner d spare e  the founding; spares know no configuration
+ *   log a 1 1 2                    before start: a's log, one term for each entry
+ *   vote a TERM [b|-]              before start: a's vote record
+ *   committed a N                  before start: a's log up to N had committed
+ *   start [a...]                   all that are down
+ *   elect a                        time passes until nobody sees a leader, a's timer runs out, all settles
+ *   timeout a | time a             a's timer runs out; a gets the time
+ *   wait MS                        time passes, and nothing happens
+ *   run MS                         time passes, with timers and messages
+ *   settle                         all messages are delivered, in no time
+ *   propose a [BATCHES [ENTRIES]]
+ *   propose-at a FIRST TERM        a batch made for another end of the log
+ *   lazy a | obey a                a does not, then does, propose what its core asks for
+ *   deliver|hold|release|dup LINK [TYPE [all]]      the first such message in the bag, or all
+ *   drop LINK [TYPE]               all of them
  *   cut a b | cut a->b | isolate a | heal
- *   disk|apply|install a hold|free      written a [N] | fail a | installed a | spoiled a
- *   crash a [N]                         of its pending writes N have made it; what it sent is gone, unless held
- *   damage a N                          the log on its disk lost N batches
- *   recovered a | snapshot a [KEEP] | members a a b learner c joining d | read a | transfer a b|- | fence a on|off
- *   refused a b | broken a b | linkup a b | space a yes|no
- *   refuse CODE COMMAND...              the command must be refused so: busy, stale, not-leader, ...
- *   expect ...                          see scenario_expect.c
- *   trace                               prints messages from here on
+ *   disk|apply|install a hold|free
+ *   written a [N] | fail a         of what is pending N writes complete; they fail
+ *   installed a | spoiled a        an install that is held ends, well or not
+ *   crash a [N]                    N of its pending writes made it; what it sent is gone, unless held
+ *   damage a N                     the log on its disk lost N batches
+ *   snapshot a [KEEP]              compacted up to KEEP batches before it
+ *   members a a b learner c joining d
+ *   recovered a | read a | transfer a b|- | fence a on|off | space a yes|no
+ *   refused a b | broken a b | linkup a b
+ *   refuse CODE COMMAND...         the command must be refused so: busy, stale, not-leader, ...
+ *   expect ...                     see scenario_expect.c
+ *   trace                          prints messages from here on
  */
 #include "scenario.h"
 
@@ -48,7 +57,8 @@ static const struct {
     size_t size;
     uint64_t unit;
 } options[] = {
-#define OPTION(name, field, unit) {name, offsetof(struct raft_options, field), sizeof((struct raft_options *)0)->field, unit}
+#define OPTION(name, field, unit) \
+    {name, offsetof(struct raft_options, field), sizeof((struct raft_options *)0)->field, unit}
     OPTION("election_min_ms", election_min_ns, WORLD_MS),
     OPTION("election_max_ms", election_max_ns, WORLD_MS),
     OPTION("heartbeat_ms", heartbeat_ns, WORLD_MS),

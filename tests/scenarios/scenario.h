@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/scenarios/scenario.h - what the two halves of the script interpreter share. The language: scenario.c. */
+/*
+ * tests/scenarios/scenario.h - what the two halves of the script interpreter share. The language: scenario.c.
+ */
 #ifndef TESTS_SCENARIOS_SCENARIO_H
 #define TESTS_SCENARIOS_SCENARIO_H
 

@@ -4,7 +4,8 @@
  *
  *   leader a | no leader
  *   role a follower|precandidate|candidate|leader       sees a b|-        a takes b for the leader
- *   term|commit|applied|last|last-term|durable|base|snapshot|disk-term|disk-last|installs|diverged|recovery a N
+ *   term|commit|applied|last|last-term|durable|base|snapshot a N
+ *   disk-term|disk-last|installs|diverged|recovery a N
  *   vote a b|- | served a N | done a N | failed a N     reads served; transfers that ended well, or not
  *   members a a b+old c/learner d/joining e/leaving+old
  *   state a b probe|replicate|snapshot | match a b N    what the leader a thinks of b

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/scenarios/world_log.c - logs of batches as a node and its disk keep them: plain arrays, searched from the end. */
+/* tests/scenarios/world_log.c - logs of batches as a node and its disk keep them: plain arrays. */
 #include <stdlib.h>
 #include <string.h>
 
