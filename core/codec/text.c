@@ -167,7 +167,7 @@ int32_t codec_value_text(struct gavel_slice value, uint32_t flags, struct gavel_
     int first = 1;
     int behind_key = 0;
 
-    if (!value.data)
+    if (!value.data || value.size == 0)
         return gavel_buffer_append(out, "null", 4);
     reader = mp_reader_init(&memory, value);
     do {

@@ -178,7 +178,7 @@ void codec_put_value(struct gavel_writer *writer, struct gavel_slice value)
     struct mp_reader reader;
     int32_t status;
 
-    if (!value.data) {
+    if (!value.data || value.size == 0) { /* no value has no bytes: it is the absent one */
         writer->ops->nil(writer);
     } else if (writes_msgpack(writer)) {
         writer->ops->msgpack(writer, value);

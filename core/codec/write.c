@@ -19,9 +19,11 @@ static int is_zero(const struct gavel_field *row, const void *member)
     switch (row->type) {
     case GAVEL_STRING:
     case GAVEL_BYTES:
-    case GAVEL_VALUE:
         memcpy(&slice, member, sizeof slice);
         return !slice.data;
+    case GAVEL_VALUE:
+        memcpy(&slice, member, sizeof slice);
+        return !slice.data || slice.size == 0;
     case GAVEL_LIST:
         memcpy(&list, member, sizeof list);
         return list.count == 0;

@@ -479,6 +479,66 @@ static void sentences(void **state)
     gavel_buffer_free(&out);
 }
 
+/* ---- the manual page --------------------------------------------------------------------------------------------- */
+
+static char *read_page(void)
+{
+    const char *top = getenv("top_srcdir");
+    static char page[1 << 16];
+    char path[4096];
+    FILE *file;
+    size_t size;
+
+    (void)snprintf(path, sizeof path, "%s/core/codec/gavel-protocol.7", top ? top : ".");
+    file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s cannot be read", path);
+    size = fread(page, 1, sizeof page - 1, file);
+    (void)fclose(file);
+    assert_true(size < sizeof page - 1);
+    page[size] = 0;
+    return page;
+}
+
+/* Every message and every field is on the page, with its number and type, in this order; and no others are. */
+static void page_tells_all(void **state)
+{
+    const char *page = read_page();
+    const char *section;
+    uint64_t fields = 0;
+    uint64_t rows = 0;
+    uint64_t type;
+    uint64_t i;
+
+    (void)state;
+    for (type = 0; type <= CODEC_TYPE_MAX; type++) {
+        const struct codec_message *what = codec_message_find(type);
+        struct gavel_field copy;
+        char line[256];
+        if (!what)
+            continue;
+        (void)snprintf(line, sizeof line, "\n.Ss %s Pq %d\n", what->name, (int)type);
+        section = strstr(page, line);
+        if (!section)
+            fail_msg("gavel-protocol.7 has no section%s", line);
+        for (i = 0; i < what->fields->count; i++) {
+            const struct gavel_field *row = codec_row(what->fields, i, &copy);
+            int list = row->type == GAVEL_LIST;
+            (void)snprintf(line, sizeof line, "\n.It Cm %s Ns , %d, %s%s%s\n", row->name, (int)row->id,
+                           list ? "list of " : "", codec_type_name(list ? row->element : row->type),
+                           row->flags & GAVEL_REQUIRED ? ", required" : "");
+            section = strstr(section, line);
+            if (!section)
+                fail_msg("gavel-protocol.7 does not tell of %s:%s", what->name, line);
+            section++;
+            rows++;
+        }
+    }
+    for (section = page; (section = strstr(section, " Ns , ")) != NULL; section++)
+        fields += section[6] >= '0' && section[6] <= '9';
+    assert_int_equal(fields, rows);
+}
+
 /* Random bytes and flipped bits of real messages never do harm. */
 static void hostile(void **state)
 {
@@ -515,7 +575,7 @@ int main(void)
         cmocka_unit_test(every_type), cmocka_unit_test(nothing_is_small), cmocka_unit_test(unknown_fields_and_types),
         cmocka_unit_test(refused),    cmocka_unit_test(small_arena),      cmocka_unit_test(tail_apart),
         cmocka_unit_test(sentences),  cmocka_unit_test(raft_both_ways),   cmocka_unit_test(raft_members),
-        cmocka_unit_test(hostile),
+        cmocka_unit_test(hostile),    cmocka_unit_test(page_tells_all),
     };
 
     seed = random_seed();

@@ -203,7 +203,7 @@ static void put_msgpack(struct gavel_writer *generic, struct gavel_slice value)
     struct mp_writer *writer = own(generic);
 
     if (value_here(writer))
-        writer->status = gavel_buffer_append(writer->out, value.data, value.size);
+        writer->status = value.size ? gavel_buffer_append(writer->out, value.data, value.size) : GAVEL_E_INVALID;
 }
 
 void mp_writer_bytes_header(struct mp_writer *writer, uint64_t size)
