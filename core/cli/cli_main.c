@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -127,8 +128,8 @@ int cli_connect(struct cli *cli)
 int cli_connect_admin(struct cli *cli)
 {
     char path[1024];
-    char full[1024];
-    char uri[1100];
+    char *full;
+    char uri[PATH_MAX + 8];
 
     if (!cli->admin && !cli->data_dir)
         return cli_fail(CLI_USAGE, "this goes through a node's admin socket: say --admin SOCKET or --data-dir DIR");
@@ -136,9 +137,11 @@ int cli_connect_admin(struct cli *cli)
         (void)snprintf(path, sizeof path, "%s", cli->admin);
     else
         (void)snprintf(path, sizeof path, "%s/admin.sock", cli->data_dir);
-    if (!realpath(path, full))
+    full = realpath(path, NULL);
+    if (!full)
         return cli_fail(CLI_FAILED, "no node answers at %s: %s", path, strerror(errno));
     (void)snprintf(uri, sizeof uri, "unix://%s", full);
+    free(full);
     return open_client(cli, uri, GAVEL_ROLE_ADMIN);
 }
 
