@@ -154,8 +154,28 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
     }
 }
 
+/* Tell of everyone who is in `now` and was not in `before`. */
+static void tell_members(struct node *node, const struct raft_configuration *now,
+                         const struct raft_configuration *before, const char *type)
+{
+    for (uint32_t i = 0; i < now->count; i++) {
+        const struct member *member = members_find(&node->members, now->members[i].id);
+        const char *const pairs[] = {"member", member ? member->name : "", NULL};
+
+        if (!raft_configuration_find(before, now->members[i].id))
+            event_local(node, type, pairs[1], pairs);
+    }
+}
+
 static void effect_configuration(struct node *node, const struct raft_effect *effect)
 {
+    const struct raft_configuration *now = effect->configuration.configuration;
+
+    if (node->in_force.count) {
+        tell_members(node, now, &node->in_force, "node_joined");
+        tell_members(node, &node->in_force, now, "node_left");
+    }
+    node->in_force = *now;
     node_record(node, node->metric.changes, effect->configuration.index ? 1 : 0, NULL, NULL);
     if (effect->configuration.index)
         node_log(node, GAVEL_LOG_INFO, "cluster", "Configuration changed at index %llu: %u members%s",

@@ -262,6 +262,7 @@ struct node {
     /* asked for by effects, done after the step */
     uint32_t propose_kind;
     struct raft_configuration propose_configuration;
+    struct raft_configuration in_force; /* as last told to watchers */
     uint32_t role;
     uint64_t term;
     uint64_t leader;

@@ -144,7 +144,7 @@ uint64_t peers_deadline(const struct node *node)
     return deadline;
 }
 
-static void set_healthy(struct peer *peer, bool healthy, const char *why)
+static void set_healthy(struct peer *peer, bool healthy, bool wanted, const char *why)
 {
     const char *const pairs[] = {"member", peer->name, "health", healthy ? "HEALTHY" : "DEGRADED", "reason", why, NULL};
 
@@ -155,7 +155,7 @@ static void set_healthy(struct peer *peer, bool healthy, const char *why)
     if (healthy)
         node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s", peer->name);
     else
-        node_log(peer->node, GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name, why);
+        node_log(peer->node, wanted ? GAVEL_LOG_INFO : GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name, why);
     node_gauges(peer->node);
 }
 
@@ -173,7 +173,7 @@ void peer_up(struct peer *peer, const struct codec_welcome *welcome)
     peer->quick = false;
     peer->complained = false;
     peer->node->redispatch = true;
-    set_healthy(peer, true, "");
+    set_healthy(peer, true, true, "");
     found_peer_up(peer, welcome->founded != 0);
     link_event(peer, RAFT_EVENT_LINK_UP, false);
 }
@@ -192,7 +192,7 @@ void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char
         /* At once again: whether that is refused tells a dead process from a broken wire. */
         peer->quick = true;
         peer->redial_at = node_now(node);
-        set_healthy(peer, false, why);
+        set_healthy(peer, false, reason == GAVEL_CLOSE_NORMAL, why);
         client_forward_lost(node, peer->id);
         link_event(peer, RAFT_EVENT_LINK_LOST, false);
         return;

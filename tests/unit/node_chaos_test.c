@@ -127,7 +127,7 @@ static bool everyone_agrees(struct cluster *cluster)
     return true;
 }
 
-static void run_seed(uint32_t nodes, uint64_t seed)
+static void run_seed(uint32_t nodes, uint64_t seed, bool threaded)
 {
     static const char *const name[] = {"name=steps", NULL};
     static struct cluster cluster;
@@ -140,6 +140,7 @@ static void run_seed(uint32_t nodes, uint64_t seed)
     memset(&fate, 0, sizeof fate);
     fate.seed = seed;
     cluster_init(&cluster, nodes, seed);
+    cluster.threaded = threaded;
     cluster.limits.snapshot_entries = 20;
     cluster.limits.snapshot_log_min = 1;
     cluster.limits.log_trailing_bytes = 1;
@@ -178,7 +179,7 @@ static void test_three(void **state)
 
     (void)state;
     for (uint64_t seed = 1; seed <= (given ? 1 : 4); seed++)
-        run_seed(3, given ? strtoull(given, NULL, 10) : seed);
+        run_seed(3, given ? strtoull(given, NULL, 10) : seed, given ? getenv("GAVEL_THREADED") != NULL : seed % 2 == 0);
 }
 
 static void test_five_and_one(void **state)
@@ -186,9 +187,9 @@ static void test_five_and_one(void **state)
     (void)state;
     if (getenv("GAVEL_SEED"))
         return;
-    run_seed(5, 11);
-    run_seed(1, 12);
-    run_seed(2, 13);
+    run_seed(5, 11, true);
+    run_seed(1, 12, false);
+    run_seed(2, 13, false);
 }
 
 int main(void)

@@ -108,6 +108,10 @@ void cluster_start(struct cluster *cluster, uint32_t number)
     node->exit_code = -1;
     node->stopped = false;
     node->deadline = UINT64_MAX;
+    node->operations = *(const struct gavel_statemachine *)node->machines[0].plugin->operations;
+    if (cluster->threaded)
+        node->operations.flags = 0;
+    node->machines[0].operations = &node->operations;
     node->machines[0].plugin->create(&node->host, NULL, &node->machines[0].self, &error);
     node->setup = (struct node_setup){.os = &node->os,
                                       .host = &node->host,

@@ -25,6 +25,7 @@ struct cluster_node {
     struct gavel_host host;
     struct node_transport transport;
     struct node_machine machines[2];
+    struct gavel_statemachine operations;
     struct node_setup setup;
     struct node *node; /* NULL while it is down */
     uint64_t deadline;
@@ -43,6 +44,7 @@ struct cluster {
     struct node_limits limits; /* set before cluster_start */
     void (*tick)(struct cluster *cluster); /* called each millisecond, for misfortune; may be NULL */
     bool loud;
+    bool threaded; /* the machine may block: its commands run on the apply lane instead of the loop */
 };
 
 /* A reply as it came; texts are cut. */
