@@ -10,6 +10,7 @@
 
 #include "transports/address.h"
 #include "transports/framing.h"
+#include "transports/lookup.h"
 #include "transports/upcalls.h"
 
 #include <gavel/plugin.h>
@@ -28,9 +29,6 @@
 
 /* An out buffer that has grown over this is given back when it is empty and the connection quiet. */
 #define TCP_OUT_KEEP 4096u
-
-/* A host name may have more addresses; no more are tried. */
-#define TCP_ADDRESSES_MAX 8u
 
 struct tcp_options {
     uint64_t present;
@@ -51,17 +49,11 @@ enum tcp_state {
 
 struct tcp_transport;
 
-/* A name lookup. Lives by itself, so that neither a connection nor an instance has to wait for a slow one. */
-struct tcp_lookup {
-    uv_getaddrinfo_t request;
-    struct tcp_connection *connection; /* NULL: nobody waits any more */
-};
-
 /* What only a dial needs, freed when it has led to a connection. */
 struct tcp_dial {
     struct address address;
-    struct tcp_lookup *lookup;
-    struct sockaddr_storage found[TCP_ADDRESSES_MAX];
+    struct lookup *lookup;
+    struct sockaddr_storage found[LOOKUP_MAX];
     uint64_t found_count;
     uint64_t next;
     bool refused; /* every address so far was refused: nobody listens there */

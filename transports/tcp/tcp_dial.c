@@ -6,8 +6,6 @@
 #include "tcp.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <sys/un.h>
 
@@ -19,10 +17,7 @@ void tcp_dial_free(struct tcp_connection *connection)
 
     if (!dial)
         return;
-    if (dial->lookup) {
-        dial->lookup->connection = NULL;
-        (void)uv_cancel((uv_req_t *)&dial->lookup->request);
-    }
+    lookup_forget(dial->lookup);
     connection->dial = NULL;
     free(dial);
 }
@@ -106,53 +101,30 @@ static void dial_unix(struct tcp_connection *connection)
     uv_pipe_connect(&connection->request.connect, &connection->uv.pipe, connection->dial->address.path, on_connect);
 }
 
-static void on_lookup(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+static void on_lookup(void *context, int status, const struct sockaddr_storage *found, uint64_t count)
 {
-    struct tcp_lookup *lookup = request->data;
-    struct tcp_connection *connection = lookup->connection;
-    struct tcp_dial *dial = connection ? connection->dial : NULL;
-    struct addrinfo *at;
+    struct tcp_connection *connection = context;
+    struct tcp_dial *dial = connection->dial;
 
-    free(lookup);
-    if (!connection) {
-        uv_freeaddrinfo(found);
-        return;
-    }
+    assert(connection->magic == TCP_CONNECTION_MAGIC);
     dial->lookup = NULL;
-    for (at = found; at && status == 0 && dial->found_count < TCP_ADDRESSES_MAX; at = at->ai_next) {
-        if (at->ai_addrlen <= sizeof dial->found[0])
-            memcpy(&dial->found[dial->found_count++], at->ai_addr, at->ai_addrlen);
-    }
-    uv_freeaddrinfo(found);
-    if (status < 0 || dial->found_count == 0) {
-        tcp_end(connection, GAVEL_CLOSE_UNRESOLVED, "%s: %s", connection->peer,
-                status < 0 ? uv_strerror(status) : "the name has no address");
+    if (status < 0) {
+        tcp_end(connection, GAVEL_CLOSE_UNRESOLVED, "%s: %s", connection->peer, uv_strerror(status));
         return;
     }
+    memcpy(dial->found, found, count * sizeof *found);
+    dial->found_count = count;
     tcp_move(connection, TCP_CONNECTING);
     dial_next(connection);
 }
 
 static int32_t resolve(struct tcp_connection *connection, struct gavel_error *error)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    struct tcp_lookup *lookup = calloc(1, sizeof *lookup);
     struct tcp_dial *dial = connection->dial;
-    char port[8];
-    int status;
+    int status = lookup_start(connection->transport->loop, dial->address.host, dial->address.port, on_lookup,
+                              connection, &dial->lookup);
 
-    if (!lookup)
-        return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory ran out");
-    (void)snprintf(port, sizeof port, "%u", (unsigned)dial->address.port);
-    lookup->connection = connection;
-    lookup->request.data = lookup;
-    status = uv_getaddrinfo(connection->transport->loop, &lookup->request, on_lookup, dial->address.host, port, &hints);
-    if (status < 0) {
-        free(lookup);
-        return gavel_fail(error, GAVEL_E_IO, "%s: %s", connection->peer, uv_strerror(status));
-    }
-    dial->lookup = lookup;
-    return GAVEL_OK;
+    return status < 0 ? gavel_fail(error, GAVEL_E_IO, "%s: %s", connection->peer, uv_strerror(status)) : GAVEL_OK;
 }
 
 static int32_t dial_begin(struct tcp_connection *connection, struct gavel_error *error)

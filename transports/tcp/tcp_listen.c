@@ -6,10 +6,11 @@
 #define _GNU_SOURCE /* struct ucred */
 #include "tcp.h"
 
+#include "transports/sockets.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -136,30 +137,6 @@ void tcp_listeners_free(struct tcp_transport *transport)
     }
 }
 
-/* Bind and listen on one internet address; *port becomes the real one. */
-static int open_internet(struct tcp_listener *listener, struct sockaddr_storage *address, uint16_t *port)
-{
-    struct tcp_transport *transport = listener->transport;
-    struct sockaddr_storage real;
-    int length = sizeof real;
-    unsigned flags = address->ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0;
-    int status;
-
-    if (address->ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)address)->sin6_port = htons(*port);
-    else
-        ((struct sockaddr_in *)address)->sin_port = htons(*port);
-    status = uv_tcp_bind(&listener->uv.tcp, (struct sockaddr *)address, flags);
-    if (status == 0)
-        status = uv_listen(&listener->uv.stream, (int)transport->backlog, on_connection);
-    if (status == 0)
-        status = uv_tcp_getsockname(&listener->uv.tcp, (struct sockaddr *)&real, &length);
-    if (status == 0)
-        *port = ntohs(real.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&real)->sin6_port
-                                                 : ((struct sockaddr_in *)&real)->sin_port);
-    return status;
-}
-
 /* True when somebody answers on the socket file; false: it is a leftover. */
 static bool answers(const struct sockaddr_un *address)
 {
@@ -248,70 +225,60 @@ static struct tcp_listener *listener_new(struct tcp_transport *transport, const 
     return listener;
 }
 
-/* Listen on one address; on failure the listener is closed and only its memory stays until destroy. */
-static int32_t open_one(struct tcp_transport *transport, const struct address *address,
-                        struct sockaddr_storage *socket, uint16_t *port, struct gavel_slice *bound,
-                        struct gavel_error *error)
+static int32_t listen_unix(struct tcp_transport *transport, const struct address *address, struct gavel_slice *bound,
+                           struct gavel_error *error)
 {
     struct tcp_listener *listener = listener_new(transport, address);
-    char text[ADDRESS_TEXT_MAX];
-    int32_t status = GAVEL_OK;
-    int result;
+    int32_t status;
 
     if (!listener)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory ran out");
-    if (listener->local) {
-        status = open_unix(listener, error);
-    } else {
-        result = open_internet(listener, socket, port);
-        address_format(address, *port, text);
-        if (result < 0)
-            status = gavel_fail(error, GAVEL_E_IO, "%s: %s", text,
-                                result == UV_EADDRINUSE ? "the port is in use" : uv_strerror(result));
-    }
+    status = open_unix(listener, error);
     if (status != GAVEL_OK) {
-        listener_close(listener);
+        listener_close(listener); /* its memory stays until destroy */
         return status;
     }
-    address_format(address, *port, listener->bound);
+    address_format(address, 0, listener->bound);
     *bound = gavel_text(listener->bound);
     return GAVEL_OK;
 }
 
-/* A name may stand for several addresses, as localhost does: listen on all of them, on one port. */
-static int32_t open_name(struct tcp_transport *transport, const struct address *address, struct gavel_slice *bound,
-                         struct gavel_error *error)
+static int32_t listen_internet(struct tcp_transport *transport, const struct address *address,
+                               struct gavel_slice *bound, struct gavel_error *error)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_ADDRCONFIG};
-    struct sockaddr_storage socket;
-    struct addrinfo *found = NULL;
-    struct addrinfo *at;
-    uint16_t port = address->port;
-    uint64_t opened = 0;
-    int32_t status = GAVEL_E_IO;
-    int result = getaddrinfo(address->host, NULL, &hints, &found);
+    struct tcp_listener *listener;
+    int fds[SOCKETS_MAX];
+    uint64_t count = 0;
+    uint64_t i;
+    uint16_t port = 0;
+    int32_t status = sockets_listen(address, transport->backlog, fds, &count, &port, error);
 
-    if (result != 0)
-        return gavel_fail(error, GAVEL_E_IO, "%s://%s:%u: %s", address->scheme, address->host,
-                          (unsigned)address->port, gai_strerror(result));
-    for (at = found; at; at = at->ai_next) {
-        memset(&socket, 0, sizeof socket);
-        memcpy(&socket, at->ai_addr, at->ai_addrlen);
-        status = open_one(transport, address, &socket, &port, bound, error);
-        if (status != GAVEL_OK)
-            break;
-        opened++;
+    if (status != GAVEL_OK)
+        return status;
+    for (i = 0; i < count; i++) {
+        bool taken;
+
+        listener = listener_new(transport, address);
+        taken = listener && uv_tcp_open(&listener->uv.tcp, fds[i]) == 0;
+        if (!taken || uv_listen(&listener->uv.stream, (int)transport->backlog, on_connection) < 0) {
+            if (!taken)
+                (void)close(fds[i]);
+            if (listener)
+                listener_close(listener);
+            status = gavel_fail(error, GAVEL_E_IO, "%s:%u: the loop does not take the socket", address->host,
+                                (unsigned)port);
+            continue;
+        }
+        address_format(address, port, listener->bound);
+        *bound = gavel_text(listener->bound);
     }
-    freeaddrinfo(found);
-    return opened ? GAVEL_OK : status;
+    return status;
 }
 
 int32_t tcp_listen(void *self, struct gavel_slice uri, struct gavel_slice *bound, struct gavel_error *error)
 {
     struct tcp_transport *transport = self;
     struct address address;
-    uint16_t port;
     int32_t status;
 
     assert(transport->magic == TCP_TRANSPORT_MAGIC);
@@ -320,8 +287,6 @@ int32_t tcp_listen(void *self, struct gavel_slice uri, struct gavel_slice *bound
     status = address_parse(uri, "tcp unix", &address, error);
     if (status != GAVEL_OK)
         return status;
-    if (!address.literal && strcmp(address.scheme, "unix") != 0)
-        return open_name(transport, &address, bound, error);
-    port = address.port;
-    return open_one(transport, &address, &address.socket, &port, bound, error);
+    return strcmp(address.scheme, "unix") == 0 ? listen_unix(transport, &address, bound, error)
+                                               : listen_internet(transport, &address, bound, error);
 }
