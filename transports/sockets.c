@@ -45,7 +45,8 @@ static int32_t refuse(const struct address *address, uint16_t port, struct gavel
     int code = errno;
 
     address_format(address, port, text);
-    return gavel_fail(error, GAVEL_E_IO, "%.300s: %s", text, code == EADDRINUSE ? "the port is in use" : strerror(code));
+    return gavel_fail(error, GAVEL_E_IO, "%.300s: %s", text,
+                      code == EADDRINUSE ? "the port is in use" : strerror(code));
 }
 
 static int32_t listen_name(const struct address *address, uint64_t backlog, int *fds, uint64_t *count, uint16_t *port,

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ws_plugin.c - the websocket transport as the host sees it: options, an instance's life, and the places in a turn of
+ * the loop where an instance acts for all of its connections.
+ */
+#include "ws.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* A sweep looks for silent connections this often within the keepalive time, and at least once a second. */
+#define SWEEPS_PER_KEEPALIVE 4u
+#define SWEEP_MS_MIN 5u
+#define SWEEP_MS_MAX 1000u
+
+/* Handles of an instance: prepare, check, idle, sweep. */
+#define OWN_HANDLES 4u
+
+static const struct gavel_field option_rows[] = {
+    {.name = "backlog", .id = 1, .type = GAVEL_UINT, .offset = offsetof(struct ws_options, backlog),
+     .fallback = "511", .min = 1, .max = 65535, .unit = "connections",
+     .help = "how many connections may wait in the system to be accepted"},
+};
+
+static const struct gavel_fields option_fields = GAVEL_FIELDS(option_rows, struct ws_options);
+
+/* ---- a turn of the loop ------------------------------------------------------------------------------------------ */
+
+/* Only its being active matters: the loop then does not block before the next prepare. */
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+void ws_mark_dirty(struct ws_connection *connection)
+{
+    struct ws_transport *transport = connection->transport;
+
+    if (connection->is_dirty)
+        return;
+    connection->is_dirty = true;
+    TAILQ_INSERT_TAIL(&transport->dirty, connection, dirty);
+    if (transport->dirty_count++ == 0)
+        (void)uv_idle_start(&transport->idle, on_idle);
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct ws_transport *transport = check->data;
+
+    assert(transport->magic == WS_TRANSPORT_MAGIC);
+    if (!transport->arrived)
+        return;
+    transport->arrived = false;
+    if (transport->up.events.quiet)
+        transport->up.events.quiet(transport->up.events.context);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct ws_transport *transport = prepare->data;
+    struct ws_connection *connection;
+    uint64_t left = transport->dirty_count;
+
+    assert(transport->magic == WS_TRANSPORT_MAGIC);
+    assert(transport->inside == 0);
+    /* What `drained` makes the host send waits for the next turn, so that one connection cannot hold the loop. */
+    while (left-- > 0 && (connection = TAILQ_FIRST(&transport->dirty))) {
+        TAILQ_REMOVE(&transport->dirty, connection, dirty);
+        transport->dirty_count--;
+        connection->is_dirty = false;
+        ws_flush(connection);
+        ws_tell_drained(connection);
+        if (connection->is_ended)
+            ws_finish(connection);
+    }
+    if (transport->dirty_count == 0)
+        (void)uv_idle_stop(&transport->idle);
+    if (transport->quiescing)
+        ws_quiesce_step(transport);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct ws_transport *transport = timer->data;
+    struct ws_connection *connection;
+    struct ws_connection *next;
+
+    for (connection = LIST_FIRST(&transport->connections); connection; connection = next) {
+        next = LIST_NEXT(connection, all);
+        ws_connection_sweep(connection, uv_now(transport->loop));
+    }
+    if (LIST_EMPTY(&transport->connections))
+        (void)uv_timer_stop(timer);
+    ws_listeners_retry(transport);
+}
+
+void ws_sweep_start(struct ws_transport *transport)
+{
+    uint64_t period = transport->up.limits.keepalive_ms / SWEEPS_PER_KEEPALIVE;
+
+    if (uv_is_active((uv_handle_t *)&transport->sweep))
+        return;
+    period = period < SWEEP_MS_MIN ? SWEEP_MS_MIN : period;
+    period = period > SWEEP_MS_MAX ? SWEEP_MS_MAX : period;
+    (void)uv_timer_start(&transport->sweep, on_sweep, period, period);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static int32_t ws_prepare(void *self, const struct gavel_transport_events *events,
+                          const struct gavel_transport_limits *limits, struct gavel_error *error)
+{
+    struct ws_transport *transport = self;
+    int32_t status;
+
+    assert(transport->magic == WS_TRANSPORT_MAGIC);
+    if (!LIST_EMPTY(&transport->connections) || !LIST_EMPTY(&transport->listeners))
+        return gavel_fail(error, GAVEL_E_STATE, "the up-calls must be set before the first connection");
+    status = upcalls_take(&transport->up, events, limits, error);
+    transport->prepared = status == GAVEL_OK;
+    return status;
+}
+
+static int32_t ws_create(const struct gavel_host *host, const void *options, void **self, struct gavel_error *error)
+{
+    const struct ws_options *chosen = options;
+    struct ws_transport *transport;
+
+    if (!host->loop)
+        return gavel_fail(error, GAVEL_E_UNSUPPORTED,
+                          "this host has no event loop: the websocket transport needs libuv's");
+    transport = calloc(1, sizeof *transport);
+    if (!transport)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory ran out");
+    transport->magic = WS_TRANSPORT_MAGIC;
+    transport->host = host;
+    transport->loop = host->loop;
+    transport->backlog = chosen && chosen->backlog ? chosen->backlog : 511;
+    LIST_INIT(&transport->connections);
+    LIST_INIT(&transport->listeners);
+    LIST_INIT(&transport->requests);
+    TAILQ_INIT(&transport->dirty);
+    TAILQ_INIT(&transport->ended);
+    *self = transport;
+    return GAVEL_OK;
+}
+
+static int32_t ws_start(void *self, struct gavel_error *error)
+{
+    struct ws_transport *transport = self;
+    const struct gavel_host *host = transport->host;
+
+    (void)error;
+    assert(transport->magic == WS_TRANSPORT_MAGIC);
+    assert(!transport->started);
+    (void)uv_prepare_init(transport->loop, &transport->prepare);
+    (void)uv_check_init(transport->loop, &transport->check);
+    (void)uv_idle_init(transport->loop, &transport->idle);
+    (void)uv_timer_init(transport->loop, &transport->sweep);
+    transport->prepare.data = transport;
+    transport->check.data = transport;
+    transport->idle.data = transport;
+    transport->sweep.data = transport;
+    (void)uv_prepare_start(&transport->prepare, on_prepare);
+    (void)uv_check_start(&transport->check, on_check);
+    /* Connections and listeners keep the loop alive, not these. */
+    uv_unref((uv_handle_t *)&transport->prepare);
+    uv_unref((uv_handle_t *)&transport->check);
+    uv_unref((uv_handle_t *)&transport->sweep);
+    transport->own_handles = OWN_HANDLES;
+    if (host->metric)
+        transport->refused_metric = host->metric(host->self, GAVEL_COUNTER, "transport.connections.refused",
+                                                 "{connection}", "connections refused because too many were open");
+    transport->started = true;
+    return GAVEL_OK;
+}
+
+static void on_own_closed(uv_handle_t *handle)
+{
+    struct ws_transport *transport = handle->data;
+
+    transport->own_handles--;
+    ws_quiesce_step(transport);
+}
+
+/* Connections first, then libwebsockets, for which the loop must turn (the idle handle sees to that), then our own. */
+void ws_quiesce_step(struct ws_transport *transport)
+{
+    assert(transport->magic == WS_TRANSPORT_MAGIC);
+    if (!transport->quiescing || transport->quiesced || transport->listening ||
+        !LIST_EMPTY(&transport->connections))
+        return;
+    if (!uv_is_closing((uv_handle_t *)&transport->prepare)) {
+        if (transport->inside || !ws_context_destroy(transport)) {
+            (void)uv_idle_start(&transport->idle, on_idle); /* the next prepare asks again */
+            return;
+        }
+        uv_close((uv_handle_t *)&transport->prepare, on_own_closed);
+        uv_close((uv_handle_t *)&transport->check, on_own_closed);
+        uv_close((uv_handle_t *)&transport->idle, on_own_closed);
+        uv_close((uv_handle_t *)&transport->sweep, on_own_closed);
+    }
+    if (transport->own_handles)
+        return;
+    transport->quiesced = true;
+    transport->done(transport->done_context);
+}
+
+static void ws_quiesce(void *self, void (*done)(void *context), void *context)
+{
+    struct ws_transport *transport = self;
+    struct ws_connection *connection;
+    struct ws_connection *next;
+
+    assert(transport->magic == WS_TRANSPORT_MAGIC);
+    assert(!transport->quiescing);
+    transport->quiescing = true;
+    transport->done = done;
+    transport->done_context = context;
+    if (!transport->started) {
+        transport->quiesced = true;
+        done(context);
+        return;
+    }
+    ws_unlisten(transport);
+    for (connection = LIST_FIRST(&transport->connections); connection; connection = next) {
+        next = LIST_NEXT(connection, all);
+        ws_close(transport, connection, GAVEL_CLOSE_NORMAL, gavel_text("this side is stopping"));
+    }
+    ws_quiesce_step(transport);
+}
+
+static void ws_destroy(void *self)
+{
+    struct ws_transport *transport = self;
+
+    if (!transport)
+        return;
+    assert(transport->magic == WS_TRANSPORT_MAGIC);
+    assert(!transport->started || transport->quiesced);
+    ws_requests_free(transport);
+    ws_listeners_free(transport);
+    free(transport->slots);
+    transport->magic = 0;
+    free(transport);
+}
+
+static const struct gavel_transport ws_operations = {
+    .size = GAVEL_END(struct gavel_transport, respond),
+    .schemes = "ws",
+    .prepare = ws_prepare,
+    .listen = ws_listen,
+    .connect = ws_connect,
+    .send = ws_send,
+    .queued = ws_queued,
+    .pause = ws_pause,
+    .close = ws_close,
+    .unlisten = ws_unlisten,
+    .respond = ws_respond,
+};
+
+static const struct gavel_plugin ws_plugin = {
+    .size = GAVEL_END(struct gavel_plugin, destroy),
+    .abi_major = GAVEL_ABI_MAJOR,
+    .abi_minor = GAVEL_ABI_TARGET,
+    .kind = GAVEL_KIND_TRANSPORT,
+    .name = "websocket",
+    .version = "0.1.0",
+    .summary = "Peers, clients and HTTP requests over websockets, many messages to a frame",
+    .options = &option_fields,
+    .operations = &ws_operations,
+    .create = ws_create,
+    .start = ws_start,
+    .quiesce = ws_quiesce,
+    .destroy = ws_destroy,
+};
+
+GAVEL_PLUGIN(websocket)
+{
+    return &ws_plugin;
+}
