@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * replay.c - runs a fuzz target without a fuzzer: over each file of its corpus (tests/fuzz/corpus/NAME-*, or the
+ * files that are named), and over a bounded number of random changes of each. GAVEL_TEST_SEED repeats a run.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/fuzz/fuzz.h"
+
+#define INPUT_MAX 65536 /* bytes of one file */
+#define CHANGES 3000    /* of each file: a second or so altogether */
+
+static uint64_t state;
+
+static uint64_t next_random(void)
+{
+    uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+/* Hand over a copy of exactly this size: the address sanitizer then sees every step beyond it. */
+static void run(const uint8_t *data, size_t size)
+{
+    uint8_t *copy = malloc(size ? size : 1);
+
+    if (!copy)
+        exit(1);
+    memcpy(copy, data, size);
+    (void)LLVMFuzzerTestOneInput(copy, size);
+    free(copy);
+}
+
+static size_t change(uint8_t *data, size_t size)
+{
+    size_t at = size ? next_random() % size : 0;
+    size_t length = size - at < 8 ? size - at : 8;
+
+    switch (next_random() % 6) {
+    case 0: /* another byte */
+        if (size)
+            data[at] = (uint8_t)next_random();
+        return size;
+    case 1: /* one bit */
+        if (size)
+            data[at] ^= (uint8_t)(1u << next_random() % 8);
+        return size;
+    case 2: /* cut off */
+        return at;
+    case 3: /* one byte less */
+        if (!size)
+            return 0;
+        memmove(data + at, data + at + 1, size - at - 1);
+        return size - 1;
+    case 4: /* one byte more */
+        if (size == INPUT_MAX)
+            return size;
+        memmove(data + at + 1, data + at, size - at);
+        data[at] = (uint8_t)next_random();
+        return size + 1;
+    default: /* a run of extreme bytes */
+        memset(data + at, next_random() & 1 ? 0xff : 0x00, length);
+        return size;
+    }
+}
+
+static int replay(const char *path)
+{
+    static uint8_t original[INPUT_MAX];
+    static uint8_t changed[INPUT_MAX + 1];
+    FILE *file = fopen(path, "rb");
+    size_t size;
+    int i;
+
+    if (!file) {
+        fprintf(stderr, "replay: %s: %s\n", path, strerror(errno));
+        return 1;
+    }
+    size = fread(original, 1, sizeof original, file);
+    (void)fclose(file);
+    run(original, size);
+    for (i = 0; i < CHANGES; i++) {
+        size_t left = size;
+        uint64_t times = 1 + next_random() % 4;
+        memcpy(changed, original, size);
+        while (times--)
+            left = change(changed, left);
+        run(changed, left);
+    }
+    return 0;
+}
+
+/* The files NAME-* of the corpus, where NAME is the program's. */
+static int replay_corpus(const char *name)
+{
+    const char *top = getenv("top_srcdir");
+    char directory[4096];
+    char path[8192];
+    struct dirent *entry;
+    int files = 0;
+    DIR *dir;
+
+    (void)snprintf(directory, sizeof directory, "%s/tests/fuzz/corpus", top ? top : ".");
+    dir = opendir(directory);
+    if (!dir) {
+        fprintf(stderr, "replay: %s: %s\n", directory, strerror(errno));
+        return 1;
+    }
+    while ((entry = readdir(dir)) != NULL) {
+        if (strncmp(entry->d_name, name, strlen(name)) != 0 || entry->d_name[strlen(name)] != '-')
+            continue;
+        (void)snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
+        if (replay(path) != 0)
+            return 1;
+        files++;
+    }
+    (void)closedir(dir);
+    printf("%s: %d files, %d changes of each\n", name, files, CHANGES);
+    return files ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *given = getenv("GAVEL_TEST_SEED");
+    char *name = basename(argv[0]);
+    int i;
+
+    state = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    printf("GAVEL_TEST_SEED=%llu\n", (unsigned long long)state);
+    if (strncmp(name, "lt-", 3) == 0)
+        name += 3;
+    if (argc < 2)
+        return replay_corpus(name);
+    for (i = 1; i < argc; i++)
+        if (replay(argv[i]) != 0)
+            return 1;
+    return 0;
+}
