@@ -3,7 +3,7 @@
  * mem.c - a file system in memory that can lose power. What it keeps through a crash is the least that POSIX promises:
  * synced bytes of files, and names whose directory was synced. Everything else is the seed's to decide.
  */
-#include "core/os/mem.h"
+#include "core/os/mem_node.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,20 +13,6 @@
 
 #define MEM_MAGIC 0x4d454d46u
 #define MEM_FILE_MAGIC 0x4d454d48u
-
-/* A file or directory, apart from its names. */
-struct mem_node {
-    uint32_t references; /* names in either table, pending operations, open files */
-    uint32_t is_dir;
-    uint32_t mode;
-    uint64_t durable_size;
-    uint64_t size;
-    uint64_t capacity;
-    uint8_t *durable;
-    uint8_t *present;
-    uint8_t *pending; /* one flag a sector */
-    struct os_file *locker;
-};
 
 struct mem_name {
     char *path;
@@ -72,139 +58,6 @@ struct os_file {
     char path[OS_PATH_MAX];
 };
 
-uint64_t os_mem_random(uint64_t *seed)
-{
-    uint64_t z = (*seed += 0x9e3779b97f4a7c15u);
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* Tests only: out of memory ends the test. */
-static void *must(void *pointer)
-{
-    if (!pointer) {
-        (void)fprintf(stderr, "os_mem: out of memory\n");
-        abort();
-    }
-    return pointer;
-}
-
-static char *copy_text(const char *text)
-{
-    return text ? must(strdup(text)) : NULL;
-}
-
-/* ---- nodes ------------------------------------------------------------------------------------------------------- */
-
-static struct mem_node *node_new(uint32_t is_dir, uint32_t mode)
-{
-    struct mem_node *node = must(calloc(1, sizeof *node));
-
-    node->is_dir = is_dir;
-    node->mode = mode;
-    return node;
-}
-
-static void node_unref(struct mem_node *node)
-{
-    if (!node)
-        return;
-    assert(node->references);
-    if (--node->references)
-        return;
-    free(node->durable);
-    free(node->present);
-    free(node->pending);
-    free(node);
-}
-
-static struct mem_node *node_ref(struct mem_node *node)
-{
-    node->references++;
-    return node;
-}
-
-static uint64_t sectors(uint64_t bytes)
-{
-    return (bytes + OS_MEM_SECTOR - 1) / OS_MEM_SECTOR;
-}
-
-static void node_reserve(struct mem_node *node, uint64_t size)
-{
-    uint64_t capacity = node->capacity ? node->capacity : 4096;
-
-    if (size <= node->capacity)
-        return;
-    while (capacity < size)
-        capacity *= 2;
-    node->durable = must(realloc(node->durable, capacity));
-    node->present = must(realloc(node->present, capacity));
-    node->pending = must(realloc(node->pending, sectors(capacity)));
-    memset(node->durable + node->capacity, 0, capacity - node->capacity);
-    memset(node->present + node->capacity, 0, capacity - node->capacity);
-    memset(node->pending + sectors(node->capacity), 0, sectors(capacity) - sectors(node->capacity));
-    node->capacity = capacity;
-}
-
-static void node_resize(struct mem_node *node, uint64_t size)
-{
-    node_reserve(node, size);
-    if (size < node->size) {
-        memset(node->present + size, 0, node->size - size);
-        memset(node->pending + size / OS_MEM_SECTOR, 1, sectors(node->size) - size / OS_MEM_SECTOR);
-    }
-    node->size = size;
-}
-
-static void node_sync(struct mem_node *node)
-{
-    for (uint64_t sector = 0; sector < sectors(node->capacity); sector++) {
-        if (!node->pending[sector])
-            continue;
-        memcpy(node->durable + sector * OS_MEM_SECTOR, node->present + sector * OS_MEM_SECTOR, OS_MEM_SECTOR);
-        node->pending[sector] = 0;
-    }
-    node->durable_size = node->size;
-}
-
-/* What a failed fsync leaves: nothing written, and nothing dirty any more. */
-static void node_forget_pending(struct mem_node *node)
-{
-    if (node->capacity)
-        memset(node->pending, 0, sectors(node->capacity));
-}
-
-static void node_crash(struct mem_node *node, enum os_mem_crash how, uint64_t *seed)
-{
-    uint64_t kept_size = node->durable_size;
-
-    if (how == OS_MEM_KEEP_ALL || (how == OS_MEM_RANDOM && (os_mem_random(seed) & 1)))
-        kept_size = node->size;
-    for (uint64_t sector = 0; sector < sectors(node->capacity); sector++) {
-        uint8_t *durable = node->durable + sector * OS_MEM_SECTOR;
-        uint64_t draw = how == OS_MEM_RANDOM ? os_mem_random(seed) % 8 : how == OS_MEM_KEEP_ALL ? 0 : 7;
-
-        if (!node->pending[sector])
-            continue;
-        node->pending[sector] = 0;
-        if (draw < 4) {
-            memcpy(durable, node->present + sector * OS_MEM_SECTOR, OS_MEM_SECTOR);
-        } else if (draw == 4) {
-            for (int i = 0; i < OS_MEM_SECTOR; i++)
-                durable[i] = (uint8_t)os_mem_random(seed);
-        }
-    }
-    if (node->capacity) {
-        memset(node->durable + kept_size, 0, node->capacity - kept_size);
-        memcpy(node->present, node->durable, node->capacity);
-    }
-    node->size = kept_size;
-    node->durable_size = kept_size;
-    node->locker = NULL;
-}
-
 /* ---- tables of names --------------------------------------------------------------------------------------------- */
 
 static struct mem_name *table_find(const struct mem_table *table, const char *path)
@@ -222,20 +75,20 @@ static void table_remove(struct mem_table *table, const char *path)
 
     if (!name)
         return;
-    node_unref(name->node);
+    mem_node_unref(name->node);
     free(name->path);
     *name = table->names[--table->count];
 }
 
 static void table_set(struct mem_table *table, const char *path, struct mem_node *node)
 {
-    (void)node_ref(node);
+    (void)mem_node_ref(node);
     table_remove(table, path);
     if (table->count == table->capacity) {
         table->capacity = table->capacity ? table->capacity * 2 : 16;
-        table->names = must(realloc(table->names, table->capacity * sizeof *table->names));
+        table->names = mem_must(realloc(table->names, table->capacity * sizeof *table->names));
     }
-    table->names[table->count].path = copy_text(path);
+    table->names[table->count].path = mem_copy_text(path);
     table->names[table->count].node = node;
     table->count++;
 }
@@ -297,12 +150,12 @@ static void change_add(struct os_mem *mem, const char *from, const char *to, str
 
     if (mem->change_count == mem->change_capacity) {
         mem->change_capacity = mem->change_capacity ? mem->change_capacity * 2 : 16;
-        mem->changes = must(realloc(mem->changes, mem->change_capacity * sizeof *mem->changes));
+        mem->changes = mem_must(realloc(mem->changes, mem->change_capacity * sizeof *mem->changes));
     }
     change = &mem->changes[mem->change_count++];
-    change->from = copy_text(from);
-    change->to = copy_text(to);
-    change->node = node ? node_ref(node) : NULL;
+    change->from = mem_copy_text(from);
+    change->to = mem_copy_text(to);
+    change->node = node ? mem_node_ref(node) : NULL;
 }
 
 static void change_apply(struct os_mem *mem, const struct mem_change *change)
@@ -317,7 +170,7 @@ static void change_free(struct mem_change *change)
 {
     free(change->from);
     free(change->to);
-    node_unref(change->node);
+    mem_node_unref(change->node);
 }
 
 static void changes_sync(struct os_mem *mem, const char *dir)
@@ -374,7 +227,7 @@ static uint64_t used_bytes(const struct os_mem *mem)
     uint64_t used = 0;
 
     for (uint32_t i = 0; i < mem->present.count; i++)
-        used += sectors(mem->present.names[i].node->size) * OS_MEM_SECTOR;
+        used += mem_sectors(mem->present.names[i].node->size) * OS_MEM_SECTOR;
     return used;
 }
 
@@ -390,7 +243,7 @@ static int open_make(struct os_mem *mem, const char *path, struct mem_node **nod
     result = admit(mem, OS_MEM_OPEN, path, &begin);
     if (result && !begin)
         return result;
-    *node = node_new(0, 0600);
+    *node = mem_node_new(0, 0600);
     table_set(&mem->present, path, *node);
     change_add(mem, NULL, path, *node);
     return result;
@@ -418,13 +271,13 @@ static int mem_open(void *self, const char *path, uint32_t flags, struct os_file
             return result;
     }
     if ((flags & OS_OPEN_TRUNCATE) && node->size)
-        node_resize(node, 0);
-    made = must(calloc(1, sizeof *made));
+        mem_node_resize(node, 0);
+    made = mem_must(calloc(1, sizeof *made));
     made->magic = MEM_FILE_MAGIC;
     made->flags = flags;
     made->generation = mem->generation;
     made->mem = mem;
-    made->node = node_ref(node);
+    made->node = mem_node_ref(node);
     (void)snprintf(made->path, sizeof made->path, "%s", path);
     mem->open_files++;
     *file = made;
@@ -437,7 +290,7 @@ static void mem_close(void *self, struct os_file *file)
     assert(file->magic == MEM_FILE_MAGIC);
     if (file->node->locker == file)
         file->node->locker = NULL;
-    node_unref(file->node);
+    mem_node_unref(file->node);
     file->mem->open_files--;
     file->magic = 0;
     free(file);
@@ -454,9 +307,9 @@ static int mem_sync(void *self, struct os_file *file)
     else
         return result;
     if (result == 0)
-        node_sync(file->node);
+        mem_node_sync(file->node);
     else if (!mem->stopped)
-        node_forget_pending(file->node);
+        mem_node_forget_pending(file->node);
     return result;
 }
 
@@ -473,7 +326,7 @@ static int mem_pwritev(void *self, struct os_file *file, const struct iovec *iov
     for (int i = 0; i < count; i++)
         end += iov[i].iov_len;
     if (result == 0 && mem->budget && end > node->size &&
-        used_bytes(mem) + (sectors(end) - sectors(node->size)) * OS_MEM_SECTOR > mem->budget)
+        used_bytes(mem) + (mem_sectors(end) - mem_sectors(node->size)) * OS_MEM_SECTOR > mem->budget)
         result = -ENOSPC;
     if (result)
         return result;
@@ -481,14 +334,14 @@ static int mem_pwritev(void *self, struct os_file *file, const struct iovec *iov
     if (result && !begin)
         return result;
     if (end > node->size)
-        node_resize(node, end);
+        mem_node_resize(node, end);
     for (int i = 0; i < count; i++) {
         uint64_t length = iov[i].iov_len;
 
         if (!length)
             continue;
         memcpy(node->present + offset, iov[i].iov_base, length);
-        memset(node->pending + offset / OS_MEM_SECTOR, 1, sectors(offset + length) - offset / OS_MEM_SECTOR);
+        memset(node->pending + offset / OS_MEM_SECTOR, 1, mem_sectors(offset + length) - offset / OS_MEM_SECTOR);
         offset += length;
     }
     if (result == 0 && (flags & OS_WRITE_DURABLE))
@@ -527,7 +380,7 @@ static int mem_truncate(void *self, struct os_file *file, uint64_t size)
     else
         return result;
     if (result == 0 || begin)
-        node_resize(file->node, size);
+        mem_node_resize(file->node, size);
     return result;
 }
 
@@ -604,7 +457,7 @@ static int mem_mkdir(void *self, const char *path, uint32_t mode)
     result = admit(mem, OS_MEM_MKDIR, path, &begin);
     if (result && !begin)
         return result;
-    node = node_new(1, mode);
+    node = mem_node_new(1, mode);
     table_set(&mem->present, path, node);
     change_add(mem, NULL, path, node);
     return result;
@@ -749,12 +602,12 @@ static struct mem_node *clone_node(struct mem_map *map, const struct mem_node *o
         if (map->pairs[i].old == old)
             return map->pairs[i].copy;
     }
-    copy = node_new(old->is_dir, old->mode);
+    copy = mem_node_new(old->is_dir, old->mode);
     if (old->capacity) {
-        node_reserve(copy, old->capacity);
+        mem_node_reserve(copy, old->capacity);
         memcpy(copy->durable, old->durable, old->capacity);
         memcpy(copy->present, old->present, old->capacity);
-        memcpy(copy->pending, old->pending, sectors(old->capacity));
+        memcpy(copy->pending, old->pending, mem_sectors(old->capacity));
     }
     copy->size = old->size;
     copy->durable_size = old->durable_size;
@@ -771,7 +624,7 @@ struct os_mem *os_mem_clone(const struct os_mem *mem)
 
     if (!copy)
         return NULL;
-    map.pairs = must(calloc(mem->present.count + mem->durable.count + mem->change_count + 1, sizeof *map.pairs));
+    map.pairs = mem_must(calloc(mem->present.count + mem->durable.count + mem->change_count + 1, sizeof *map.pairs));
     for (uint32_t i = 0; i < mem->present.count; i++)
         table_set(&copy->present, mem->present.names[i].path, clone_node(&map, mem->present.names[i].node));
     for (uint32_t i = 0; i < mem->durable.count; i++)
@@ -788,6 +641,14 @@ struct os_mem *os_mem_clone(const struct os_mem *mem)
 void os_mem_crash(struct os_mem *mem, enum os_mem_crash how, uint64_t seed)
 {
     assert(mem->magic == MEM_MAGIC);
+    mem->generation++;
+    mem->stopped = false;
+    mem->stop_at = 0;
+    if (how == OS_MEM_KILL) {
+        for (uint32_t i = 0; i < mem->present.count; i++)
+            mem->present.names[i].node->locker = NULL;
+        return;
+    }
     for (uint32_t i = 0; i < mem->change_count; i++) {
         if (how == OS_MEM_KEEP_ALL || (how == OS_MEM_RANDOM && (os_mem_random(&seed) & 1)))
             change_apply(mem, &mem->changes[i]);
@@ -805,10 +666,7 @@ void os_mem_crash(struct os_mem *mem, enum os_mem_crash how, uint64_t seed)
     }
     table_copy(&mem->present, &mem->durable);
     for (uint32_t i = 0; i < mem->present.count; i++)
-        node_crash(mem->present.names[i].node, how, &seed);
-    mem->generation++;
-    mem->stopped = false;
-    mem->stop_at = 0;
+        mem_node_crash(mem->present.names[i].node, how, &seed);
 }
 
 void os_mem_set_budget(struct os_mem *mem, uint64_t bytes)
@@ -843,7 +701,7 @@ const uint8_t *os_mem_peek(struct os_mem *mem, const char *path, uint64_t *size)
 
     if (!name || name->node->is_dir)
         return NULL;
-    node_reserve(name->node, 1);
+    mem_node_reserve(name->node, 1);
     *size = name->node->size;
     return name->node->present;
 }

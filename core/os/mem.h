@@ -35,7 +35,8 @@ enum os_mem_op {
 
 /* How a crash treats pending sectors. */
 enum os_mem_crash {
-    OS_MEM_KEEP_ALL, /* a killed process: the kernel still writes everything */
+    OS_MEM_KILL,     /* the process is killed, the machine goes on: all is there, and pending work stays pending */
+    OS_MEM_KEEP_ALL, /* everything had been written back in time */
     OS_MEM_DROP_ALL, /* nothing that was not synced survives */
     OS_MEM_RANDOM    /* by the seed: each pending sector kept, dropped or filled with noise; each entry kept or not */
 };

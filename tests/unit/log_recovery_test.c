@@ -419,6 +419,28 @@ static void test_gap_by_a_damaged_snapshot(void **state)
     fixture_free(&f);
 }
 
+/* Segments go one at a time, the oldest first, each durably: a crash leaves no hole between them. */
+static void test_dropped_in_order(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 60; seed++) {
+        struct fixture f;
+
+        make(&f, 300, 2000);
+        f.options.trail_bytes = 1;
+        fixture_must_open(&f);
+        fixture_snapshot(&f, 10);
+        log_compact(f.log, log_snapshot_newest(f.log).index);
+        os_mem_stop_after(f.mem, 24 + seed);
+        fixture_pump(&f);
+        fixture_crash(&f, OS_MEM_RANDOM, seed);
+        fixture_must_open(&f);
+        assert_int_equal(f.recovery.last, 300);
+        fixture_stop(&f);
+        fixture_free(&f);
+    }
+}
+
 static void on_received(void *ctx, int32_t status, uint64_t offset, const struct gavel_error *error)
 {
     struct fixture *f = ctx;
@@ -742,6 +764,7 @@ int main(void)
         cmocka_unit_test(test_votes_older_than_the_log),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_gap_by_a_damaged_snapshot),
+        cmocka_unit_test(test_dropped_in_order),
         cmocka_unit_test(test_ends_below_the_snapshot),
         cmocka_unit_test(test_empty_below_the_snapshot),
         cmocka_unit_test(test_another_history),

@@ -493,6 +493,7 @@ static void test_vote_before_append(void **state)
     fixture_must_open(&f);
     fixture_pump(&f);
     os_mem_set_hook(f.mem, stop_at_segment_write, &f);
+    (void)fixture_vote(&f, 1, 1); /* is under way while the next two become one group */
     (void)fixture_vote(&f, 9, 4);
     (void)fixture_append(&f, 9, 1, 100);
     fixture_pump(&f);
