@@ -52,7 +52,7 @@ uint64_t log_entry_bytes(uint64_t principal_bytes, uint64_t payload_bytes)
     return align8(LOG_ENTRY_HEAD + principal_bytes + payload_bytes);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 int log_batch_head(const void *data, uint64_t size, struct log_batch_head *head, struct gavel_error *error)
 {
@@ -213,7 +213,7 @@ int log_batch_adopt(struct log_batch *batch, struct gavel_error *error)
     return status;
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------ */
+/* ---- making -------------------------------------------------------------------------------------------- */
 
 static int builder_reserve(struct log_builder *builder, uint64_t bytes)
 {

@@ -60,7 +60,7 @@ struct log_batch_head {
     uint32_t chain;
 };
 
-/* ---- batches in memory ------------------------------------------------------------------------------------------- */
+/* ---- batches in memory --------------------------------------------------------------------------------- */
 
 /* Free lists of batch memory by size, so that a small append allocates nothing. One per node; loop only. */
 struct log_pool;
@@ -95,7 +95,7 @@ struct log_batch *log_batch_unref(struct log_batch *batch);
 int log_batch_copy(struct log_pool *pool, const void *data, uint64_t size, struct log_batch **batch,
                    struct gavel_error *error);
 
-/* ---- reading bytes ----------------------------------------------------------------------------------------------- */
+/* ---- reading bytes ------------------------------------------------------------------------------------- */
 
 /* [any] Decode and check the header alone: magic, version, header crc, sane count and bytes. `size` is what there is
  * (at least LOG_BATCH_HEAD), and may be less or more than head->bytes. GAVEL_E_CORRUPT, GAVEL_E_VERSION. */
@@ -122,7 +122,7 @@ void log_entries_begin(struct log_entries *entries, const void *data);
 /* [any] The next entry, its slices pointing into the batch; false at the end. */
 bool log_entries_next(struct log_entries *entries, struct log_entry *entry);
 
-/* ---- making one -------------------------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------------------- */
 
 /* Collects entries. Loop only; keeps its buffer from batch to batch. All zero is a valid empty one. */
 struct log_builder {

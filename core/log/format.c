@@ -38,7 +38,7 @@ static bool begins(const uint8_t *from, uint32_t magic)
     return os_get32(from) == magic && os_get16(from + 4) == RECORD_VERSION;
 }
 
-/* ---- segments ---------------------------------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------------------------ */
 
 void log_segment_encode(uint8_t *to, const struct log_segment_record *record)
 {
@@ -172,7 +172,7 @@ bool log_identity_decode(const uint8_t *from, uint64_t incarnation, struct log_i
     return os_get64(from + 48) == incarnation && identity->group != 0;
 }
 
-/* ---- small files -------------------------------------------------------------------------------------------------- */
+/* ---- small files --------------------------------------------------------------------------------------- */
 
 void log_vote_encode(uint8_t *to, const struct log_vote_record *vote, uint64_t incarnation)
 {

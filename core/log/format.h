@@ -15,7 +15,7 @@
 
 #include "core/log/log.h"
 
-/* ---- segments ---------------------------------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------------------------ */
 
 #define LOG_SEGMENT_HEAD 4096 /* bytes before the first frame: one page */
 #define LOG_GROUP_ALIGN 512   /* a sync group begins in a sector of its own: a torn write spares what was synced */
@@ -95,9 +95,10 @@ struct log_identity {
 void log_identity_encode(uint8_t *to, const struct log_identity *identity, uint64_t incarnation);
 bool log_identity_decode(const uint8_t *from, uint64_t incarnation, struct log_identity *identity);
 
-/* ---- small files -------------------------------------------------------------------------------------------------- */
+/* ---- small files --------------------------------------------------------------------------------------- */
 
-/* Vote: magic "GVVT" u32, version u16, zero u16, sequence u64, term u64, vote u64, incarnation u64, zero u32, crc u32. */
+/* Vote: magic "GVVT" u32, version u16, zero u16, sequence u64, term u64, vote u64, incarnation u64, zero u32,
+ * crc u32. */
 #define LOG_VOTE_BYTES 48
 struct log_vote_record {
     uint64_t sequence;

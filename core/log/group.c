@@ -16,7 +16,7 @@ static uint64_t align_group(uint64_t offset)
     return (offset + LOG_GROUP_ALIGN - 1) & ~(uint64_t)(LOG_GROUP_ALIGN - 1);
 }
 
-/* ---- on the lane ---------------------------------------------------------------------------------------------------- */
+/* ---- on the lane --------------------------------------------------------------------------------------- */
 
 static int write_durable(struct log_group *group, struct os_file *file, const struct iovec *iov, int count,
                          uint64_t offset)
@@ -93,7 +93,7 @@ static void group_run(struct os_job *job)
     group->took_ns = os_mono_ns(group->os) - before;
 }
 
-/* ---- on the loop: what became durable -------------------------------------------------------------------------------- */
+/* ---- on the loop: what became durable ------------------------------------------------------------------ */
 
 static void free_op(struct log *log, struct log_op *op)
 {
@@ -223,7 +223,7 @@ void log_fail(struct log *log, const char *what, int error)
         log->events.failed(log->events.ctx, &log->error);
 }
 
-/* ---- on the loop: making the next group -------------------------------------------------------------------------------- */
+/* ---- on the loop: making the next group ---------------------------------------------------------------- */
 
 static struct log_op *take_op(struct log *log, struct log_op ***tail)
 {

@@ -200,7 +200,7 @@ int log_reset(struct log *log, uint64_t index, uint64_t term, uint32_t chain, st
     return 0;
 }
 
-/* ---- what there is ---------------------------------------------------------------------------------------------------- */
+/* ---- what there is ------------------------------------------------------------------------------------- */
 
 uint64_t log_first(const struct log *log)
 {
@@ -282,7 +282,7 @@ void log_figures(const struct log *log, struct log_figures *figures)
     add_segments(&log->spares, &figures->disk_bytes, &figures->spares);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------------------------------------- */
 
 /* [log lane] The last identity entry becomes durable: the next start can prove everything. Touches the open file. */
 static void stop_run(struct os_job *job)

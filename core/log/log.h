@@ -6,10 +6,10 @@
  * Nothing blocks after log_open: work goes to lanes as jobs that touch only memory they own, and answers come back as
  * calls on the loop, never from inside the function that asked. No thread, no lock, no wait.
  *
- * Writes are numbered by the caller: the `io` ids of log_append, log_vote and log_truncate rise by any step, take effect
- * in that order, and complete in that order: written(n) means that everything up to n is durable. While one write and
- * its sync run, all that is asked for collects, and is the next write. Appends become visible to
- * log_last and log_read at once, long before they are durable.
+ * Writes are numbered by the caller: the `io` ids of log_append, log_vote and log_truncate rise by any step, take
+ * effect in that order, and complete in that order: written(n) means that everything up to n is durable. While one
+ * write and its sync run, all that is asked for collects, and is the next write. Appends become visible to log_last
+ * and log_read at once, long before they are durable.
  *
  * After a failed write or sync nothing is ever retried: `failed` is called once, every later call answers
  * GAVEL_E_IO, and the process is expected to serve nothing and exit (74).
@@ -69,7 +69,7 @@ struct log_descriptor {
     uint32_t kind; /* enum log_kind of its first entry; a CONFIG entry stands alone */
 };
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------------- */
 
 struct log_options {
     const char *dir;          /* made when absent (its parent must exist) */
@@ -160,7 +160,7 @@ struct log_task {
     struct gavel_error error;
 };
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 /* [loop] Queue a batch; takes a reference of its own. It must follow log_last and its chain (asserted: the node has
  * checked what came from outside). 0, GAVEL_E_IO after a failure, GAVEL_E_BUSY over LOG_QUEUE_BYTES: nothing queued.
@@ -193,7 +193,7 @@ uint64_t log_deadline(const struct log *log);
 /* [loop] Do what is due: look whether space has returned. */
 void log_wake(struct log *log, uint64_t now_ns);
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 /* [loop] Index of the first and last entry that are held, and of the last durable one. first = last + 1 when empty. */
 uint64_t log_first(const struct log *log);
@@ -239,7 +239,7 @@ struct log_batch *log_cached(struct log *log, uint64_t index);
  * the segments that lie wholly below it, as far as the trailing window allows. */
 void log_compact(struct log *log, uint64_t index);
 
-/* ---- the directory ----------------------------------------------------------------------------------------------- */
+/* ---- the directory ------------------------------------------------------------------------------------- */
 
 /* [loop] Become a member: write cluster and member id into `directory`, durably. They change only once, from none;
  * asserted. */
@@ -256,7 +256,7 @@ int log_recovering_end(struct log *log, struct log_task *task);
 /* [loop] The index to reach before recovering may end; 0 when not recovering. */
 uint64_t log_recovering_floor(const struct log *log);
 
-/* ---- figures ----------------------------------------------------------------------------------------------------- */
+/* ---- figures ------------------------------------------------------------------------------------------- */
 
 struct log_figures {
     uint64_t bytes;       /* of frames from first to last */

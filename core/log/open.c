@@ -22,7 +22,7 @@ static int system_error(struct gavel_error *error, const char *what, const char 
     return gavel_fail(error, code, "%s: cannot %s: %s", path, what, strerror(-result));
 }
 
-/* ---- refusals, before anything is touched ----------------------------------------------------------------------------- */
+/* ---- refusals, before anything is touched -------------------------------------------------------------- */
 
 static int refuse(const struct log_scan *scan, const struct log_options *options, struct gavel_error *error)
 {
@@ -42,7 +42,7 @@ static int refuse(const struct log_scan *scan, const struct log_options *options
     if (scan->directory_state == LOG_FILE_BAD)
         return 0; /* the table decides */
     if (options->name && strcmp(options->name, record->name) != 0)
-        return gavel_fail(error, GAVEL_E_CONFIG, "%s belongs to the node %s; this one is %s: check [node] name and data_dir",
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s belongs to the node %s; this one is %s: check name and data_dir in [node]",
                           scan->dir, record->name, options->name);
     if (memcmp(&options->cluster_id, &none, sizeof none) != 0 && memcmp(&record->cluster_id, &none, sizeof none) != 0 &&
         memcmp(&options->cluster_id, &record->cluster_id, sizeof none) != 0)
@@ -70,7 +70,7 @@ int log_lock_dir(const struct os *os, const char *dir, struct os_file **lock, st
     return system_error(error, "lock", path, status);
 }
 
-/* ---- a new directory ---------------------------------------------------------------------------------------------------- */
+/* ---- a new directory ----------------------------------------------------------------------------------- */
 
 static int write_file(const struct os *os, const char *dir, const char *name, const void *data, size_t size)
 {
@@ -187,7 +187,7 @@ static int create(const struct os *os, const struct log_options *options, uint64
     return result ? system_error(error, "create the data directory", options->dir, result) : 0;
 }
 
-/* ---- what is open while a node runs -------------------------------------------------------------------------------------- */
+/* ---- what is open while a node runs -------------------------------------------------------------------- */
 
 static int open_file(struct log *log, const char *name, struct os_file **file, struct gavel_error *error)
 {
@@ -298,7 +298,7 @@ static int adopt(struct log *log, struct log_scan *scan, struct gavel_error *err
     return 0;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static int check_options(const struct log_options *options, struct gavel_error *error)
 {

@@ -20,8 +20,8 @@ int log_recover(struct log *log, struct log_scan *scan, bool recover, struct log
 int log_recover_finish(struct log *log, const struct log_scan *scan, struct gavel_error *error);
 
 /* [before the loop] Fill the report: from the log when it is `good`, else from the scan. */
-int log_recovery_fill(struct log_recovery *recovery, struct log_scan *scan, const struct log *log, bool good, bool fresh,
-                      struct gavel_error *error);
+int log_recovery_fill(struct log_recovery *recovery, struct log_scan *scan, const struct log *log, bool good,
+                      bool fresh, struct gavel_error *error);
 
 /* [before the loop, off line] Put aside every segment that lies wholly behind the damage, or holds nothing: renamed
  * to *.damaged, durably. *number is how many. Negative errno. */

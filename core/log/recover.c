@@ -21,7 +21,7 @@ static int failed(struct gavel_error *error, const char *what, const char *dir, 
     return gavel_fail(error, code, "%s: cannot %s: %s", dir, what, strerror(-result));
 }
 
-/* ---- saying it -------------------------------------------------------------------------------------------------------- */
+/* ---- saying it ----------------------------------------------------------------------------------------- */
 
 static void place_text(const struct log_scan *scan, char *text, size_t size)
 {
@@ -41,11 +41,11 @@ static int corrupt(const struct log_scan *scan, const struct log_row *row, bool 
 
     if (with_place)
         place_text(scan, place, sizeof place);
-    return gavel_fail(error, GAVEL_E_CORRUPT, "%s: %s%s; nothing was changed: see gavel data check and gavel data repair",
+    return gavel_fail(error, GAVEL_E_CORRUPT, "%s: %s%s; nothing was changed: see gavel data check and repair",
                       scan->dir, row->says, place);
 }
 
-/* ---- the vote files ------------------------------------------------------------------------------------------------------ */
+/* ---- the vote files ------------------------------------------------------------------------------------ */
 
 static int heal_votes(const struct log_scan *scan)
 {
@@ -95,7 +95,7 @@ static int sync_votes(const struct log_scan *scan)
     return 0;
 }
 
-/* ---- segments ------------------------------------------------------------------------------------------------------------ */
+/* ---- segments ------------------------------------------------------------------------------------------ */
 
 /* Zero everything behind the sound frames of one segment, durably, so that no remainder of the torn group is ever taken
  * for part of a later one. */
@@ -237,7 +237,8 @@ static int mark_recovering(const struct os *os, const char *dir, uint64_t floor)
 {
     uint8_t head[LOG_BLOB_HEAD];
     uint8_t payload[8];
-    struct iovec iov[2] = {{.iov_base = head, .iov_len = sizeof head}, {.iov_base = payload, .iov_len = sizeof payload}};
+    struct iovec iov[2] = {{.iov_base = head, .iov_len = sizeof head},
+                           {.iov_base = payload, .iov_len = sizeof payload}};
 
     os_put64(payload, floor);
     log_blob_encode(head, LOG_RECOVERING_MAGIC, payload, sizeof payload);
@@ -267,7 +268,7 @@ static int begin_recovering(struct log_scan *scan)
     return rewrite_heads(scan);
 }
 
-/* ---- snapshots and remainders ------------------------------------------------------------------------------------------ */
+/* ---- snapshots and remainders -------------------------------------------------------------------------- */
 
 static int set_snapshots_aside(const struct log_scan *scan)
 {
@@ -307,7 +308,7 @@ static int remove_remainders(const struct log_scan *scan)
     return 0;
 }
 
-/* ---- the decision ------------------------------------------------------------------------------------------------------- */
+/* ---- the decision -------------------------------------------------------------------------------------- */
 
 static void tell(struct log_recovery *recovery, const struct log_scan *scan, bool mark)
 {
@@ -356,7 +357,7 @@ int log_recover(struct log *log, struct log_scan *scan, bool recover, struct log
     return result ? failed(error, "recover", scan->dir, result) : 0;
 }
 
-/* ---- with the files open ------------------------------------------------------------------------------------------------- */
+/* ---- with the files open ------------------------------------------------------------------------------- */
 
 /* A group of START and, with `reset`, RESET in a new segment, written and synced here and now. */
 static int begin_segment(struct log *log, const struct log_start_point *start, const struct log_point *reset)
@@ -454,7 +455,7 @@ int log_recover_finish(struct log *log, const struct log_scan *scan, struct gave
     return result ? failed(error, "begin a segment", log->dir, result) : 0;
 }
 
-/* ---- the report ----------------------------------------------------------------------------------------------------------- */
+/* ---- the report ---------------------------------------------------------------------------------------- */
 
 static void *copy(const void *data, uint64_t size)
 {
@@ -485,8 +486,8 @@ static int fill_batches(struct log_recovery *recovery, const struct log_slots *s
     return 0;
 }
 
-int log_recovery_fill(struct log_recovery *recovery, struct log_scan *scan, const struct log *log, bool good, bool fresh,
-                      struct gavel_error *error)
+int log_recovery_fill(struct log_recovery *recovery, struct log_scan *scan, const struct log *log, bool good,
+                      bool fresh, struct gavel_error *error)
 {
     const struct log_walk *walk = good ? &log->walk : &scan->walk;
 

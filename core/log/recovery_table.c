@@ -34,7 +34,8 @@ static const struct log_row rows[] = {
      "a snapshot from the leader was installed and the log had not followed yet"},
     {12, LOG_FACT_OTHER_HISTORY, 0, LOG_VERDICT_RESET, "other-history",
      "a snapshot from the leader replaces a log with another history"},
-    {13, LOG_FACT_DAMAGE, 0, LOG_VERDICT_CUT, "torn", "an unfinished write at the end was cut off; it was never acknowledged"},
+    {13, LOG_FACT_DAMAGE, 0, LOG_VERDICT_CUT, "torn",
+     "an unfinished write at the end was cut off; it was never acknowledged"},
     {14, LOG_FACT_SNAPSHOT_BAD, 0, LOG_VERDICT_HEAL, "snapshot-older",
      "the newest snapshot is damaged; an older one and the log hold everything"},
     {15, 0, 0, LOG_VERDICT_OK, "ok", ""},
@@ -45,7 +46,8 @@ static const struct log_row rows[] = {
     {33, LOG_FACT_VOTE_0 | LOG_FACT_VOTE_1, 0, LOG_VERDICT_OK, "votes-ok", ""},
     {34, LOG_FACT_VOTE_0, LOG_FACT_VOTE_1, LOG_VERDICT_HEAL, "vote-1-bad", "vote.1 was damaged; vote.0 holds the same"},
     {35, LOG_FACT_VOTE_1, LOG_FACT_VOTE_0, LOG_VERDICT_HEAL, "vote-0-bad", "vote.0 was damaged; vote.1 holds the same"},
-    {36, 0, 0, LOG_VERDICT_STOP, "votes-bad", "both vote files are damaged: this node cannot know whether it has voted"},
+    {36, 0, 0, LOG_VERDICT_STOP, "votes-bad",
+     "both vote files are damaged: this node cannot know whether it has voted"},
 };
 
 static const struct log_row *decide(uint32_t facts, bool votes)

@@ -67,7 +67,7 @@ static int io_error(struct gavel_error *error, const char *path, int result)
     return gavel_fail(error, code, "cannot read %s: %s", path, strerror(-result));
 }
 
-/* ---- the small files ------------------------------------------------------------------------------------------------ */
+/* ---- the small files ----------------------------------------------------------------------------------- */
 
 /* Read a small file: *data stays NULL when it is absent; a size beyond `max` counts as damage (*size = 0). */
 static int read_small(struct log_scan *scan, const char *name, uint64_t max, uint8_t **data, uint64_t *size,
@@ -197,7 +197,7 @@ static void choose_vote(struct log_scan *scan)
     scan->vote_row = log_table_votes(scan->facts);
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 static int see_name(void *ctx, const char *name)
 {
@@ -301,7 +301,7 @@ static int list_names(struct log_scan *scan, const char *name, int (*see)(void *
     return 0;
 }
 
-/* ---- snapshots ------------------------------------------------------------------------------------------------------ */
+/* ---- snapshots ----------------------------------------------------------------------------------------- */
 
 static int scan_snapshots(struct log_scan *scan, bool all, struct gavel_error *error)
 {
@@ -339,7 +339,7 @@ static int scan_snapshots(struct log_scan *scan, bool all, struct gavel_error *e
     return 0;
 }
 
-/* ---- segments ------------------------------------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------------------------ */
 
 static int load_segment(const struct log_scan *scan, const struct log_scan_segment *segment, uint8_t **data,
                         uint64_t *size, struct gavel_error *error)
@@ -561,7 +561,7 @@ static void compare_snapshot(struct log_scan *scan)
     }
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 int log_scan_run(struct log_scan *scan, const struct os *os, const char *dir, const struct log_scan_options *options,
                  struct gavel_error *error)

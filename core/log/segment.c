@@ -34,7 +34,7 @@ bool log_segment_start(const uint8_t *data, uint64_t size, uint64_t number, uint
     return log_start_decode(data + LOG_SEGMENT_HEAD + LOG_FRAME_HEAD, start);
 }
 
-/* ---- what one frame does to the log -------------------------------------------------------------------------------- */
+/* ---- what one frame does to the log -------------------------------------------------------------------- */
 
 enum taken { TAKEN, DAMAGED, OUT_OF_ORDER, NO_MEMORY };
 
@@ -155,7 +155,7 @@ static enum taken take(struct log_walk *walk, const struct log_segment_image *im
     }
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static void note(const struct log_segment_image *image, uint64_t offset, const struct log_frame *frame,
                  struct log_segment_found *found)

@@ -75,7 +75,7 @@ int log_sink_resume(struct log_sink *sink, const struct os *os, const char *path
         log_sink_close(sink);
         return result;
     }
-    /* Nothing of the part was synced: only what its checksums vouch for counts. The last, shorter block is sent again. */
+    /* Nothing of the part was synced: only what its checksums vouch for counts. The last, shorter block comes again. */
     while (sink->bytes + LOG_SNAPSHOT_DATA <= info->bytes) {
         uint64_t at = sink->blocks_at + sink->number * LOG_SNAPSHOT_BLOCK;
 

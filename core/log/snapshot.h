@@ -25,7 +25,7 @@
 #define LOG_SNAPSHOT_META_MAX (1024 * 1024) /* bytes: configurations of hundreds of members with their addresses */
 #define LOG_SNAPSHOT_PIECE_MAX (1024 * 1024) /* bytes of one write, read or received piece */
 
-/* ---- writing a local one ----------------------------------------------------------------------------------------- */
+/* ---- writing a local one ------------------------------------------------------------------------------- */
 
 struct log_snapshot_writer;
 
@@ -50,7 +50,7 @@ int log_snapshot_end(struct log_snapshot_writer *writer);
  * comes with GAVEL_E_CLOSED). The writer is gone. NULL is fine. */
 void log_snapshot_cancel(struct log_snapshot_writer *writer);
 
-/* ---- what there is ----------------------------------------------------------------------------------------------- */
+/* ---- what there is ------------------------------------------------------------------------------------- */
 
 /* [loop] The newest published snapshot; index 0 when there is none. */
 struct log_snapshot_info log_snapshot_newest(const struct log *log);
@@ -59,7 +59,7 @@ struct log_snapshot_info log_snapshot_newest(const struct log *log);
 uint32_t log_snapshot_count(const struct log *log);
 struct log_snapshot_info log_snapshot_at(const struct log *log, uint32_t position);
 
-/* ---- reading one back: restore at start, sending to a peer --------------------------------------------------------- */
+/* ---- reading one back: restore at start, sending to a peer --------------------------------------------- */
 
 struct log_snapshot_reader;
 
@@ -90,7 +90,7 @@ int log_snapshot_read(struct log_snapshot_reader *reader, uint64_t offset, uint6
 /* [loop] Close; safe while a read is under way (its `done` is not called then). NULL is fine. */
 void log_snapshot_close(struct log_snapshot_reader *reader);
 
-/* ---- receiving one from a peer ------------------------------------------------------------------------------------ */
+/* ---- receiving one from a peer ------------------------------------------------------------------------- */
 
 struct log_snapshot_receiver;
 

@@ -119,7 +119,7 @@ bool log_snapshot_name_parse(const char *name, uint64_t *index, uint64_t *term)
     return true;
 }
 
-/* ---- checking a whole file ------------------------------------------------------------------------------------------ */
+/* ---- checking a whole file ----------------------------------------------------------------------------- */
 
 static int bad(struct gavel_error *error, const char *path, const char *what)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshot_receive.c - a snapshot that comes from a peer in pieces. What it is, is noted in snap/incoming; its bytes grow
- * in snap/incoming.part. A part is gone on with in a later life, as far as its checksums vouch for it.
+ * snapshot_receive.c - a snapshot that comes from a peer in pieces. What it is, is noted in snap/incoming; its bytes
+ * grow in snap/incoming.part. A part is gone on with in a later life, as far as its checksums vouch for it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -56,7 +56,7 @@ struct log_snapshot_receiver {
     struct log_sink sink;
 };
 
-/* ---- the note of what is being received ------------------------------------------------------------------------------------ */
+/* ---- the note of what is being received ---------------------------------------------------------------- */
 
 static uint8_t *make_note(const struct log_snapshot_info *info, const void *meta, uint64_t meta_bytes)
 {
@@ -115,8 +115,8 @@ int log_incoming_look(const struct os *os, const char *dir, struct log_snapshot_
     int result = sink ? read_note(os, dir, &note, &size) : -ENOMEM;
 
     if (result)
-        return gavel_fail(error, result == -ENOMEM ? GAVEL_E_NO_MEMORY : GAVEL_E_IO, "%s: cannot read snap/incoming: %s",
-                          dir, strerror(-result));
+        return gavel_fail(error, result == -ENOMEM ? GAVEL_E_NO_MEMORY : GAVEL_E_IO,
+                          "%s: cannot read snap/incoming: %s", dir, strerror(-result));
     if (!note || part_path(path, dir))
         return 0;
     memset(&found, 0, sizeof found);
@@ -133,7 +133,7 @@ int log_incoming_look(const struct os *os, const char *dir, struct log_snapshot_
     return 0;
 }
 
-/* ---- on the lane ------------------------------------------------------------------------------------------------------------- */
+/* ---- on the lane --------------------------------------------------------------------------------------- */
 
 static int begin_new(struct log_snapshot_receiver *at, const char *path, const uint8_t *note, uint64_t size)
 {
@@ -204,7 +204,7 @@ static void finish_run(struct os_job *job)
         (void)os_unlink(at->os, path);
 }
 
-/* ---- on the loop --------------------------------------------------------------------------------------------------------------- */
+/* ---- on the loop --------------------------------------------------------------------------------------- */
 
 static void drop_receiver(struct log_pending *pending)
 {
@@ -240,7 +240,7 @@ static void submit(struct log_snapshot_receiver *at, enum receiver_state state, 
 static int32_t why(const struct log_snapshot_receiver *at, struct gavel_error *error)
 {
     if (at->wrong)
-        return gavel_fail(error, GAVEL_E_CORRUPT, "the received snapshot at index %llu has another digest than promised",
+        return gavel_fail(error, GAVEL_E_CORRUPT, "the snapshot received at index %llu has not the promised digest",
                           (unsigned long long)at->info.index);
     if (at->status)
         return gavel_fail(error, at->status == -ENOSPC || at->status == -EDQUOT ? GAVEL_E_NO_SPACE : GAVEL_E_IO,

@@ -50,7 +50,7 @@ struct log_snapshot_writer {
     struct log_sink sink;
 };
 
-/* ---- the list of published ones ----------------------------------------------------------------------------------------- */
+/* ---- the list of published ones ------------------------------------------------------------------------ */
 
 int log_snapshot_add(struct log *log, const struct log_snapshot_info *info)
 {
@@ -96,7 +96,7 @@ struct log_snapshot_info log_snapshot_at(const struct log *log, uint32_t positio
     return log->snapshots[position];
 }
 
-/* ---- on the lane ---------------------------------------------------------------------------------------------------------- */
+/* ---- on the lane --------------------------------------------------------------------------------------- */
 
 static int make_part(struct log_snapshot_writer *writer)
 {
@@ -149,7 +149,7 @@ static void cancel_run(struct os_job *job)
         (void)os_unlink(writer->os, path); /* the next start removes what is left */
 }
 
-/* ---- on the loop ---------------------------------------------------------------------------------------------------------- */
+/* ---- on the loop --------------------------------------------------------------------------------------- */
 
 static void writer_done(struct os_job *job);
 
@@ -198,6 +198,11 @@ static void gone(struct log_snapshot_writer *writer)
     drop_writer(&writer->pending);
 }
 
+static bool is_full(int status)
+{
+    return status == -ENOSPC || status == -EDQUOT;
+}
+
 static void answer(struct log_snapshot_writer *writer)
 {
     struct gavel_error error = {0};
@@ -205,7 +210,7 @@ static void answer(struct log_snapshot_writer *writer)
 
     if (writer->status) {
         writer->failed = true;
-        status = gavel_fail(&error, writer->status == -ENOSPC || writer->status == -EDQUOT ? GAVEL_E_NO_SPACE : GAVEL_E_IO,
+        status = gavel_fail(&error, is_full(writer->status) ? GAVEL_E_NO_SPACE : GAVEL_E_IO,
                             "%s: cannot write a snapshot: %s", writer->dir, strerror(-writer->status));
     }
     writer->done(writer->ctx, status, status ? &error : NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * space.c - segment files: made ahead of need, recycled, dropped. Space is reserved by writing it: a zero-filled or
- * recycled file takes a sync at half the cost of a growing one (measured: 7.0-8.4 k/s against 3.9 k/s), and a write into
- * it cannot meet a full disk.
+ * recycled file takes a sync at half the cost of a growing one (measured: 7.0-8.4 k/s against 3.9 k/s), and a write
+ * into it cannot meet a full disk.
  */
 #include <assert.h>
 #include <errno.h>
@@ -104,7 +104,7 @@ fail:
     return result;
 }
 
-/* An old segment becomes a new one. Its name goes first, durably: no file may ever stand under the number of another. */
+/* An old segment becomes a new one. Its name goes first, durably: no file may ever bear the number of another. */
 static int recycle(struct log_keeper *keeper)
 {
     const struct os *os = keeper->os;
@@ -293,7 +293,7 @@ void log_wake(struct log *log, uint64_t now_ns)
     log_keep(log);
 }
 
-/* ---- compaction ---------------------------------------------------------------------------------------------------- */
+/* ---- compaction ---------------------------------------------------------------------------------------- */
 
 /* Forget the slots of a segment, which are the oldest. */
 static void forget_slots(struct log *log, uint64_t number)

@@ -58,7 +58,7 @@ struct os_file {
     char path[OS_PATH_MAX];
 };
 
-/* ---- tables of names --------------------------------------------------------------------------------------------- */
+/* ---- tables of names ----------------------------------------------------------------------------------- */
 
 static struct mem_name *table_find(const struct mem_table *table, const char *path)
 {
@@ -142,7 +142,7 @@ static bool parent_exists(const struct mem_table *table, const char *path)
     return dir_exists(table, path, parent_length(path));
 }
 
-/* ---- pending changes of names -------------------------------------------------------------------------------------- */
+/* ---- pending changes of names -------------------------------------------------------------------------- */
 
 static void change_add(struct os_mem *mem, const char *from, const char *to, struct mem_node *node)
 {
@@ -190,9 +190,9 @@ static void changes_sync(struct os_mem *mem, const char *dir)
     mem->change_count = kept;
 }
 
-/* ---- the gate of every operation ----------------------------------------------------------------------------------- */
+/* ---- the gate of every operation ----------------------------------------------------------------------- */
 
-/* 0: go on. A negative result ends the operation. *begin says that it is begun nevertheless (the machine stops at it). */
+/* 0: go on. A negative result ends the operation. *begin: it is begun nevertheless, the machine stops at it. */
 static int admit(struct os_mem *mem, enum os_mem_op op, const char *path, bool *begin)
 {
     *begin = false;
@@ -231,7 +231,7 @@ static uint64_t used_bytes(const struct os_mem *mem)
     return used;
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static int open_make(struct os_mem *mem, const char *path, struct mem_node **node)
 {
@@ -405,7 +405,7 @@ static int mem_lock(void *self, struct os_file *file)
     return 0;
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------------- */
 
 static int mem_rename(void *self, const char *from, const char *to)
 {
@@ -555,7 +555,7 @@ const struct os_file_ops os_mem_files = {
     .space = mem_space,
 };
 
-/* ---- the machine as a whole ---------------------------------------------------------------------------------------- */
+/* ---- the machine as a whole ---------------------------------------------------------------------------- */
 
 struct os_mem *os_mem_new(void)
 {
@@ -741,7 +741,7 @@ uint32_t os_mem_open_files(const struct os_mem *mem)
     return mem->open_files;
 }
 
-/* ---- clock --------------------------------------------------------------------------------------------------------- */
+/* ---- clock --------------------------------------------------------------------------------------------- */
 
 static uint64_t mem_mono_ns(void *self)
 {

@@ -26,7 +26,7 @@
 #define OS_PATH_MAX 1024  /* bytes of a path with its NUL: PATH_MAX is 4096, and nobody needs it */
 #define OS_NAME_MAX 128   /* bytes of one directory entry of ours with its NUL; longer ones are foreign */
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 struct os_file; /* an open file or directory; made by open, gone after close */
 
@@ -68,7 +68,7 @@ struct os_file_ops {
     int (*space)(void *self, const char *path, uint64_t *free_bytes);
 };
 
-/* ---- clocks and random bytes ------------------------------------------------------------------------------------- */
+/* ---- clocks and random bytes --------------------------------------------------------------------------- */
 
 struct os_clock_ops {
     uint64_t (*mono_ns)(void *self);
@@ -76,7 +76,7 @@ struct os_clock_ops {
     void (*random)(void *self, void *data, size_t size);
 };
 
-/* ---- lanes ------------------------------------------------------------------------------------------------------- */
+/* ---- lanes --------------------------------------------------------------------------------------------- */
 
 enum os_lane {
     OS_LANE_LOG,      /* the log's writes and syncs: nothing else may wait in this queue */
@@ -106,7 +106,7 @@ struct os_lane_ops {
     void (*submit)(void *self, uint32_t lane, struct os_job *job);
 };
 
-/* ---- the machine ------------------------------------------------------------------------------------------------- */
+/* ---- the machine --------------------------------------------------------------------------------------- */
 
 /* Tables and objects may come from different places: a disk in memory with a real clock, real files with inline
  * lanes. Borrowed by everyone who gets it; outlives them. */

@@ -53,7 +53,7 @@ static void begin(struct fixture *f, struct model *model)
     model->after[0].vote = f->recovery.vote;
 }
 
-/* ---- steps: each one tolerates that the machine has stopped --------------------------------------------------------------- */
+/* ---- steps: each one tolerates that the machine has stopped -------------------------------------------- */
 
 static bool alive(struct fixture *f)
 {
@@ -166,7 +166,7 @@ static void script(struct fixture *f, struct model *model)
     fixture_pump(f);
 }
 
-/* ---- judging ------------------------------------------------------------------------------------------------------------------ */
+/* ---- judging ------------------------------------------------------------------------------------------- */
 
 static bool allowed(const struct fixture *f, const struct model *model, uint64_t acknowledged, uint64_t asked)
 {
@@ -328,7 +328,7 @@ static void test_crash_while_recovering(void **state)
     }
 }
 
-/* ---- random histories over several lives ------------------------------------------------------------------------------------------ */
+/* ---- random histories over several lives --------------------------------------------------------------- */
 
 static void random_step(struct fixture *f, struct model *model, uint64_t *seed)
 {
@@ -421,10 +421,11 @@ static void test_random_histories(void **state)
     }
 }
 
-/* ---- rot: one byte of a sound directory changes ---------------------------------------------------------------------------------------- */
+/* ---- rot: one byte of a sound directory changes -------------------------------------------------------- */
 
 static const char *const rot_files[] = {"data/log/0000000000000001.seg", "data/log/0000000000000002.seg",
-                                        "data/log/0000000000000003.seg", "data/log/synced", "data/vote.0", "data/vote.1"};
+                                        "data/log/0000000000000003.seg", "data/log/synced", "data/vote.0",
+                                        "data/vote.1"};
 
 /* Either it is refused and nothing is changed, or everything is still there. Never less than everything. */
 static void test_rot(void **state)

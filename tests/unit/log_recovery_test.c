@@ -23,7 +23,7 @@
 
 static bool row_seen[ROWS_MAX]; /* by number: the last test asks for all */
 
-/* ---- finding bytes --------------------------------------------------------------------------------------------------- */
+/* ---- finding bytes ------------------------------------------------------------------------------------- */
 
 struct place {
     uint64_t index; /* wanted */
@@ -116,7 +116,7 @@ static void remove_file(struct fixture *f, const char *dir, const char *path)
     assert_int_equal(os_sync_dir(&f->os, dir), 0);
 }
 
-/* ---- making and judging ------------------------------------------------------------------------------------------------ */
+/* ---- making and judging -------------------------------------------------------------------------------- */
 
 /* A log of `groups` groups of one batch of one entry each in term 1, cleanly stopped: identity entries prove it all. */
 static void make(struct fixture *f, int groups, uint32_t bytes)
@@ -185,7 +185,7 @@ static void expect_recovers(struct fixture *f, uint64_t prefix, uint64_t floor)
     fixture_stop(f);
 }
 
-/* ---- rows about the log -------------------------------------------------------------------------------------------------- */
+/* ---- rows about the log -------------------------------------------------------------------------------- */
 
 /* Two logs that part at the same place with batches of equal size: `f` has one, `other` the other. */
 static void make_pair(struct fixture *f, struct os_mem **other, int groups_behind)
@@ -216,14 +216,15 @@ static void test_order(void **state)
     struct os_mem *other;
     struct place place;
     char path[OS_PATH_MAX];
+    const uint8_t *bytes;
     uint64_t size;
 
     (void)state;
     make_pair(&f, &other, 1);
     place = find_index(&f, 5);
     segment_path(path, place.segment);
-    assert_int_equal(os_mem_poke(f.mem, path, place.offset, os_mem_peek(other, path, &size) + place.offset, place.bytes),
-                     0);
+    bytes = os_mem_peek(other, path, &size) + place.offset;
+    assert_int_equal(os_mem_poke(f.mem, path, place.offset, bytes, place.bytes), 0);
     expect_refused(&f, 1);
     expect_recovers(&f, 5, 6);
     other = os_mem_free(other);
@@ -629,7 +630,7 @@ static void test_older_snapshot(void **state)
     fixture_free(&f);
 }
 
-/* ---- rows about votes and records ------------------------------------------------------------------------------------------ */
+/* ---- rows about votes and records ---------------------------------------------------------------------- */
 
 static void spoil_file(struct fixture *f, const char *path, uint64_t offset)
 {

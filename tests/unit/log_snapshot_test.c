@@ -16,6 +16,7 @@
 #include "core/os/crc32c.h"
 #include "log_fixture.h"
 
+#define SNAPSHOT_3 "data/snap/0000000000000003-0000000000000001.snap"
 #define BIG 300000 /* bytes of payload: five blocks, the last one short */
 
 struct answers {
@@ -250,7 +251,7 @@ static void test_full_disk(void **state)
     fixture_free(&f);
 }
 
-/* ---- from a peer ------------------------------------------------------------------------------------------------------------ */
+/* ---- from a peer --------------------------------------------------------------------------------------- */
 
 static struct log_snapshot_receiver *start(struct fixture *f, struct answers *answers,
                                            const struct log_snapshot_info *info)
@@ -382,8 +383,7 @@ static void test_read_checks(void **state)
     (void)state;
     open_with_entries(&f, 3);
     write_all(&f, &answers, BIG, payload);
-    assert_int_equal(os_mem_poke(f.mem, "data/snap/0000000000000003-0000000000000001.snap", 4096 + 65536 + 77, &noise, 1),
-                     0);
+    assert_int_equal(os_mem_poke(f.mem, SNAPSHOT_3, 4096 + 65536 + 77, &noise, 1), 0);
     assert_int_equal(log_snapshot_open(f.log, 3, on_piece, &answers, &reader), 0);
     assert_int_equal(log_snapshot_read(reader, 0, 1000), 0);
     fixture_pump(&f);
