@@ -28,7 +28,12 @@
 #define CLI_DENIED 5
 #define CLI_USAGE 64
 
-#define CLI_ENDPOINTS "ws://127.0.0.1:8080,ws://127.0.0.1:8081,ws://127.0.0.1:8082" /* when nothing else is said */
+/* When nothing else is said: what gavel init writes. */
+#ifdef CLIENT_WEBSOCKET
+#define CLI_ENDPOINTS "ws://127.0.0.1:8080,ws://127.0.0.1:8081,ws://127.0.0.1:8082"
+#else
+#define CLI_ENDPOINTS "tcp://127.0.0.1:8080,tcp://127.0.0.1:8081,tcp://127.0.0.1:8082"
+#endif
 #define CLI_WORDS_MAX 512 /* words of one command line that are no options */
 
 /* Kinds of options. */

@@ -101,6 +101,7 @@ static uint64_t next_row(const struct client_command *command, int bare, int don
 static char *name_word(const struct client_command *command, const char *word, uint64_t row)
 {
     struct gavel_field copy;
+    const char *name;
     size_t size;
     char *pair;
 
@@ -109,11 +110,11 @@ static char *name_word(const struct client_command *command, const char *word, u
                        command->name, command->name);
         return NULL;
     }
-    (void)codec_row(command->fields, row, &copy);
-    size = strlen(copy.name) + strlen(word) + 2;
+    name = codec_row(command->fields, row, &copy)->name;
+    size = strlen(name) + strlen(word) + 2;
     pair = malloc(size);
     if (pair)
-        (void)snprintf(pair, size, "%s=%s", copy.name, word);
+        (void)snprintf(pair, size, "%s=%s", name, word);
     else
         (void)cli_fail(CLI_FAILED, "no memory");
     return pair;
@@ -223,12 +224,34 @@ int cli_call_document(struct cli *cli, const struct client_command *command, str
     return ferror(stdout) ? CLI_FAILED : CLI_OK;
 }
 
+/* A command of the nodes' own, "gavel.NAME": they have no tables, so values are JSON or strings. */
+static int call_host(struct cli *cli, const char *name, const char *const *words, int count)
+{
+    static const struct client_command shape = {.machine = "gavel", .name = "", .flags = GAVEL_READ};
+    struct client_command command = shape;
+    struct gavel_buffer arguments = codec_buffer(GAVEL_CLIENT_MESSAGE);
+    struct gavel_error error = {0, ""};
+    int code = cli_connect(cli);
+
+    command.name = name + strlen("gavel.");
+    if (code == CLI_OK && codec_pairs(NULL, NULL, words, (uint64_t)count, gavel_plugin_json()->operations, NULL,
+                                      &arguments, &error) != GAVEL_OK)
+        code = cli_fail(CLI_USAGE, "%s", error.text);
+    if (code == CLI_OK)
+        code = cli_call_document(cli, &command, gavel_buffer_slice(&arguments));
+    gavel_buffer_free(&arguments);
+    return code;
+}
+
 int cli_call_words(struct cli *cli, const char *name, const char *const *words, int count)
 {
     struct gavel_buffer arguments = codec_buffer(GAVEL_CLIENT_MESSAGE);
     const struct client_command *command;
-    int code = cli_tables(cli);
+    int code;
 
+    if (strncmp(name, "gavel.", 6) == 0)
+        return call_host(cli, name, words, count);
+    code = cli_tables(cli);
     if (code != CLI_OK)
         return code;
     command = cli_command(cli, name);

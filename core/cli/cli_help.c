@@ -35,10 +35,11 @@ static void print_fields(const struct gavel_fields *fields, unsigned indent)
     uint64_t i;
 
     for (i = 0; fields && i < fields->count; i++) {
-        (void)codec_row(fields, i, &copy);
-        print_row(&copy, indent);
-        if (copy.sub)
-            print_fields(copy.sub, indent + 4);
+        const struct gavel_field *row = codec_row(fields, i, &copy);
+
+        print_row(row, indent);
+        if (row->sub)
+            print_fields(row->sub, indent + 4);
     }
 }
 

@@ -52,7 +52,8 @@ void cli_print_value(struct gavel_slice value, FILE *out)
 {
     struct gavel_buffer text = text_of(value);
 
-    (void)fwrite(text.data, 1, text.size, out);
+    if (text.size)
+        (void)fwrite(text.data, 1, text.size, out);
     gavel_buffer_free(&text);
 }
 
@@ -127,7 +128,8 @@ static void put_cell(const struct gavel_buffer *text, unsigned width, bool last,
 {
     unsigned have = width_of(text);
 
-    (void)fwrite(text->data, 1, text->size, out);
+    if (text->size)
+        (void)fwrite(text->data, 1, text->size, out);
     if (!last)
         fprintf(out, "%*s", (int)(width > have ? width - have : 0) + 2, "");
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/os/clean.h"
+
 #define BATCH_FILE_MAX (4u << 20) /* bytes of a file of operations: more would not fit into one entry anyway */
 
 int cli_area_del(struct cli *cli, int count, char **words)
@@ -204,47 +206,92 @@ static void put_value(struct gavel_writer *w, const char *text)
     gavel_buffer_free(&value);
 }
 
-/* One operation: "set KEY VALUE", "delete KEY", "update KEY PATCH", "incr KEY [PATH] [BY]". */
-static int put_operation(struct gavel_writer *w, const char *line)
+/* The next word of *at, cut off in place; NULL at the end. A word may stand in quotes. */
+static char *next_word(char **at)
 {
-    struct gavel_error error = {0, ""};
-    char **parts = NULL;
-    uint64_t count = 0;
-    int64_t by = 1;
-    bool incr;
-    int code = CLI_OK;
+    char *word = *at + strspn(*at, " \t");
+    char quote = *word == '\'' || *word == '"' ? *word : 0;
+    char *end;
 
-    if (client_schema_words(gavel_text(line), &parts, &count, &error) != GAVEL_OK)
-        return cli_fail(CLI_USAGE, "'%s': %s", line, error.text);
-    incr = count > 0 && strcmp(parts[0], "incr") == 0;
-    if (count < 2 || count > (incr ? 4u : 3u)) {
-        code = cli_fail(CLI_USAGE, "'%s' is no operation: %s", line,
-                        "set KEY VALUE, delete KEY, update KEY PATCH, incr KEY [PATH] BY");
-        goto done;
+    if (!*word)
+        return NULL;
+    if (quote)
+        word++;
+    end = quote ? strchr(word, quote) : word + strcspn(word, " \t");
+    if (!end) /* a quote that is never closed belongs to the word */
+        end = word + strlen(word);
+    *at = *end ? end + 1 : end;
+    *end = 0;
+    return word;
+}
+
+/* What is left of a line, without blanks around it, and without '...' around it; JSON keeps its own quotes. */
+static char *rest_of(char *at)
+{
+    size_t size;
+
+    at += strspn(at, " \t");
+    size = strlen(at);
+    while (size > 0 && strchr(" \t\r", at[size - 1]))
+        at[--size] = 0;
+    if (size >= 2 && at[0] == '\'' && at[size - 1] == '\'') {
+        at[size - 1] = 0;
+        at++;
     }
-    if (incr && count > 2 && codec_parse_int(gavel_text(parts[count - 1]), &by, &error) != GAVEL_OK) {
-        code = cli_fail(CLI_USAGE, "'%s': %s", line, error.text);
-        goto done;
-    }
-    gavel_put_map(w, incr ? (count == 4 ? 4 : 3) : count);
+    return *at ? at : NULL;
+}
+
+/* The arguments of incr behind the key: [PATH] [BY]. */
+static int put_incr(struct gavel_writer *w, const char *key, char *rest)
+{
+    char *first = next_word(&rest);
+    char *second = next_word(&rest);
+    const char *path = second ? first : NULL;
+    const char *number = second ? second : first;
+    struct gavel_error error = {0, ""};
+    int64_t by = 1;
+
+    if (number && codec_parse_int(gavel_text(number), &by, &error) != GAVEL_OK)
+        return cli_fail(CLI_USAGE, "incr %s: %s", key, error.text);
+    gavel_put_map(w, path ? 4 : 3);
     gavel_put_key(w, "op");
-    gavel_put_text(w, strcmp(parts[0], "del") == 0 ? "delete" : parts[0]);
-    put_pair(w, "key", parts[1]);
-    if (incr) {
-        if (count == 4) {
-            gavel_put_key(w, "path");
-            gavel_put_text(w, parts[2]);
-        }
-        gavel_put_key(w, "by");
-        gavel_put_int(w, by);
-    } else if (count == 3) {
-        gavel_put_key(w, strcmp(parts[0], "update") == 0 ? "patch" : "value");
-        put_value(w, parts[2]);
+    gavel_put_text(w, "incr");
+    put_pair(w, "key", key);
+    if (path) {
+        gavel_put_key(w, "path");
+        gavel_put_text(w, path);
+    }
+    gavel_put_key(w, "by");
+    gavel_put_int(w, by);
+    gavel_put_end(w);
+    return CLI_OK;
+}
+
+/* One operation: "set KEY VALUE", "delete KEY", "update KEY PATCH", "incr KEY [PATH] [BY]". */
+static int put_operation(struct gavel_writer *w, const char *given)
+{
+    os_autofree char *line = strdup(given);
+    char *at = line;
+    const char *op = line ? next_word(&at) : NULL;
+    const char *key = op ? next_word(&at) : NULL;
+    const char *value = NULL;
+
+    if (!key)
+        return cli_fail(CLI_USAGE, "'%s' is no operation: %s", given,
+                        "set KEY VALUE, delete KEY, update KEY PATCH, incr KEY [PATH] [BY]");
+    if (strcmp(op, "incr") == 0)
+        return put_incr(w, key, at);
+    value = rest_of(at);
+    gavel_put_map(w, value ? 3 : 2);
+    gavel_put_key(w, "op");
+    gavel_put_text(w, strcmp(op, "del") == 0 ? "delete" : op);
+    put_pair(w, "key", key);
+    if (value) {
+        gavel_put_key(w, strcmp(op, "update") == 0 ? "patch" : "value");
+        put_value(w, value);
     }
     gavel_put_end(w);
-done:
-    free(parts);
-    return code;
+    return CLI_OK;
 }
 
 /* A whole file, or standard input for "-"; NULL, said. To be freed. */

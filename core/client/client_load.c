@@ -63,7 +63,7 @@ struct load {
     int32_t status;
     struct gavel_error error;
     uint64_t buckets[BUCKETS];
-    unsigned char arena[65536];
+    _Alignas(16) unsigned char arena[65536];
 };
 
 /* ---- latencies --------------------------------------------------------------------------------------------------- */
