@@ -62,6 +62,7 @@
     X(RECOVERING_VOTES, "raft-recovering-votes", "recovering-does-not-vote") \
     X(RECOVERING_ACKS, "raft-recovering-acks", "recovering-does-not-count") \
     X(RECOVERY_EARLY, "raft-recovery-early", "recovery-ends-at-own-term-commit") \
+    X(RECOVERY_UNKNOWN, "raft-recovery-unknown", "recovery-needs-a-leader-that-knows") \
     X(FAILOVER_SLOW, "raft-failover-slow", "fast-failover") \
     X(FAILOVER_RASH, "raft-failover-rash", "broken-link-alone-does-nothing") \
     X(TRANSFER_BEHIND, "raft-transfer-behind", "transfer") \

@@ -154,13 +154,17 @@ static enum agreement take_over(struct raft *r, const struct raft_append_request
 
 /*
  * Recovering ends at an index that a leader reported as committed after it had committed in its own term, and
- * that was heard after recovery began: all that this node may ever have acknowledged is below it.
+ * after it had learned that this node recovers: all that may ever commit by what this node acknowledged before
+ * is below it. A report from before that is too old: the leader may yet commit something by an acknowledgement
+ * of what is lost here.
  */
 static void watch_recovery(struct raft *r, const struct raft_append_request *append)
 {
     if (!r->recovering)
         return;
     bool counts = append->flags & RAFT_APPEND_OWN_TERM || raft_bug(r, RAFT_BUG_RECOVERY_EARLY);
+    bool knows = append->flags & RAFT_APPEND_TO_RECOVERING || raft_bug(r, RAFT_BUG_RECOVERY_UNKNOWN);
+    counts = counts && knows;
     if (r->recovery_target == 0 && counts)
         r->recovery_target = append->commit;
     if (r->recovery_target == 0 || r->verified < r->recovery_target || r->commit < r->recovery_target)

@@ -2,8 +2,7 @@
 /*
  * core/raft/install.c - receiving a snapshot from the leader (thesis figure 5.3).
  *
- *   nothing --offer--> receiving --chunk, stored--> ... --last one stored--> installing --INSTALLED-->
- *   nothing
+ *   nothing --offer, stored--> receiving --chunk, stored--> ... --last stored--> installing --INSTALLED--> nothing
  *
  * A snapshot of what the log holds anyway is not installed: it only says that this much is committed. So an
  * install always replaces the whole log, and never comes beside an append, an apply or a local snapshot.
@@ -64,6 +63,13 @@ static void install(struct raft *r)
     r->incoming.installing = true;
 }
 
+static void store(struct raft *r, const struct raft_snapshot_request *chunk)
+{
+    struct raft_effect *effect = raft_emit(r, RAFT_EFFECT_STORE_CHUNK);
+    effect->chunk = *chunk;
+    r->incoming.storing = true;
+}
+
 void raft_on_snapshot_request(struct raft *r, const struct raft_message *m)
 {
     const struct raft_snapshot_request *chunk = &m->snapshot_request;
@@ -84,23 +90,21 @@ void raft_on_snapshot_request(struct raft *r, const struct raft_message *m)
         if (chunk->index < in->snapshot.index && in->term == r->term)
             /* late, of one that this leader has given up; another leader may only have an older one */
             return;
+        if (chunk->length > 0)
+            return; /* late, of one that was forgotten: what is received begins with an offer */
         in->snapshot = *chunk;
         in->snapshot.offset = 0;
-        in->snapshot.length = 0;
-        in->storing = false;
+        in->term = r->term;
+        store(r, &in->snapshot);
+        return;
     }
     in->term = r->term;
     if (in->storing)
         return; /* the answer comes when it is stored */
-    if (chunk->length == 0 || chunk->offset != in->snapshot.offset) {
-        if (in->snapshot.offset == in->snapshot.total)
-            install(r); /* everything is here since before a restart */
+    if (chunk->length == 0 || chunk->offset != in->snapshot.offset)
         answer_chunk(r, chunk, RAFT_SNAPSHOT_MORE);
-        return;
-    }
-    struct raft_effect *effect = raft_emit(r, RAFT_EFFECT_STORE_CHUNK);
-    effect->chunk = *chunk;
-    in->storing = true;
+    else
+        store(r, chunk);
 }
 
 int raft_chunk_stored(struct raft *r, const struct raft_event_chunk_stored *e)
@@ -108,7 +112,7 @@ int raft_chunk_stored(struct raft *r, const struct raft_event_chunk_stored *e)
     struct raft_incoming *in = &r->incoming;
     if (!in->storing || e->index != in->snapshot.index || e->digest != in->snapshot.digest)
         return RAFT_OK; /* of one that another has replaced */
-    if (!e->failed && (e->offset <= in->snapshot.offset || e->offset > in->snapshot.total))
+    if (!e->failed && (e->offset < in->snapshot.offset || e->offset > in->snapshot.total))
         return RAFT_E_INVALID;
     in->storing = false;
     if (e->failed) {

@@ -63,6 +63,8 @@ enum raft_message_type {
 #define RAFT_VOTE_GRANTED 1u       /* vote and pre-vote response */
 /* append request: `commit` is the leader's after it committed in its own term */
 #define RAFT_APPEND_OWN_TERM 1u
+/* append request: the leader knows that the receiver recovers, and counts nothing that it acknowledged before */
+#define RAFT_APPEND_TO_RECOVERING 2u
 #define RAFT_APPEND_REJECTED 1u    /* append response: prev did not match, or the term is over */
 /* append response: the sender refetches a damaged log and counts as a learner */
 #define RAFT_APPEND_RECOVERING 2u
@@ -100,7 +102,7 @@ struct raft_append_request {
     /* the newest round of reads of the leader, echoed by the answer; never goes back in a term */
     uint64_t round;
     uint32_t prev_chain; /* chain of the batch that ends at prev_index */
-    uint32_t flags;      /* RAFT_APPEND_OWN_TERM */
+    uint32_t flags;      /* RAFT_APPEND_OWN_TERM, _TO_RECOVERING */
     /* Received: descriptors of the batches, borrowed for the call. Sent: NULL, the node knows its log. */
     const struct raft_batch *batches;
     uint32_t batch_count; /* received and sent */

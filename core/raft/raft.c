@@ -88,7 +88,6 @@ int raft_init(void *memory, size_t size, const struct raft_options *options,
     r->commit = r->verified = r->applied = r->apply_sent = r->told_commit = recovered->snapshot_index;
     r->role = RAFT_FOLLOWER;
     r->recovering = recovered->recovering;
-    r->incoming.snapshot = recovered->incoming;
     r->stack_count = 1;
     r->stack[0].index = recovered->snapshot_index;
     r->stack[0].configuration = *recovered->configuration;

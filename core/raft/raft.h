@@ -112,8 +112,6 @@ struct raft_recovered {
     uint64_t base_index;
     uint64_t base_term;
     bool recovering; /* the log was damaged: see RAFT_EVENT_RECOVERED */
-    /* A part of a snapshot that had been received and stored; index 0: none. offset is where to go on. */
-    struct raft_snapshot_request incoming;
 };
 
 /* Bytes that raft_init() needs for these options; the block must be aligned to 16. */
@@ -291,8 +289,9 @@ enum raft_effect_type {
     RAFT_EFFECT_START_SNAPSHOT,
     RAFT_EFFECT_STOP_SNAPSHOT, /* snapshot.peer needs no more chunks: close it */
     /*
-     * chunk.message came with bytes that belong at chunk.offset: store them (offset 0: begin a new file, drop
-     * any other), then CHUNK_STORED. Borrow the bytes from the received message.
+     * chunk.length 0: begin to receive this snapshot (close any other), or go on with a part of the very same that is
+     * here from before; else its bytes, borrowed from the received message, belong at chunk.offset. Answered by
+     * CHUNK_STORED with the offset from which to go on; chunk.total when all of it is here.
      */
     RAFT_EFFECT_STORE_CHUNK,
     /*

@@ -42,6 +42,7 @@ static void send_append(struct raft *r, struct raft_peer *peer, uint64_t prev, u
     append->commit = r->commit;
     append->round = r->reads.round;
     append->flags = raft_own_term_committed(r) ? RAFT_APPEND_OWN_TERM : 0;
+    append->flags |= peer->recovering ? RAFT_APPEND_TO_RECOVERING : 0;
     peer->commit_told = r->commit;
     if (raft_bug(r, RAFT_BUG_HEARTBEAT_GATED) && r->io > r->durable_io)
         r->effects->items[r->effects->count - 1].gate = r->io;

@@ -2,9 +2,10 @@
 /*
  * tests/bench/raft-bench.c - what an entry costs in core/raft alone: three nodes in memory, batches of 64.
  *
- * Measured is the whole way of an entry through all three cores: propose, three writes that complete at once, two appends
- * and their answers, commit and apply on each node, and compaction now and then. Allocations are counted by wrapping the
- * allocator at link time; there must be none. Disks and sockets take no time here: this is the algorithm and nothing else.
+ * Measured is the whole way of an entry through all three cores: propose, three writes that complete at once, two
+ * appends and their answers, commit and apply on each node, and compaction now and then. Allocations are counted by
+ * wrapping the allocator at link time; there must be none. Disks and sockets take no time here: this is the algorithm
+ * and nothing else.
  *
  *   raft-bench [ENTRIES [LIMIT_NS]]     default 640,000; above LIMIT_NS an entry (default: no limit) it fails
  */

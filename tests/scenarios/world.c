@@ -187,7 +187,6 @@ void world_start(struct world *w, struct world_node *n)
         .base_term = n->disk.log.base_term,
         .base_chain = n->disk.log.base_chain,
         .recovering = n->recovering,
-        .incoming = n->disk.incoming,
     };
     if (n->alive)
         world_fail(w, "node %lu runs already", n->id);
@@ -264,7 +263,9 @@ void world_damage(struct world *w, struct world_node *n, size_t batches)
 {
     if (n->alive || batches > n->disk.log.count)
         world_fail(w, "node %lu: nothing to damage", n->id);
-    n->disk.log.count -= batches;
+    /* What a snapshot holds is not lost with the log. */
+    for (; batches > 0 && world_last(&n->disk.log) > n->disk.snapshot.index; batches--)
+        n->disk.log.count--;
     n->recovering = true;
 }
 
@@ -381,8 +382,12 @@ static void do_start_snapshot(struct world *w, struct world_node *n, const struc
 
 static void do_store_chunk(struct world_node *n, const struct raft_effect *effect)
 {
-    n->disk.incoming = effect->chunk;
-    n->disk.incoming.offset = effect->chunk.offset + effect->chunk.length;
+    /* An offer (no bytes) begins, or goes on with a part that is on the disk from before. */
+    bool same = n->disk.incoming.index == effect->chunk.index && n->disk.incoming.digest == effect->chunk.digest;
+    if (!same || effect->chunk.length > 0) {
+        n->disk.incoming = effect->chunk;
+        n->disk.incoming.offset = effect->chunk.offset + effect->chunk.length;
+    }
     n->disk.incoming.length = 0;
     struct raft_event *stored = queue_event(n, RAFT_EVENT_CHUNK_STORED);
     stored->chunk_stored.index = effect->chunk.index;
@@ -528,6 +533,13 @@ static bool move_on(struct world *w, struct world_node *n)
     raft_status(n->raft, &s);
     if (2 * s.batches > w->options.batches_max && world_take_snapshot(w, n, SIZE_MAX))
         return true;
+    if (w->auto_recover && n->recovering && n->recovery_reached &&
+        world_last(&n->disk.log) >= n->recovery_reached) {
+        struct raft_event recovered = {.type = RAFT_EVENT_RECOVERED};
+        n->recovering = false;
+        step_once(w, n, &recovered);
+        return true;
+    }
     if (!n->install_held && n->installing.index && n->io_count == 0 && n->applied == n->apply_sent) {
         world_installed(w, n, false);
         return true;

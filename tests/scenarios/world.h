@@ -145,6 +145,7 @@ struct world {
     } *votes[WORLD_NODES]; /* sent, across crashes */
     size_t vote_count[WORLD_NODES];
     uint32_t payload; /* makes each batch another one */
+    bool auto_recover; /* RECOVERED follows RECOVERY_REACHED by itself */
     bool trace;
     const char *where; /* what is being done, for the report of a violation */
 };

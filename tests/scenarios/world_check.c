@@ -137,7 +137,11 @@ static void check_durable_majority(struct world *w, struct world_node *n, uint64
                 continue;
             struct world_node *other = world_node(w, member->id);
             voters++;
-            hold += !other->recovering && on_disk(other, index, chain);
+            /* What a damaged node had acknowledged counts as long as the leader has not heard of the damage. */
+            struct raft_progress_status p;
+            bool believed = other->recovering && raft_progress(n->raft, member->id, &p) == RAFT_OK &&
+                            !p.recovering && p.match >= index;
+            hold += believed || (!other->recovering && on_disk(other, index, chain));
         }
         if (voters > 0 && hold <= voters / 2)
             world_fail(w, "node %lu commits %lu, durable on %u of %u %s voters", n->id, index, hold, voters,

@@ -73,6 +73,18 @@ static void crash_some(struct world *w)
         world_crash(w, n, world_random(w, 3) ? n->io_count : world_random(w, n->io_count + 1));
 }
 
+/* One disk at a time loses some of what was proven durable; more than that no protocol survives. */
+static void damage_some(struct world *w)
+{
+    struct world_node *n = any_node(w, false);
+    if (!w->auto_recover || !n || n->disk.log.count == 0)
+        return;
+    for (size_t i = 0; i < WORLD_NODES; i++)
+        if (w->nodes[i].recovering)
+            return;
+    world_damage(w, n, 1 + world_random(w, n->disk.log.count));
+}
+
 static void start_some(struct world *w)
 {
     struct world_node *n = any_node(w, false);
@@ -113,7 +125,7 @@ static void ask_leader(struct world *w, uint64_t dice)
     if (dice < 60) {
         world_propose(w, n, RAFT_BATCH_COMMAND, 1 + (uint32_t)world_random(w, 5),
                       1 + (uint32_t)world_random(w, 3000));
-    } else if (dice < 80) {
+    } else if (dice < 80 && !w->auto_recover) {
         change_members(w, n);
     } else if (dice < 90) {
         event.transfer.target = world_random(w, 2) ? 0 : 1 + world_random(w, 6);
@@ -151,6 +163,7 @@ static void one_thing(struct world *w)
         link_event(w, n);
     } else if (dice < 976) {
         crash_some(w);
+        damage_some(w);
     } else if (dice < 990) {
         start_some(w);
     } else {
@@ -196,6 +209,7 @@ static void run(uint64_t seed, bool trace)
     w->options.ios_max = 64;
     w->options.batches_max = 64 + (uint32_t)world_random(w, 1000);
     uint64_t members = 1 + world_random(w, 5);
+    w->auto_recover = members >= 3 && world_random(w, 3) == 0;
     for (uint64_t id = 1; id <= members; id++)
         raft_configuration_set(&founding, id, RAFT_VOTER, 0);
     for (uint64_t id = 1; id <= 6; id++)
