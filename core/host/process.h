@@ -23,6 +23,7 @@ struct host_process {
     bool made_data_dir;             /* by this run: removed again when nothing came of it */
     uv_loop_t loop;
     uv_timer_t deadline;            /* the node's next one */
+    bool in_deadline;               /* its call-back runs */
     uv_timer_t guard;               /* a stop that takes too long */
     uv_signal_t signal[3];          /* TERM, INT, HUP */
     uv_timer_t metrics[HOST_SINK_OBSERVERS_MAX];

@@ -18,15 +18,21 @@ static void deadline_come(uv_timer_t *timer)
 {
     struct host_process *process = timer->data;
 
+    process->in_deadline = true;
     if (process->node)
         node_deadline(process->node);
+    process->in_deadline = false;
 }
 
-/* os_mono_ns and libuv read the same clock, so the moment is exact, however old the loop's idea of now is. */
+/*
+ * os_mono_ns and libuv read the same clock, so the moment is exact, however old the loop's idea of now is. libuv 1.44
+ * runs a timer that its own call-back starts with 0 again before it looks at anything else, signals and sockets
+ * included: such a one gets a millisecond.
+ */
 static void set_deadline(void *context, uint64_t mono_ns)
 {
     struct host_process *process = context;
-    uint64_t due, now;
+    uint64_t due, now, least = process->in_deadline ? 1 : 0;
 
     if (mono_ns == UINT64_MAX) {
         (void)uv_timer_stop(&process->deadline);
@@ -34,7 +40,7 @@ static void set_deadline(void *context, uint64_t mono_ns)
     }
     due = mono_ns / NS_PER_MS + (mono_ns % NS_PER_MS != 0);
     now = uv_now(&process->loop);
-    (void)uv_timer_start(&process->deadline, deadline_come, due > now ? due - now : 0, 0);
+    (void)uv_timer_start(&process->deadline, deadline_come, due > now + least ? due - now : least, 0);
 }
 
 /* Directly and at once: the queue, the lanes and the disk below them cannot be trusted any more. */
