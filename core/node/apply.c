@@ -11,8 +11,8 @@
 #include "core/node/bytes.h"
 #include "core/os/seeded.h"
 
-struct apply *apply_new(const struct node_machine *machines, uint32_t count, const struct session_limits *limits,
-                        const char *node)
+struct apply *apply_new(const struct node_machine *machines, uint32_t count,
+                        const struct session_limits *limits, const char *node)
 {
     struct apply *apply = calloc(1, sizeof *apply);
 
@@ -106,9 +106,10 @@ uint64_t apply_digest(const struct apply *apply)
     return sum[0] ^ sum[1];
 }
 
-/* ---- records ----------------------------------------------------------------------------------------------------- */
+/* ---- records ------------------------------------------------------------------------------------------- */
 
-/* A record's slices are stored as offsets from its start while the buffer may move; apply_record_next turns them back. */
+/* A record's slices are stored as offsets from its start while the buffer may move; apply_record_next turns
+ * them back. */
 static int32_t put_record(struct gavel_buffer *records, struct apply_record *record)
 {
     const struct gavel_slice *parts[3] = {&record->a, &record->b, &record->c};
@@ -155,7 +156,8 @@ const struct apply_record *apply_record_next(const struct apply_run *run, const 
     for (int i = 0; i < 3; i++) {
         uintptr_t offset = (uintptr_t)parts[i]->data;
 
-        /* Offsets are smaller than a record; a pointer is larger: a second walk finds pointers and leaves them. */
+        /* Offsets are smaller than a record; a pointer is larger: a second walk finds pointers and leaves
+         * them. */
         if (offset && offset < next->size + UINT64_C(1))
             parts[i]->data = (const char *)next + offset;
     }
@@ -168,7 +170,7 @@ static void run_fail(struct apply_run *run, int32_t status)
         run->status = status;
 }
 
-/* ---- one command ------------------------------------------------------------------------------------------------- */
+/* ---- one command --------------------------------------------------------------------------------------- */
 
 struct emitting {
     struct apply *apply;
@@ -211,8 +213,8 @@ static const struct gavel_command *find_command(const struct gavel_statemachine 
 }
 
 /* The arguments of a command as the struct of its table, in the arena. */
-static int32_t load_arguments(struct apply *apply, const struct gavel_command *command, struct gavel_slice map,
-                              const void **arguments, struct gavel_error *error)
+static int32_t load_arguments(struct apply *apply, const struct gavel_command *command,
+                              struct gavel_slice map, const void **arguments, struct gavel_error *error)
 {
     struct codec_arena arena = codec_arena(apply->arena, APPLY_ARENA_BYTES);
     void *object;
@@ -222,14 +224,16 @@ static int32_t load_arguments(struct apply *apply, const struct gavel_command *c
         return GAVEL_OK;
     object = codec_arena_take(&arena, command->arguments->struct_size, 16);
     if (!object)
-        return gavel_fail(error, GAVEL_E_TOO_LARGE, "the arguments of '%s' have too many parts", command->name);
+        return gavel_fail(error, GAVEL_E_TOO_LARGE, "the arguments of '%s' have too many parts",
+                          command->name);
     *arguments = object;
     return codec_arguments_load(command->arguments, map, object, &arena, error);
 }
 
 /* Find machine and command of a log form; the rest of it is the map of arguments. */
-static const struct gavel_command *resolve(const struct apply *apply, uint32_t machine, struct gavel_slice form,
-                                           struct gavel_slice *map, struct gavel_error *error)
+static const struct gavel_command *resolve(const struct apply *apply, uint32_t machine,
+                                           struct gavel_slice form, struct gavel_slice *map,
+                                           struct gavel_error *error)
 {
     struct bytes_cursor cursor = bytes_read(form);
     uint32_t id = bytes_get32(&cursor);
@@ -242,9 +246,10 @@ static const struct gavel_command *resolve(const struct apply *apply, uint32_t m
     }
     command = find_command(apply->machines[machine - 1].operations, id);
     if (!command || cursor.bad) {
-        gavel_fail(error, GAVEL_E_VERSION,
-                   "an entry of machine '%s' holds command %u, which its plugin here (version %s) does not know",
-                   apply->machines[machine - 1].name, id, apply->machines[machine - 1].plugin->version);
+        gavel_fail(
+            error, GAVEL_E_VERSION,
+            "an entry of machine '%s' holds command %u, which its plugin here (version %s) does not know",
+            apply->machines[machine - 1].name, id, apply->machines[machine - 1].plugin->version);
         return NULL;
     }
     *map = gavel_bytes(cursor.at, cursor.left);
@@ -252,8 +257,8 @@ static const struct gavel_command *resolve(const struct apply *apply, uint32_t m
 }
 
 /* Close the result of a run: what was written before an error is dropped. */
-static int32_t finish_result(struct codec_writer *writer, uint64_t mark, struct gavel_buffer *out, int32_t status,
-                             struct gavel_error *error)
+static int32_t finish_result(struct codec_writer *writer, uint64_t mark, struct gavel_buffer *out,
+                             int32_t status, struct gavel_error *error)
 {
     int32_t ended;
 
@@ -270,9 +275,10 @@ static int32_t finish_result(struct codec_writer *writer, uint64_t mark, struct 
     return ended == GAVEL_E_NO_MEMORY ? GAVEL_E_LOCAL : ended;
 }
 
-static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t term, uint64_t wall, uint32_t machine,
-                            struct gavel_slice principal, const struct gavel_command *command, struct gavel_slice map,
-                            uint32_t *events, struct gavel_error *error)
+static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t term, uint64_t wall,
+                            uint32_t machine, struct gavel_slice principal,
+                            const struct gavel_command *command, struct gavel_slice map, uint32_t *events,
+                            struct gavel_error *error)
 {
     struct codec_writer writer;
     struct emitting emitting = {.apply = apply, .run = run, .term = term, .machine = machine};
@@ -287,19 +293,18 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
         .principal = principal,
         .machine = machine,
     };
-    struct gavel_reply reply = {.size = GAVEL_END(struct gavel_reply, emit),
-                                .context = &emitting,
-                                .error = error,
-                                .emit = emit};
+    struct gavel_reply reply = {
+        .size = GAVEL_END(struct gavel_reply, emit), .context = &emitting, .error = error, .emit = emit};
     uint64_t events_mark = run->records.size;
     const void *arguments;
     int32_t status = load_arguments(apply, command, map, &arguments, error);
 
     if (status != GAVEL_OK) {
-        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION,
-                                 "index %llu: command '%s' of machine '%s' cannot be read by this version: %s",
-                                 (unsigned long long)apply->index, command->name,
-                                 apply->machines[machine - 1].name, error->text));
+        run_fail(run,
+                 gavel_fail(&run->error, GAVEL_E_VERSION,
+                            "index %llu: command '%s' of machine '%s' cannot be read by this version: %s",
+                            (unsigned long long)apply->index, command->name,
+                            apply->machines[machine - 1].name, error->text));
         return status;
     }
     apply->result.size = 0;
@@ -311,11 +316,12 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
     *events = status < 0 ? 0 : emitting.ordinal;
     if (status == GAVEL_E_LOCAL)
         run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "machine '%s' cannot go on at index %llu: %s",
-                                 apply->machines[machine - 1].name, (unsigned long long)apply->index, error->text));
+                                 apply->machines[machine - 1].name, (unsigned long long)apply->index,
+                                 error->text));
     return status;
 }
 
-/* ---- one entry --------------------------------------------------------------------------------------------------- */
+/* ---- one entry ----------------------------------------------------------------------------------------- */
 
 static const char *const refusals[] = {
     [SESSION_EXPIRED] = "the session does not exist or has expired; nothing was applied",
@@ -342,19 +348,20 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
 
     command = resolve(apply, entry->machine, entry->payload, &map, &error);
     if (!command) {
-        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION, "index %llu: %s", (unsigned long long)apply->index,
-                                 error.text));
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION, "index %llu: %s",
+                                 (unsigned long long)apply->index, error.text));
         return;
     }
     record->command = command->id;
     if (entry->session) {
-        enum session_verdict verdict = session_admit(apply->sessions, entry->session, entry->sequence, entry->acked,
-                                                     apply->tick, &kept);
+        enum session_verdict verdict =
+            session_admit(apply->sessions, entry->session, entry->sequence, entry->acked, apply->tick, &kept);
 
         if (verdict == SESSION_DUPLICATE) {
             record->status = kept.dropped ? GAVEL_E_UNKNOWN : kept.status;
             record->a = kept.result;
-            record->b = kept.dropped ? gavel_text("it was applied before, but its reply is not kept any more") : kept.text;
+            record->b = kept.dropped ? gavel_text("it was applied before, but its reply is not kept any more")
+                                     : kept.text;
             record->command = 0; /* nothing happened now */
             (void)put_record(&run->records, record);
             return;
@@ -367,15 +374,15 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
             return;
         }
     }
-    record->status = call_machine(apply, run, head->term, head->wall, entry->machine, entry->principal, command, map,
-                                  &record->ordinal, &error);
+    record->status = call_machine(apply, run, head->term, head->wall, entry->machine, entry->principal,
+                                  command, map, &record->ordinal, &error);
     if (run->status != 0)
         return;
     record->a = gavel_buffer_slice(&apply->result);
     record->b = record->status < 0 ? gavel_text(error.text) : gavel_bytes(NULL, 0);
     if (entry->session) {
-        kept = (struct session_reply){.status = record->status, .index = apply->index, .result = record->a,
-                                      .text = record->b};
+        kept = (struct session_reply){
+            .status = record->status, .index = apply->index, .result = record->a, .text = record->b};
         if (session_keep(apply->sessions, entry->session, entry->sequence, &kept) != GAVEL_OK)
             run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory to keep the reply of a session"));
     }
@@ -422,9 +429,11 @@ static void apply_host(struct apply *apply, struct apply_run *run, const struct 
         record->status = session_touch(apply->sessions, entry->session, apply->tick) ? 0 : GAVEL_E_EXPIRED;
         break;
     default:
-        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION,
-                                 "index %llu holds an entry of kind %llu, which this version of gaveld does not know",
-                                 (unsigned long long)apply->index, (unsigned long long)record->command));
+        run_fail(
+            run,
+            gavel_fail(&run->error, GAVEL_E_VERSION,
+                       "index %llu holds an entry of kind %llu, which this version of gaveld does not know",
+                       (unsigned long long)apply->index, (unsigned long long)record->command));
         return;
     }
     if (record->status == GAVEL_E_EXPIRED)
@@ -475,7 +484,7 @@ void apply_run(struct apply *apply, struct apply_run *run)
     }
 }
 
-/* ---- reads and maintenance --------------------------------------------------------------------------------------- */
+/* ---- reads and maintenance ----------------------------------------------------------------------------- */
 
 int32_t apply_read(struct apply *apply, uint32_t machine, uint64_t term, struct gavel_slice arguments,
                    struct gavel_buffer *result, struct gavel_error *error)
@@ -509,7 +518,8 @@ uint64_t apply_maintain(struct apply *apply, uint32_t *machine, uint64_t tick, s
 {
     for (uint32_t i = 0; i < apply->machine_count; i++) {
         const struct node_machine *asked = &apply->machines[i];
-        uint64_t id = asked->operations->maintain ? asked->operations->maintain(asked->self, tick, arguments) : 0;
+        uint64_t id =
+            asked->operations->maintain ? asked->operations->maintain(asked->self, tick, arguments) : 0;
 
         if (id) {
             *machine = i + 1;

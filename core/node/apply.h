@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * apply.h - everything that a log entry can change: the machines, the sessions, the tick. One object, used by the apply
- * lane alone; the loop hands it batches and reads, and takes records of what came of them.
+ * apply.h - everything that a log entry can change: the machines, the sessions, the tick. One object, used by
+ * the apply lane alone; the loop hands it batches and reads, and takes records of what came of them.
  *
- * When every machine is BOUNDED the apply lane is the loop itself; else it is a thread. Nothing here knows which.
+ * When every machine is BOUNDED the apply lane is the loop itself; else it is a thread. Nothing here knows
+ * which.
  */
 #ifndef CORE_NODE_APPLY_H
 #define CORE_NODE_APPLY_H
@@ -31,18 +32,19 @@ enum apply_host_kind {
 
 enum apply_record_type { APPLY_RECORD_RESULT = 1, APPLY_RECORD_EVENT = 2 };
 
-/* One record of what happened; `size` bytes with what it carries, a multiple of 8. Slices point into the record. */
+/* One record of what happened; `size` bytes with what it carries, a multiple of 8. Slices point into the
+ * record. */
 struct apply_record {
     uint32_t type; /* enum apply_record_type */
     uint32_t size;
     uint64_t index;
     uint64_t term;
-    uint32_t kind;    /* RESULT: enum log_kind */
-    uint32_t machine; /* number; 0: the host's own */
-    uint64_t command; /* RESULT: id; of HOST entries enum apply_host_kind */
-    int32_t status;   /* RESULT */
-    uint32_t ordinal; /* EVENT: 1.. within its entry;  RESULT: how many events the entry made */
-    const char *event; /* EVENT: type, a constant of the plugin's */
+    uint32_t kind;        /* RESULT: enum log_kind */
+    uint32_t machine;     /* number; 0: the host's own */
+    uint64_t command;     /* RESULT: id; of HOST entries enum apply_host_kind */
+    int32_t status;       /* RESULT */
+    uint32_t ordinal;     /* EVENT: 1.. within its entry;  RESULT: how many events the entry made */
+    const char *event;    /* EVENT: type, a constant of the plugin's */
     struct gavel_slice a; /* RESULT: result as MessagePack;  EVENT: key */
     struct gavel_slice b; /* RESULT: sentence of an error;   EVENT: value */
     struct gavel_slice c; /*                                 EVENT: previous value */
@@ -52,10 +54,10 @@ struct apply_record {
 struct apply_run {
     struct log_batch *batches[64];
     uint32_t count;
-    uint64_t from;     /* entries below are skipped: applied already */
-    uint64_t last;     /* of the last entry */
+    uint64_t from;      /* entries below are skipped: applied already */
+    uint64_t last;      /* of the last entry */
     uint64_t log_bytes; /* of the batches, for deciding on a snapshot */
-    bool with_results; /* carry results, not only statuses: somebody here waits for some */
+    bool with_results;  /* carry results, not only statuses: somebody here waits for some */
     struct gavel_buffer records;
     uint64_t digest_index; /* the last index divisible by APPLY_DIGEST_EVERY in it, or 0 ... */
     uint64_t digest;       /* ... and the digest of everything after it */
@@ -66,8 +68,8 @@ struct apply_run {
 #define APPLY_DIGEST_EVERY 1024
 
 /* Make it over the machines' instances (borrowed). NULL when memory is out. */
-struct apply *apply_new(const struct node_machine *machines, uint32_t count, const struct session_limits *limits,
-                        const char *node);
+struct apply *apply_new(const struct node_machine *machines, uint32_t count,
+                        const struct session_limits *limits, const char *node);
 
 /* Free it; returns NULL; NULL is fine. */
 struct apply *apply_free(struct apply *apply);
@@ -83,8 +85,8 @@ void apply_run(struct apply *apply, struct apply_run *run);
 const struct apply_record *apply_record_next(const struct apply_run *run, const struct apply_record *record);
 
 /*
- * [apply] Run a read command. `arguments` is the log form (command id, map). The result is appended to *result. Returns the
- * command's status; the sentence is in *error.
+ * [apply] Run a read command. `arguments` is the log form (command id, map). The result is appended to
+ * *result. Returns the command's status; the sentence is in *error.
  */
 int32_t apply_read(struct apply *apply, uint32_t machine, uint64_t term, struct gavel_slice arguments,
                    struct gavel_buffer *result, struct gavel_error *error);
@@ -96,25 +98,31 @@ uint64_t apply_tick(const struct apply *apply);
 uint64_t apply_digest(const struct apply *apply);
 struct sessions *apply_sessions(struct apply *apply);
 
-/* [apply] Ask the machines whether they want a command of their own; 0: none, else its id, *machine and arguments. */
-uint64_t apply_maintain(struct apply *apply, uint32_t *machine, uint64_t tick, struct gavel_buffer *arguments);
+/* [apply] Ask the machines whether they want a command of their own; 0: none, else its id, *machine and
+ * arguments. */
+uint64_t apply_maintain(struct apply *apply, uint32_t *machine, uint64_t tick,
+                        struct gavel_buffer *arguments);
 
-/* ---- snapshots --------------------------------------------------------------------------------------------------- */
+/* ---- snapshots ----------------------------------------------------------------------------------------- */
 
 struct apply_snapshot;
 
 /* [apply] Hold the present state. One at a time. */
-int32_t apply_snapshot_begin(struct apply *apply, struct apply_snapshot **snapshot, struct gavel_error *error);
+int32_t apply_snapshot_begin(struct apply *apply, struct apply_snapshot **snapshot,
+                             struct gavel_error *error);
 
-/* [apply], or [worker] when apply_concurrent. Append some bytes of the stream; 1: more follows, 0: that was all. */
-int32_t apply_snapshot_next(struct apply_snapshot *snapshot, struct gavel_buffer *out, struct gavel_error *error);
+/* [apply], or [worker] when apply_concurrent. Append some bytes of the stream; 1: more follows, 0: that was
+ * all. */
+int32_t apply_snapshot_next(struct apply_snapshot *snapshot, struct gavel_buffer *out,
+                            struct gavel_error *error);
 
 /* [apply] Let go of it, finished or not. Returns NULL; NULL is fine. */
 struct apply_snapshot *apply_snapshot_end(struct apply_snapshot *snapshot);
 
 /*
- * [apply] Replace the whole state by a stream of apply_snapshot_next: begin, any cuts of the same bytes, end. `index` is what
- * the snapshot was taken at. After a failure the state is unusable until another restore has gone well.
+ * [apply] Replace the whole state by a stream of apply_snapshot_next: begin, any cuts of the same bytes, end.
+ * `index` is what the snapshot was taken at. After a failure the state is unusable until another restore has
+ * gone well.
  */
 int32_t apply_restore_begin(struct apply *apply, uint64_t index, struct gavel_error *error);
 int32_t apply_restore_bytes(struct apply *apply, struct gavel_slice bytes, struct gavel_error *error);

@@ -10,7 +10,8 @@
 /* For one command's decoded arguments: lists of records grow beyond the 1 MiB of bytes that they came in. */
 #define APPLY_ARENA_BYTES (4u << 20)
 
-/* The largest record of a snapshot that is believed: a machine's chunk is some 64 KiB, but may hold one large value. */
+/* The largest record of a snapshot that is believed: a machine's chunk is some 64 KiB, but may hold one large
+ * value. */
 #define APPLY_RECORD_MAX (16u << 20)
 
 struct apply {
@@ -23,11 +24,11 @@ struct apply {
     uint64_t tick;
     struct gavel_buffer result; /* of the command at hand */
     uint8_t *arena;
-    bool held;      /* a snapshot is being walked */
+    bool held; /* a snapshot is being walked */
     bool restoring;
     /* Restoring: bytes of an unfinished record, and the part that the stream is in. */
     struct gavel_buffer pending;
-    struct gavel_buffer host_in; /* part 0, until it is complete */
+    struct gavel_buffer host_in;          /* part 0, until it is complete */
     uint64_t versions[NODE_MACHINES_MAX]; /* state versions that the snapshot names */
     uint32_t part;
     bool part_open;

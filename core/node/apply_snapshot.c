@@ -2,8 +2,9 @@
 /*
  * apply_snapshot.c - the whole replicated state as a stream of bytes, and back.
  *
- * The stream is a run of records, {u32 part, u32 bytes, bytes}: part 0 is the host's (tick, versions, sessions), part n the
- * chunks of machine n, a record of no bytes ends a part, and part 0xffffffff ends the stream. Parts come in order.
+ * The stream is a run of records, {u32 part, u32 bytes, bytes}: part 0 is the host's (tick, versions,
+ * sessions), part n the chunks of machine n, a record of no bytes ends a part, and part 0xffffffff ends the
+ * stream. Parts come in order.
  */
 #include "core/node/apply_internal.h"
 
@@ -114,7 +115,8 @@ static int32_t next_of_machine(struct apply_snapshot *snapshot, struct gavel_buf
     return 1;
 }
 
-int32_t apply_snapshot_next(struct apply_snapshot *snapshot, struct gavel_buffer *out, struct gavel_error *error)
+int32_t apply_snapshot_next(struct apply_snapshot *snapshot, struct gavel_buffer *out,
+                            struct gavel_error *error)
 {
     int32_t status = 0;
     int32_t more;
@@ -155,7 +157,7 @@ struct apply_snapshot *apply_snapshot_end(struct apply_snapshot *snapshot)
     return NULL;
 }
 
-/* ---- restore ----------------------------------------------------------------------------------------------------- */
+/* ---- restore ------------------------------------------------------------------------------------------- */
 
 int32_t apply_restore_begin(struct apply *apply, uint64_t index, struct gavel_error *error)
 {
@@ -181,11 +183,12 @@ static int32_t restore_host(struct apply *apply, struct gavel_error *error)
     uint32_t count = bytes_get32(&cursor);
 
     if (version != HOST_VERSION)
-        return gavel_fail(error, GAVEL_E_VERSION, "the snapshot's format is %u; this version reads %d", version,
-                          HOST_VERSION);
+        return gavel_fail(error, GAVEL_E_VERSION, "the snapshot's format is %u; this version reads %d",
+                          version, HOST_VERSION);
     if (cursor.bad || count > apply->machine_count)
-        return gavel_fail(error, GAVEL_E_CONFIG, "the snapshot holds %u machines; this node's configuration names %u",
-                          count, apply->machine_count);
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "the snapshot holds %u machines; this node's configuration names %u", count,
+                          apply->machine_count);
     for (uint32_t i = 0; i < apply->machine_count; i++)
         apply->versions[i] = apply->machines[i].operations->state_version;
     for (uint32_t i = 0; i < count; i++) {
@@ -231,7 +234,8 @@ static int32_t restore_machine(struct apply *apply, struct gavel_slice bytes, st
     return status == GAVEL_OK ? status : gavel_wrap(error, machine->name);
 }
 
-static int32_t restore_record(struct apply *apply, uint32_t part, struct gavel_slice bytes, struct gavel_error *error)
+static int32_t restore_record(struct apply *apply, uint32_t part, struct gavel_slice bytes,
+                              struct gavel_error *error)
 {
     int32_t status;
 
@@ -242,7 +246,8 @@ static int32_t restore_record(struct apply *apply, uint32_t part, struct gavel_s
         return GAVEL_OK;
     }
     if (part != apply->part || part > apply->machine_count)
-        return gavel_fail(error, GAVEL_E_CORRUPT, "the snapshot has part %u where %u belongs", part, apply->part);
+        return gavel_fail(error, GAVEL_E_CORRUPT, "the snapshot has part %u where %u belongs", part,
+                          apply->part);
     if (part == 0 && bytes.size) {
         if (gavel_buffer_append(&apply->host_in, bytes.data, bytes.size) != GAVEL_OK)
             return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the sessions of a snapshot");
@@ -269,7 +274,8 @@ int32_t apply_restore_bytes(struct apply *apply, struct gavel_slice bytes, struc
         uint32_t size = bytes_load32(apply->pending.data + at + 4);
 
         if (size > APPLY_RECORD_MAX)
-            return gavel_fail(error, GAVEL_E_CORRUPT, "a record of %u bytes in the snapshot is over the limit", size);
+            return gavel_fail(error, GAVEL_E_CORRUPT,
+                              "a record of %u bytes in the snapshot is over the limit", size);
         if (apply->ended)
             return gavel_fail(error, GAVEL_E_CORRUPT, "the snapshot goes on after its end");
         if (apply->pending.size - at - 8 < size)

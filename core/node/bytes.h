@@ -2,8 +2,8 @@
 /*
  * bytes.h - little-endian numbers into a buffer, and out of a slice that nobody has to trust.
  *
- * Writing: errors of the buffer are collected in a status that the caller carries along. Reading: a cursor goes bad at
- * the first read beyond its end, and stays bad; values read from a bad cursor are 0 and empty.
+ * Writing: errors of the buffer are collected in a status that the caller carries along. Reading: a cursor
+ * goes bad at the first read beyond its end, and stays bad; values read from a bad cursor are 0 and empty.
  */
 #ifndef CORE_NODE_BYTES_H
 #define CORE_NODE_BYTES_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client.c - requests: which command is meant, whether it may run, who runs it. A write goes into the leader's log, is sent on
- * to the leader once, or waits here until there is one. A read is served here, behind its barrier.
+ * client.c - requests: which command is meant, whether it may run, who runs it. A write goes into the
+ * leader's log, is sent on to the leader once, or waits here until there is one. A read is served here,
+ * behind its barrier.
  */
 #include "core/node/internal.h"
 
@@ -13,13 +14,14 @@
 #include "core/codec/value.h"
 #include "core/node/bytes.h"
 
-/* ---- commands ---------------------------------------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------------------------------------ */
 
 static void add_rows(struct node *node, uint32_t number, const struct node_machine *machine)
 {
     const char *at = (const char *)machine->operations->commands;
 
-    for (uint64_t i = 0; i < machine->operations->command_count; i++, at += machine->operations->command_stride) {
+    for (uint64_t i = 0; i < machine->operations->command_count;
+         i++, at += machine->operations->command_stride) {
         struct command_row *row = &node->commands[node->command_count++];
 
         row->command = (const struct gavel_command *)(const void *)at;
@@ -48,8 +50,8 @@ int32_t client_commands(struct node *node, struct gavel_error *error)
 }
 
 /* Find "set", "workflow.set", or "set" of machine "workflow". */
-static const struct command_row *resolve(struct node *node, struct gavel_slice machine, struct gavel_slice name,
-                                         uint64_t id, struct gavel_error *error)
+static const struct command_row *resolve(struct node *node, struct gavel_slice machine,
+                                         struct gavel_slice name, uint64_t id, struct gavel_error *error)
 {
     const char *dot = name.size ? memchr(name.data, '.', name.size) : NULL;
     struct codec_nearest nearest = {0};
@@ -77,8 +79,9 @@ static const struct command_row *resolve(struct node *node, struct gavel_slice m
             continue;
         }
         if (machine.size == 0 && row->ambiguous) {
-            (void)gavel_fail(error, GAVEL_E_INVALID, "several machines have a command '%.*s': say MACHINE.%.*s",
-                             (int)name.size, (const char *)name.data, (int)name.size, (const char *)name.data);
+            (void)gavel_fail(error, GAVEL_E_INVALID,
+                             "several machines have a command '%.*s': say MACHINE.%.*s", (int)name.size,
+                             (const char *)name.data, (int)name.size, (const char *)name.data);
             return NULL;
         }
         return row;
@@ -88,11 +91,12 @@ static const struct command_row *resolve(struct node *node, struct gavel_slice m
                          (const char *)machine.data);
     else
         (void)gavel_fail(error, GAVEL_E_INVALID, "unknown command '%.*s'%s", (int)name.size,
-                         name.data ? (const char *)name.data : "", codec_nearest_text(&nearest, hint, sizeof hint));
+                         name.data ? (const char *)name.data : "",
+                         codec_nearest_text(&nearest, hint, sizeof hint));
     return NULL;
 }
 
-/* ---- replies ----------------------------------------------------------------------------------------------------- */
+/* ---- replies ------------------------------------------------------------------------------------------- */
 
 void client_reply(struct node *node, struct origin origin, struct codec_reply *reply)
 {
@@ -114,8 +118,8 @@ const char *client_leader(struct node *node, struct codec_reply *reply, struct g
     reply->leader = gavel_text(leader->name);
     for (uint32_t i = 0; i < leader->address_count; i++)
         addresses[i] = gavel_text(leader->addresses[i]);
-    reply->leader_addresses =
-        (struct gavel_list){.items = addresses, .count = leader->address_count, .stride = sizeof addresses[0]};
+    reply->leader_addresses = (struct gavel_list){
+        .items = addresses, .count = leader->address_count, .stride = sizeof addresses[0]};
     return leader->name;
 }
 
@@ -135,7 +139,7 @@ void client_refuse(struct node *node, struct origin origin, int32_t status, cons
     client_reply(node, origin, &reply);
 }
 
-/* ---- forwarding -------------------------------------------------------------------------------------------------- */
+/* ---- forwarding ---------------------------------------------------------------------------------------- */
 
 static uint64_t remaining_ms(struct node *node, uint64_t deadline_ns)
 {
@@ -144,8 +148,8 @@ static uint64_t remaining_ms(struct node *node, uint64_t deadline_ns)
     return deadline_ns > now ? (deadline_ns - now) / NS_PER_MS + 1 : 1;
 }
 
-static void forward(struct node *node, struct peer *peer, const struct codec_request *request, struct origin origin,
-                    uint64_t deadline_ns)
+static void forward(struct node *node, struct peer *peer, const struct codec_request *request,
+                    struct origin origin, uint64_t deadline_ns)
 {
     struct codec_request sent = *request;
     struct forwarded *forwarded = calloc(1, sizeof *forwarded);
@@ -154,8 +158,8 @@ static void forward(struct node *node, struct peer *peer, const struct codec_req
     sent.remaining_ms = remaining_ms(node, deadline_ns);
     if (!forwarded || !peer_mark_sent(peer, &sent.id)) {
         free(forwarded);
-        client_refuse(node, origin, GAVEL_E_NO_LEADER, "the leader %s cannot be reached from here; nothing was done",
-                      peer->name);
+        client_refuse(node, origin, GAVEL_E_NO_LEADER,
+                      "the leader %s cannot be reached from here; nothing was done", peer->name);
         return;
     }
     forwarded->origin = origin;
@@ -179,7 +183,7 @@ void client_forward_reply(struct peer *peer, struct codec_reply *reply)
     struct node *node = peer->node;
     struct forwarded *forwarded;
 
-    os_list_each(forwarded, &node->forwards, struct forwarded, link) {
+    os_list_each (forwarded, &node->forwards, struct forwarded, link) {
         if (forwarded->peer_id != reply->id || forwarded->peer != peer->id)
             continue;
         if (reply->status == GAVEL_E_NOT_LEADER)
@@ -207,9 +211,10 @@ void client_forward_lost(struct node *node, uint64_t peer)
     }
 }
 
-/* ---- waiting for a leader ---------------------------------------------------------------------------------------- */
+/* ---- waiting for a leader ------------------------------------------------------------------------------ */
 
-static void park(struct node *node, const struct codec_request *request, struct origin origin, uint64_t deadline_ns)
+static void park(struct node *node, const struct codec_request *request, struct origin origin,
+                 uint64_t deadline_ns)
 {
     struct parked *parked;
     struct gavel_error error;
@@ -240,7 +245,8 @@ static struct parked *unpark(struct node *node, struct parked *parked)
     return parked;
 }
 
-static void handle(struct conn *conn, const struct codec_request *request, struct origin origin, uint64_t deadline_ns);
+static void handle(struct conn *conn, const struct codec_request *request, struct origin origin,
+                   uint64_t deadline_ns);
 
 void client_leader_known(struct node *node)
 {
@@ -255,8 +261,8 @@ void client_leader_known(struct node *node)
         uint64_t type;
         void *message;
 
-        if (conn && codec_message_decode(codec_msgpack(), NULL, gavel_bytes(parked->bytes, parked->size), &limits,
-                                         &arena, &type, &message, &error) == GAVEL_OK)
+        if (conn && codec_message_decode(codec_msgpack(), NULL, gavel_bytes(parked->bytes, parked->size),
+                                         &limits, &arena, &type, &message, &error) == GAVEL_OK)
             handle(conn, message, parked->origin, parked->deadline_ns);
         free(parked);
     }
@@ -289,9 +295,10 @@ void client_expire(struct node *node, uint64_t now)
     }
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------------------ */
 
-bool client_leads(struct conn *conn, const struct codec_request *request, struct origin origin, uint64_t deadline_ns)
+bool client_leads(struct conn *conn, const struct codec_request *request, struct origin origin,
+                  uint64_t deadline_ns)
 {
     struct node *node = conn->node;
     struct peer *leader;
@@ -299,7 +306,8 @@ bool client_leads(struct conn *conn, const struct codec_request *request, struct
     if (node->raft && node->role == RAFT_LEADER)
         return true;
     if (request->forwarded || request->no_forward) {
-        client_refuse(node, origin, GAVEL_E_NOT_LEADER, "%s does not lead; nothing was done", node->setup.name);
+        client_refuse(node, origin, GAVEL_E_NOT_LEADER, "%s does not lead; nothing was done",
+                      node->setup.name);
         return false;
     }
     leader = node->raft && node->leader ? peer_find(node, node->leader) : NULL;
@@ -337,14 +345,17 @@ static int32_t log_form(struct node *node, const struct command_row *row, struct
     bytes_put32(&node->body, &status, (uint32_t)row->command->id);
     if (status != GAVEL_OK)
         return gavel_fail(error, status, "no memory for the arguments of %s", row->owner);
-    status = codec_arguments_check(row->command->arguments, row->owner, arguments, &arena, &node->body, error);
+    status =
+        codec_arguments_check(row->command->arguments, row->owner, arguments, &arena, &node->body, error);
     if (status == GAVEL_OK && node->body.size > node->limits.command_bytes)
-        return gavel_fail(error, GAVEL_E_TOO_LARGE, "the arguments of %s take %llu bytes, over the limit of %llu", row->owner,
-                          (unsigned long long)node->body.size, (unsigned long long)node->limits.command_bytes);
+        return gavel_fail(
+            error, GAVEL_E_TOO_LARGE, "the arguments of %s take %llu bytes, over the limit of %llu",
+            row->owner, (unsigned long long)node->body.size, (unsigned long long)node->limits.command_bytes);
     return status;
 }
 
-static void handle(struct conn *conn, const struct codec_request *request, struct origin origin, uint64_t deadline_ns)
+static void handle(struct conn *conn, const struct codec_request *request, struct origin origin,
+                   uint64_t deadline_ns)
 {
     struct node *node = conn->node;
     struct gavel_error error = {0};
@@ -378,8 +389,8 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
         return;
     }
     if (row->command->flags & GAVEL_READ) {
-        read_add(node, origin, row->number, gavel_buffer_slice(&node->body), request->read, request->min_index,
-                 deadline_ns);
+        read_add(node, origin, row->number, gavel_buffer_slice(&node->body), request->read,
+                 request->min_index, deadline_ns);
         return;
     }
     entry.machine = (uint16_t)row->number;
@@ -398,7 +409,8 @@ void client_request(struct conn *conn, const struct codec_request *request)
         wait_ms = NODE_REQUEST_MS_MAX;
     if (conn->role != CODEC_ROLE_PEER) {
         own.forwarded = 0;
-        own.principal = gavel_bytes(NULL, 0); /* nobody was authenticated: a name that one gives oneself is none */
+        own.principal =
+            gavel_bytes(NULL, 0); /* nobody was authenticated: a name that one gives oneself is none */
     }
     if (node->tick_at > node_now(node) + NODE_TICK_NS)
         node->tick_at = node_now(node) + NODE_TICK_NS; /* it can time out: look more often from now on */

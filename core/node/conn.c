@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conn.c - connections: listening, the two hellos, and who may say what. A connection is DIALING (ours, under way), GREETING
- * (waits for a hello or its answer), READY, or CLOSING (we have closed it; its end is on its way).
+ * conn.c - connections: listening, the two hellos, and who may say what. A connection is DIALING (ours, under
+ * way), GREETING (waits for a hello or its answer), READY, or CLOSING (we have closed it; its end is on its
+ * way).
  */
 #include "core/node/internal.h"
 
@@ -14,9 +15,10 @@ static const struct gavel_limits message_limits = {.size = GAVEL_END(struct gave
                                                    .bytes = NODE_MESSAGE_BYTES,
                                                    .items = CODEC_MESSAGE_ITEMS};
 
-/* ---- making and ending ------------------------------------------------------------------------------------------- */
+/* ---- making and ending --------------------------------------------------------------------------------- */
 
-/* A serial number is a place in the table and how often the table has been used: a stale one finds nothing. */
+/* A serial number is a place in the table and how often the table has been used: a stale one finds nothing.
+ */
 #define SLOT_BITS 20
 
 static uint32_t take_slot(struct node *node)
@@ -141,7 +143,7 @@ void conn_expire(struct node *node, uint64_t now)
     }
 }
 
-/* ---- sending ----------------------------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------------------- */
 
 bool conn_send_parts(struct conn *conn, const struct gavel_slice *parts, uint64_t count)
 {
@@ -179,7 +181,7 @@ bool conn_send(struct conn *conn, uint64_t type, const void *message)
     return send_with(conn, conn->serializer->operations, conn->serializer->self, type, message);
 }
 
-/* ---- hellos ------------------------------------------------------------------------------------------------------ */
+/* ---- hellos -------------------------------------------------------------------------------------------- */
 
 static struct gavel_slice id_slice(uint64_t number, uint8_t raw[CODEC_ID_BYTES])
 {
@@ -263,7 +265,8 @@ static const char *judge_peer(struct node *node, struct conn *conn, const struct
     if (!peer)
         return "no member of this cluster has its name";
     if (node->founded && hello->founded) {
-        if (!gavel_slice_equal(hello->cluster_id, gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes)))
+        if (!gavel_slice_equal(hello->cluster_id,
+                               gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes)))
             return "it belongs to another cluster";
         if (peer->incarnation && incarnation != peer->incarnation)
             return "it has another data directory than the member of that name";
@@ -271,7 +274,8 @@ static const char *judge_peer(struct node *node, struct conn *conn, const struct
             return "it has another member id than the member of that name";
     }
     if (node->founded && !hello->founded && peer->incarnation && incarnation != peer->incarnation)
-        return "it lost its data directory: an empty node cannot return under its old identity; replace the member";
+        return "it lost its data directory: an empty node cannot return under its old identity; replace the "
+               "member";
     conn->peer = peer;
     return NULL;
 }
@@ -358,14 +362,16 @@ static void on_hello(struct conn *conn, const struct codec_hello *hello)
 }
 
 /* Why a welcome is not good enough; NULL: it is. */
-static const char *judge_welcome(struct node *node, const struct peer *peer, const struct codec_welcome *welcome)
+static const char *judge_welcome(struct node *node, const struct peer *peer,
+                                 const struct codec_welcome *welcome)
 {
     if (welcome->version_major != CODEC_PROTOCOL_MAJOR)
         return "it speaks another major version of the protocol";
     if (!gavel_slice_equal(welcome->name, gavel_text(peer->name)))
         return "a node of another name answers there";
     if (node->founded && welcome->founded) {
-        if (!gavel_slice_equal(welcome->cluster_id, gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes)))
+        if (!gavel_slice_equal(welcome->cluster_id,
+                               gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes)))
             return "it belongs to another cluster";
         if (peer->incarnation && id_number(welcome->incarnation) != peer->incarnation)
             return "it has another data directory than the member of that name";
@@ -402,14 +408,14 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
     peer_up(peer, welcome);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------ */
 
 static void refuse_message(struct conn *conn, const char *why)
 {
     struct node *node = conn->node;
 
-    node_log(node, GAVEL_LOG_WARN, "node", "Closed the connection of %s%s%s: %s", conn->name, conn->name[0] ? " at " : "",
-             conn->address, why);
+    node_log(node, GAVEL_LOG_WARN, "node", "Closed the connection of %s%s%s: %s", conn->name,
+             conn->name[0] ? " at " : "", conn->address, why);
     conn_close(conn, GAVEL_CLOSE_PROTOCOL, why);
 }
 
@@ -451,8 +457,8 @@ static void on_message(void *context, void *cookie, struct gavel_slice bytes)
     if (conn->state == CONN_CLOSING || !node_alive(node))
         return;
     status = codec_message_decode(greeting ? codec_msgpack() : conn->serializer->operations,
-                                  greeting ? NULL : conn->serializer->self, bytes, &message_limits, &arena, &type,
-                                  &message, &error);
+                                  greeting ? NULL : conn->serializer->self, bytes, &message_limits, &arena,
+                                  &type, &message, &error);
     if (status == GAVEL_E_UNSUPPORTED && !greeting)
         return; /* a newer minor version may say more than we understand */
     if (status != GAVEL_OK) {
@@ -469,7 +475,7 @@ static void on_message(void *context, void *cookie, struct gavel_slice bytes)
         refuse_message(conn, "the first message has to be a hello");
 }
 
-/* ---- up-calls ---------------------------------------------------------------------------------------------------- */
+/* ---- up-calls ------------------------------------------------------------------------------------------ */
 
 static void *on_accepted(void *context, void *handle, const struct gavel_peer *from)
 {
@@ -544,7 +550,7 @@ static void on_closed(void *context, void *cookie, uint64_t reason, struct gavel
         node_settle(node);
 }
 
-/* ---- listening and dialling -------------------------------------------------------------------------------------- */
+/* ---- listening and dialling ---------------------------------------------------------------------------- */
 
 static int32_t listen_on(struct node *node, uint32_t number, struct gavel_error *error)
 {
@@ -572,8 +578,8 @@ static int32_t listen_on(struct node *node, uint32_t number, struct gavel_error 
                                                        .closed = on_closed};
     status = transport->operations->prepare(transport->self, &listener->events, &limits, error);
     for (uint32_t i = 0; status == GAVEL_OK && i < transport->listen_count && i < 8; i++)
-        status = transport->operations->listen(transport->self, gavel_text(transport->listen[i]), &listener->bound[i],
-                                               error);
+        status = transport->operations->listen(transport->self, gavel_text(transport->listen[i]),
+                                               &listener->bound[i], error);
     return status == GAVEL_OK ? status : gavel_wrap(error, transport->name);
 }
 
@@ -627,7 +633,8 @@ struct conn *conn_dial(struct node *node, struct peer *peer, const char *uri, st
     conn->role = CODEC_ROLE_PEER;
     conn->peer = peer;
     (void)snprintf(conn->address, sizeof conn->address, "%s", uri);
-    if (transport->operations->connect(transport->self, gavel_text(uri), conn, &conn->handle, error) != GAVEL_OK) {
+    if (transport->operations->connect(transport->self, gavel_text(uri), conn, &conn->handle, error) !=
+        GAVEL_OK) {
         conn_free(conn);
         return NULL;
     }

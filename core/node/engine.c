@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * engine.c - drives core/raft: one step at a time, its effects carried out in order, and nothing before its gate.
+ * engine.c - drives core/raft: one step at a time, its effects carried out in order, and nothing before its
+ * gate.
  *
- * Ids of writes: the algorithm numbers its durable effects 1, 2, 3 ..., and one of them may be several batches. So the log's
- * ids are the algorithm's shifted, with a place for each part.
+ * Ids of writes: the algorithm numbers its durable effects 1, 2, 3 ..., and one of them may be several
+ * batches. So the log's ids are the algorithm's shifted, with a place for each part.
  */
 #include "core/node/internal.h"
 
@@ -33,7 +34,7 @@ struct raft_status engine_status(const struct node *node)
     return status;
 }
 
-/* ---- effects ----------------------------------------------------------------------------------------------------- */
+/* ---- effects ------------------------------------------------------------------------------------------- */
 
 static bool is_answer(uint32_t type)
 {
@@ -102,8 +103,10 @@ static void effect_append(struct node *node, const struct raft_effect *effect)
         if (batch->head.first < effect->range.first || last > effect->range.last)
             continue;
         assert(part < IO_LAST);
-        write_checked(node, log_append(node->log, log_io(effect->io, last == effect->range.last ? IO_LAST : part++), batch),
-                      "append");
+        write_checked(
+            node,
+            log_append(node->log, log_io(effect->io, last == effect->range.last ? IO_LAST : part++), batch),
+            "append");
         if (batch->head.tick > node->tick_base)
             node->tick_base = batch->head.tick;
     }
@@ -149,7 +152,8 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
     node->leader = effect->role.leader;
     if (node->leader && (node->leader != leader_before || new_term)) {
         (void)snprintf(term, sizeof term, "%llu", (unsigned long long)node->term);
-        node_log(node, GAVEL_LOG_INFO, "raft", "Leader elected: %s (term %s)", member ? member->name : "unknown", term);
+        node_log(node, GAVEL_LOG_INFO, "raft", "Leader elected: %s (term %s)",
+                 member ? member->name : "unknown", term);
         event_local(node, "leader_elected", member ? member->name : "", pairs);
     }
 }
@@ -213,12 +217,14 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
     switch (effect->type) {
     case RAFT_EFFECT_SEND: effect_send(node, effect); break;
     case RAFT_EFFECT_WRITE_VOTE:
-        write_checked(node, log_vote(node->log, log_io(effect->io, IO_LAST), effect->vote.term, effect->vote.candidate),
-                      "vote");
+        write_checked(
+            node, log_vote(node->log, log_io(effect->io, IO_LAST), effect->vote.term, effect->vote.candidate),
+            "vote");
         break;
     case RAFT_EFFECT_APPEND: effect_append(node, effect); break;
     case RAFT_EFFECT_TRUNCATE:
-        write_checked(node, log_truncate(node->log, log_io(effect->io, IO_LAST), effect->range.first), "truncation");
+        write_checked(node, log_truncate(node->log, log_io(effect->io, IO_LAST), effect->range.first),
+                      "truncation");
         propose_truncated(node, effect->range.first);
         break;
     case RAFT_EFFECT_COMMIT: break;
@@ -229,19 +235,24 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
         if (effect->propose.configuration)
             node->propose_configuration = *effect->propose.configuration;
         break;
-    case RAFT_EFFECT_START_SNAPSHOT: snapshot_start_sending(node, effect->snapshot.peer, effect->snapshot.index); break;
+    case RAFT_EFFECT_START_SNAPSHOT:
+        snapshot_start_sending(node, effect->snapshot.peer, effect->snapshot.index);
+        break;
     case RAFT_EFFECT_STOP_SNAPSHOT: snapshot_stop_sending(node, effect->snapshot.peer); break;
     case RAFT_EFFECT_STORE_CHUNK: snapshot_store_chunk(node, &effect->chunk); break;
     case RAFT_EFFECT_INSTALL_SNAPSHOT: snapshot_install(node, &effect->chunk); break;
     case RAFT_EFFECT_ROLE_CHANGED: effect_role(node, effect); break;
     case RAFT_EFFECT_CONFIGURATION_CHANGED: effect_configuration(node, effect); break;
-    case RAFT_EFFECT_TRANSFER_ENDED: node->transfer_asked = false; hostcmd_transfer_ended(node, effect->transfer.done); break;
+    case RAFT_EFFECT_TRANSFER_ENDED:
+        node->transfer_asked = false;
+        hostcmd_transfer_ended(node, effect->transfer.done);
+        break;
     case RAFT_EFFECT_RECOVERY_REACHED: effect_recovery(node, effect); break;
     default: assert(!"an effect that this file does not know");
     }
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------------------------- */
 
 int engine_step(struct node *node, const struct raft_event *event)
 {
@@ -259,8 +270,10 @@ int engine_step(struct node *node, const struct raft_event *event)
         carry_out(node, &node->effects.items[i]);
     node->stepping = false;
     if (status == RAFT_E_DIVERGED)
-        node_fatal(node, 65, "a leader contradicts what is committed here: this log or that of the majority is damaged; "
-                             "everything is kept as it is");
+        node_fatal(
+            node, 65,
+            "a leader contradicts what is committed here: this log or that of the majority is damaged; "
+            "everything is kept as it is");
     if (node->leader && node->leader != leader)
         node->redispatch = true;
     return status;

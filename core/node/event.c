@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * event.c - one ring of events a node, and the streams that read it. A stream is a cursor and a filter, never a queue: a reader
- * that does not read costs its cursor, and when the ring has passed it, it ends with "compacted" and the oldest revision.
+ * event.c - one ring of events a node, and the streams that read it. A stream is a cursor and a filter, never
+ * a queue: a reader that does not read costs its cursor, and when the ring has passed it, it ends with
+ * "compacted" and the oldest revision.
  *
- * A revision is (index, ordinal). What this node alone has to say (a leader, a health, a snapshot, an alarm) takes the index
- * that is applied at that moment and ordinals above 2^32, so that revisions only ever rise along the ring.
+ * A revision is (index, ordinal). What this node alone has to say (a leader, a health, a snapshot, an alarm)
+ * takes the index that is applied at that moment and ordinals above 2^32, so that revisions only ever rise
+ * along the ring.
  */
 #include "core/node/internal.h"
 
@@ -24,8 +26,8 @@ struct event {
     uint64_t index;
     uint64_t ordinal;
     uint64_t wall_ms;
-    const char *type;    /* a constant */
-    uint32_t machine;    /* number; 0: the host's own */
+    const char *type; /* a constant */
+    uint32_t machine; /* number; 0: the host's own */
     uint32_t key_bytes;
     uint32_t body_bytes; /* MessagePack */
     uint32_t previous_bytes;
@@ -34,13 +36,13 @@ struct event {
 
 struct stream {
     uint32_t magic;
-    uint32_t type_count; /* 0: every type */
-    struct os_list link; /* conn->streams */
+    uint32_t type_count;   /* 0: every type */
+    struct os_list link;   /* conn->streams */
     struct os_list hungry; /* node_events.hungry while it has credit */
     struct conn *conn;
     uint64_t id;
     uint64_t credit;
-    uint64_t next; /* number of the next event in the ring */
+    uint64_t next;    /* number of the next event in the ring */
     uint32_t machine; /* number + 1; 0: every machine */
     char types[STREAM_TYPES_MAX][32];
 };
@@ -53,7 +55,7 @@ struct node_events {
     uint64_t bytes;
     uint64_t floor_index; /* every event with a revision above this is held */
     uint64_t floor_ordinal;
-    uint64_t local;       /* counts local ordinals */
+    uint64_t local; /* counts local ordinals */
     uint64_t streams;
     struct os_list hungry;
     struct gavel_buffer body;
@@ -120,7 +122,7 @@ void events_begin_after(struct node *node, uint64_t index)
     events->floor_ordinal = UINT64_MAX;
 }
 
-/* ---- adding ------------------------------------------------------------------------------------------------------ */
+/* ---- adding -------------------------------------------------------------------------------------------- */
 
 static bool grow(struct node_events *events)
 {
@@ -276,9 +278,7 @@ void event_local(struct node *node, const char *type, const char *key, const cha
     struct codec_writer writer;
     struct gavel_writer *out;
     uint64_t count = 0;
-    struct event head = {.index = node->applied,
-                         .wall_ms = os_wall_ms(node->os),
-                         .type = type};
+    struct event head = {.index = node->applied, .wall_ms = os_wall_ms(node->os), .type = type};
 
     if (!node->events)
         return;
@@ -296,7 +296,7 @@ void event_local(struct node *node, const char *type, const char *key, const cha
         add(node, &head, gavel_text(key), gavel_buffer_slice(&node->events->body), gavel_bytes(NULL, 0));
 }
 
-/* ---- streams ----------------------------------------------------------------------------------------------------- */
+/* ---- streams ------------------------------------------------------------------------------------------- */
 
 static void stream_end(struct stream *stream, int32_t status, const char *why)
 {
@@ -340,7 +340,8 @@ static bool send_event(struct stream *stream, const struct event *event)
     };
 
     if (event->previous_bytes)
-        message.previous = gavel_bytes(event->bytes + event->key_bytes + event->body_bytes, event->previous_bytes);
+        message.previous =
+            gavel_bytes(event->bytes + event->key_bytes + event->body_bytes, event->previous_bytes);
     if (event->machine)
         message.machine = gavel_text(node->setup.machines[event->machine - 1].name);
     return conn_send(stream->conn, CODEC_STREAM_EVENT, &message);
@@ -354,7 +355,8 @@ static void feed(struct stream *stream)
     const struct gavel_transport *transport = conn->transport->operations;
 
     if (stream->next < events->first) {
-        stream_end(stream, GAVEL_E_COMPACTED, "the reader was too slow: events that it has not read are gone");
+        stream_end(stream, GAVEL_E_COMPACTED,
+                   "the reader was too slow: events that it has not read are gone");
         return;
     }
     while (stream->credit && stream->next < events->end && conn->state == CONN_READY) {
@@ -394,7 +396,7 @@ static struct stream *stream_find(struct conn *conn, uint64_t id)
 {
     struct stream *stream;
 
-    os_list_each(stream, &conn->streams, struct stream, link)
+    os_list_each (stream, &conn->streams, struct stream, link)
         if (stream->id == id)
             return stream;
     return NULL;
@@ -461,7 +463,8 @@ void event_open(struct conn *conn, const struct codec_stream_open *open)
     const char *refused;
 
     if (!gavel_slice_equal(open->stream, gavel_text("events"))) {
-        refuse_stream(conn, open->id, GAVEL_E_NOT_FOUND, "there is no stream of that name; there is 'events'");
+        refuse_stream(conn, open->id, GAVEL_E_NOT_FOUND,
+                      "there is no stream of that name; there is 'events'");
         return;
     }
     if (stream_find(conn, open->id)) {
@@ -472,11 +475,13 @@ void event_open(struct conn *conn, const struct codec_stream_open *open)
         refuse_stream(conn, open->id, GAVEL_E_BUSY, "this node has as many streams as it may");
         return;
     }
-    if (open->from_index && (open->from_index < events->floor_index ||
-                             (open->from_index == events->floor_index && open->from_ordinal < events->floor_ordinal &&
-                              events->floor_ordinal != UINT64_MAX))) {
-        refuse_stream(conn, open->id, GAVEL_E_COMPACTED, "events that far back are gone: read the state, then follow from "
-                                                         "its revision");
+    if (open->from_index &&
+        (open->from_index < events->floor_index ||
+         (open->from_index == events->floor_index && open->from_ordinal < events->floor_ordinal &&
+          events->floor_ordinal != UINT64_MAX))) {
+        refuse_stream(conn, open->id, GAVEL_E_COMPACTED,
+                      "events that far back are gone: read the state, then follow from "
+                      "its revision");
         return;
     }
     stream = calloc(1, sizeof *stream);
@@ -508,7 +513,8 @@ void event_credit(struct conn *conn, const struct codec_stream_credit *credit)
         return;
     if (stream->credit == 0)
         os_list_push(&conn->node->events->hungry, &stream->hungry);
-    stream->credit = credit->credit > CREDIT_MAX - stream->credit ? CREDIT_MAX : stream->credit + credit->credit;
+    stream->credit =
+        credit->credit > CREDIT_MAX - stream->credit ? CREDIT_MAX : stream->credit + credit->credit;
 }
 
 void event_close(struct conn *conn, const struct codec_stream_close *close)
@@ -536,7 +542,7 @@ void event_end_all(struct node *node, int32_t status, const char *why)
 {
     struct conn *conn;
 
-    os_list_each(conn, &node->conns, struct conn, link)
+    os_list_each (conn, &node->conns, struct conn, link)
         while (!os_list_empty(&conn->streams))
             stream_end(os_container(conn->streams.next, struct stream, link), status, why);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * found.c - how a cluster begins, once. The first member of the INI's list asks every other listed one; when all have answered
- * that they are empty it draws the cluster's id, writes the founding record durably, and sends it to each. The record is the
- * configuration at index 0 and holds what has to be the same everywhere. An empty node that meets a formed cluster which
- * does not know its data directory never votes: it waits to be added, or it was wiped and says so.
+ * found.c - how a cluster begins, once. The first member of the INI's list asks every other listed one; when
+ * all have answered that they are empty it draws the cluster's id, writes the founding record durably, and
+ * sends it to each. The record is the configuration at index 0 and holds what has to be the same everywhere.
+ * An empty node that meets a formed cluster which does not know its data directory never votes: it waits to
+ * be added, or it was wiped and says so.
  */
 #include "core/node/internal.h"
 
@@ -27,7 +28,7 @@ void found_hash(struct node *node)
     node->member_hash = hash;
 }
 
-/* ---- the record -------------------------------------------------------------------------------------------------- */
+/* ---- the record ---------------------------------------------------------------------------------------- */
 
 static int32_t write_record(const struct node *node, const struct members *members, struct gavel_buffer *out)
 {
@@ -51,7 +52,8 @@ static int32_t write_record(const struct node *node, const struct members *membe
     return status ? status : members_encode(members, out);
 }
 
-static int32_t compare_machine(const struct node_machine *machine, struct bytes_cursor *cursor, struct gavel_error *error)
+static int32_t compare_machine(const struct node_machine *machine, struct bytes_cursor *cursor,
+                               struct gavel_error *error)
 {
     struct gavel_slice name = bytes_get_slice(cursor);
     struct gavel_slice plugin = bytes_get_slice(cursor);
@@ -59,18 +61,24 @@ static int32_t compare_machine(const struct node_machine *machine, struct bytes_
     struct gavel_slice settings = bytes_get_slice(cursor);
 
     if (!gavel_slice_equal(name, gavel_text(machine->name)))
-        return gavel_fail(error, GAVEL_E_CONFIG, "the cluster has the machine [statemachine.%.*s] where this node's "
-                          "configuration has [statemachine.%s]", (int)name.size, (const char *)name.data, machine->name);
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "the cluster has the machine [statemachine.%.*s] where this node's "
+                          "configuration has [statemachine.%s]",
+                          (int)name.size, (const char *)name.data, machine->name);
     if (!gavel_slice_equal(plugin, gavel_text(machine->plugin->name)))
-        return gavel_fail(error, GAVEL_E_CONFIG, "[statemachine.%s] is of plugin '%.*s' in the cluster, of '%s' here",
-                          machine->name, (int)plugin.size, (const char *)plugin.data, machine->plugin->name);
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "[statemachine.%s] is of plugin '%.*s' in the cluster, of '%s' here", machine->name,
+                          (int)plugin.size, (const char *)plugin.data, machine->plugin->name);
     if (version != machine->operations->state_version)
-        return gavel_fail(error, GAVEL_E_CONFIG, "[statemachine.%s] has state version %llu in the cluster, %llu here",
-                          machine->name, (unsigned long long)version,
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "[statemachine.%s] has state version %llu in the cluster, %llu here", machine->name,
+                          (unsigned long long)version,
                           (unsigned long long)machine->operations->state_version);
     if (!gavel_slice_equal(settings, gavel_text(machine->settings ? machine->settings : "")))
-        return gavel_fail(error, GAVEL_E_CONFIG, "[statemachine.%s] has the replicated options \"%.*s\" in the cluster, "
-                          "\"%s\" here: set them alike", machine->name, (int)settings.size, (const char *)settings.data,
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "[statemachine.%s] has the replicated options \"%.*s\" in the cluster, "
+                          "\"%s\" here: set them alike",
+                          machine->name, (int)settings.size, (const char *)settings.data,
                           machine->settings ? machine->settings : "");
     return GAVEL_OK;
 }
@@ -79,8 +87,8 @@ static int32_t compare_limit(const char *key, uint64_t cluster, uint64_t here, s
 {
     if (cluster == here)
         return GAVEL_OK;
-    return gavel_fail(error, GAVEL_E_CONFIG, "%s is %llu in the cluster, %llu in this node's configuration", key,
-                      (unsigned long long)cluster, (unsigned long long)here);
+    return gavel_fail(error, GAVEL_E_CONFIG, "%s is %llu in the cluster, %llu in this node's configuration",
+                      key, (unsigned long long)cluster, (unsigned long long)here);
 }
 
 int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_error *error)
@@ -98,10 +106,11 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
     if (!cluster || cursor.bad)
         return gavel_fail(error, GAVEL_E_CORRUPT, "the founding record is cut short");
     if (version != RECORD_VERSION)
-        return gavel_fail(error, GAVEL_E_VERSION, "the founding record has version %u; this gaveld reads %d", version,
-                          RECORD_VERSION);
+        return gavel_fail(error, GAVEL_E_VERSION, "the founding record has version %u; this gaveld reads %d",
+                          version, RECORD_VERSION);
     if (machines != node->setup.machine_count)
-        return gavel_fail(error, GAVEL_E_CONFIG, "the cluster has %u state machines, this node's configuration %u", machines,
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "the cluster has %u state machines, this node's configuration %u", machines,
                           node->setup.machine_count);
     for (uint32_t i = 0; i < machines && status == GAVEL_OK; i++)
         status = compare_machine(&node->setup.machines[i], &cursor, error);
@@ -120,7 +129,7 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
     return status;
 }
 
-/* ---- becoming a member ------------------------------------------------------------------------------------------- */
+/* ---- becoming a member --------------------------------------------------------------------------------- */
 
 static void saved(struct log_task *task)
 {
@@ -140,13 +149,13 @@ static void saved(struct log_task *task)
     node->founding_saving = false;
     node->members = node->base_members;
     peers_from_members(node);
-    node_log(node, GAVEL_LOG_INFO, "cluster", "Cluster founded: %u members, this is member %llu", node->members.count,
-             (unsigned long long)node->member_id);
+    node_log(node, GAVEL_LOG_INFO, "cluster", "Cluster founded: %u members, this is member %llu",
+             node->members.count, (unsigned long long)node->member_id);
     /* Answer with the id that we have now, and let every later hello carry it: connections begin anew. */
     if (strcmp(node->setup.members[0].name, node->setup.name) == 0) {
         struct peer *peer;
 
-        os_list_each(peer, &node->peers, struct peer, link)
+        os_list_each (peer, &node->peers, struct peer, link)
             if (peer->out && peer->out->up)
                 found_peer_up(peer, false);
     } else {
@@ -205,13 +214,13 @@ void found_step(struct node *node)
 
     if (node->phase != NODE_FOUNDING || node->founding_saving || !is_founder(node))
         return;
-    os_list_each(peer, &node->peers, struct peer, link)
+    os_list_each (peer, &node->peers, struct peer, link)
         if (!peer->empty)
             return;
     found_now(node);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------ */
 
 static void id_bytes(uint64_t number, uint8_t raw[CODEC_ID_BYTES])
 {
@@ -228,8 +237,10 @@ void found_peer_up(struct peer *peer, bool founded)
     if (founded)
         return;
     if (node->founded && node->record.size) {
-        /* It answered that it was empty, or had no time to write: give it the record, if it is the one that is meant. */
-        struct codec_found_record record = {.record = gavel_buffer_slice(&node->record), .member_id = peer->id};
+        /* It answered that it was empty, or had no time to write: give it the record, if it is the one that
+         * is meant. */
+        struct codec_found_record record = {.record = gavel_buffer_slice(&node->record),
+                                            .member_id = peer->id};
 
         if (peer_mark_sent(peer, &record.id))
             (void)conn_send(peer->out, CODEC_FOUND_RECORD, &record);
@@ -283,7 +294,8 @@ static void on_answer(struct conn *conn, const struct codec_found_answer *answer
     if (!peer->complained)
         node_log(node, GAVEL_LOG_ERROR, "cluster", "%s does not take part in a founding: %s", peer->name,
                  answer->state == CODEC_FOUND_FORMED
-                     ? "it belongs to a cluster already. If this node was part of it, its data directory was lost: it "
+                     ? "it belongs to a cluster already. If this node was part of it, its data directory was "
+                       "lost: it "
                        "waits to be replaced, and does not vote"
                      : "its configuration lists other members, or in another order");
     peer->complained = true;
@@ -308,12 +320,14 @@ static void on_record(struct conn *conn, const struct codec_found_record *messag
         return;
     }
     if (done.status == GAVEL_OK && (!self || self->incarnation != node->incarnation))
-        done.status = gavel_fail(&error, GAVEL_E_DENIED, "the record names another data directory for this node");
+        done.status =
+            gavel_fail(&error, GAVEL_E_DENIED, "the record names another data directory for this node");
     if (done.status != GAVEL_OK) {
         memset(&node->cluster_id, 0, sizeof node->cluster_id);
         done.text = gavel_text(error.text);
         (void)conn_send(conn, CODEC_FOUND_DONE, &done);
-        node_log(node, GAVEL_LOG_ERROR, "cluster", "Refused a founding record from %s: %s", conn->peer->name, error.text);
+        node_log(node, GAVEL_LOG_ERROR, "cluster", "Refused a founding record from %s: %s", conn->peer->name,
+                 error.text);
         return;
     }
     node->member_id = self->id;
@@ -335,8 +349,9 @@ void found_message(struct conn *conn, uint64_t type, void *message)
     case CODEC_FOUND_RECORD: on_record(conn, message); break;
     case CODEC_FOUND_DONE:
         if (done->status != GAVEL_OK && done->status != GAVEL_E_BUSY)
-            node_log(conn->node, GAVEL_LOG_ERROR, "cluster", "%s refused the founding: %.*s", conn->peer->name,
-                     (int)done->text.size, done->text.data ? (const char *)done->text.data : "");
+            node_log(conn->node, GAVEL_LOG_ERROR, "cluster", "%s refused the founding: %.*s",
+                     conn->peer->name, (int)done->text.size,
+                     done->text.data ? (const char *)done->text.data : "");
         break;
     default: break;
     }

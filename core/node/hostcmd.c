@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hostcmd.c - the commands of the machine "gavel", number 0: sessions, what a node says of itself, and what administrators may
- * ask of it. Those come through the socket in the data directory and nowhere else.
+ * hostcmd.c - the commands of the machine "gavel", number 0: sessions, what a node says of itself, and what
+ * administrators may ask of it. Those come through the socket in the data directory and nowhere else.
  */
 #include "core/node/internal.h"
 
@@ -62,7 +62,7 @@ static void reply_ok(struct node *node, const struct asked *asked)
     client_reply(node, asked->origin, &reply);
 }
 
-/* ---- sessions ---------------------------------------------------------------------------------------------------- */
+/* ---- sessions ------------------------------------------------------------------------------------------ */
 
 static void session_entry(struct node *node, const struct asked *asked, uint32_t kind)
 {
@@ -96,7 +96,7 @@ static void session_keep_command(struct node *node, const struct asked *asked)
     session_entry(node, asked, APPLY_SESSION_KEEP);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------- */
 
 static void status_command(struct node *node, const struct asked *asked)
 {
@@ -135,7 +135,7 @@ static void metrics_command(struct node *node, const struct asked *asked)
     reply_body(node, asked, &writer);
 }
 
-/* ---- administration ---------------------------------------------------------------------------------------------- */
+/* ---- administration ------------------------------------------------------------------------------------ */
 
 static void transfer_command(struct node *node, const struct asked *asked)
 {
@@ -148,19 +148,21 @@ static void transfer_command(struct node *node, const struct asked *asked)
     if (to.size) {
         target = members_copy_text(name, sizeof name, to) ? members_named(&node->members, name) : NULL;
         if (!target) {
-            client_refuse(node, asked->origin, GAVEL_E_NOT_FOUND, "no member has the name '%.*s'", (int)to.size,
-                          (const char *)to.data);
+            client_refuse(node, asked->origin, GAVEL_E_NOT_FOUND, "no member has the name '%.*s'",
+                          (int)to.size, (const char *)to.data);
             return;
         }
         event.transfer.target = target->id;
     }
     status = node->transfer_asked ? RAFT_E_BUSY : engine_step(node, &event);
     if (status == RAFT_E_NOT_LEADER) {
-        client_refuse(node, asked->origin, GAVEL_E_NOT_LEADER, "%s does not lead: ask the leader", node->setup.name);
+        client_refuse(node, asked->origin, GAVEL_E_NOT_LEADER, "%s does not lead: ask the leader",
+                      node->setup.name);
     } else if (status == RAFT_E_BUSY) {
         client_refuse(node, asked->origin, GAVEL_E_STATE, "leadership is being handed over already");
     } else if (status != RAFT_OK) {
-        client_refuse(node, asked->origin, GAVEL_E_INVALID, "leadership cannot go there: it has to be another voter");
+        client_refuse(node, asked->origin, GAVEL_E_INVALID,
+                      "leadership cannot go there: it has to be another voter");
     } else {
         node->transfer_asked = true;
         node->transfer_origin = asked->origin;
@@ -176,7 +178,8 @@ void hostcmd_transfer_ended(struct node *node, bool done)
     if (done)
         client_reply(node, origin, &reply);
     else
-        client_refuse(node, origin, GAVEL_E_TIMEOUT, "the hand-over ran out of time; %s leads on", node->setup.name);
+        client_refuse(node, origin, GAVEL_E_TIMEOUT, "the hand-over ran out of time; %s leads on",
+                      node->setup.name);
 }
 
 static void snapshot_command(struct node *node, const struct asked *asked)
@@ -250,9 +253,11 @@ void hostcmd_request(struct conn *conn, const struct codec_request *request, str
             continue;
         }
         if (row->admin && conn->role != CODEC_ROLE_ADMIN)
-            client_refuse(node, origin, GAVEL_E_DENIED,
-                          "'%s' is for administrators, who connect through the socket admin.sock in the node's data "
-                          "directory", row->name);
+            client_refuse(
+                node, origin, GAVEL_E_DENIED,
+                "'%s' is for administrators, who connect through the socket admin.sock in the node's data "
+                "directory",
+                row->name);
         else
             row->run(node, &asked);
         return;

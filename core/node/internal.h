@@ -2,13 +2,14 @@
 /*
  * internal.h - struct node, and what the files of core/node know of each other. Everything is [loop].
  *
- *   node.c      life: new, start, deadline, stop, free        recover.c  from what the disk holds to a running core
- *   engine.c    raft_step and its effects, gates               found.c    the founding of a cluster
- *   conn.c      connections and their hellos                   peer.c     dialling members, messages of the algorithm
- *   client.c    requests: resolve, propose, forward, reply     propose.c  batches in the making, waiters by index
- *   read.c      reads behind their barrier                     work.c     the apply lane: runs, results, maintenance
- *   snapshot.c  taking, sending, receiving, installing         event.c    the ring of events, streams with credit
- *   status.c    what a node says of itself                     hostcmd.c  the commands of the machine "gavel"
+ *   node.c      life: new, start, deadline, stop, free        recover.c  from what the disk holds to a
+ * running core engine.c    raft_step and its effects, gates               found.c    the founding of a
+ * cluster conn.c      connections and their hellos                   peer.c     dialling members, messages of
+ * the algorithm client.c    requests: resolve, propose, forward, reply     propose.c  batches in the making,
+ * waiters by index read.c      reads behind their barrier                     work.c     the apply lane:
+ * runs, results, maintenance snapshot.c  taking, sending, receiving, installing         event.c    the ring
+ * of events, streams with credit status.c    what a node says of itself                     hostcmd.c  the
+ * commands of the machine "gavel"
  */
 #ifndef CORE_NODE_INTERNAL_H
 #define CORE_NODE_INTERNAL_H
@@ -27,30 +28,30 @@
 #define PEER_MAGIC 0x50454552u
 #define STREAM_MAGIC 0x5354524du
 
-#define NODE_SCRATCH_BYTES (8u << 20)  /* arena for decoding one message; untouched pages cost nothing */
-#define NODE_MESSAGE_BYTES (4u << 20)  /* of one message: a full batch as base64 with its entries shown */
-#define NODE_HELLO_MS 5000             /* a connection without a hello is closed after this */
-#define NODE_REQUEST_MS_MAX 3600000    /* no request waits longer than an hour */
-#define NODE_PARKED_MAX 4096           /* requests that wait for a leader */
+#define NODE_SCRATCH_BYTES (8u << 20) /* arena for decoding one message; untouched pages cost nothing */
+#define NODE_MESSAGE_BYTES (4u << 20) /* of one message: a full batch as base64 with its entries shown */
+#define NODE_HELLO_MS 5000            /* a connection without a hello is closed after this */
+#define NODE_REQUEST_MS_MAX 3600000   /* no request waits longer than an hour */
+#define NODE_PARKED_MAX 4096          /* requests that wait for a leader */
 #define NODE_PARKED_BYTES (16u << 20)
-#define NODE_OUTBOX_MAX 64             /* appends to one peer that wait for the log to be read back */
-#define NODE_GATED_MAX 4096            /* messages that wait for the disk */
-#define NODE_DIGESTS 64                /* samples kept for comparison with slower members */
-#define NODE_BATCHES_MAX 65536         /* borders of batches that the core remembers */
-#define NODE_APPEND_BATCHES 256        /* of one append request */
+#define NODE_OUTBOX_MAX 64               /* appends to one peer that wait for the log to be read back */
+#define NODE_GATED_MAX 4096              /* messages that wait for the disk */
+#define NODE_DIGESTS 64                  /* samples kept for comparison with slower members */
+#define NODE_BATCHES_MAX 65536           /* borders of batches that the core remembers */
+#define NODE_APPEND_BATCHES 256          /* of one append request */
 #define NODE_TICK_NS UINT64_C(100000000) /* housekeeping while something can time out */
 #define NODE_SLOW_TICK_NS UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
 enum node_phase {
     NODE_NEW = 1,
-    NODE_FOUNDING,   /* no cluster yet: asks and answers, knows no term */
-    NODE_RESTORING,  /* a snapshot and the configurations of the log are being read back */
+    NODE_FOUNDING,  /* no cluster yet: asks and answers, knows no term */
+    NODE_RESTORING, /* a snapshot and the configurations of the log are being read back */
     NODE_RUNNING,
-    NODE_HANDING,    /* stopping: leadership is being handed over */
-    NODE_CLOSING,    /* stopping: the log is finishing */
+    NODE_HANDING, /* stopping: leadership is being handed over */
+    NODE_CLOSING, /* stopping: the log is finishing */
     NODE_STOPPED,
-    NODE_DEAD,       /* fatal was called */
+    NODE_DEAD, /* fatal was called */
 };
 
 /* Who asked: enough to find the connection again, or to notice that it has gone. */
@@ -59,7 +60,7 @@ struct origin {
     uint64_t id;   /* the request's, on that connection */
 };
 
-/* ---- connections ------------------------------------------------------------------------------------------------- */
+/* ---- connections --------------------------------------------------------------------------------------- */
 
 enum conn_state { CONN_DIALING = 1, CONN_GREETING, CONN_READY, CONN_CLOSING };
 
@@ -79,7 +80,7 @@ struct conn {
     const struct node_transport *transport;
     void *handle;
     const struct node_serializer *serializer; /* chosen in the hello */
-    uint32_t role;     /* CODEC_ROLE_... */
+    uint32_t role;                            /* CODEC_ROLE_... */
     bool dialled;
     bool up;      /* dialled and welcomed */
     bool counted; /* among the clients */
@@ -92,7 +93,7 @@ struct conn {
     char address[72];
 };
 
-/* ---- peers ------------------------------------------------------------------------------------------------------- */
+/* ---- peers --------------------------------------------------------------------------------------------- */
 
 #define PEER_OUTSTANDING 256 /* requests whose replies are awaited; older ones count as given up */
 
@@ -110,17 +111,18 @@ struct peer {
     struct conn *in;       /* dialled by it; its requests come in on it */
     uint64_t redial_at;    /* monotonic; UINT64_MAX: no dial is wanted now */
     uint64_t backoff_ms;
-    bool quick;            /* the dial under way is the immediate one after a break */
+    bool quick; /* the dial under way is the immediate one after a break */
     bool healthy;
-    bool complained;       /* the reason of a failure was logged, until it works again */
-    bool asked;            /* founding */
+    bool complained; /* the reason of a failure was logged, until it works again */
+    bool asked;      /* founding */
     bool empty;
     uint64_t next_id;
     struct {
         uint64_t id;
         uint64_t sent_ns;
     } outstanding[PEER_OUTSTANDING];
-    uint64_t last_request[CODEC_TYPE_MAX + 1]; /* newest id that came in, by type: what a later answer echoes */
+    uint64_t
+        last_request[CODEC_TYPE_MAX + 1]; /* newest id that came in, by type: what a later answer echoes */
     /* Appends whose batches had to be read back. */
     struct raft_message outbox[NODE_OUTBOX_MAX];
     uint32_t outbox_count;
@@ -138,7 +140,7 @@ struct peer {
     uint64_t digest;
 };
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------------------ */
 
 /* A proposal that waits for its index to be applied. Lives in a ring by index. */
 struct waiter {
@@ -174,14 +176,14 @@ struct waiting_read {
     uint64_t barrier; /* id of the round that it joined; 0: stale, served at once */
     uint64_t min_index;
     uint32_t machine;
-    int32_t status;       /* once it has run ... */
-    uint64_t result_at;   /* ... and where in node->read_results its result or sentence lies */
+    int32_t status;     /* once it has run ... */
+    uint64_t result_at; /* ... and where in node->read_results its result or sentence lies */
     uint64_t result_size;
     uint32_t size;
     unsigned char bytes[];
 };
 
-/* ---- commands ---------------------------------------------------------------------------------------------------- */
+/* ---- commands ------------------------------------------------------------------------------------------ */
 
 struct command_row {
     struct gavel_slice machine;
@@ -193,7 +195,7 @@ struct command_row {
     bool ambiguous; /* another machine has a command of that name */
 };
 
-/* ---- the node ---------------------------------------------------------------------------------------------------- */
+/* ---- the node ------------------------------------------------------------------------------------------ */
 
 struct gated {
     struct raft_message message;
@@ -218,7 +220,7 @@ struct node {
     uint64_t armed_ns; /* what callbacks.deadline was told last */
     uint64_t tick_at;  /* housekeeping */
     uint64_t stop_at;
-    bool inside;       /* an entry point is running: settle at its end, once */
+    bool inside; /* an entry point is running: settle at its end, once */
 
     /* identity */
     uint64_t member_id;
@@ -227,7 +229,7 @@ struct node {
     bool founded;
     bool founding_saving;
     uint64_t member_hash;
-    struct members members; /* everyone who is or was known, with names */
+    struct members members;      /* everyone who is or was known, with names */
     struct members base_members; /* the configuration of the newest snapshot, or of the founding */
     struct gavel_buffer record;  /* the founding record */
     struct log_task task_identity;
@@ -266,7 +268,7 @@ struct node {
     uint32_t role;
     uint64_t term;
     uint64_t leader;
-    uint64_t tick_base;   /* cluster tick when we became leader ... */
+    uint64_t tick_base;    /* cluster tick when we became leader ... */
     uint64_t tick_base_ns; /* ... and our monotonic clock then */
     bool fenced;
     bool transfer_asked;
@@ -278,7 +280,7 @@ struct node {
     struct os_job apply_job;
     struct apply_run run;
     struct log_read apply_read;
-    bool applying;   /* a run is on the lane */
+    bool applying; /* a run is on the lane */
     bool apply_reading;
     bool apply_hold; /* a snapshot without CONCURRENT is being walked, or one is being restored */
     uint64_t apply_to;
@@ -305,8 +307,8 @@ struct node {
     uint64_t client_count;
     struct node_serializer serializers[NODE_SERIALIZERS_MAX + 1];
     uint32_t serializer_count;
-    void *scratch;   /* arena for the message at hand */
-    void *arguments; /* arena for the arguments at hand */
+    void *scratch;            /* arena for the message at hand */
+    void *arguments;          /* arena for the arguments at hand */
     struct gavel_buffer out;  /* one message being encoded */
     struct gavel_buffer body; /* one result or log form being written */
 
@@ -315,21 +317,21 @@ struct node {
     uint32_t command_count;
     struct log_builder builder;
     struct log_builder special; /* entries that the algorithm asks for */
-    struct waiter *building; /* waiters of the entries in the builder */
+    struct waiter *building;    /* waiters of the entries in the builder */
     uint32_t building_count;
     struct waiter *waiters; /* ring by index, limits.proposals of them, a power of two */
     uint64_t waiting;
-    uint64_t last_own_io;   /* of the newest batch that this node made as a leader */
+    uint64_t last_own_io; /* of the newest batch that this node made as a leader */
     struct os_list forwards;
     uint64_t forward_count;
     struct os_list parked;
     uint64_t parked_count;
     uint64_t parked_bytes;
-    struct os_list reads;      /* waiting for a barrier */
+    struct os_list reads;       /* waiting for a barrier */
     struct os_list ready_reads; /* barrier passed */
     uint64_t read_count;
-    uint64_t read_id;          /* of the last round asked for */
-    bool read_wanted;          /* reads have come that no round was asked for yet */
+    uint64_t read_id; /* of the last round asked for */
+    bool read_wanted; /* reads have come that no round was asked for yet */
     struct os_job read_job;
     struct os_list running_reads;
     struct gavel_buffer read_results;
@@ -347,13 +349,14 @@ struct node {
     struct gavel_error last_fatal;
 };
 
-/* ---- node.c ------------------------------------------------------------------------------------------------------ */
+/* ---- node.c -------------------------------------------------------------------------------------------- */
 
 uint64_t node_now(const struct node *node);
 /* The end of every entry point: send what collected, apply what committed, tell the next deadline. */
 void node_settle(struct node *node);
 /* Say why and die. */
-void node_fatal(struct node *node, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void node_fatal(struct node *node, int exit_code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 bool node_alive(const struct node *node);
 void node_log(struct node *node, uint64_t level, const char *module, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -363,7 +366,7 @@ void node_gauges(struct node *node);
 uint64_t node_random(struct node *node);
 void node_stop_step(struct node *node);
 
-/* ---- recover.c --------------------------------------------------------------------------------------------------- */
+/* ---- recover.c ----------------------------------------------------------------------------------------- */
 
 /* Open the log and understand what it holds; nothing is sent yet. */
 int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *error);
@@ -371,7 +374,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
 void recover_begin(struct node *node);
 void recover_free(struct node *node);
 
-/* ---- engine.c ---------------------------------------------------------------------------------------------------- */
+/* ---- engine.c ------------------------------------------------------------------------------------------ */
 
 int engine_step(struct node *node, const struct raft_event *event);
 void engine_written(void *ctx, uint64_t io);
@@ -381,7 +384,7 @@ void engine_drain(struct node *node);
 uint64_t engine_tick(const struct node *node);
 struct raft_status engine_status(const struct node *node);
 
-/* ---- conn.c ------------------------------------------------------------------------------------------------------ */
+/* ---- conn.c -------------------------------------------------------------------------------------------- */
 
 int32_t conn_listen(struct node *node, struct gavel_error *error);
 struct conn *conn_find(struct node *node, uint64_t serial);
@@ -396,7 +399,7 @@ void conn_release(struct conn *conn); /* one request of it was answered */
 /* Forget every connection without a word: their transports are the host's to end. */
 void conn_free_all(struct node *node);
 
-/* ---- peer.c ------------------------------------------------------------------------------------------------------ */
+/* ---- peer.c -------------------------------------------------------------------------------------------- */
 
 int32_t peers_from_setup(struct node *node);
 void peers_from_members(struct node *node);
@@ -418,10 +421,10 @@ int32_t peer_describe_batch(struct node *node, const struct log_batch *batch, st
 /* Remember the names and addresses of these members too. */
 void members_learn(struct node *node, const struct members *members);
 /* Send an append or a chunk of a snapshot with its bytes. */
-void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *wire, const struct gavel_slice *parts,
-                    uint32_t count);
+void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *wire,
+                    const struct gavel_slice *parts, uint32_t count);
 
-/* ---- found.c ----------------------------------------------------------------------------------------------------- */
+/* ---- found.c ------------------------------------------------------------------------------------------- */
 
 void found_hash(struct node *node);
 int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_error *error);
@@ -429,10 +432,11 @@ void found_step(struct node *node);
 void found_message(struct conn *conn, uint64_t type, void *message);
 void found_peer_up(struct peer *peer, bool founded);
 
-/* ---- propose.c --------------------------------------------------------------------------------------------------- */
+/* ---- propose.c ----------------------------------------------------------------------------------------- */
 
 /* Add one entry to the batch in the making. GAVEL_E_BUSY, _TOO_LARGE, _NO_MEMORY: nothing was added. */
-int32_t propose_add(struct node *node, const struct log_entry *entry, struct origin origin, uint64_t deadline_ns);
+int32_t propose_add(struct node *node, const struct log_entry *entry, struct origin origin,
+                    uint64_t deadline_ns);
 /* Seal and propose what collected, if it is time. */
 void propose_flush(struct node *node);
 void propose_special(struct node *node);
@@ -441,12 +445,14 @@ struct waiter *propose_waiter(struct node *node, uint64_t index);
 void propose_truncated(struct node *node, uint64_t from);
 void propose_expire(struct node *node, uint64_t now);
 
-/* ---- client.c ---------------------------------------------------------------------------------------------------- */
+/* ---- client.c ------------------------------------------------------------------------------------------ */
 
 int32_t client_commands(struct node *node, struct gavel_error *error);
 void client_request(struct conn *conn, const struct codec_request *request);
-/* Whether this node leads; if not, the request was sent on, parked or refused, and is not the caller's any more. */
-bool client_leads(struct conn *conn, const struct codec_request *request, struct origin origin, uint64_t deadline_ns);
+/* Whether this node leads; if not, the request was sent on, parked or refused, and is not the caller's any
+ * more. */
+bool client_leads(struct conn *conn, const struct codec_request *request, struct origin origin,
+                  uint64_t deadline_ns);
 /* Propose one entry, or refuse. */
 void client_add(struct node *node, const struct log_entry *entry, struct origin origin, uint64_t deadline_ns);
 void client_reply(struct node *node, struct origin origin, struct codec_reply *reply);
@@ -459,24 +465,24 @@ void client_expire(struct node *node, uint64_t now);
 void client_free(struct node *node);
 const char *client_leader(struct node *node, struct codec_reply *reply, struct gavel_slice *addresses);
 
-/* ---- read.c ------------------------------------------------------------------------------------------------------ */
+/* ---- read.c -------------------------------------------------------------------------------------------- */
 
-void read_add(struct node *node, struct origin origin, uint32_t machine, struct gavel_slice form, uint64_t level,
-              uint64_t min_index, uint64_t deadline_ns);
+void read_add(struct node *node, struct origin origin, uint32_t machine, struct gavel_slice form,
+              uint64_t level, uint64_t min_index, uint64_t deadline_ns);
 void read_flush(struct node *node);
 void read_barrier(struct node *node, uint64_t id, uint64_t index);
 void read_serve(struct node *node);
 void read_expire(struct node *node, uint64_t now);
 void read_free_all(struct node *node);
 
-/* ---- work.c ------------------------------------------------------------------------------------------------------ */
+/* ---- work.c -------------------------------------------------------------------------------------------- */
 
 void work_pump(struct node *node);
 bool work_idle(const struct node *node);
 void work_maintain(struct node *node, uint64_t now);
 void work_free(struct node *node);
 
-/* ---- snapshot.c -------------------------------------------------------------------------------------------------- */
+/* ---- snapshot.c ---------------------------------------------------------------------------------------- */
 
 int32_t snapshots_new(struct node *node);
 void snapshots_free(struct node *node);
@@ -500,7 +506,7 @@ const char *snapshot_error(const struct node *node);
 /* The members that the snapshot which was restored last carried. */
 const struct members *snapshot_members(const struct node *node);
 
-/* ---- event.c ----------------------------------------------------------------------------------------------------- */
+/* ---- event.c ------------------------------------------------------------------------------------------- */
 
 int32_t events_new(struct node *node);
 void events_free(struct node *node);
@@ -518,12 +524,12 @@ void event_conn_gone(struct conn *conn);
 void event_end_all(struct node *node, int32_t status, const char *why);
 uint64_t event_stream_count(const struct node *node);
 
-/* ---- status.c ---------------------------------------------------------------------------------------------------- */
+/* ---- status.c ------------------------------------------------------------------------------------------ */
 
 void status_members(const struct node *node, struct gavel_writer *out);
 void status_describe(const struct node *node, struct gavel_writer *out);
 
-/* ---- hostcmd.c --------------------------------------------------------------------------------------------------- */
+/* ---- hostcmd.c ----------------------------------------------------------------------------------------- */
 
 bool hostcmd_is(struct gavel_slice machine, struct gavel_slice *command);
 void hostcmd_request(struct conn *conn, const struct codec_request *request, struct gavel_slice command,

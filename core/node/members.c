@@ -82,8 +82,8 @@ int32_t members_decode(struct gavel_slice bytes, struct members *members, struct
     struct raft_configuration configuration;
 
     if (version != MEMBERS_VERSION && !cursor.bad)
-        return gavel_fail(error, GAVEL_E_VERSION, "a member list of version %u; this gaveld reads %d", version,
-                          MEMBERS_VERSION);
+        return gavel_fail(error, GAVEL_E_VERSION, "a member list of version %u; this gaveld reads %d",
+                          version, MEMBERS_VERSION);
     memset(members, 0, sizeof *members);
     members->next_id = bytes_get64(&cursor);
     members->count = bytes_get32(&cursor);
@@ -105,12 +105,15 @@ void members_configuration(const struct members *members, struct raft_configurat
     for (uint32_t i = 0; i < members->count; i++) {
         const struct member *member = &members->items[i];
 
-        configuration->members[i] = (struct raft_member){
-            .id = member->id, .role = member->role, .outgoing = member->outgoing, .priority = member->priority};
+        configuration->members[i] = (struct raft_member){.id = member->id,
+                                                         .role = member->role,
+                                                         .outgoing = member->outgoing,
+                                                         .priority = member->priority};
     }
 }
 
-bool members_dress(const struct raft_configuration *configuration, const struct members *known, struct members *out)
+bool members_dress(const struct raft_configuration *configuration, const struct members *known,
+                   struct members *out)
 {
     memset(out, 0, sizeof *out);
     out->next_id = known->next_id;

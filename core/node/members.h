@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * members.h - who is in the cluster, with everything that the algorithm does not care for: names, addresses, incarnations.
+ * members.h - who is in the cluster, with everything that the algorithm does not care for: names, addresses,
+ * incarnations.
  *
- * The bytes of it are the payload of a configuration entry, part of the founding record and part of a snapshot's meta.
+ * The bytes of it are the payload of a configuration entry, part of the founding record and part of a
+ * snapshot's meta.
  */
 #ifndef CORE_NODE_MEMBERS_H
 #define CORE_NODE_MEMBERS_H
@@ -46,7 +48,8 @@ int32_t members_decode(struct gavel_slice bytes, struct members *members, struct
 void members_configuration(const struct members *members, struct raft_configuration *configuration);
 
 /* The members of `configuration` with the names that `known` has for them; false when it names a stranger. */
-bool members_dress(const struct raft_configuration *configuration, const struct members *known, struct members *out);
+bool members_dress(const struct raft_configuration *configuration, const struct members *known,
+                   struct members *out);
 
 /* Text into a field of `size` bytes; false when it does not fit. */
 bool members_copy_text(char *to, uint64_t size, struct gavel_slice text);

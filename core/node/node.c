@@ -34,7 +34,7 @@ uint64_t node_random(struct node *node)
     return node->seed * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-/* ---- what the host is told --------------------------------------------------------------------------------------- */
+/* ---- what the host is told ----------------------------------------------------------------------------- */
 
 bool node_log_wanted(const struct node *node, uint64_t level, const char *module)
 {
@@ -63,7 +63,8 @@ void node_record(struct node *node, uint64_t metric, double value, const char *a
     struct gavel_attribute one = {.name = attribute, .value = gavel_text(text)};
 
     if (metric)
-        node->setup.host->record(node->setup.host->self, metric, value, attribute ? &one : NULL, attribute ? 1 : 0);
+        node->setup.host->record(node->setup.host->self, metric, value, attribute ? &one : NULL,
+                                 attribute ? 1 : 0);
 }
 
 static void register_metrics(struct node *node)
@@ -76,21 +77,27 @@ static void register_metrics(struct node *node)
         const char *unit;
         const char *help;
     } rows[] = {
-        {&node->metric.commands, GAVEL_COUNTER, "consensus.commands.total", "{command}", "Commands committed and applied"},
+        {&node->metric.commands, GAVEL_COUNTER, "consensus.commands.total", "{command}",
+         "Commands committed and applied"},
         {&node->metric.elections, GAVEL_COUNTER, "consensus.elections.total", "{election}",
          "Elections that this node started, by their result"},
         {&node->metric.state, GAVEL_GAUGE, "consensus.node.state", "1",
          "0 follower, 1 candidate, 2 leader, 3 learner, 5 recovering"},
         {&node->metric.nodes, GAVEL_GAUGE, "cluster.nodes.total", "{node}", "Members of the cluster"},
-        {&node->metric.healthy, GAVEL_GAUGE, "cluster.nodes.healthy", "{node}", "Members that this node reaches"},
-        {&node->metric.changes, GAVEL_COUNTER, "cluster.membership.changes", "{change}", "Configurations that took effect"},
+        {&node->metric.healthy, GAVEL_GAUGE, "cluster.nodes.healthy", "{node}",
+         "Members that this node reaches"},
+        {&node->metric.changes, GAVEL_COUNTER, "cluster.membership.changes", "{change}",
+         "Configurations that took effect"},
         {&node->metric.size, GAVEL_GAUGE, "state.size", "{key}", "Live keys of all machines"},
         {&node->metric.changelog, GAVEL_GAUGE, "state.changelog.size", "{revision}", "Revisions kept"},
-        {&node->metric.operations, GAVEL_COUNTER, "state.operations.total", "{operation}", "Commands applied, by name"},
+        {&node->metric.operations, GAVEL_COUNTER, "state.operations.total", "{operation}",
+         "Commands applied, by name"},
         {&node->metric.late_replies, GAVEL_COUNTER, "peer.replies.late", "{reply}",
          "Replies that came after their time, and were dropped"},
-        {&node->metric.sync_seconds, GAVEL_HISTOGRAM, "log.sync.duration", "s", "One write and sync of the log"},
-        {&node->metric.batch_entries, GAVEL_HISTOGRAM, "log.batch.entries", "{entry}", "Entries of a proposed batch"},
+        {&node->metric.sync_seconds, GAVEL_HISTOGRAM, "log.sync.duration", "s",
+         "One write and sync of the log"},
+        {&node->metric.batch_entries, GAVEL_HISTOGRAM, "log.batch.entries", "{entry}",
+         "Entries of a proposed batch"},
     };
 
     if (!host || !host->metric || !host->record)
@@ -113,7 +120,7 @@ void node_fatal(struct node *node, int exit_code, const char *format, ...)
     node->setup.callbacks.fatal(node->setup.callbacks.context, exit_code, node->last_fatal.text);
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------ */
+/* ---- making -------------------------------------------------------------------------------------------- */
 
 static void set(uint64_t *limit, uint64_t fallback)
 {
@@ -186,8 +193,8 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     node->waiters = calloc(node->limits.proposals, sizeof *node->waiters);
     node->pool = log_pool_new(4u << 20);
     node->apply = apply_new(node->setup.machines, node->setup.machine_count, &sessions, node->setup.name);
-    if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters || !node->pool ||
-        !node->apply || events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
+    if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters ||
+        !node->pool || !node->apply || events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
         peers_from_setup(node) != GAVEL_OK)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
     node->bounded = apply_bounded(node->apply);
@@ -201,12 +208,15 @@ static int32_t check_setup(const struct node_setup *setup, struct gavel_error *e
     for (uint32_t i = 0; i < setup->member_count; i++)
         listed = listed || strcmp(setup->members[i].name, setup->name) == 0;
     if (!listed)
-        return gavel_fail(error, GAVEL_E_CONFIG, "[cluster] members does not list this node, '%s'", setup->name);
+        return gavel_fail(error, GAVEL_E_CONFIG, "[cluster] members does not list this node, '%s'",
+                          setup->name);
     if (setup->member_count > NODE_MEMBERS_MAX || setup->machine_count > NODE_MACHINES_MAX ||
         setup->transport_count > NODE_TRANSPORTS_MAX || setup->serializer_count > NODE_SERIALIZERS_MAX)
-        return gavel_fail(error, GAVEL_E_CONFIG, "more members, machines, transports or serializers than a node takes");
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "more members, machines, transports or serializers than a node takes");
     if (setup->machine_count == 0)
-        return gavel_fail(error, GAVEL_E_CONFIG, "no state machine is configured: add a section [statemachine.NAME]");
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "no state machine is configured: add a section [statemachine.NAME]");
     return GAVEL_OK;
 }
 
@@ -270,7 +280,7 @@ void node_start(struct node *node)
     node_settle(node);
 }
 
-/* ---- time -------------------------------------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------------------------- */
 
 static bool something_waits(const struct node *node)
 {
@@ -287,7 +297,8 @@ static void check_space(struct node *node)
         return;
     node->space_ok = ok;
     node_log(node, ok ? GAVEL_LOG_INFO : GAVEL_LOG_ERROR, "log",
-             ok ? "There is space again: writes are taken" : "The disk is full: writes are refused, reads go on");
+             ok ? "There is space again: writes are taken"
+                : "The disk is full: writes are refused, reads go on");
     event_local(node, "alarm", "no_space", pairs);
     event.space.ok = ok;
     (void)engine_step(node, &event);
@@ -322,8 +333,9 @@ static void arm(struct node *node)
 }
 
 /*
- * The end of every entry point. The order matters: what came in is proposed and asked for, then what committed is applied,
- * then readers and streams get what that made possible. Each may cause more of the others, so until nothing changes.
+ * The end of every entry point. The order matters: what came in is proposed and asked for, then what
+ * committed is applied, then readers and streams get what that made possible. Each may cause more of the
+ * others, so until nothing changes.
  */
 void node_settle(struct node *node)
 {
@@ -374,7 +386,7 @@ void node_deadline(struct node *node)
     node_settle(node);
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------------------------- */
+/* ---- stopping ------------------------------------------------------------------------------------------ */
 
 static void log_stopped(void *ctx)
 {
@@ -477,7 +489,7 @@ void node_free(struct node *node)
     free(node);
 }
 
-/* ---- small views ------------------------------------------------------------------------------------------------- */
+/* ---- small views --------------------------------------------------------------------------------------- */
 
 bool node_is_leader(const struct node *node)
 {
@@ -486,7 +498,8 @@ bool node_is_leader(const struct node *node)
 
 bool node_ready(const struct node *node)
 {
-    return node->raft && node->phase == NODE_RUNNING && node->leader && node->applied >= engine_status(node).commit;
+    return node->raft && node->phase == NODE_RUNNING && node->leader &&
+           node->applied >= engine_status(node).commit;
 }
 
 uint64_t node_applied(const struct node *node)

@@ -2,12 +2,13 @@
 /*
  * core/node/node.h - one consensus node: raft + log + machines + sessions + peers + clients, wired.
  *
- * A node owns no thread, takes no lock and waits for nothing. It reaches the machine through `struct os` (files, clocks,
- * random bytes, lanes), the network through transport instances, and its host through the few calls in node_setup. So
- * three whole nodes run in one thread of a test, and the same objects run in gaveld and in a simulator.
+ * A node owns no thread, takes no lock and waits for nothing. It reaches the machine through `struct os`
+ * (files, clocks, random bytes, lanes), the network through transport instances, and its host through the few
+ * calls in node_setup. So three whole nodes run in one thread of a test, and the same objects run in gaveld
+ * and in a simulator.
  *
- * Every function here is [loop], and every call-back is made on [loop]. Whoever made the lanes calls their drain on the
- * loop; completions then reach the node by themselves.
+ * Every function here is [loop], and every call-back is made on [loop]. Whoever made the lanes calls their
+ * drain on the loop; completions then reach the node by themselves.
  */
 #ifndef GAVEL_CORE_NODE_NODE_H
 #define GAVEL_CORE_NODE_NODE_H
@@ -34,7 +35,7 @@
 
 /* One transport instance, created and started by the host; the node calls prepare and listen. */
 struct node_transport {
-    const char *name; /* of its INI section */
+    const char *name;                         /* of its INI section */
     const struct gavel_transport *operations; /* the host's zero-filled copy */
     void *self;
     const char *const *listen; /* URIs */
@@ -48,13 +49,15 @@ struct node_serializer {
     void *self;
 };
 
-/* One state machine instance. Its number in the cluster is its position + 1, in the order of the founder's INI. */
+/* One state machine instance. Its number in the cluster is its position + 1, in the order of the founder's
+ * INI. */
 struct node_machine {
     const char *name; /* of its INI section */
     const struct gavel_plugin *plugin;
     const struct gavel_statemachine *operations;
     void *self;
-    /* Its replicated options as sorted "key=value\n" lines; what belongs to the cluster is compared with this. */
+    /* Its replicated options as sorted "key=value\n" lines; what belongs to the cluster is compared with
+     * this. */
     const char *settings;
 };
 
@@ -101,11 +104,12 @@ struct node_limits {
 /* What the node asks of its host. `context` is the first argument of each. */
 struct node_callbacks {
     void *context;
-    /* Call node_deadline() at this moment of os_mono_ns, or soon after; UINT64_MAX: not at all. Replaces the last one. */
+    /* Call node_deadline() at this moment of os_mono_ns, or soon after; UINT64_MAX: not at all. Replaces the
+     * last one. */
     void (*deadline)(void *context, uint64_t mono_ns);
     /*
-     * The node is dead and has said why: leave the process with this code (65, 70, 74, 77, 78) without touching
-     * anything else. Called once; the node does nothing more afterwards, not even answer.
+     * The node is dead and has said why: leave the process with this code (65, 70, 74, 77, 78) without
+     * touching anything else. Called once; the node does nothing more afterwards, not even answer.
      */
     void (*fatal)(void *context, int exit_code, const char *sentence);
     /* node_stop has finished: node_free may follow (not from within this call). */
@@ -115,7 +119,8 @@ struct node_callbacks {
     /* Write the registry's present values as one map; NULL: `metrics` is refused. */
     void (*metrics)(void *context, struct gavel_writer *out);
     /* Change a log level at run time (admin); NULL: refused. */
-    int32_t (*log_level)(void *context, struct gavel_slice module, struct gavel_slice level, struct gavel_error *error);
+    int32_t (*log_level)(void *context, struct gavel_slice module, struct gavel_slice level,
+                         struct gavel_error *error);
     /* An administrator asked this node to stop, as SIGTERM would; NULL: refused. */
     void (*stop)(void *context);
 };
@@ -123,9 +128,10 @@ struct node_callbacks {
 /* Everything a node is made from. Borrowed, with all that it points to, until node_free. */
 struct node_setup {
     const struct os *os;
-    const struct gavel_host *host; /* the node's own: log, metric, record and spans are used; may miss any of them */
+    const struct gavel_host
+        *host; /* the node's own: log, metric, record and spans are used; may miss any of them */
     const char *name;
-    const char *version;  /* of the program, for status pages */
+    const char *version; /* of the program, for status pages */
     const char *data_dir;
     const struct node_member *members;
     uint32_t member_count;
@@ -142,25 +148,30 @@ struct node_setup {
 struct node;
 
 /*
- * Make a node: listen first, so that a port in use is told before anything is touched; then lock and recover the data
- * directory. *exit_code (with every failure) is what the process should leave with. On failure nothing is left behind but
- * listeners, which the host ends with their instances.
+ * Make a node: listen first, so that a port in use is told before anything is touched; then lock and recover
+ * the data directory. *exit_code (with every failure) is what the process should leave with. On failure
+ * nothing is left behind but listeners, which the host ends with their instances.
  */
-int32_t node_new(const struct node_setup *setup, struct node **node, int *exit_code, struct gavel_error *error);
+int32_t node_new(const struct node_setup *setup, struct node **node, int *exit_code,
+                 struct gavel_error *error);
 
-/* Begin: found or join the others, answer connections. Restoring snapshot and log takes place from here on. */
+/* Begin: found or join the others, answer connections. Restoring snapshot and log takes place from here on.
+ */
 void node_start(struct node *node);
 
 /* The moment asked for by callbacks.deadline has come (earlier is fine too). */
 void node_deadline(struct node *node);
 
-/* Stop cleanly: hand leadership over, answer what can be answered, end connections, sync; then callbacks.stopped. */
+/* Stop cleanly: hand leadership over, answer what can be answered, end connections, sync; then
+ * callbacks.stopped. */
 void node_stop(struct node *node);
 
-/* The process is as good as dead: do and say nothing more. For tests and simulators, which drop the lanes too. */
+/* The process is as good as dead: do and say nothing more. For tests and simulators, which drop the lanes
+ * too. */
 void node_abandon(struct node *node);
 
-/* Free; only after `stopped`, `fatal` or node_abandon, and when no job of it can run any more. NULL is fine. */
+/* Free; only after `stopped`, `fatal` or node_abandon, and when no job of it can run any more. NULL is fine.
+ */
 void node_free(struct node *node);
 
 /* Write the status of design 5 as one map. The names in it are those of gavel-protocol(7). */
@@ -168,11 +179,13 @@ void node_status(const struct node *node, struct gavel_writer *out);
 
 /* Small views, for tests and for the host's own probes. */
 bool node_is_leader(const struct node *node);
-bool node_ready(const struct node *node); /* knows a leader, or leads, and has applied all that was committed at start */
+bool node_ready(
+    const struct node *node); /* knows a leader, or leads, and has applied all that was committed at start */
 uint64_t node_applied(const struct node *node);
 uint64_t node_commit(const struct node *node);
 
-/* The URI that transport number `transport` listens on under `listener`, with the real port; "" when there is none. */
+/* The URI that transport number `transport` listens on under `listener`, with the real port; "" when there is
+ * none. */
 const char *node_bound(const struct node *node, uint32_t transport, uint32_t listener);
 
 #endif

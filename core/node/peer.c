@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * peer.c - the other members: dialling them, and the algorithm's messages both ways. Requests go out on the connection that
- * we dialled, answers go back on the one that the other side dialled: the side with bulk data dials.
+ * peer.c - the other members: dialling them, and the algorithm's messages both ways. Requests go out on the
+ * connection that we dialled, answers go back on the one that the other side dialled: the side with bulk data
+ * dials.
  */
 #include "core/node/internal.h"
 
@@ -11,13 +12,14 @@
 
 #include "core/os/crc32c.h"
 
-#define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again */
+#define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again   \
+                              */
 
 struct peer *peer_find(struct node *node, uint64_t id)
 {
     struct peer *peer;
 
-    os_list_each(peer, &node->peers, struct peer, link)
+    os_list_each (peer, &node->peers, struct peer, link)
         if (peer->id == id)
             return peer;
     return NULL;
@@ -27,7 +29,7 @@ struct peer *peer_named(struct node *node, const char *name)
 {
     struct peer *peer;
 
-    os_list_each(peer, &node->peers, struct peer, link)
+    os_list_each (peer, &node->peers, struct peer, link)
         if (strcmp(peer->name, name) == 0)
             return peer;
     return NULL;
@@ -68,7 +70,8 @@ int32_t peers_from_setup(struct node *node)
         if (!peer)
             return GAVEL_E_NO_MEMORY;
         for (uint32_t a = 0; a < member->address_count && a < NODE_ADDRESSES_MAX; a++)
-            if (members_copy_text(peer->addresses[peer->address_count], NODE_URI_MAX, gavel_text(member->addresses[a])))
+            if (members_copy_text(peer->addresses[peer->address_count], NODE_URI_MAX,
+                                  gavel_text(member->addresses[a])))
                 peer->address_count++;
     }
     return GAVEL_OK;
@@ -94,7 +97,7 @@ void peers_from_members(struct node *node)
     }
 }
 
-/* ---- dialling ---------------------------------------------------------------------------------------------------- */
+/* ---- dialling ------------------------------------------------------------------------------------------ */
 
 static void schedule_redial(struct peer *peer)
 {
@@ -104,8 +107,8 @@ static void schedule_redial(struct peer *peer)
     /* Between half and all of it, so that members that start together do not dial together for ever. */
     wait_ns = wait_ns / 2 + node_random(node) % (wait_ns / 2 + 1);
     peer->redial_at = node_now(node) + wait_ns;
-    peer->backoff_ms = peer->backoff_ms * 2 < node->limits.redial_max_ms ? peer->backoff_ms * 2
-                                                                         : node->limits.redial_max_ms;
+    peer->backoff_ms =
+        peer->backoff_ms * 2 < node->limits.redial_max_ms ? peer->backoff_ms * 2 : node->limits.redial_max_ms;
 }
 
 static void dial(struct peer *peer)
@@ -115,7 +118,8 @@ static void dial(struct peer *peer)
 
     peer->redial_at = UINT64_MAX;
     for (uint32_t tried = 0; tried < peer->address_count && !peer->out; tried++)
-        peer->out = conn_dial(node, peer, peer->addresses[peer->address_next++ % peer->address_count], &error);
+        peer->out =
+            conn_dial(node, peer, peer->addresses[peer->address_next++ % peer->address_count], &error);
     if (peer->out)
         return;
     if (!peer->complained)
@@ -128,7 +132,7 @@ void peers_dial(struct node *node, uint64_t now)
 {
     struct peer *peer;
 
-    os_list_each(peer, &node->peers, struct peer, link)
+    os_list_each (peer, &node->peers, struct peer, link)
         if (!peer->out && peer->redial_at <= now && node->phase <= NODE_HANDING)
             dial(peer);
 }
@@ -138,7 +142,7 @@ uint64_t peers_deadline(const struct node *node)
     uint64_t deadline = UINT64_MAX;
     struct peer *peer;
 
-    os_list_each(peer, &node->peers, struct peer, link)
+    os_list_each (peer, &node->peers, struct peer, link)
         if (!peer->out && peer->redial_at < deadline)
             deadline = peer->redial_at;
     return deadline;
@@ -146,7 +150,8 @@ uint64_t peers_deadline(const struct node *node)
 
 static void set_healthy(struct peer *peer, bool healthy, bool wanted, const char *why)
 {
-    const char *const pairs[] = {"member", peer->name, "health", healthy ? "HEALTHY" : "DEGRADED", "reason", why, NULL};
+    const char *const pairs[] = {"member", peer->name, "health", healthy ? "HEALTHY" : "DEGRADED",
+                                 "reason", why,        NULL};
 
     if (peer->healthy == healthy)
         return;
@@ -155,7 +160,8 @@ static void set_healthy(struct peer *peer, bool healthy, bool wanted, const char
     if (healthy)
         node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s", peer->name);
     else
-        node_log(peer->node, wanted ? GAVEL_LOG_INFO : GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name, why);
+        node_log(peer->node, wanted ? GAVEL_LOG_INFO : GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name,
+                 why);
     node_gauges(peer->node);
 }
 
@@ -210,7 +216,7 @@ void peers_close_all(struct node *node, const char *why)
 {
     struct peer *peer;
 
-    os_list_each(peer, &node->peers, struct peer, link) {
+    os_list_each (peer, &node->peers, struct peer, link) {
         if (peer->out)
             conn_close(peer->out, GAVEL_CLOSE_NORMAL, why);
         if (peer->in)
@@ -218,7 +224,7 @@ void peers_close_all(struct node *node, const char *why)
     }
 }
 
-/* ---- sending ----------------------------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------------------- */
 
 /* Number a request and remember when it went: its reply has to come in time. */
 static uint64_t next_request(struct peer *peer)
@@ -252,8 +258,8 @@ static bool in_time(struct peer *peer, uint64_t id)
     return false;
 }
 
-void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *wire, const struct gavel_slice *parts,
-                    uint32_t count)
+void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *wire,
+                    const struct gavel_slice *parts, uint32_t count)
 {
     struct node *node = conn->node;
     struct gavel_slice all[NODE_APPEND_BATCHES + 1];
@@ -262,9 +268,10 @@ void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *w
 
     assert(count <= NODE_APPEND_BATCHES);
     node->out.size = 0;
-    if (codec_message_encode_tail(conn->serializer->operations, conn->serializer->self, type, wire, parts, count,
-                                  &node->out, &apart, &error) != GAVEL_OK) {
-        node_log(node, GAVEL_LOG_ERROR, "peer", "A message for %s cannot be encoded: %s", conn->peer->name, error.text);
+    if (codec_message_encode_tail(conn->serializer->operations, conn->serializer->self, type, wire, parts,
+                                  count, &node->out, &apart, &error) != GAVEL_OK) {
+        node_log(node, GAVEL_LOG_ERROR, "peer", "A message for %s cannot be encoded: %s", conn->peer->name,
+                 error.text);
         return;
     }
     all[0] = gavel_buffer_slice(&node->out);
@@ -353,8 +360,8 @@ static void outbox_read(struct peer *peer)
             outbox_pop(peer);
             continue;
         }
-        peer->read = (struct log_read){.from = request->prev_index + 1, .max_bytes = 1u << 20, .done = outbox_done,
-                                       .ctx = peer};
+        peer->read = (struct log_read){
+            .from = request->prev_index + 1, .max_bytes = 1u << 20, .done = outbox_done, .ctx = peer};
         status = log_read(node->log, &peer->read);
         if (status == 0) {
             peer->reading = true;
@@ -422,11 +429,13 @@ void peer_send(struct node *node, const struct raft_message *message, uint64_t w
     }
 }
 
-/* ---- receiving --------------------------------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------------------------------------- */
 
 static uint32_t batch_kind(uint32_t log_kind)
 {
-    return log_kind == LOG_NOOP ? RAFT_BATCH_NOOP : log_kind == LOG_CONFIG ? RAFT_BATCH_CONFIGURATION : RAFT_BATCH_COMMAND;
+    return log_kind == LOG_NOOP     ? RAFT_BATCH_NOOP
+           : log_kind == LOG_CONFIG ? RAFT_BATCH_CONFIGURATION
+                                    : RAFT_BATCH_COMMAND;
 }
 
 int32_t peer_describe_batch(struct node *node, const struct log_batch *batch, struct raft_batch *described,
@@ -497,11 +506,12 @@ static int32_t unpack(struct node *node, struct gavel_slice tail, uint32_t chain
         node->incoming[node->incoming_count] = batch;
         if (log_batch_chain(chain, batch->data) != batch->head.chain) {
             node->incoming_count++;
-            return gavel_fail(error, GAVEL_E_CORRUPT, "a batch at index %llu that does not follow the one before it",
+            return gavel_fail(error, GAVEL_E_CORRUPT,
+                              "a batch at index %llu that does not follow the one before it",
                               (unsigned long long)batch->head.first);
         }
-        status = peer_describe_batch(node, batch, &batches[node->incoming_count], &configurations[configuration_count],
-                                     error);
+        status = peer_describe_batch(node, batch, &batches[node->incoming_count],
+                                     &configurations[configuration_count], error);
         configuration_count += batch->kind == LOG_CONFIG;
         node->incoming_count++;
         if (status != GAVEL_OK)
@@ -556,8 +566,8 @@ static void compare_digest(struct peer *peer, uint64_t index, uint64_t digest)
     if (node->digests[slot].digest == digest)
         return;
     (void)snprintf(at, sizeof at, "%llu", (unsigned long long)index);
-    node_log(node, GAVEL_LOG_ERROR, "node", "Divergence: %s and this node differ in their state after index %s",
-             peer->name, at);
+    node_log(node, GAVEL_LOG_ERROR, "node",
+             "Divergence: %s and this node differ in their state after index %s", peer->name, at);
     event_local(node, "alarm", "divergence", pairs);
 }
 
@@ -593,7 +603,8 @@ static void receive_raft(struct conn *conn, uint64_t type, const struct codec_ra
     }
     node->answering = NULL;
     if (status != GAVEL_OK && node_alive(node)) {
-        node_log(node, GAVEL_LOG_WARN, "peer", "Closed the connection of %s: it sent %s", peer->name, error.text);
+        node_log(node, GAVEL_LOG_WARN, "peer", "Closed the connection of %s: it sent %s", peer->name,
+                 error.text);
         conn_close(conn, GAVEL_CLOSE_PROTOCOL, error.text);
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * propose.c - a leader's batches: entries collect in a builder, and become one batch when the disk has taken the last one.
- * Whoever waits for an entry waits in a ring by its index.
+ * propose.c - a leader's batches: entries collect in a builder, and become one batch when the disk has taken
+ * the last one. Whoever waits for an entry waits in a ring by its index.
  */
 #include "core/node/internal.h"
 
@@ -15,15 +15,17 @@ struct waiter *propose_waiter(struct node *node, uint64_t index)
     return waiter->index == index ? waiter : NULL;
 }
 
-int32_t propose_add(struct node *node, const struct log_entry *entry, struct origin origin, uint64_t deadline_ns)
+int32_t propose_add(struct node *node, const struct log_entry *entry, struct origin origin,
+                    uint64_t deadline_ns)
 {
     int32_t status;
 
     if (node->waiting + node->building_count >= node->limits.proposals ||
         node->building_count >= node->limits.batch_entries)
         return GAVEL_E_BUSY;
-    if (node->builder.count && node->builder.bytes + log_entry_bytes(entry->principal.size, entry->payload.size) >
-                                   node->limits.batch_bytes)
+    if (node->builder.count &&
+        node->builder.bytes + log_entry_bytes(entry->principal.size, entry->payload.size) >
+            node->limits.batch_bytes)
         return GAVEL_E_BUSY;
     status = log_builder_add(&node->builder, entry);
     if (status != GAVEL_OK)
@@ -42,7 +44,8 @@ void propose_drop(struct node *node, int32_t status, const char *why)
         client_refuse(node, node->building[i].origin, status, "%s", why);
 }
 
-/* Seal what is in a builder and hand it to the algorithm, with those who wait for it. Returns what raft_step said. */
+/* Seal what is in a builder and hand it to the algorithm, with those who wait for it. Returns what raft_step
+ * said. */
 static int propose_batch(struct node *node, struct log_builder *builder, uint32_t waiting)
 {
     struct raft_status status = engine_status(node);
@@ -89,22 +92,30 @@ void propose_flush(struct node *node)
 
     if (node->builder.count == 0 || !node->raft || node->propose_kind)
         return;
-    /* While the disk has a batch of ours, entries collect for the next: it goes when the disk has answered, or is full. */
+    /* While the disk has a batch of ours, entries collect for the next: it goes when the disk has answered,
+     * or is full. */
     if (node->role == RAFT_LEADER && node->last_own_io > node->written_raft &&
-        node->builder.bytes < node->limits.batch_bytes / 2 && node->building_count < node->limits.batch_entries)
+        node->builder.bytes < node->limits.batch_bytes / 2 &&
+        node->building_count < node->limits.batch_entries)
         return;
     result = propose_batch(node, &node->builder, node->building_count);
     switch (result) {
     case RAFT_OK: break;
     case RAFT_E_NO_SPACE:
-        propose_drop(node, GAVEL_E_NO_SPACE, "the leader's disk is full: writes are refused until space returns");
+        propose_drop(node, GAVEL_E_NO_SPACE,
+                     "the leader's disk is full: writes are refused until space returns");
         break;
-    case RAFT_E_BUSY: propose_drop(node, GAVEL_E_BUSY, "the leader has as many writes under way as it may"); break;
-    default: propose_drop(node, GAVEL_E_NO_LEADER, "this node does not lead any more; nothing was done"); break;
+    case RAFT_E_BUSY:
+        propose_drop(node, GAVEL_E_BUSY, "the leader has as many writes under way as it may");
+        break;
+    default:
+        propose_drop(node, GAVEL_E_NO_LEADER, "this node does not lead any more; nothing was done");
+        break;
     }
 }
 
-/* The algorithm wants an entry of its own: the first of a term, or a configuration. It stands alone in its batch. */
+/* The algorithm wants an entry of its own: the first of a term, or a configuration. It stands alone in its
+ * batch. */
 void propose_special(struct node *node)
 {
     struct log_entry entry = {.kind = LOG_NOOP};
@@ -118,7 +129,8 @@ void propose_special(struct node *node)
     if (kind == RAFT_BATCH_CONFIGURATION) {
         if (!members_dress(&node->propose_configuration, &node->members, &members) ||
             members_encode(&members, &node->body) != GAVEL_OK) {
-            node_log(node, GAVEL_LOG_ERROR, "cluster", "A configuration cannot be written: a member has no name here");
+            node_log(node, GAVEL_LOG_ERROR, "cluster",
+                     "A configuration cannot be written: a member has no name here");
             return;
         }
         entry.kind = LOG_CONFIG;
@@ -139,8 +151,9 @@ void propose_truncated(struct node *node, uint64_t from)
         if (waiter->index >= from && waiter->index != 0) {
             waiter->index = 0;
             node->waiting--;
-            client_refuse(node, waiter->origin, GAVEL_E_UNKNOWN,
-                          "a new leader took over before this write was decided; it may or may not have been done");
+            client_refuse(
+                node, waiter->origin, GAVEL_E_UNKNOWN,
+                "a new leader took over before this write was decided; it may or may not have been done");
         }
     }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * read.c - reads: one round to a quorum serves every read that waits (thesis 6.4); a stale read, which is asked for by name,
- * waits for none. Then the machine runs them, on the apply lane, between two runs of entries.
+ * read.c - reads: one round to a quorum serves every read that waits (thesis 6.4); a stale read, which is
+ * asked for by name, waits for none. Then the machine runs them, on the apply lane, between two runs of
+ * entries.
  */
 #include "core/node/internal.h"
 
@@ -13,8 +14,8 @@
 
 #define NO_ROUND UINT64_MAX /* a read that no round was asked for yet */
 
-void read_add(struct node *node, struct origin origin, uint32_t machine, struct gavel_slice form, uint64_t level,
-              uint64_t min_index, uint64_t deadline_ns)
+void read_add(struct node *node, struct origin origin, uint32_t machine, struct gavel_slice form,
+              uint64_t level, uint64_t min_index, uint64_t deadline_ns)
 {
     struct waiting_read *read;
     bool stale = level == CODEC_READ_STALE;
@@ -50,7 +51,7 @@ void read_flush(struct node *node)
         return;
     node->read_wanted = false;
     event.read.id = ++node->read_id;
-    os_list_each(read, &node->reads, struct waiting_read, link)
+    os_list_each (read, &node->reads, struct waiting_read, link)
         if (read->barrier == NO_ROUND)
             read->barrier = node->read_id;
     (void)engine_step(node, &event);
@@ -89,14 +90,15 @@ static void finish(struct node *node, struct waiting_read *read, int32_t status,
     free(read);
 }
 
-/* [apply] Run the machine's commands of all reads that were handed over; results lie end to end in one buffer. */
+/* [apply] Run the machine's commands of all reads that were handed over; results lie end to end in one
+ * buffer. */
 static void run_reads(struct os_job *job)
 {
     struct node *node = os_container(job, struct node, read_job);
     struct waiting_read *read;
 
     node->read_results.size = 0;
-    os_list_each(read, &node->running_reads, struct waiting_read, link) {
+    os_list_each (read, &node->running_reads, struct waiting_read, link) {
         struct gavel_error error = {0};
         uint64_t at = node->read_results.size;
 

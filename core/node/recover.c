@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * recover.c - from what the disk holds to a running core: open the log, restore the newest snapshot, read the configurations
- * of the log back, start. Everything is replayed together; nothing else is durable.
+ * recover.c - from what the disk holds to a running core: open the log, restore the newest snapshot, read the
+ * configurations of the log back, start. Everything is replayed together; nothing else is durable.
  */
 #include "core/node/internal.h"
 
@@ -25,7 +25,8 @@ static void report_recovery(struct node *node)
     const struct log_recovery *recovery = &node->recovery;
 
     if (recovery->start == LOG_START_RECOVERING)
-        node_log(node, GAVEL_LOG_ERROR, "log", "Recovering: %s; this node does not vote until it has fetched what it lacks",
+        node_log(node, GAVEL_LOG_ERROR, "log",
+                 "Recovering: %s; this node does not vote until it has fetched what it lacks",
                  recovery->text);
     else if (recovery->text[0])
         node_log(node, GAVEL_LOG_WARN, "log", "%s", recovery->text);
@@ -58,7 +59,8 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     node->member_id = node->recovery.member_id;
     record = gavel_bytes(node->recovery.founding, node->recovery.founding_bytes);
     if (!node->recovery.founding || node->member_id == 0) {
-        node->member_id = 0; /* the record is written before the identity: without both the founding begins again */
+        node->member_id =
+            0; /* the record is written before the identity: without both the founding begins again */
         return GAVEL_OK;
     }
     status = found_load(node, record, error);
@@ -74,7 +76,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     return GAVEL_OK;
 }
 
-/* ---- configurations of the log ------------------------------------------------------------------------------------- */
+/* ---- configurations of the log ------------------------------------------------------------------------- */
 
 struct replay {
     struct node *node;
@@ -94,7 +96,8 @@ static void replay_free(struct replay *replay)
     free(replay);
 }
 
-static bool keep_configuration(struct replay *replay, const struct log_batch *batch, struct gavel_error *error)
+static bool keep_configuration(struct replay *replay, const struct log_batch *batch,
+                               struct gavel_error *error)
 {
     struct raft_batch described;
     struct raft_configuration *grown;
@@ -110,8 +113,8 @@ static bool keep_configuration(struct replay *replay, const struct log_batch *ba
         replay->configurations = grown;
         replay->capacity = capacity;
     }
-    return peer_describe_batch(replay->node, batch, &described, &replay->configurations[replay->count++], error) ==
-           GAVEL_OK;
+    return peer_describe_batch(replay->node, batch, &described, &replay->configurations[replay->count++],
+                               error) == GAVEL_OK;
 }
 
 static void next_batch(struct replay *replay);
@@ -170,11 +173,13 @@ static void next_batch(struct replay *replay)
     batch_read(&replay->read);
 }
 
-/* ---- the core ---------------------------------------------------------------------------------------------------- */
+/* ---- the core ------------------------------------------------------------------------------------------ */
 
 static uint32_t core_kind(uint32_t kind)
 {
-    return kind == LOG_NOOP ? RAFT_BATCH_NOOP : kind == LOG_CONFIG ? RAFT_BATCH_CONFIGURATION : RAFT_BATCH_COMMAND;
+    return kind == LOG_NOOP     ? RAFT_BATCH_NOOP
+           : kind == LOG_CONFIG ? RAFT_BATCH_CONFIGURATION
+                                : RAFT_BATCH_COMMAND;
 }
 
 static int load_batches(struct node *node, const struct replay *replay)
@@ -260,7 +265,7 @@ static void start_core(struct replay *replay)
     space.space.ok = node->space_ok = log_space_ok(node->log);
     if (!node->space_ok)
         (void)engine_step(node, &space);
-    os_list_each(peer, &node->peers, struct peer, link) {
+    os_list_each (peer, &node->peers, struct peer, link) {
         struct raft_event up = {.type = RAFT_EVENT_LINK_UP, .link = {.peer = peer->id}};
 
         if (peer->out && peer->out->up && peer->id)
@@ -274,7 +279,10 @@ static void restored(struct node *node, int32_t status)
     struct replay *replay;
 
     if (status != GAVEL_OK) {
-        node_fatal(node, status == GAVEL_E_CORRUPT ? 65 : status == GAVEL_E_CONFIG || status == GAVEL_E_VERSION ? 78 : 70,
+        node_fatal(node,
+                   status == GAVEL_E_CORRUPT                               ? 65
+                   : status == GAVEL_E_CONFIG || status == GAVEL_E_VERSION ? 78
+                                                                           : 70,
                    "the snapshot cannot be restored: %s", snapshot_error(node));
         return;
     }

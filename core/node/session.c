@@ -25,9 +25,9 @@ struct kept {
 
 struct session {
     uint64_t id;
-    uint64_t tick;  /* of the last sign of life */
-    uint64_t acked; /* the floor: at or below it nothing is executed again */
-    uint64_t bytes; /* of kept bodies */
+    uint64_t tick;     /* of the last sign of life */
+    uint64_t acked;    /* the floor: at or below it nothing is executed again */
+    uint64_t bytes;    /* of kept bodies */
     struct kept *kept; /* ascending sequences */
     uint32_t count;
     uint32_t capacity;
@@ -217,8 +217,8 @@ static void raise_floor(struct session *session, uint64_t acked)
     session->count -= gone;
 }
 
-static enum session_verdict judge(const struct sessions *sessions, const struct session *session, uint64_t sequence,
-                                  struct session_reply *reply)
+static enum session_verdict judge(const struct sessions *sessions, const struct session *session,
+                                  uint64_t sequence, struct session_reply *reply)
 {
     uint32_t place;
     const struct kept *kept;
@@ -250,7 +250,8 @@ enum session_verdict session_admit(struct sessions *sessions, uint64_t id, uint6
         return SESSION_EXPIRED;
     if (tick > session->tick)
         session->tick = tick;
-    /* A client acknowledges only what lies below a write that it still wants: a larger claim is cut to that. */
+    /* A client acknowledges only what lies below a write that it still wants: a larger claim is cut to that.
+     */
     raise_floor(session, acked < sequence ? acked : sequence - (sequence > 0));
     if (seeded_bug("session-forgets"))
         return SESSION_RUN;
@@ -273,7 +274,8 @@ static void shrink(const struct sessions *sessions, struct session *session)
             drop_body(session, &session->kept[i]);
 }
 
-int32_t session_keep(struct sessions *sessions, uint64_t id, uint64_t sequence, const struct session_reply *reply)
+int32_t session_keep(struct sessions *sessions, uint64_t id, uint64_t sequence,
+                     const struct session_reply *reply)
 {
     struct session *session = find(sessions, id);
     uint64_t bytes = reply->result.size + reply->text.size;
@@ -303,7 +305,8 @@ int32_t session_keep(struct sessions *sessions, uint64_t id, uint64_t sequence, 
         if (reply->text.size)
             memcpy(body + reply->result.size, reply->text.data, reply->text.size);
     }
-    memmove(session->kept + place + 1, session->kept + place, (session->count - place) * sizeof *session->kept);
+    memmove(session->kept + place + 1, session->kept + place,
+            (session->count - place) * sizeof *session->kept);
     session->kept[place] = (struct kept){.sequence = sequence,
                                          .index = reply->index,
                                          .status = reply->status,
@@ -358,12 +361,14 @@ static void save_one(const struct session *session, struct gavel_buffer *out, in
 
 void sessions_digest(const struct sessions *sessions, uint64_t sum[2])
 {
-    /* Numbers suffice: what a body holds follows from the entry that made it, which the machine's own digest covers. */
+    /* Numbers suffice: what a body holds follows from the entry that made it, which the machine's own digest
+     * covers. */
     for (uint64_t i = 0; i < sessions->count; i++) {
         const struct session *session = sessions->items[i];
         uint64_t fields[4] = {session->tick, session->acked, session->count, session->bytes};
 
-        gavel_digest_add(sum, gavel_bytes(&session->id, sizeof session->id), gavel_bytes(fields, sizeof fields));
+        gavel_digest_add(sum, gavel_bytes(&session->id, sizeof session->id),
+                         gavel_bytes(fields, sizeof fields));
     }
 }
 

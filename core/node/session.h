@@ -2,12 +2,14 @@
 /*
  * session.h - the replicated table of client sessions: how a retry is applied at most once (thesis 6.3).
  *
- * A session is made by an entry of the log and is named by that entry's index. Within it a client numbers its writes from
- * 1 on, may have a window of them under way in any order, and says with each up to which sequence it has seen every reply
- * (`acked`). The table keeps what was answered above that, so that a write that arrives again gets the same answer.
+ * A session is made by an entry of the log and is named by that entry's index. Within it a client numbers its
+ * writes from 1 on, may have a window of them under way in any order, and says with each up to which sequence
+ * it has seen every reply
+ * (`acked`). The table keeps what was answered above that, so that a write that arrives again gets the same
+ * answer.
  *
- * Everything here is part of the replicated state: the same calls give the same table on every node. It reads no clock;
- * time is the cluster's tick of the entry at hand. [apply]
+ * Everything here is part of the replicated state: the same calls give the same table on every node. It reads
+ * no clock; time is the cluster's tick of the entry at hand. [apply]
  */
 #ifndef CORE_NODE_SESSION_H
 #define CORE_NODE_SESSION_H
@@ -22,15 +24,16 @@ struct sessions;
 struct session_limits {
     uint64_t sessions; /* one more is refused */
     uint64_t window;   /* sequence numbers above `acked` that may have been used */
-    uint64_t bytes;    /* of kept replies in one session; beyond it the oldest bodies go, but not what they were */
-    uint64_t ttl_ms;   /* of cluster time without a sign of the client */
+    uint64_t
+        bytes; /* of kept replies in one session; beyond it the oldest bodies go, but not what they were */
+    uint64_t ttl_ms; /* of cluster time without a sign of the client */
 };
 
 /* What was answered to a write. */
 struct session_reply {
     int32_t status;
-    bool dropped;     /* it was applied, but its body is not kept any more */
-    uint64_t index;   /* of the entry that was applied */
+    bool dropped;              /* it was applied, but its body is not kept any more */
+    uint64_t index;            /* of the entry that was applied */
     struct gavel_slice result; /* MessagePack */
     struct gavel_slice text;   /* the sentence of an error */
 };
@@ -52,7 +55,8 @@ struct sessions *sessions_free(struct sessions *sessions);
 /* Forget everything. */
 void sessions_clear(struct sessions *sessions);
 
-/* Register the session `id` (the index of its entry). GAVEL_E_BUSY over the limit, GAVEL_E_LOCAL without memory. */
+/* Register the session `id` (the index of its entry). GAVEL_E_BUSY over the limit, GAVEL_E_LOCAL without
+ * memory. */
 int32_t session_register(struct sessions *sessions, uint64_t id, uint64_t tick);
 
 /* End a session; true when there was one. */
@@ -62,31 +66,32 @@ bool session_close(struct sessions *sessions, uint64_t id);
 bool session_touch(struct sessions *sessions, uint64_t id, uint64_t tick);
 
 /*
- * Expire the session if nothing was heard of it since `seen`, the tick of the renewal that whoever proposed the expiry
- * had seen. True when it is gone by this call.
+ * Expire the session if nothing was heard of it since `seen`, the tick of the renewal that whoever proposed
+ * the expiry had seen. True when it is gone by this call.
  */
 bool session_expire(struct sessions *sessions, uint64_t id, uint64_t seen);
 
 /*
- * A write with this sequence arrives at `tick`; the client has every reply up to `acked`. Raises the floor first, so a
- * write that says so itself cannot be its own duplicate.
+ * A write with this sequence arrives at `tick`; the client has every reply up to `acked`. Raises the floor
+ * first, so a write that says so itself cannot be its own duplicate.
  */
 enum session_verdict session_admit(struct sessions *sessions, uint64_t id, uint64_t sequence, uint64_t acked,
                                    uint64_t tick, struct session_reply *reply);
 
 /* Keep the answer of the write just admitted with SESSION_RUN. Copies. GAVEL_E_LOCAL without memory. */
-int32_t session_keep(struct sessions *sessions, uint64_t id, uint64_t sequence, const struct session_reply *reply);
+int32_t session_keep(struct sessions *sessions, uint64_t id, uint64_t sequence,
+                     const struct session_reply *reply);
 
 /*
- * The same question without any effect, for a leader that wants to answer a duplicate at once; a shortcut only: the
- * decision falls at apply.
+ * The same question without any effect, for a leader that wants to answer a duplicate at once; a shortcut
+ * only: the decision falls at apply.
  */
 enum session_verdict session_peek(const struct sessions *sessions, uint64_t id, uint64_t sequence,
                                   struct session_reply *reply);
 
 /*
- * A session that has expired by `tick`, the oldest first above `after`: its id, and in *seen what an expiry entry must
- * name. 0: none.
+ * A session that has expired by `tick`, the oldest first above `after`: its id, and in *seen what an expiry
+ * entry must name. 0: none.
  */
 uint64_t session_due(const struct sessions *sessions, uint64_t after, uint64_t tick, uint64_t *seen);
 
@@ -95,7 +100,8 @@ uint64_t sessions_count(const struct sessions *sessions);
 /* Add the table to a digest. */
 void sessions_digest(const struct sessions *sessions, uint64_t sum[2]);
 
-/* Write the whole table for a snapshot, or take it from one (it is cleared first). GAVEL_E_CORRUPT, GAVEL_E_LOCAL. */
+/* Write the whole table for a snapshot, or take it from one (it is cleared first). GAVEL_E_CORRUPT,
+ * GAVEL_E_LOCAL. */
 int32_t sessions_save(const struct sessions *sessions, struct gavel_buffer *out);
 int32_t sessions_load(struct sessions *sessions, struct gavel_slice in, struct gavel_error *error);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshot.c - snapshots of the whole node: taking one while commands go on, sending it to a peer in pieces, receiving and
- * installing one, restoring at start.
+ * snapshot.c - snapshots of the whole node: taking one while commands go on, sending it to a peer in pieces,
+ * receiving and installing one, restoring at start.
  *
  *   taking      IDLE -> HOLDING (state is held) -> (produce -> write)* -> ENDING -> IDLE
- *   receiving   offer -> (piece -> stored)* -> installing: publish -> restore -> reset the log -> tell the core
+ *   receiving   offer -> (piece -> stored)* -> installing: publish -> restore -> reset the log -> tell the
+ * core
  *
- * One of each at a time. Nothing is ever held whole: a piece of some 256 KiB is on its way from the machine to the disk.
+ * One of each at a time. Nothing is ever held whole: a piece of some 256 KiB is on its way from the machine
+ * to the disk.
  */
 #include "core/node/internal.h"
 
@@ -111,7 +113,7 @@ void snapshot_counted(struct node *node, uint64_t entries, uint64_t bytes)
     node->snapshots->log_bytes += bytes;
 }
 
-/* ---- taking ------------------------------------------------------------------------------------------------------ */
+/* ---- taking -------------------------------------------------------------------------------------------- */
 
 static void take_end(struct node *node, int32_t status, const char *why)
 {
@@ -128,8 +130,8 @@ static void take_end(struct node *node, int32_t status, const char *why)
         gavel_buffer_free(&snapshots->piece);
     if (status != GAVEL_OK) {
         snapshots->retry_at = node_now(node) + RETRY_NS;
-        node_log(node, GAVEL_LOG_WARN, "snapshot", "No snapshot at index %llu: %s", (unsigned long long)snapshots->index,
-                 why);
+        node_log(node, GAVEL_LOG_WARN, "snapshot", "No snapshot at index %llu: %s",
+                 (unsigned long long)snapshots->index, why);
     } else {
         reply.text = gavel_bytes(NULL, 0);
     }
@@ -158,8 +160,8 @@ static void published(struct node *node)
 
     (void)snprintf(index, sizeof index, "%llu", (unsigned long long)snapshots->index);
     (void)snprintf(size, sizeof size, "%llu", (unsigned long long)snapshots->size);
-    node_log(node, GAVEL_LOG_INFO, "snapshot", "Snapshot created (size: %s) at index %s in %llu ms", size, index,
-             (unsigned long long)((node_now(node) - snapshots->began_ns) / NS_PER_MS));
+    node_log(node, GAVEL_LOG_INFO, "snapshot", "Snapshot created (size: %s) at index %s in %llu ms", size,
+             index, (unsigned long long)((node_now(node) - snapshots->began_ns) / NS_PER_MS));
     event_local(node, "snapshot_created", "", pairs);
     take_end(node, GAVEL_OK, "");
     (void)engine_step(node, &event);
@@ -278,7 +280,8 @@ int32_t snapshot_take(struct node *node, struct origin origin)
         return GAVEL_E_BUSY;
     if (node->applied == 0 || node->applied == snapshot_index(node))
         return GAVEL_E_EXISTS;
-    if (log_describe(node->log, node->applied, &last) != GAVEL_OK || !members_at(node, node->applied, &members))
+    if (log_describe(node->log, node->applied, &last) != GAVEL_OK ||
+        !members_at(node, node->applied, &members))
         return GAVEL_E_STATE;
     info.term = last.term;
     info.chain = last.chain;
@@ -326,7 +329,7 @@ void snapshot_consider(struct node *node)
         (void)snapshot_take(node, (struct origin){0});
 }
 
-/* ---- sending ----------------------------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------------------- */
 
 void snapshot_start_sending(struct node *node, uint64_t id, uint64_t index)
 {
@@ -353,7 +356,8 @@ void snapshot_stop_sending(struct node *node, uint64_t id)
 
 static void read_chunk(struct peer *peer);
 
-static void chunk_read(void *ctx, int32_t status, const struct log_snapshot_piece *piece, const struct gavel_error *error)
+static void chunk_read(void *ctx, int32_t status, const struct log_snapshot_piece *piece,
+                       const struct gavel_error *error)
 {
     struct peer *peer = ctx;
     struct node *node = peer->node;
@@ -383,8 +387,8 @@ static void read_chunk(struct peer *peer)
     if (!peer->chunk_wanted || peer->chunk_reading || !peer->reader)
         return;
     peer->chunk_reading = true;
-    if (log_snapshot_read(peer->reader, peer->chunk.snapshot_request.offset, peer->chunk.snapshot_request.length) !=
-        GAVEL_OK)
+    if (log_snapshot_read(peer->reader, peer->chunk.snapshot_request.offset,
+                          peer->chunk.snapshot_request.length) != GAVEL_OK)
         peer->chunk_reading = false;
 }
 
@@ -409,7 +413,8 @@ void snapshot_send_chunk(struct node *node, struct peer *peer, const struct raft
         (void)conn_send(peer->out, CODEC_RAFT + RAFT_SNAPSHOT_REQUEST, &wire);
 }
 
-/* Open the newest snapshot for a peer that needs one; take one first when there is none that is new enough. */
+/* Open the newest snapshot for a peer that needs one; take one first when there is none that is new enough.
+ */
 static void serve_peer(struct node *node, struct peer *peer)
 {
     struct log_snapshot_info newest = log_snapshot_newest(node->log);
@@ -442,7 +447,7 @@ static void serve_peer(struct node *node, struct peer *peer)
     (void)engine_step(node, &event);
 }
 
-/* ---- receiving --------------------------------------------------------------------------------------------------- */
+/* ---- receiving ----------------------------------------------------------------------------------------- */
 
 static void tell_stored(struct node *node, uint64_t offset, bool failed)
 {
@@ -468,7 +473,8 @@ static void received(void *ctx, int32_t status, uint64_t offset, const struct ga
         publish_received(node, status, error ? error->text : "");
     } else {
         if (status != GAVEL_OK)
-            node_log(node, GAVEL_LOG_WARN, "snapshot", "A piece of a snapshot was not stored: %s", error ? error->text : "");
+            node_log(node, GAVEL_LOG_WARN, "snapshot", "A piece of a snapshot was not stored: %s",
+                     error ? error->text : "");
         tell_stored(node, offset, status != GAVEL_OK);
     }
     node_settle(node);
@@ -485,8 +491,8 @@ static int begin_receiving(struct node *node, const struct raft_snapshot_request
 
     log_snapshot_receive_close(snapshots->receiver);
     snapshots->receiver = NULL;
-    return log_snapshot_receive(node->log, &info, node->chunk_meta.data, node->chunk_meta.size, received, node,
-                                &snapshots->receiver);
+    return log_snapshot_receive(node->log, &info, node->chunk_meta.data, node->chunk_meta.size, received,
+                                node, &snapshots->receiver);
 }
 
 void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request *chunk)
@@ -507,14 +513,14 @@ void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request 
         snapshots->chunk.size = 0;
         status = gavel_buffer_append(&snapshots->chunk, node->chunk_bytes.data, node->chunk_bytes.size);
         if (status == GAVEL_OK)
-            status = log_snapshot_piece(snapshots->receiver, chunk->offset, snapshots->chunk.data, snapshots->chunk.size,
-                                        (uint32_t)node->chunk_digest);
+            status = log_snapshot_piece(snapshots->receiver, chunk->offset, snapshots->chunk.data,
+                                        snapshots->chunk.size, (uint32_t)node->chunk_digest);
     }
     if (status != GAVEL_OK)
         tell_stored(node, chunk->offset, true);
 }
 
-/* ---- installing -------------------------------------------------------------------------------------------------- */
+/* ---- installing ---------------------------------------------------------------------------------------- */
 
 static void tell_installed(struct node *node, bool failed)
 {
@@ -544,7 +550,8 @@ static void reset_done(struct log_task *task)
     if (!node_alive(node))
         return;
     if (task->status != GAVEL_OK)
-        node_fatal(node, 74, "the log cannot be started again behind the leader's snapshot: %s", task->error.text);
+        node_fatal(node, 74, "the log cannot be started again behind the leader's snapshot: %s",
+                   task->error.text);
     else
         tell_installed(node, false);
     node_settle(node);
@@ -556,12 +563,13 @@ static void install_restored(struct node *node, int32_t status)
 
     if (status != GAVEL_OK) {
         node_fatal(node, status == GAVEL_E_CORRUPT ? 65 : 70,
-                   "the machines could not be restored from the leader's snapshot: %s", snapshots->error.text);
+                   "the machines could not be restored from the leader's snapshot: %s",
+                   snapshots->error.text);
         return;
     }
     snapshots->reset = (struct log_task){.done = reset_done, .ctx = node};
-    status = log_reset(node->log, snapshots->incoming.index, snapshots->incoming.last_term, snapshots->incoming.chain,
-                       &snapshots->reset);
+    status = log_reset(node->log, snapshots->incoming.index, snapshots->incoming.last_term,
+                       snapshots->incoming.chain, &snapshots->reset);
     if (status != GAVEL_OK)
         node_fatal(node, 74, "the log cannot be started again behind the leader's snapshot (%d)", status);
 }
@@ -605,7 +613,7 @@ void snapshot_install(struct node *node, const struct raft_snapshot_request *chu
     node->snapshots->install_asked = true;
 }
 
-/* ---- restoring --------------------------------------------------------------------------------------------------- */
+/* ---- restoring ----------------------------------------------------------------------------------------- */
 
 static void restore_end(struct node *node, int32_t status)
 {
@@ -625,7 +633,8 @@ static void restore_end(struct node *node, int32_t status)
     restored(node, status);
 }
 
-static void restore_read(void *ctx, int32_t status, const struct log_snapshot_piece *piece, const struct gavel_error *error)
+static void restore_read(void *ctx, int32_t status, const struct log_snapshot_piece *piece,
+                         const struct gavel_error *error)
 {
     struct node *node = ctx;
     struct node_snapshots *snapshots = node->snapshots;
@@ -688,7 +697,7 @@ const struct members *snapshot_members(const struct node *node)
     return &node->snapshots->members;
 }
 
-/* ---- what was asked for by effects, outside of the step ------------------------------------------------------------ */
+/* ---- what was asked for by effects, outside of the step ------------------------------------------------ */
 
 void snapshot_applier_idle(struct node *node)
 {
@@ -715,7 +724,7 @@ void snapshot_applier_idle(struct node *node)
             }
         }
     }
-    os_list_each(peer, &node->peers, struct peer, link)
+    os_list_each (peer, &node->peers, struct peer, link)
         if (peer->reader_wanted)
             serve_peer(node, peer);
     if (!snapshots->install_asked && !snapshots->installing)

@@ -58,9 +58,10 @@ static void put_member(const struct node *node, const struct raft_member *listed
     bool self = listed->id == node->member_id;
     const struct peer *peer = NULL;
     const struct peer *each;
-    bool known = node->role == RAFT_LEADER && !self && raft_progress(node->raft, listed->id, &progress) == RAFT_OK;
+    bool known =
+        node->role == RAFT_LEADER && !self && raft_progress(node->raft, listed->id, &progress) == RAFT_OK;
 
-    os_list_each(each, &node->peers, struct peer, link)
+    os_list_each (each, &node->peers, struct peer, link)
         if (each->id == listed->id)
             peer = each;
     gavel_put_map(out, known ? 8 : 6);
@@ -78,7 +79,9 @@ static void put_member(const struct node *node, const struct raft_member *listed
     if (known) {
         put_number(out, "match", progress.match);
         put_text(out, "progress",
-                 progress.state == RAFT_PROBE ? "probe" : progress.state == RAFT_REPLICATE ? "replicate" : "snapshot");
+                 progress.state == RAFT_PROBE       ? "probe"
+                 : progress.state == RAFT_REPLICATE ? "replicate"
+                                                    : "snapshot");
     }
     gavel_put_end(out);
 }
@@ -211,7 +214,8 @@ void status_describe(const struct node *node, struct gavel_writer *out)
         uint64_t shown = 0;
 
         for (uint32_t k = 0; k < node->command_count; k++)
-            shown += node->commands[k].number == i + 1 && !(node->commands[k].command->flags & GAVEL_INTERNAL);
+            shown +=
+                node->commands[k].number == i + 1 && !(node->commands[k].command->flags & GAVEL_INTERNAL);
         gavel_put_map(out, 6);
         put_text(out, "name", machine->name);
         put_number(out, "number", i + 1);
@@ -236,10 +240,13 @@ void node_gauges(struct node *node)
     const struct raft_configuration *configuration = node->raft ? raft_configuration(node->raft) : NULL;
     struct peer *peer;
     uint32_t healthy = 1;
-    double state = status.recovering ? 5 : !status.voter && node->raft ? 3
-                   : status.role == RAFT_LEADER ? 2 : status.role == RAFT_FOLLOWER || !node->raft ? 0 : 1;
+    double state = status.recovering                             ? 5
+                   : !status.voter && node->raft                 ? 3
+                   : status.role == RAFT_LEADER                  ? 2
+                   : status.role == RAFT_FOLLOWER || !node->raft ? 0
+                                                                 : 1;
 
-    os_list_each(peer, &node->peers, struct peer, link)
+    os_list_each (peer, &node->peers, struct peer, link)
         healthy += peer->healthy;
     node_record(node, node->metric.state, state, NULL, NULL);
     node_record(node, node->metric.nodes, configuration ? configuration->count : 0, NULL, NULL);

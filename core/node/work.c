@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * work.c - the apply lane as the loop sees it: hand over what committed, take back what came of it, answer who waits. And
- * once a second, on the leader, what the replicated state asks for by itself: sessions to expire, machines to maintain.
+ * work.c - the apply lane as the loop sees it: hand over what committed, take back what came of it, answer
+ * who waits. And once a second, on the leader, what the replicated state asks for by itself: sessions to
+ * expire, machines to maintain.
  */
 #include "core/node/internal.h"
 
@@ -27,8 +28,9 @@ static void answer(struct node *node, const struct apply_record *record)
     waiter->index = 0;
     node->waiting--;
     if (waiter->term != record->term) {
-        client_refuse(node, waiter->origin, GAVEL_E_UNKNOWN,
-                      "another leader's entry took the place of this write; it may or may not have been done");
+        client_refuse(
+            node, waiter->origin, GAVEL_E_UNKNOWN,
+            "another leader's entry took the place of this write; it may or may not have been done");
         return;
     }
     if (record->status >= 0 && record->a.size)
@@ -94,10 +96,10 @@ static void run_done(struct node *node)
         log_batch_unref(run->batches[i]);
     run->count = 0;
     if (run->status != 0) {
-        node_fatal(node, run->status == GAVEL_E_VERSION ? 78 : 70,
-                   "%s%s", run->error.text,
-                   run->status == GAVEL_E_VERSION ? "; install the plugin version that the other members run, then start again"
-                                                  : "");
+        node_fatal(node, run->status == GAVEL_E_VERSION ? 78 : 70, "%s%s", run->error.text,
+                   run->status == GAVEL_E_VERSION
+                       ? "; install the plugin version that the other members run, then start again"
+                       : "");
         return;
     }
     node->applied = run->last;
@@ -174,8 +176,9 @@ static void read_back(struct log_read *read)
         return;
     }
     if (read->status != GAVEL_OK)
-        node_fatal(node, read->status == GAVEL_E_CORRUPT ? 65 : 74, "committed entries from index %llu on cannot be read: %s",
-                   (unsigned long long)read->from, read->error.text);
+        node_fatal(node, read->status == GAVEL_E_CORRUPT ? 65 : 74,
+                   "committed entries from index %llu on cannot be read: %s", (unsigned long long)read->from,
+                   read->error.text);
     else
         start_run(node, read);
     node_settle(node);
@@ -213,7 +216,7 @@ void work_free(struct node *node)
     gavel_buffer_free(&node->run.records);
 }
 
-/* ---- maintenance ------------------------------------------------------------------------------------------------- */
+/* ---- maintenance --------------------------------------------------------------------------------------- */
 
 static void expire_sessions(struct node *node)
 {

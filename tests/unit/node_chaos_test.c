@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_chaos_test.c - random misfortune over whole nodes: power cuts with lost and torn writes, wires that are cut, snapshots
- * throughout. A client counts in a session and retries until each step is answered: every answer has to be exactly the
- * number of the step, whatever happened on the way. Nothing acknowledged is lost, nothing is applied twice.
+ * node_chaos_test.c - random misfortune over whole nodes: power cuts with lost and torn writes, wires that
+ * are cut, snapshots throughout. A client counts in a session and retries until each step is answered: every
+ * answer has to be exactly the number of the step, whatever happened on the way. Nothing acknowledged is
+ * lost, nothing is applied twice.
  *
  * Seeds: GAVEL_SEED, or fixed ones. The same seed is the same run.
  */
@@ -30,6 +31,7 @@ static struct misfortune {
     uint64_t crashes;
     uint64_t cuts;
     bool calm;
+    uint64_t rate; /* a crash in so many milliseconds: what leaves a quorum time to be one */
 } fate;
 
 static uint64_t draw(uint64_t below)
@@ -65,7 +67,7 @@ static void tick(struct cluster *cluster)
     }
     if (fate.calm)
         return;
-    if (draw(60) == 0) {
+    if (draw(fate.rate) == 0) {
         uint32_t victim = (uint32_t)draw(cluster->count);
 
         if (!fate.back_at[victim] && (down == 0 || draw(4) == 0)) {
@@ -132,13 +134,15 @@ static void run_seed(uint32_t nodes, uint64_t seed, bool threaded)
     static const char *const name[] = {"name=steps", NULL};
     static struct cluster cluster;
     struct cluster_reply reply;
-    struct codec_request request = {.machine = gavel_text("gavel"), .command = gavel_text("session_register")};
+    struct codec_request request = {.machine = gavel_text("gavel"),
+                                    .command = gavel_text("session_register")};
     struct gavel_buffer arguments = codec_buffer(0);
     struct gavel_error error;
     uint64_t session;
 
     memset(&fate, 0, sizeof fate);
     fate.seed = seed;
+    fate.rate = nodes == 2 ? 600 : nodes == 1 ? 150 : 60;
     cluster_init(&cluster, nodes, seed);
     cluster.threaded = threaded;
     cluster.limits.snapshot_entries = 20;
@@ -165,8 +169,8 @@ static void run_seed(uint32_t nodes, uint64_t seed, bool threaded)
     }
     fate.calm = true;
     assert_true(cluster_until(&cluster, everyone_agrees, 20000));
-    printf("nodes %u seed %llu: %d steps, %llu crashes, %llu cuts, %llu messages\n", nodes, (unsigned long long)seed,
-           STEPS, (unsigned long long)fate.crashes, (unsigned long long)fate.cuts,
+    printf("nodes %u seed %llu: %d steps, %llu crashes, %llu cuts, %llu messages\n", nodes,
+           (unsigned long long)seed, STEPS, (unsigned long long)fate.crashes, (unsigned long long)fate.cuts,
            (unsigned long long)net_delivered(cluster.net));
     gavel_buffer_free(&arguments);
     cluster.tick = NULL;
@@ -179,7 +183,8 @@ static void test_three(void **state)
 
     (void)state;
     for (uint64_t seed = 1; seed <= (given ? 1 : 4); seed++)
-        run_seed(3, given ? strtoull(given, NULL, 10) : seed, given ? getenv("GAVEL_THREADED") != NULL : seed % 2 == 0);
+        run_seed(3, given ? strtoull(given, NULL, 10) : seed,
+                 given ? getenv("GAVEL_THREADED") != NULL : seed % 2 == 0);
 }
 
 static void test_five_and_one(void **state)

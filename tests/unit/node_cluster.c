@@ -12,15 +12,16 @@
 
 const struct gavel_plugin *gavel_plugin_counter(void);
 
-/* ---- the host of a node ------------------------------------------------------------------------------------------ */
+/* ---- the host of a node -------------------------------------------------------------------------------- */
 
 static void log_line(void *self, uint64_t level, const char *module, struct gavel_slice text)
 {
     struct cluster_node *node = self;
 
     if (node->cluster->loud)
-        fprintf(stderr, "%8llu [%s] %llu %s: %.*s\n", (unsigned long long)(node->cluster->clock.mono_ns / 1000000),
-                node->name, (unsigned long long)level, module, (int)text.size, (const char *)text.data);
+        fprintf(stderr, "%8llu [%s] %llu %s: %.*s\n",
+                (unsigned long long)(node->cluster->clock.mono_ns / 1000000), node->name,
+                (unsigned long long)level, module, (int)text.size, (const char *)text.data);
 }
 
 static bool log_wanted(void *context, uint64_t level, const char *module)
@@ -55,7 +56,7 @@ static void stopped(void *context)
     node->stopped = true;
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------ */
+/* ---- making -------------------------------------------------------------------------------------------- */
 
 static void fill(struct cluster *cluster, uint32_t number)
 {
@@ -76,12 +77,19 @@ static void fill(struct cluster *cluster, uint32_t number)
                            .clock_self = &cluster->clock,
                            .lanes = &os_lanes_inline,
                            .lanes_self = &node->lanes};
-    node->host = (struct gavel_host){.size = GAVEL_END(struct gavel_host, log), .self = node, .heap = &codec_heap,
-                                     .log = log_line, .node = node->name, .instance = "node"};
-    node->transport = (struct node_transport){.name = "net", .operations = &net_transport, .listen = node->listen,
-                                              .listen_count = 1, .self = net_side(cluster->net, node->name)};
-    node->machines[0] = (struct node_machine){.name = "counter", .plugin = counter, .operations = counter->operations,
-                                              .settings = ""};
+    node->host = (struct gavel_host){.size = GAVEL_END(struct gavel_host, log),
+                                     .self = node,
+                                     .heap = &codec_heap,
+                                     .log = log_line,
+                                     .node = node->name,
+                                     .instance = "node"};
+    node->transport = (struct node_transport){.name = "net",
+                                              .operations = &net_transport,
+                                              .listen = node->listen,
+                                              .listen_count = 1,
+                                              .self = net_side(cluster->net, node->name)};
+    node->machines[0] = (struct node_machine){
+        .name = "counter", .plugin = counter, .operations = counter->operations, .settings = ""};
 }
 
 void cluster_init(struct cluster *cluster, uint32_t count, uint64_t seed)
@@ -179,7 +187,7 @@ void cluster_free(struct cluster *cluster)
     net_free(cluster->net);
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------- */
 
 static bool step(struct cluster *cluster)
 {
@@ -236,7 +244,8 @@ int cluster_leader(struct cluster *cluster)
     int found = -1;
 
     for (uint32_t i = 0; i < cluster->count; i++) {
-        if (!cluster->nodes[i].node || cluster->nodes[i].exit_code >= 0 || !node_is_leader(cluster->nodes[i].node))
+        if (!cluster->nodes[i].node || cluster->nodes[i].exit_code >= 0 ||
+            !node_is_leader(cluster->nodes[i].node))
             continue;
         if (!node_ready(cluster->nodes[i].node))
             continue;
@@ -252,7 +261,7 @@ bool cluster_has_leader(struct cluster *cluster)
     return cluster_leader(cluster) >= 0;
 }
 
-/* ---- a client ---------------------------------------------------------------------------------------------------- */
+/* ---- a client ------------------------------------------------------------------------------------------ */
 
 struct cluster_client {
     struct cluster *cluster;
@@ -334,7 +343,9 @@ struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, 
 {
     struct cluster_client *client = aligned_alloc(16, sizeof *client);
     struct gavel_slice names[1] = {gavel_text("msgpack")};
-    struct codec_hello hello = {.role = role, .version_major = CODEC_PROTOCOL_MAJOR, .name = gavel_text("test"),
+    struct codec_hello hello = {.role = role,
+                                .version_major = CODEC_PROTOCOL_MAJOR,
+                                .name = gavel_text("test"),
                                 .serializers = {.items = names, .count = 1, .stride = sizeof names[0]}};
     struct gavel_error error;
 
@@ -348,7 +359,8 @@ struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, 
                                                      .quiet = client_quiet,
                                                      .closed = client_closed};
     net_transport.prepare(client->side, &client->events, NULL, &error);
-    net_transport.connect(client->side, gavel_text(cluster->nodes[number].uri), client, &client->connection, &error);
+    net_transport.connect(client->side, gavel_text(cluster->nodes[number].uri), client, &client->connection,
+                          &error);
     for (int i = 0; i < 50 && !client->open; i++)
         cluster_run(cluster, 1);
     cluster_send(client, CODEC_HELLO, &hello);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_cluster.h - whole nodes in one thread: a disk in memory each, lanes pumped by hand, a network in memory, one clock. And
- * a client that speaks the protocol to any of them.
+ * node_cluster.h - whole nodes in one thread: a disk in memory each, lanes pumped by hand, a network in
+ * memory, one clock. And a client that speaks the protocol to any of them.
  */
 #ifndef TESTS_NODE_CLUSTER_H
 #define TESTS_NODE_CLUSTER_H
@@ -29,7 +29,7 @@ struct cluster_node {
     struct node_setup setup;
     struct node *node; /* NULL while it is down */
     uint64_t deadline;
-    int exit_code;     /* of fatal; -1: none */
+    int exit_code; /* of fatal; -1: none */
     char fatal[512];
     bool stopped;
 };
@@ -41,7 +41,7 @@ struct cluster {
     struct node_member members[CLUSTER_MAX];
     const char *addresses[CLUSTER_MAX][1];
     struct cluster_node nodes[CLUSTER_MAX];
-    struct node_limits limits; /* set before cluster_start */
+    struct node_limits limits;             /* set before cluster_start */
     void (*tick)(struct cluster *cluster); /* called each millisecond, for misfortune; may be NULL */
     bool loud;
     bool threaded; /* the machine may block: its commands run on the apply lane instead of the loop */
@@ -71,7 +71,8 @@ void cluster_free(struct cluster *cluster);
 /* Let everything happen that can happen now, then let time pass, until `milliseconds` are over. */
 void cluster_run(struct cluster *cluster, uint64_t milliseconds);
 /* Run until the condition holds; false when `milliseconds` were not enough. */
-bool cluster_until(struct cluster *cluster, bool (*condition)(struct cluster *cluster), uint64_t milliseconds);
+bool cluster_until(struct cluster *cluster, bool (*condition)(struct cluster *cluster),
+                   uint64_t milliseconds);
 /* The number of the one leader that a majority follows; -1: none. */
 int cluster_leader(struct cluster *cluster);
 bool cluster_has_leader(struct cluster *cluster);

@@ -86,7 +86,8 @@ struct net_side *net_side(struct net *net, const char *name)
     return &net->sides[net->count++];
 }
 
-static void push(struct net *net, enum what what, struct end *to, uint64_t reason, const void *data, size_t size)
+static void push(struct net *net, enum what what, struct end *to, uint64_t reason, const void *data,
+                 size_t size)
 {
     struct item *item = calloc(1, sizeof *item + size);
 
@@ -118,7 +119,7 @@ static struct end *end_new(struct net_side *side, bool dialled)
     return end;
 }
 
-/* ---- the transport ----------------------------------------------------------------------------------------------- */
+/* ---- the transport ------------------------------------------------------------------------------------- */
 
 static int32_t prepare(void *self, const struct gavel_transport_events *events,
                        const struct gavel_transport_limits *limits, struct gavel_error *error)
@@ -131,7 +132,8 @@ static int32_t prepare(void *self, const struct gavel_transport_events *events,
     return 0;
 }
 
-static int32_t listen_mem(void *self, struct gavel_slice uri, struct gavel_slice *bound, struct gavel_error *error)
+static int32_t listen_mem(void *self, struct gavel_slice uri, struct gavel_slice *bound,
+                          struct gavel_error *error)
 {
     struct net_side *side = self;
 
@@ -242,13 +244,14 @@ const struct gavel_transport net_transport = {
     .unlisten = unlisten,
 };
 
-/* ---- delivery ---------------------------------------------------------------------------------------------------- */
+/* ---- delivery ------------------------------------------------------------------------------------------ */
 
 static void deliver(struct item *item)
 {
     struct end *to = item->to;
     const struct gavel_transport_events *events = to->side->events;
-    struct gavel_peer peer = {.size = sizeof peer, .address = gavel_text(to->other ? to->other->side->name : "?")};
+    struct gavel_peer peer = {.size = sizeof peer,
+                              .address = gavel_text(to->other ? to->other->side->name : "?")};
 
     if (to->gone || !events)
         return;

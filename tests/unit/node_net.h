@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_net.h - a network in memory that is a transport: mem://NAME. Messages wait in one queue and are delivered by hand, in
- * order; a side can be cut off, its listener closed, its connections broken. One thread.
+ * node_net.h - a network in memory that is a transport: mem://NAME. Messages wait in one queue and are
+ * delivered by hand, in order; a side can be cut off, its listener closed, its connections broken. One
+ * thread.
  */
 #ifndef TESTS_NODE_NET_H
 #define TESTS_NODE_NET_H
@@ -23,7 +24,8 @@ struct net_side *net_side(struct net *net, const char *name);
 /* Deliver one waiting event; false when there is none. */
 bool net_deliver(struct net *net);
 
-/* The process behind a side is gone: its connections break, dials to it are refused until it listens again. */
+/* The process behind a side is gone: its connections break, dials to it are refused until it listens again.
+ */
 void net_kill(struct net_side *side);
 
 /* Cut or heal the wire between two sides: messages and dials vanish, nothing is told to anybody. */

@@ -145,7 +145,8 @@ static void test_a_retry_in_a_session_is_applied_once(void **state)
     struct cluster cluster;
     struct cluster_reply reply;
     struct cluster_client *client;
-    struct codec_request request = {.machine = gavel_text("gavel"), .command = gavel_text("session_register")};
+    struct codec_request request = {.machine = gavel_text("gavel"),
+                                    .command = gavel_text("session_register")};
     uint64_t session;
     uint32_t through;
     int leader;
