@@ -234,8 +234,8 @@ static int step(struct core *c, struct raft_event event)
 static void contradictions_are_refused_at_birth(void **unused)
 {
     struct raft_configuration members_ok = members("abc", "");
-    const struct raft_recovered good = {.configuration = &members_ok, .term = 3, .snapshot_index = 5, .snapshot_term = 2,
-                                        .base_index = 4, .base_term = 2};
+    const struct raft_recovered good = {.configuration = &members_ok, .term = 3, .snapshot_index = 5,
+                                        .snapshot_term = 2, .base_index = 4, .base_term = 2};
     struct raft_recovered bad[5] = {good, good, good, good, good};
     struct core c = {.options = {.self = 'a', .seed = 1, .batches_max = 8}};
     (void)unused;
@@ -339,8 +339,12 @@ static void hostile_batches(struct raft_message *m, struct raft_batch *batches)
     a->batch_count = (uint32_t)any(5);
     for (uint32_t i = 0; i < a->batch_count; i++) {
         term += any(3) == 0;
-        batches[i] = (struct raft_batch){.first = first + (any(60) == 0), .term = term, .count = (uint32_t)any(30) ? 1 : 2,
-                                         .bytes = 10, .chain = (uint32_t)(first * 31 + term), .kind = 1 + (uint32_t)any(3)};
+        batches[i] = (struct raft_batch){.first = first + (any(60) == 0),
+                                         .term = term,
+                                         .count = any(30) ? 1 : 2,
+                                         .bytes = 10,
+                                         .chain = (uint32_t)(first * 31 + term),
+                                         .kind = 1 + (uint32_t)any(3)};
         if (batches[i].kind == RAFT_BATCH_CONFIGURATION && any(50))
             batches[i].configuration = &hostile_members[any(4)];
         first += batches[i].count;
