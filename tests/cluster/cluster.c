@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cluster.c - real gaveld processes for a test: see cluster.h. */
+#include "cluster.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STOP_MS 20000 /* a node that does not end on a signal in this time is stuck */
+
+uint64_t cluster_now(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void cluster_pause(unsigned milliseconds)
+{
+    (void)poll(NULL, 0, (int)milliseconds);
+}
+
+uint64_t cluster_seed(void)
+{
+    const char *given = getenv("CLUSTER_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : cluster_now() * 2654435761u + (uint64_t)getpid();
+
+    printf("seed: CLUSTER_SEED=%" PRIu64 "\n", seed);
+    return seed;
+}
+
+uint64_t cluster_random(uint64_t *seed, uint64_t bound)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (*seed >> 33) % bound;
+}
+
+/* ---- failing ----------------------------------------------------------------------------------------------------- */
+
+static void show_log(const struct cluster_node *node)
+{
+    char command[400];
+    int ignored;
+
+    printf("---- %s (%s), last lines:\n", node->name, node->log);
+    (void)fflush(stdout);
+    (void)snprintf(command, sizeof command, "tail -n 25 '%s'", node->log);
+    ignored = system(command);
+    (void)ignored;
+}
+
+void cluster_fail(struct cluster *cluster, const char *format, ...)
+{
+    va_list arguments;
+    int i;
+
+    printf("FAILED: ");
+    va_start(arguments, format);
+    (void)vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    for (i = 0; i < cluster->count; i++)
+        show_log(&cluster->nodes[i]);
+    for (i = 0; i < cluster->count; i++)
+        if (cluster->nodes[i].pid > 0)
+            (void)kill(cluster->nodes[i].pid, SIGKILL);
+    printf("left in place: %s\n", cluster->dir);
+    (void)fflush(stdout);
+    _exit(1);
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------ */
+
+unsigned cluster_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    unsigned port = 0;
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        getsockname(fd, (struct sockaddr *)&address, &size) == 0)
+        port = ntohs(address.sin_port);
+    if (fd >= 0)
+        (void)close(fd);
+    return port;
+}
+
+static const char *place(const char *variable, const char *fallback)
+{
+    const char *given = getenv(variable);
+
+    return given && *given ? given : fallback;
+}
+
+static const char *gaveld(void)
+{
+    static char path[512];
+
+    (void)snprintf(path, sizeof path, "%s/core/host/gaveld", place("top_builddir", "."));
+    return path;
+}
+
+static void write_config(struct cluster *cluster, int number, const struct cluster_options *options)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    FILE *out = fopen(node->config, "we");
+    int i;
+
+    if (!out)
+        cluster_fail(cluster, "cannot write %s: %s", node->config, strerror(errno));
+    fprintf(out, "[node]\nname = %s\ndata_dir = %s\n[cluster]\nmembers =", node->name, node->data);
+    for (i = 0; i < cluster->count; i++)
+        fprintf(out, " %s=%s", cluster->nodes[i].name, cluster->nodes[i].uri);
+    fprintf(out, "\n[transport.main]\nplugin = %s\nlisten = %s\n", cluster->transport, node->uri);
+    fprintf(out, "[statemachine.store]\nplugin = workflow\n[statemachine.counter]\nplugin = counter\n"
+                 "[observer.log]\nplugin = log\n%s%s\n",
+            options->quiet ? "level = warn\n" : "", options->extra ? options->extra : "");
+    if (fclose(out) != 0)
+        cluster_fail(cluster, "cannot write %s: %s", node->config, strerror(errno));
+}
+
+void cluster_make(struct cluster *cluster, const struct cluster_options *options)
+{
+    const char *plugins = place("GAVEL_TEST_PLUGINDIR", "tests/plugindir");
+    char module[600];
+    int i;
+
+    memset(cluster, 0, sizeof *cluster);
+    cluster->transport = options->transport ? options->transport : "tcp";
+    (void)snprintf(module, sizeof module, "%s/gavel-%s-transport.so", plugins, cluster->transport);
+    if (access(gaveld(), X_OK) != 0 || access(module, R_OK) != 0) {
+        printf("skipped: no %s or no %s\n", gaveld(), module);
+        exit(77);
+    }
+    (void)setenv("GAVEL_PLUGIN_DIR", plugins, 1);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    (void)snprintf(cluster->dir, sizeof cluster->dir, "%s/gavel-cluster.XXXXXX", place("TMPDIR", "/tmp"));
+    if (!mkdtemp(cluster->dir)) {
+        printf("cannot make %s: %s\n", cluster->dir, strerror(errno));
+        exit(1);
+    }
+    cluster->count = options->nodes;
+    for (i = 0; i < cluster->count; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+
+        node->port = cluster_port();
+        (void)snprintf(node->name, sizeof node->name, "node-%d", i + 1);
+        (void)snprintf(node->uri, sizeof node->uri, "%s://127.0.0.1:%u",
+                       strcmp(cluster->transport, "websocket") == 0 ? "ws" : cluster->transport, node->port);
+        (void)snprintf(node->config, sizeof node->config, "%s/%s.ini", cluster->dir, node->name);
+        (void)snprintf(node->data, sizeof node->data, "%s/%s", cluster->dir, node->name);
+        (void)snprintf(node->log, sizeof node->log, "%s/%s.log", cluster->dir, node->name);
+        (void)snprintf(cluster->endpoints + strlen(cluster->endpoints),
+                       sizeof cluster->endpoints - strlen(cluster->endpoints), "%s%s", i ? "," : "", node->uri);
+    }
+    for (i = 0; i < cluster->count; i++)
+        write_config(cluster, i, options);
+}
+
+/* ---- processes --------------------------------------------------------------------------------------------------- */
+
+/* In the child: become gaveld, with its output in a file, and die with the test. */
+static void become(const char *config, const char *log)
+{
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
+        _exit(126);
+    (void)execl(gaveld(), "gaveld", "--config", config, (char *)NULL);
+    _exit(127);
+}
+
+void cluster_start(struct cluster *cluster, int number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+
+    if (node->pid > 0)
+        cluster_fail(cluster, "%s runs already", node->name);
+    node->pid = fork();
+    if (node->pid < 0)
+        cluster_fail(cluster, "cannot fork: %s", strerror(errno));
+    if (node->pid == 0)
+        become(node->config, node->log);
+}
+
+void cluster_start_all(struct cluster *cluster)
+{
+    int i;
+
+    for (i = 0; i < cluster->count; i++)
+        cluster_start(cluster, i);
+    (void)cluster_leader(cluster, -1);
+}
+
+/* Wait for a child, bounded. */
+static int await(struct cluster *cluster, pid_t pid, const char *name)
+{
+    uint64_t until = cluster_now() + STOP_MS;
+    int status = 0;
+    pid_t ended;
+
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0) {
+        if (cluster_now() > until)
+            cluster_fail(cluster, "%s does not end", name);
+        cluster_pause(2);
+    }
+    if (ended < 0)
+        cluster_fail(cluster, "%s: %s", name, strerror(errno));
+    return status;
+}
+
+int cluster_kill(struct cluster *cluster, int number, int signal_number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    int status;
+
+    if (node->pid <= 0)
+        cluster_fail(cluster, "%s does not run", node->name);
+    (void)kill(node->pid, signal_number);
+    status = await(cluster, node->pid, node->name);
+    node->pid = 0;
+    return status;
+}
+
+int cluster_run(struct cluster *cluster, const char *config, char *text, size_t size)
+{
+    char log[300];
+    FILE *in;
+    size_t got = 0;
+    pid_t pid;
+    int status;
+
+    (void)snprintf(log, sizeof log, "%s/run.log", cluster->dir);
+    (void)unlink(log);
+    pid = fork();
+    if (pid < 0)
+        cluster_fail(cluster, "cannot fork: %s", strerror(errno));
+    if (pid == 0)
+        become(config, log);
+    status = await(cluster, pid, config);
+    in = fopen(log, "re");
+    if (in) {
+        got = fread(text, 1, size - 1, in);
+        (void)fclose(in);
+    }
+    text[got] = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+void cluster_remove(struct cluster *cluster)
+{
+    char command[300];
+    int i;
+    int ignored;
+
+    for (i = 0; i < cluster->count; i++)
+        if (cluster->nodes[i].pid > 0)
+            (void)kill(cluster->nodes[i].pid, SIGTERM);
+    for (i = 0; i < cluster->count; i++) {
+        int status;
+
+        if (cluster->nodes[i].pid <= 0)
+            continue;
+        status = await(cluster, cluster->nodes[i].pid, cluster->nodes[i].name);
+        cluster->nodes[i].pid = 0;
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+            cluster_fail(cluster, "%s did not stop cleanly: wait status %#x", cluster->nodes[i].name, (unsigned)status);
+    }
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", cluster->dir);
+    ignored = system(command);
+    (void)ignored;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+struct gavel_client *cluster_client(struct cluster *cluster, int number)
+{
+    struct gavel_client_options options = gavel_client_defaults();
+    struct gavel_client *client = NULL;
+    struct gavel_error error = {0, ""};
+
+    options.endpoints = number >= 0 ? cluster->nodes[number].uri : cluster->endpoints;
+    options.name = "test";
+    options.stay = number >= 0;
+    options.timeout_ms = CLUSTER_READY_MS;
+    if (gavel_client_open(&options, &client, &error) != GAVEL_OK)
+        cluster_fail(cluster, "%s", error.text);
+    return client;
+}
+
+int32_t cluster_call(struct gavel_client *client, const char *command, const char *arguments, uint64_t flags,
+                     struct gavel_session *session, struct gavel_result **result, struct gavel_error *error)
+{
+    struct gavel_request request = gavel_request_defaults();
+
+    request.command = command;
+    request.form = GAVEL_FORM_TEXT;
+    request.arguments = gavel_text(arguments);
+    request.flags = flags;
+    request.session = session;
+    return gavel_call(client, &request, result, error);
+}
+
+/* The status of one node; NULL when it does not answer within `timeout_ms`. */
+static struct gavel_result *status_of(struct cluster *cluster, int number, uint64_t timeout_ms)
+{
+    struct gavel_client *client = cluster_client(cluster, number);
+    struct gavel_request request = gavel_request_defaults();
+    struct gavel_result *result = NULL;
+
+    request.command = "gavel.status";
+    request.read = GAVEL_STALE;
+    request.flags = GAVEL_REPEATABLE;
+    request.timeout_ms = timeout_ms;
+    (void)gavel_call(client, &request, &result, NULL);
+    gavel_client_close(client);
+    return result;
+}
+
+int cluster_leader(struct cluster *cluster, int except)
+{
+    uint64_t until = cluster_now() + CLUSTER_READY_MS;
+    int i;
+
+    while (cluster_now() < until) {
+        for (i = 0; i < cluster->count; i++) {
+            struct gavel_result *status = NULL;
+            bool leads;
+
+            if (i != except && cluster->nodes[i].pid > 0)
+                status = status_of(cluster, i, 500);
+            leads = status && gavel_slice_equal(gavel_get_bytes(status->value, "role"), gavel_text("leader")) &&
+                    gavel_get_bool(status->value, "ready", 0);
+            gavel_result_free(status);
+            if (leads)
+                return i;
+        }
+        cluster_pause(10);
+    }
+    cluster_fail(cluster, "no leader within %d ms", CLUSTER_READY_MS);
+}
+
+/* True when all running nodes have the same applied index, equal to the highest commit, and the same digest. */
+static bool settled(struct cluster *cluster)
+{
+    uint64_t applied = 0;
+    uint64_t commit = 0;
+    char digest[40] = "";
+    bool first = true;
+    bool same = true;
+    int i;
+
+    for (i = 0; i < cluster->count; i++) {
+        struct gavel_result *status;
+        struct gavel_slice own;
+        uint64_t one;
+
+        if (cluster->nodes[i].pid <= 0)
+            continue;
+        status = status_of(cluster, i, 2000);
+        if (!status)
+            return false;
+        own = gavel_get_bytes(status->value, "digest");
+        one = gavel_get_uint(status->value, "applied", 0);
+        if (gavel_get_uint(status->value, "commit", 0) > commit)
+            commit = gavel_get_uint(status->value, "commit", 0);
+        if (first)
+            (void)snprintf(digest, sizeof digest, "%.*s", (int)own.size, own.size ? (const char *)own.data : "");
+        same = same && own.size && gavel_slice_equal(own, gavel_text(digest)) && (first || one == applied);
+        applied = one;
+        first = false;
+        gavel_result_free(status);
+    }
+    return same && applied == commit && commit > 0;
+}
+
+void cluster_settle(struct cluster *cluster)
+{
+    uint64_t until = cluster_now() + CLUSTER_READY_MS;
+
+    while (!settled(cluster)) {
+        if (cluster_now() > until)
+            cluster_fail(cluster, "the nodes do not agree on applied index and digest within %d ms", CLUSTER_READY_MS);
+        cluster_pause(10);
+    }
+}
