@@ -97,7 +97,7 @@ static struct btree_node *child_of(const struct btree_node *node, uint32_t at)
     return node->slot[BTREE_CHILDREN + at];
 }
 
-static struct btree_node *make(struct btree *tree, uint32_t level)
+static struct btree_node *make(struct btree *tree, uint16_t level)
 {
     struct btree_link *link = btree_list_pop(&tree->pool->free);
     struct btree_node *node = (struct btree_node *)link; /* its first member */
@@ -106,6 +106,7 @@ static struct btree_node *make(struct btree *tree, uint32_t level)
     node->total = 0;
     node->count = 0;
     node->level = level;
+    node->common_size = 0;
     tree->nodes++;
     return node;
 }
@@ -124,22 +125,88 @@ static struct btree_node *own(struct btree *tree, struct btree_node *node)
     if (node->epoch > tree->pool->held)
         return node;
     copy = make(tree, node->level);
-    copy->total = node->total;
-    copy->count = node->count;
-    memcpy(copy->slot, node->slot, sizeof copy->slot);
+    memcpy((unsigned char *)copy + offsetof(struct btree_node, total),
+           (const unsigned char *)node + offsetof(struct btree_node, total),
+           sizeof *copy - offsetof(struct btree_node, total));
     drop(tree, node);
     return copy;
 }
 
-/* The number of items of the node that are below `key`; *equal when the next one has that key. */
-static uint32_t lower_bound(const struct btree_node *node, btree_compare *compare, const void *key, int *equal)
+/* ---- heads ------------------------------------------------------------------------------------------------------- */
+
+/* Up to 8 bytes of a key from `skip` on as one number that orders as they do; zeros behind its end. */
+static uint64_t head_of(struct gavel_slice key, uint64_t skip)
 {
+    const unsigned char *bytes = key.data;
+    uint64_t left = key.size > skip ? key.size - skip : 0;
+    uint64_t head = 0;
+    uint64_t i;
+    if (left >= 8) {
+        memcpy(&head, bytes + skip, 8);
+        return __builtin_bswap64(head); /* little-endian machines only: configure sees to it */
+    }
+    for (i = 0; i < left; i++)
+        head |= (uint64_t)bytes[skip + i] << (56 - 8 * i);
+    return head;
+}
+
+/* How many bytes two keys have in common, up to what a node can keep. */
+static uint16_t common_of(struct gavel_slice a, struct gavel_slice b)
+{
+    const unsigned char *one = a.data;
+    const unsigned char *other = b.data;
+    uint16_t size = 0;
+    while (size < BTREE_COMMON_MAX && size < a.size && size < b.size && one[size] == other[size])
+        size++;
+    return size;
+}
+
+/* Keep as much of what all keys of the node have in common as there is: since they are sorted, of first and last. */
+static void find_common(const struct btree *tree, struct btree_node *node)
+{
+    struct gavel_slice first = tree->key_of(node->slot[0]);
+    uint16_t size = common_of(first, tree->key_of(node->slot[node->count - 1]));
+    uint32_t i;
+    if (size)
+        memcpy(node->common, first.data, size);
+    node->common_size = size;
+    for (i = 0; i < node->count; i++)
+        node->head[i] = head_of(tree->key_of(node->slot[i]), size);
+}
+
+/*
+ * Write the item of a slot and its head. A lone key has all in common with itself; where the next one has less in
+ * common with the others, all heads follow, at most BTREE_COMMON_MAX times in a node's life.
+ */
+static void set_item(const struct btree *tree, struct btree_node *node, uint32_t at, void *item)
+{
+    struct gavel_slice key = tree->key_of(item);
+    node->slot[at] = item;
+    if (node->count == 1 || key.size < node->common_size || memcmp(key.data, node->common, node->common_size) != 0)
+        find_common(tree, node);
+    else
+        node->head[at] = head_of(key, node->common_size);
+}
+
+/* The number of items of the node that are below `key`; *equal when the next one has that key. */
+static uint32_t lower_bound(const struct btree_node *node, struct gavel_slice (*key_of)(const void *),
+                            struct gavel_slice key, int *equal)
+{
+    uint64_t shared = key.size < node->common_size ? key.size : node->common_size;
+    int order = shared ? memcmp(key.data, node->common, shared) : 0;
     uint32_t low = 0;
     uint32_t high = node->count;
+    uint64_t head;
+
     *equal = 0;
+    if (order != 0 || key.size < node->common_size)
+        return order > 0 ? node->count : 0;
+    head = head_of(key, node->common_size);
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        int order = compare(key, node->slot[middle]);
+        order = head < node->head[middle] ? -1 : head > node->head[middle];
+        if (order == 0)
+            order = gavel_slice_compare(key, key_of(node->slot[middle]));
         if (order == 0) {
             *equal = 1;
             return middle;
@@ -152,19 +219,34 @@ static uint32_t lower_bound(const struct btree_node *node, btree_compare *compar
     return low;
 }
 
+/*
+ * Ask for a node before it is read: the lines of its header and heads come together instead of one after the other in
+ * the steps of the search.
+ */
+static void prefetch(const struct btree_node *node)
+{
+    uint64_t offset;
+    for (offset = 0; offset < offsetof(struct btree_node, slot); offset += 64)
+        __builtin_prefetch((const unsigned char *)node + offset);
+}
+
 /* The child of a branch in which `key` is or would be. */
-static uint32_t child_for(const struct btree_node *node, btree_compare *compare, const void *key)
+static uint32_t child_for(const struct btree_node *node, struct gavel_slice (*key_of)(const void *),
+                          struct gavel_slice key)
 {
     int equal;
-    uint32_t at = lower_bound(node, compare, key, &equal);
+    uint32_t at = lower_bound(node, key_of, key, &equal);
     return equal || at == 0 ? at : at - 1;
 }
+
+/* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 /* Shift the slots from `at` on by one place, and make room. */
 static void open_slot(struct btree_node *node, uint32_t at)
 {
     uint32_t behind = node->count - at;
     memmove(&node->slot[at + 1], &node->slot[at], behind * sizeof node->slot[0]);
+    memmove(&node->head[at + 1], &node->head[at], behind * sizeof node->head[0]);
     if (node->level)
         memmove(&node->slot[BTREE_CHILDREN + at + 1], &node->slot[BTREE_CHILDREN + at], behind * sizeof node->slot[0]);
     node->count++;
@@ -174,11 +256,13 @@ static void close_slot(struct btree_node *node, uint32_t at)
 {
     uint32_t behind = --node->count - at;
     memmove(&node->slot[at], &node->slot[at + 1], behind * sizeof node->slot[0]);
+    memmove(&node->head[at], &node->head[at + 1], behind * sizeof node->head[0]);
     if (node->level)
         memmove(&node->slot[BTREE_CHILDREN + at], &node->slot[BTREE_CHILDREN + at + 1], behind * sizeof node->slot[0]);
 }
 
-/* Append slots first..first+count of one node, which is only read, to another of the same level; the items moved. */
+/* Append slots first..first+count of one node, which is only read, to another of the same level; the items moved.
+ * The heads are the caller's: find_common. */
 static uint64_t copy_slots(struct btree_node *to, const struct btree_node *from, uint32_t first, uint32_t count)
 {
     uint64_t moved = count;
@@ -194,10 +278,19 @@ static uint64_t copy_slots(struct btree_node *to, const struct btree_node *from,
     return moved;
 }
 
-static void set_child(struct btree_node *node, uint32_t at, struct btree_node *child)
+/* Write a child, new or changed, and the first item below it. */
+static void set_child(const struct btree *tree, struct btree_node *node, uint32_t at, struct btree_node *child)
 {
-    node->slot[at] = child->slot[0];
     node->slot[BTREE_CHILDREN + at] = child;
+    if (node->slot[at] != child->slot[0])
+        set_item(tree, node, at, child->slot[0]);
+}
+
+/* The same in a slot that was just opened, whose item is not its own yet. */
+static void set_new_child(const struct btree *tree, struct btree_node *node, uint32_t at, struct btree_node *child)
+{
+    node->slot[BTREE_CHILDREN + at] = child;
+    set_item(tree, node, at, child->slot[0]);
 }
 
 /* ---- put --------------------------------------------------------------------------------------------------------- */
@@ -219,6 +312,10 @@ static struct btree_node *make_room(struct btree *tree, struct btree_node *node,
     kept = edge && *at == node->count ? node->count : node->count / 2;
     node->total -= copy_slots(right, node, kept, node->count - kept);
     node->count = kept;
+    if (right->count > 0) {
+        find_common(tree, node);
+        find_common(tree, right);
+    }
     if (*at > kept || right->count == 0) {
         *target = right;
         *at -= kept;
@@ -227,8 +324,8 @@ static struct btree_node *make_room(struct btree *tree, struct btree_node *node,
 }
 
 /* Put below *at_node; the right half when it was split. */
-static struct btree_node *put(struct btree *tree, struct btree_node **at_node, int edge, const void *key, void *item,
-                              void **replaced)
+static struct btree_node *put(struct btree *tree, struct btree_node **at_node, int edge, struct gavel_slice key,
+                              void *item, void **replaced)
 {
     struct btree_node *node = *at_node = own(tree, *at_node);
     struct btree_node *target;
@@ -239,7 +336,7 @@ static struct btree_node *put(struct btree *tree, struct btree_node **at_node, i
     int equal;
 
     if (node->level == 0) {
-        at = lower_bound(node, tree->compare, key, &equal);
+        at = lower_bound(node, tree->key_of, key, &equal);
         if (equal) {
             *replaced = node->slot[at];
             node->slot[at] = item;
@@ -247,15 +344,15 @@ static struct btree_node *put(struct btree *tree, struct btree_node **at_node, i
         }
         right = make_room(tree, node, edge, &target, &at);
         open_slot(target, at);
-        target->slot[at] = item;
+        set_item(tree, target, at, item);
         target->total++;
         return right;
     }
 
-    at = child_for(node, tree->compare, key);
+    at = child_for(node, tree->key_of, key);
     child = child_of(node, at);
     half = put(tree, &child, edge && at + 1 == node->count, key, item, replaced);
-    set_child(node, at, child);
+    set_child(tree, node, at, child);
     if (!*replaced)
         node->total++;
     if (!half)
@@ -265,26 +362,27 @@ static struct btree_node *put(struct btree *tree, struct btree_node **at_node, i
     node->total -= half->total; /* it comes back where the half is put */
     right = make_room(tree, node, edge, &target, &at);
     open_slot(target, at);
-    set_child(target, at, half);
+    set_new_child(tree, target, at, half);
     target->total += half->total;
     return right;
 }
 
-void *btree_put(struct btree *tree, const void *key, void *item)
+void *btree_put(struct btree *tree, void *item)
 {
     void *replaced = NULL;
     struct btree_node *right;
     assert(item);
     if (!tree->root)
         tree->root = make(tree, 0);
-    right = put(tree, &tree->root, 1, key, item, &replaced);
+    right = put(tree, &tree->root, 1, tree->key_of(item), item, &replaced);
     if (right) {
-        struct btree_node *root = make(tree, right->level + 1);
+        struct btree_node *root = make(tree, (uint16_t)(right->level + 1));
         assert(root->level < BTREE_HEIGHT_MAX);
-        root->count = 2;
         root->total = tree->root->total + right->total;
-        set_child(root, 0, tree->root);
-        set_child(root, 1, right);
+        root->count = 1;
+        set_new_child(tree, root, 0, tree->root);
+        root->count = 2;
+        set_new_child(tree, root, 1, right);
         tree->root = root;
     }
     return replaced;
@@ -315,14 +413,15 @@ static void merge_small(struct btree *tree, struct btree_node *node, uint32_t at
             continue;
         left = own(tree, left);
         (void)copy_slots(left, right, 0, right->count);
-        set_child(node, first, left);
+        find_common(tree, left);
+        set_child(tree, node, first, left);
         close_slot(node, first + 1);
         drop(tree, right);
         return;
     }
 }
 
-static void *take(struct btree *tree, struct btree_node **at_node, const void *key)
+static void *take(struct btree *tree, struct btree_node **at_node, struct gavel_slice key)
 {
     struct btree_node *node = *at_node = own(tree, *at_node);
     struct btree_node *child;
@@ -332,13 +431,13 @@ static void *take(struct btree *tree, struct btree_node **at_node, const void *k
 
     node->total--;
     if (node->level == 0) {
-        at = lower_bound(node, tree->compare, key, &equal);
+        at = lower_bound(node, tree->key_of, key, &equal);
         assert(equal); /* btree_remove looked before */
         item = node->slot[at];
         close_slot(node, at);
         return item;
     }
-    at = child_for(node, tree->compare, key);
+    at = child_for(node, tree->key_of, key);
     child = child_of(node, at);
     item = take(tree, &child, key);
     if (child->count == 0) {
@@ -346,12 +445,12 @@ static void *take(struct btree *tree, struct btree_node **at_node, const void *k
         drop(tree, child);
         return item;
     }
-    set_child(node, at, child);
+    set_child(tree, node, at, child);
     merge_small(tree, node, at);
     return item;
 }
 
-void *btree_remove(struct btree *tree, const void *key)
+void *btree_remove(struct btree *tree, struct gavel_slice key)
 {
     void *item;
     if (!btree_find(tree, key))
@@ -367,11 +466,11 @@ void *btree_remove(struct btree *tree, const void *key)
 
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
-void btree_init(struct btree *tree, struct btree_pool *pool, btree_compare *compare)
+void btree_init(struct btree *tree, struct btree_pool *pool, struct gavel_slice (*key_of)(const void *))
 {
     memset(tree, 0, sizeof *tree);
     tree->pool = pool;
-    tree->compare = compare;
+    tree->key_of = key_of;
 }
 
 /*
@@ -388,16 +487,18 @@ uint64_t btree_need(const struct btree *tree, uint64_t inserts, uint64_t removes
     return copies + inserts * grown + (inserts ? 2 : 0);
 }
 
-void *btree_find(const struct btree *tree, const void *key)
+void *btree_find(const struct btree *tree, struct gavel_slice key)
 {
     const struct btree_node *node = tree->root;
     uint32_t at;
     int equal;
     if (!node)
         return NULL;
-    while (node->level > 0)
-        node = child_of(node, child_for(node, tree->compare, key));
-    at = lower_bound(node, tree->compare, key, &equal);
+    while (node->level > 0) {
+        node = child_of(node, child_for(node, tree->key_of, key));
+        prefetch(node);
+    }
+    at = lower_bound(node, tree->key_of, key, &equal);
     return equal ? node->slot[at] : NULL;
 }
 
@@ -406,7 +507,7 @@ uint64_t btree_count(const struct btree *tree)
     return tree->root ? tree->root->total : 0;
 }
 
-uint64_t btree_rank(const struct btree *tree, const void *key)
+uint64_t btree_rank(const struct btree *tree, struct gavel_slice key)
 {
     const struct btree_node *node = tree->root;
     uint64_t before = 0;
@@ -414,13 +515,13 @@ uint64_t btree_rank(const struct btree *tree, const void *key)
     if (!node)
         return 0;
     while (node->level > 0) {
-        uint32_t at = child_for(node, tree->compare, key);
+        uint32_t at = child_for(node, tree->key_of, key);
         uint32_t i;
         for (i = 0; i < at; i++)
             before += child_of(node, i)->total;
         node = child_of(node, at);
     }
-    return before + lower_bound(node, tree->compare, key, &equal);
+    return before + lower_bound(node, tree->key_of, key, &equal);
 }
 
 static void clear(struct btree *tree, struct btree_node *node)
@@ -439,7 +540,8 @@ void btree_clear(struct btree *tree)
     assert(tree->nodes == 0);
 }
 
-void btree_seek(struct btree_cursor *cursor, const struct btree_node *root, btree_compare *compare, const void *key)
+void btree_seek(struct btree_cursor *cursor, const struct btree_node *root,
+                struct gavel_slice (*key_of)(const void *), struct gavel_slice key)
 {
     const struct btree_node *node = root;
     int equal;
@@ -448,8 +550,8 @@ void btree_seek(struct btree_cursor *cursor, const struct btree_node *root, btre
         return;
     for (;;) {
         uint32_t at = 0;
-        if (key)
-            at = node->level ? child_for(node, compare, key) : lower_bound(node, compare, key, &equal);
+        if (key.size)
+            at = node->level ? child_for(node, key_of, key) : lower_bound(node, key_of, key, &equal);
         assert(cursor->depth < BTREE_HEIGHT_MAX);
         cursor->node[cursor->depth] = node;
         cursor->at[cursor->depth++] = at;
@@ -481,7 +583,6 @@ void btree_step(struct btree_cursor *cursor)
     }
 }
 
-/* `compare` takes a key, not two items: order is checked by finding each item where it is, which tests do. */
 static uint64_t check(const struct btree *tree, const struct btree_node *node)
 {
     uint64_t total = 0;
@@ -490,7 +591,14 @@ static uint64_t check(const struct btree *tree, const struct btree_node *node)
     assert(node->count > 0);
     assert(node->count <= capacity(node));
     assert(node->epoch <= tree->pool->epoch);
-    for (i = 0; node->level > 0 && i < node->count; i++) {
+    for (i = 0; i < node->count; i++) {
+        struct gavel_slice key = tree->key_of(node->slot[i]);
+        assert(key.size >= node->common_size);
+        assert(node->common_size == 0 || memcmp(key.data, node->common, node->common_size) == 0);
+        assert(node->head[i] == head_of(key, node->common_size));
+        assert(i == 0 || gavel_slice_compare(tree->key_of(node->slot[i - 1]), key) < 0);
+        if (node->level == 0)
+            continue;
         assert(child_of(node, i)->level + 1 == node->level);
         assert(child_of(node, i)->slot[0] == node->slot[i]);
         nodes += check(tree, child_of(node, i));

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * btree.h - a copy-on-write B+tree in memory. It orders items of the caller's (pointers that it never frees) by a
- * compare function, counts them, and can be held: what a holder saw stays as it was while the tree goes on.
+ * btree.h - a copy-on-write B+tree in memory. It orders items of the caller's (pointers that it never frees) by their
+ * keys, bytes in memcmp order, counts them, and can be held: what a holder saw stays as it was while the tree goes on.
+ *
+ * A node keeps what its keys have in common once, and 8 bytes of each key from there on. So a search reads nodes, and
+ * an item only where those 8 bytes are equal: at 100,000 keys that is one cache miss instead of ten.
  *
  * Holding without reference counts. Every node knows the epoch in which it was made. Holding raises the epoch; from
  * then on a node of an earlier epoch is frozen: a change copies it first and retires the original, which is given back
@@ -19,8 +22,9 @@
 
 #include <gavel/abi.h>
 
-#define BTREE_LEAF_ITEMS 64  /* items in a leaf: with the header a node has 544 bytes */
-#define BTREE_CHILDREN 32    /* children of a branch, each with the first item below it */
+#define BTREE_LEAF_ITEMS 48  /* items in a leaf: a node has some 830 bytes */
+#define BTREE_CHILDREN 24    /* children of a branch, each with the first item below it */
+#define BTREE_COMMON_MAX 24  /* bytes that a node keeps of what its keys have in common */
 #define BTREE_HEIGHT_MAX 16  /* more than any memory holds: neighbours are merged below a quarter */
 
 /* First member of whatever goes into a list of memory; holders do not read it. */
@@ -33,7 +37,10 @@ struct btree_node {
     uint64_t epoch;          /* in which it was made */
     uint64_t total;          /* items in and below it */
     uint32_t count;          /* slots in use */
-    uint32_t level;          /* 0: a leaf */
+    uint16_t level;          /* 0: a leaf */
+    uint16_t common_size;    /* every key of the slots begins with these bytes ... */
+    unsigned char common[BTREE_COMMON_MAX];
+    uint64_t head[BTREE_LEAF_ITEMS]; /* ... and goes on with these, the first byte highest; zeros behind its end */
     /* A leaf: items. A branch: the first items of its children, and the children from BTREE_CHILDREN on. */
     void *slot[BTREE_LEAF_ITEMS];
 };
@@ -54,12 +61,9 @@ struct btree_pool {
     struct btree_list retired; /* replaced, but frozen */
 };
 
-/* Order of a key (whatever `key` points to) and an item: as memcmp. */
-typedef int btree_compare(const void *key, const void *item);
-
 struct btree {
     struct btree_pool *pool;
-    btree_compare *compare;
+    struct gavel_slice (*key_of)(const void *item); /* stays as it is while the item is in the tree */
     struct btree_node *root; /* NULL: empty */
     uint64_t nodes;
 };
@@ -100,34 +104,38 @@ void btree_list_splice(struct btree_list *to, struct btree_list *from);
 /* ---- trees ------------------------------------------------------------------------------------------------------- */
 
 /* Make *tree empty. */
-void btree_init(struct btree *tree, struct btree_pool *pool, btree_compare *compare);
+void btree_init(struct btree *tree, struct btree_pool *pool, struct gavel_slice (*key_of)(const void *));
 
 /* The most nodes that `inserts` puts and `removes` removes can take from the pool. */
 uint64_t btree_need(const struct btree *tree, uint64_t inserts, uint64_t removes);
 
 /* The item with that key, or NULL. */
-void *btree_find(const struct btree *tree, const void *key);
+void *btree_find(const struct btree *tree, struct gavel_slice key);
 
 /* Put an item in; the one with the same key that it replaces, or NULL. Needs reserved nodes: asserted. */
-void *btree_put(struct btree *tree, const void *key, void *item);
+void *btree_put(struct btree *tree, void *item);
 
 /* Take the item with that key out and answer it, or NULL when there is none. Needs reserved nodes. */
-void *btree_remove(struct btree *tree, const void *key);
+void *btree_remove(struct btree *tree, struct gavel_slice key);
 
 /* How many items there are; how many come before `key`. */
 uint64_t btree_count(const struct btree *tree);
-uint64_t btree_rank(const struct btree *tree, const void *key);
+uint64_t btree_rank(const struct btree *tree, struct gavel_slice key);
 
 /* Drop all nodes; the items are the caller's. */
 void btree_clear(struct btree *tree);
 
-/* Check every rule of the structure (order, counts, first items, levels); aborts where one is broken. For tests. */
+/* Check every rule of the structure (order, heads, counts, first items, levels); aborts at a broken one. For tests. */
 void btree_check(const struct btree *tree);
 
 /* ---- walks ------------------------------------------------------------------------------------------------------- */
 
-/* Stand before the first item that is not below `key` (NULL: the very first) under `root` (NULL: an empty tree). */
-void btree_seek(struct btree_cursor *cursor, const struct btree_node *root, btree_compare *compare, const void *key);
+/*
+ * Stand before the first item that is not below `key` (empty: the very first) under a root of a tree with that key_of
+ * (NULL: an empty tree).
+ */
+void btree_seek(struct btree_cursor *cursor, const struct btree_node *root,
+                struct gavel_slice (*key_of)(const void *), struct gavel_slice key);
 
 /* The item at the cursor, NULL at the end. */
 void *btree_at(const struct btree_cursor *cursor);

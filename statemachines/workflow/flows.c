@@ -90,7 +90,7 @@ static void put_flow(struct gavel_writer *out, const struct item *item, int with
     gavel_put_string(out, id_of(item));
     gavel_put_key(out, "status");
     gavel_put_text(out, flow.running ? "running" : "stopped");
-    workflow_put_number(out, "revision", revision_index(item->modify));
+    workflow_put_number(out, "revision", revision_index(item_modify(item)));
     workflow_put_number(out, "version", item->version);
     workflow_put_number(out, "started_ms", flow.started_ms);
     workflow_put_number(out, "updated_ms", flow.updated_ms);
@@ -194,7 +194,7 @@ int32_t run_update_state(void *context, const struct gavel_call *call, const voi
     flow = flow_of(item);
     if (!flow.running)
         return gavel_fail(reply->error, GAVEL_E_STATE, "the workflow was stopped at revision %llu",
-                          (unsigned long long)revision_index(item->modify));
+                          (unsigned long long)revision_index(item_modify(item)));
     flow.updated_ms = call->wall_ms;
     return change_flow(self, call, key, &flow, wanted->data, "workflow_updated", reply);
 }
@@ -376,7 +376,7 @@ static void put_node(struct gavel_writer *out, const struct item *item, int with
     gavel_put_map(out, 4 + (with_data != 0));
     gavel_put_key(out, "node_id");
     gavel_put_string(out, id_of(item));
-    workflow_put_number(out, "revision", revision_index(item->modify));
+    workflow_put_number(out, "revision", revision_index(item_modify(item)));
     workflow_put_number(out, "version", item->version);
     workflow_put_number(out, "registered_ms", document_uint(document_find(record, "registered_ms"), 0));
     if (with_data) {

@@ -112,7 +112,7 @@ static int32_t finish(struct workflow *self, int32_t status, const struct docume
         return status;
     item = self->store.staged[0];
     gavel_put_map(reply->out, sum ? 3 : 2);
-    workflow_put_number(reply->out, "revision", revision_index(item->modify));
+    workflow_put_number(reply->out, "revision", revision_index(item_modify(item)));
     workflow_put_number(reply->out, "version", item->version);
     if (sum)
         put_sum(reply->out, sum);
@@ -243,7 +243,7 @@ static int32_t check_condition(const struct workflow *self, const struct cas_arg
                                struct gavel_error *error)
 {
     const struct item *item = store_find(&self->store, wanted->key);
-    uint64_t revision = item ? revision_index(item->modify) : 0;
+    uint64_t revision = item ? revision_index(item_modify(item)) : 0;
     if (gavel_present(wanted, CAS_EXPECT) == gavel_present(wanted, CAS_REVISION))
         return gavel_fail(error, GAVEL_E_INVALID, "either 'expect' or 'revision' is needed, and not both");
     if (gavel_present(wanted, CAS_REVISION) ? revision == wanted->revision

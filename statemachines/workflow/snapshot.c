@@ -111,12 +111,12 @@ static int32_t put_end(struct store_snapshot *snapshot, struct gavel_buffer *chu
 static int32_t put_kept(struct store_snapshot *snapshot, struct gavel_buffer *chunk, const struct item *item)
 {
     unsigned char fixed[33] = { RECORD_KEPT };
-    while (item && item->modify > snapshot->trimmed)
+    while (item && item_modify(item) > snapshot->trimmed)
         item = item->older;
     if (!item || item->version == 0)
         return GAVEL_OK; /* it did not exist when the history begins */
     put_u64(fixed + 1, item->create);
-    put_u64(fixed + 9, item->modify);
+    put_u64(fixed + 9, item_modify(item));
     put_u64(fixed + 17, item->version);
     put_u32(fixed + 25, item->key_size);
     put_u32(fixed + 29, item->value_size);
@@ -127,7 +127,7 @@ static int32_t put_kept(struct store_snapshot *snapshot, struct gavel_buffer *ch
 static int32_t put_change(struct store_snapshot *snapshot, struct gavel_buffer *chunk, const struct item *item)
 {
     unsigned char fixed[17] = { RECORD_CHANGE };
-    put_u64(fixed + 1, item->modify);
+    put_u64(fixed + 1, item_modify(item));
     put_u32(fixed + 9, item->key_size);
     put_u32(fixed + 13, item->version ? item->value_size : DELETION);
     snapshot->changes++;
@@ -163,7 +163,7 @@ int32_t store_snapshot_next(struct store_snapshot *snapshot, struct gavel_buffer
         snapshot->phase++;
         btree_seek(&snapshot->cursor, snapshot->phase == PHASE_LIVE ? snapshot->live :
                    snapshot->phase == PHASE_GRAVES ? snapshot->graves :
-                   snapshot->phase == PHASE_HISTORY ? snapshot->history : NULL, NULL, NULL);
+                   snapshot->phase == PHASE_HISTORY ? snapshot->history : NULL, NULL, gavel_bytes(NULL, 0));
     }
     return status != GAVEL_OK ? status : snapshot->phase != PHASE_DONE;
 }

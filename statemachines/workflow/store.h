@@ -35,7 +35,7 @@ struct item {
     struct item *older; /* the version before; valid while this one's change is not trimmed */
     uint64_t hash[2];  /* over all that follows */
     uint64_t create;   /* revision that made the key */
-    uint64_t modify;   /* revision of this change */
+    unsigned char order[8]; /* revision of this change, the biggest byte first: its key in the history */
     uint64_t version;  /* changes since the key was made, 1 and up */
     uint32_t key_size;
     uint32_t value_size;
@@ -75,6 +75,14 @@ static inline struct gavel_slice item_key(const struct item *item)
 static inline struct gavel_slice item_value(const struct item *item)
 {
     return gavel_bytes(item->bytes + item->key_size, item->value_size);
+}
+
+/* The revision of the change that made this version. */
+static inline uint64_t item_modify(const struct item *item)
+{
+    uint64_t revision;
+    memcpy(&revision, item->order, sizeof revision);
+    return __builtin_bswap64(revision); /* little-endian machines only: configure sees to it */
 }
 
 /* The log index of a revision: what people see of it. */

@@ -171,7 +171,7 @@ void workflow_put_item(struct gavel_writer *out, const struct item *item)
     gavel_put_key(out, "value");
     workflow_put_document(out, item_value(item));
     workflow_put_number(out, "create_revision", revision_index(item->create));
-    workflow_put_number(out, "mod_revision", revision_index(item->modify));
+    workflow_put_number(out, "mod_revision", revision_index(item_modify(item)));
     workflow_put_number(out, "version", item->version);
     gavel_put_end(out);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * workflow-btree.c - the B+tree of the workflow store against a sorted array that does the same the slow way: random
- * changes, ranks and walks, and holds whose view must not move.
+ * changes, ranks and walks over keys chosen to be hard, and holds whose view must not move.
  */
 #include "statemachines/workflow/btree.h"
 #include "tests/unit/fake_host.h"
@@ -18,11 +18,54 @@ struct thing {
     uint64_t key;
 };
 
-static int compare(const void *key, const void *item)
+/* The keys, in order; a thing knows its place among them. */
+static struct key {
+    uint64_t size;
+    unsigned char bytes[80];
+} keys[KEYS];
+
+static struct gavel_slice slice_of(uint64_t key)
 {
-    const uint64_t *wanted = key;
-    const struct thing *thing = item;
-    return *wanted < thing->key ? -1 : *wanted > thing->key;
+    return gavel_bytes(keys[key].bytes, keys[key].size);
+}
+
+static struct gavel_slice key_of(const void *item)
+{
+    return slice_of(((const struct thing *)item)->key);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct key *one = a;
+    const struct key *other = b;
+    return gavel_slice_compare(gavel_bytes(one->bytes, one->size), gavel_bytes(other->bytes, other->size));
+}
+
+/* Keys with much in common, one the beginning of another, zeros and ff at the ends, and some that are quite alone. */
+static void make_keys(struct fake_random *random)
+{
+    static const unsigned char letters[] = { 0, 0, 0xff, 'a', 'b' };
+    uint64_t i;
+    for (i = 0; i < KEYS; i++) {
+        uint64_t length = 1 + fake_random_below(random, 12);
+        keys[i].size = 0;
+        if (i > 0 && fake_random_below(random, 10)) {
+            keys[i] = keys[fake_random_below(random, i)];
+            if (keys[i].size > 60)
+                keys[i].size = fake_random_below(random, 60);
+        }
+        while (length--)
+            keys[i].bytes[keys[i].size++] = letters[fake_random_below(random, sizeof letters)];
+    }
+    qsort(keys, KEYS, sizeof keys[0], by_bytes);
+    for (i = 1; i < KEYS; i++) /* a double goes on where the one before ends */
+        if (by_bytes(&keys[i - 1], &keys[i]) >= 0) {
+            keys[i] = keys[i - 1];
+            keys[i].bytes[keys[i].size++] = 0;
+            assert(keys[i].size < sizeof keys[i].bytes);
+        }
+    for (i = 1; i < KEYS; i++)
+        assert(by_bytes(&keys[i - 1], &keys[i]) < 0);
 }
 
 /* The model: which thing is at which key. */
@@ -35,7 +78,7 @@ static void compare_walk(const struct model *model, const struct btree_node *roo
 {
     struct btree_cursor cursor;
     uint64_t key;
-    btree_seek(&cursor, root, compare, &from);
+    btree_seek(&cursor, root, key_of, slice_of(from));
     for (key = from; key < KEYS; key++) {
         if (!model->at[key])
             continue;
@@ -53,8 +96,8 @@ static void compare_all(const struct model *model, const struct btree *tree)
     assert_int_equal(btree_count(tree), model->count);
     compare_walk(model, tree->root, 0);
     for (key = 0; key < KEYS; key++) {
-        assert_ptr_equal(btree_find(tree, &key), model->at[key]);
-        assert_int_equal(btree_rank(tree, &key), before);
+        assert_ptr_equal(btree_find(tree, slice_of(key)), model->at[key]);
+        assert_int_equal(btree_rank(tree, slice_of(key)), before);
         before += model->at[key] != NULL;
     }
 }
@@ -75,11 +118,11 @@ static void change(struct fake_random *random, struct model *model, struct btree
         thing->key = key;
         model->at[key] = thing;
         model->count += old == NULL;
-        assert_ptr_equal(btree_put(tree, &key, thing), old);
+        assert_ptr_equal(btree_put(tree, thing), old);
     } else {
         model->at[key] = NULL;
         model->count -= old != NULL;
-        assert_ptr_equal(btree_remove(tree, &key), old);
+        assert_ptr_equal(btree_remove(tree, slice_of(key)), old);
     }
     if (old)
         btree_list_push(garbage, &old->link);
@@ -109,8 +152,9 @@ static void test_random_changes(void **state)
 
     (void)state;
     memset(&model, 0, sizeof model);
+    make_keys(&random);
     btree_pool_init(&pool, host->host.heap);
-    btree_init(&tree, &pool, compare);
+    btree_init(&tree, &pool, key_of);
     for (round = 0; round < 40000; round++) {
         /* grow, churn, shrink to nothing, grow again */
         uint64_t bias = round < 8000 ? 90 : round < 16000 ? 50 : round < 32000 ? 10 : 80;
@@ -138,8 +182,9 @@ static void test_held_roots_do_not_move(void **state)
 
     (void)state;
     memset(&model, 0, sizeof model);
+    make_keys(&random);
     btree_pool_init(&pool, host->host.heap);
-    btree_init(&tree, &pool, compare);
+    btree_init(&tree, &pool, key_of);
     for (round = 0; round < 60; round++) {
         const struct btree_node *root;
         for (i = 0; i < 300; i++)
@@ -170,24 +215,27 @@ static void test_held_roots_do_not_move(void **state)
 
 static void test_items_in_order_fill_their_leaves(void **state)
 {
+    enum { LEAVES = 40, ITEMS = LEAVES * BTREE_LEAF_ITEMS };
     struct fake_host *host = fake_host_new();
-    static struct thing things[64 * 64];
+    struct fake_random random = fake_random_seeded("btree in order");
+    static struct thing things[ITEMS];
     struct btree_pool pool;
     struct btree tree;
     uint64_t i;
 
     (void)state;
+    make_keys(&random);
     btree_pool_init(&pool, host->host.heap);
-    btree_init(&tree, &pool, compare);
-    for (i = 0; i < 64 * 64; i++) {
+    btree_init(&tree, &pool, key_of);
+    for (i = 0; i < ITEMS; i++) {
         things[i].key = i;
         assert_int_equal(btree_pool_reserve(&pool, btree_need(&tree, 1, 0)), 0);
-        assert_null(btree_put(&tree, &things[i].key, &things[i]));
+        assert_null(btree_put(&tree, &things[i]));
     }
     btree_check(&tree);
-    assert_int_equal(tree.nodes, 64 + 2 + 1); /* full leaves below two branches and a root */
-    for (i = 0; i < 64 * 64; i++)
-        assert_ptr_equal(btree_remove(&tree, &i), &things[i]);
+    assert_int_equal(tree.nodes, LEAVES + 2 + 1); /* full leaves below two branches and a root */
+    for (i = 0; i < ITEMS; i++)
+        assert_ptr_equal(btree_remove(&tree, slice_of(i)), &things[i]);
     assert_null(tree.root);
     assert_int_equal(tree.nodes, 0);
     btree_pool_free(&pool);
