@@ -42,8 +42,9 @@ static int refuse(const struct log_scan *scan, const struct log_options *options
     if (scan->directory_state == LOG_FILE_BAD)
         return 0; /* the table decides */
     if (options->name && strcmp(options->name, record->name) != 0)
-        return gavel_fail(error, GAVEL_E_CONFIG, "%s belongs to the node %s; this one is %s: check name and data_dir in [node]",
-                          scan->dir, record->name, options->name);
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s belongs to the node %s; this one is %s: check name and data_dir in [node]", scan->dir,
+                          record->name, options->name);
     if (memcmp(&options->cluster_id, &none, sizeof none) != 0 && memcmp(&record->cluster_id, &none, sizeof none) != 0 &&
         memcmp(&options->cluster_id, &record->cluster_id, sizeof none) != 0)
         return gavel_fail(error, GAVEL_E_CONFIG, "%s belongs to another cluster", scan->dir);
@@ -369,6 +370,7 @@ int log_open(const struct os *os, const struct log_options *options, const struc
 {
     struct log_scan scan = {0};
     struct log *log = NULL;
+    enum log_damage way = LOG_DAMAGE_REFUSE;
     bool fresh = false;
     int status = check_options(options, error);
 
@@ -381,7 +383,9 @@ int log_open(const struct os *os, const struct log_options *options, const struc
     status = find(os, options, log, &scan, &fresh, error);
     if (status)
         goto fail;
-    status = log_recover(log, &scan, options->recover || scan.recovering_state != LOG_FILE_ABSENT, recovery, error);
+    if (options->recover || scan.recovering_state != LOG_FILE_ABSENT)
+        way = LOG_DAMAGE_RECOVER;
+    status = log_recover(log, &scan, way, recovery, error);
     if (status == 0)
         status = adopt(log, &scan, error);
     if (status == 0)
@@ -404,5 +408,30 @@ fail:
     (void)log_free(log);
     if (status != GAVEL_E_CORRUPT)
         log_recovery_free(recovery);
+    return status;
+}
+
+int log_repair_files(const struct os *os, const char *dir, struct gavel_error *error)
+{
+    static const struct log_events no_events;
+    struct log_options options = {.dir = dir};
+    struct log_recovery recovery = {0};
+    struct log_scan scan = {0};
+    struct log *log = log_new(os, &options, &no_events);
+    int status;
+
+    if (!log)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the log");
+    status = log_lock_dir(os, dir, &log->lock, error);
+    if (status == 0)
+        status = log_scan_run(&scan, os, dir, NULL, error);
+    if (status == 0)
+        status = log_recover(log, &scan, LOG_DAMAGE_CUT, &recovery, error);
+    if (status == 0)
+        status = adopt(log, &scan, error);
+    if (status == 0)
+        status = log_recover_finish(log, &scan, error);
+    log_scan_free(&scan);
+    (void)log_free(log);
     return status;
 }

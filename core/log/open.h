@@ -11,10 +11,20 @@
 /* [before the loop] Take the lock of a data directory. GAVEL_E_BUSY when another process has it. */
 int log_lock_dir(const struct os *os, const char *dir, struct os_file **lock, struct gavel_error *error);
 
-/* [before the loop] Do what the recovery table says to the files: heal votes, cut a torn tail, set damage aside (only
- * with `recover`). Changes `scan` to what is there afterwards. GAVEL_E_CORRUPT with a sentence: nothing was changed. */
-int log_recover(struct log *log, struct log_scan *scan, bool recover, struct log_recovery *recovery,
+/* What to do about damage in what was durable. */
+enum log_damage {
+    LOG_DAMAGE_REFUSE,  /* nothing: GAVEL_E_CORRUPT */
+    LOG_DAMAGE_RECOVER, /* mark the directory as recovering, set the damage aside */
+    LOG_DAMAGE_CUT      /* an operator has said so: set it aside without a mark, and take away one that is there */
+};
+
+/* [before the loop] Do what the recovery table says to the files: heal votes, cut a torn tail, set damage aside as
+ * `way` says. Changes `scan` to what is there afterwards. GAVEL_E_CORRUPT with a sentence: nothing was changed. */
+int log_recover(struct log *log, struct log_scan *scan, enum log_damage way, struct log_recovery *recovery,
                 struct gavel_error *error);
+
+/* [off line] open.c: lock, scan, and set damage aside as LOG_DAMAGE_CUT. */
+int log_repair_files(const struct os *os, const char *dir, struct gavel_error *error);
 
 /* [before the loop] With the files open: write the frames that recovery asks for, sync, and prove it. */
 int log_recover_finish(struct log *log, const struct log_scan *scan, struct gavel_error *error);
@@ -22,9 +32,5 @@ int log_recover_finish(struct log *log, const struct log_scan *scan, struct gave
 /* [before the loop] Fill the report: from the log when it is `good`, else from the scan. */
 int log_recovery_fill(struct log_recovery *recovery, struct log_scan *scan, const struct log *log, bool good,
                       bool fresh, struct gavel_error *error);
-
-/* [before the loop, off line] Put aside every segment that lies wholly behind the damage, or holds nothing: renamed
- * to *.damaged, durably. *number is how many. Negative errno. */
-int log_set_aside(const struct os *os, const char *dir, struct log_scan *scan, uint32_t *number);
 
 #endif

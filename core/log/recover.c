@@ -155,7 +155,8 @@ static int aside(const struct os *os, const char *dir, const char *name)
     return os_rename(os, from, to);
 }
 
-int log_set_aside(const struct os *os, const char *dir, struct log_scan *scan, uint32_t *number)
+/* Rename every segment that lies behind the damage, or holds nothing, to *.damaged, durably. */
+static int set_segments_aside(struct log_scan *scan)
 {
     uint64_t from = UINT64_MAX; /* segments from this number on go */
     uint32_t kept = 0;
@@ -166,7 +167,6 @@ int log_set_aside(const struct os *os, const char *dir, struct log_scan *scan, u
         from = scan->damage_at <= LOG_SEGMENT_HEAD ? scan->damage_segment : scan->damage_segment + 1;
     if (scan->end_segment == 0)
         from = 0;
-    *number = 0;
     for (uint32_t i = 0; i < scan->segment_count; i++) {
         char name[LOG_SEGMENT_NAME_BYTES];
 
@@ -175,15 +175,14 @@ int log_set_aside(const struct os *os, const char *dir, struct log_scan *scan, u
             continue;
         }
         log_segment_name(name, scan->segments[i].number);
-        result = aside(os, dir, name);
+        result = aside(scan->os, scan->dir, name);
         if (result)
             return result;
-        *number += 1;
     }
     scan->segment_count = kept;
-    if (log_path(path, dir, "log", NULL))
+    if (log_path(path, scan->dir, "log", NULL))
         return -ENAMETOOLONG;
-    return os_sync_dir(os, path);
+    return os_sync_dir(scan->os, path);
 }
 
 static int rewrite_heads(const struct log_scan *scan)
@@ -245,25 +244,26 @@ static int mark_recovering(const struct os *os, const char *dir, uint64_t floor)
     return log_file_replace(os, dir, "recovering", iov, 2);
 }
 
-/* Damage in what was durable, and peers to fetch it from: mark first, then put the damage aside. */
-static int begin_recovering(struct log_scan *scan)
+/* Damage in what was durable: mark first, when there are peers to fetch it from; then put the damage aside. */
+static int set_damage_aside(struct log_scan *scan, enum log_damage way)
 {
     uint64_t floor = scan->index_max > scan->recovering_floor ? scan->index_max : scan->recovering_floor;
-    uint32_t number;
     int result = 0;
 
-    if (!seeded_bug("log-recovering-unmarked"))
+    if (way == LOG_DAMAGE_RECOVER && !seeded_bug("log-recovering-unmarked"))
         result = mark_recovering(scan->os, scan->dir, floor);
     if (result)
         return result;
-    scan->recovering_state = LOG_FILE_GOOD;
-    scan->recovering_floor = floor;
+    if (way == LOG_DAMAGE_RECOVER) {
+        scan->recovering_state = LOG_FILE_GOOD;
+        scan->recovering_floor = floor;
+    }
     if (snapshot_replaces(scan)) {
         walk_from_snapshot(scan);
         scan->end_segment = 0; /* all segments go */
         scan->end_at = 0;
     }
-    if ((result = log_set_aside(scan->os, scan->dir, scan, &number)))
+    if ((result = set_segments_aside(scan)))
         return result;
     return rewrite_heads(scan);
 }
@@ -323,7 +323,20 @@ static void tell(struct log_recovery *recovery, const struct log_scan *scan, boo
                    mark && scan->row->verdict == LOG_VERDICT_OK ? "still fetching again what was damaged" : "");
 }
 
-int log_recover(struct log *log, struct log_scan *scan, bool recover, struct log_recovery *recovery,
+/* An operator has accepted the log as it is. */
+static int unmark(struct log_scan *scan)
+{
+    char path[OS_PATH_MAX];
+    int result;
+
+    if (scan->recovering_state == LOG_FILE_ABSENT)
+        return 0;
+    result = log_path(path, scan->dir, "recovering", NULL) ? -ENAMETOOLONG : os_unlink(scan->os, path);
+    scan->recovering_state = LOG_FILE_ABSENT;
+    return result ? result : os_sync_dir(scan->os, scan->dir);
+}
+
+int log_recover(struct log *log, struct log_scan *scan, enum log_damage way, struct log_recovery *recovery,
                 struct gavel_error *error)
 {
     const struct log_row *row = scan->row;
@@ -337,7 +350,7 @@ int log_recover(struct log *log, struct log_scan *scan, bool recover, struct log
         recovery->row = row->number;
     if (scan->vote_row->verdict == LOG_VERDICT_STOP)
         return corrupt(scan, scan->vote_row, false, error);
-    if (row->verdict == LOG_VERDICT_STOP || (row->verdict == LOG_VERDICT_CORRUPT && !recover))
+    if (row->verdict == LOG_VERDICT_STOP || (row->verdict == LOG_VERDICT_CORRUPT && way == LOG_DAMAGE_REFUSE))
         return corrupt(scan, row, true, error);
     tell(recovery, scan, mark);
     if (scan->vote_row->verdict == LOG_VERDICT_HEAL)
@@ -345,9 +358,11 @@ int log_recover(struct log *log, struct log_scan *scan, bool recover, struct log
     if (result == 0)
         result = sync_votes(scan);
     if (result == 0 && row->verdict == LOG_VERDICT_CORRUPT)
-        result = begin_recovering(scan);
+        result = set_damage_aside(scan, way);
     else if (result == 0 && (scan->facts & LOG_FACT_DAMAGE))
         result = cut(scan);
+    if (result == 0 && way == LOG_DAMAGE_CUT)
+        result = unmark(scan);
     if (result == 0)
         result = set_snapshots_aside(scan);
     if (result == 0)
