@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host-config.c - unit test: the configuration that an INI file becomes, and the exact sentence for each mistake in one.
+ * host-config.c - unit test: the configuration that an INI file becomes, and the exact sentence for each mistake in
+ * one.
  */
 #include "core/host/config.h"
 #include "core/host/option.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host-sink.c - unit test: log events and spans on their way to observers, over inline lanes: levels, copies, bounds, drops.
+ * host-sink.c - unit test: log events and spans on their way to observers, over inline lanes: levels, copies, bounds,
+ * drops.
  */
 #include "core/host/sink.h"
 #include "core/host/spans.h"
