@@ -224,8 +224,8 @@ int main(int count, char **words)
     }
     cluster_settle(&cluster);
     check_all(&cluster, writers);
-    printf("%d kills, %" PRIu64 " writes, %" PRIu64 " acknowledged, %" PRIu64 " unknown: none lost, none doubled\n", kills,
-           total, atomic_load(&acknowledged), unknown);
+    printf("%d kills, %" PRIu64 " writes, %" PRIu64 " acknowledged, %" PRIu64 " unknown: none lost, none doubled\n",
+           kills, total, atomic_load(&acknowledged), unknown);
     for (i = 0; i < WRITERS; i++) {
         gavel_client_close(writers[i].client);
         free(writers[i].outcomes);
