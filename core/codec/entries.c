@@ -69,7 +69,8 @@ static int next_entry(struct entries *entries, struct gavel_slice *entry)
 
 static struct entries begin(struct gavel_slice batches)
 {
-    struct entries entries = {.batch = batches.data};
+    static const unsigned char nothing[1];
+    struct entries entries = {.batch = batches.size ? batches.data : nothing};
 
     entries.end = entries.batch + batches.size;
     entries.at = entries.batch;
@@ -83,7 +84,7 @@ uint64_t codec_entries_count(struct gavel_slice batches)
     struct gavel_slice entry;
     uint64_t count = 0;
 
-    while (batches.data && next_entry(&entries, &entry))
+    while (next_entry(&entries, &entry))
         count++;
     return count;
 }

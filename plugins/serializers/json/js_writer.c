@@ -113,8 +113,11 @@ static uint64_t sequence(const unsigned char *at, uint64_t left)
 static int is_utf8(struct gavel_slice text)
 {
     const unsigned char *at = text.data;
-    const unsigned char *end = at + text.size;
+    const unsigned char *end;
 
+    if (text.size == 0)
+        return 1;
+    end = at + text.size;
     while (at < end) {
         uint64_t length = sequence(at, (uint64_t)(end - at));
         if (length == 0)

@@ -151,8 +151,11 @@ static uint64_t utf8_sequence(const unsigned char *at, uint64_t left)
 int mp_utf8(const void *text, uint64_t size)
 {
     const unsigned char *at = text;
-    const unsigned char *end = at + size;
+    const unsigned char *end;
 
+    if (size == 0) /* of an empty text the address may be NULL, to which not even 0 may be added */
+        return 1;
+    end = at + size;
     while (at < end) {
         uint64_t word;
         uint64_t step;
@@ -413,6 +416,7 @@ static int32_t scan_token(struct scan *scan)
 
 int32_t mp_scan(struct gavel_slice input, const struct gavel_limits *limits, uint32_t flags, struct gavel_error *error)
 {
+    static const unsigned char nothing[1];
     struct scan scan;
     int32_t status;
 
@@ -420,8 +424,8 @@ int32_t mp_scan(struct gavel_slice input, const struct gavel_limits *limits, uin
     if (input.size > limits->bytes || input.size > UINT32_MAX)
         return gavel_fail(error, GAVEL_E_TOO_LARGE, "MessagePack: %llu bytes, at most %llu are taken",
                           (unsigned long long)input.size, (unsigned long long)limits->bytes);
-    scan.start = input.data;
-    scan.at = input.data;
+    scan.start = input.size ? input.data : nothing;
+    scan.at = scan.start;
     scan.end = scan.at + input.size;
     scan.items = 0;
     scan.depth_max = limits->depth < MP_DEPTH_MAX ? limits->depth : MP_DEPTH_MAX;
