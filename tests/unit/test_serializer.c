@@ -396,6 +396,22 @@ static void hostile_msgpack(void)
         assert_refused(inputs[i].bytes, inputs[i].size, GAVEL_E_INVALID);
 }
 
+/* A count is compared with the bytes that remain where it stands, not when the bytes have run out. */
+static void counts_are_believed_nowhere(void)
+{
+    static const char *const bombs[] = {"\xdd\x04\x00\x00\x00", "\xdf\x00\x00\x00\x03", "\xdc\x00\x05"};
+    struct gavel_error error;
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        struct gavel_slice bomb = gavel_bytes(bombs[i], i < 2 ? 5 : 3);
+        assert_int_equal(consume(bomb, &wide, NULL, &error), GAVEL_E_INVALID);
+        assert_string_equal(error.text, "MessagePack byte 0: more elements are declared than bytes remain");
+    }
+    assert_int_equal(consume(gavel_bytes("\xdc\x00\x01\xc0", 4), &wide, NULL, NULL), GAVEL_OK);
+    assert_int_equal(consume(gavel_bytes("\xde\x00\x01\x01\xc0", 5), &wide, NULL, NULL), GAVEL_OK);
+}
+
 static void hostile_json(void)
 {
     static const char *const inputs[] = {
@@ -417,10 +433,12 @@ static void hostile_json(void)
 static void hostile(void **state)
 {
     (void)state;
-    if (is_json())
+    if (is_json()) {
         hostile_json();
-    else
+    } else {
         hostile_msgpack();
+        counts_are_believed_nowhere();
+    }
 }
 
 /* The special forms of JSON: a document's own keys of that name survive. */
