@@ -72,18 +72,16 @@ choose_ports()
     fi
 }
 
-# demo_nodes N MACHINE...: chooses ports, writes the configuration with `gavel init`, and starts the nodes.
+# demo_nodes N MACHINE,...: chooses ports, writes the configuration with `gavel init`, and starts the nodes.
 demo_nodes()
 {
-    local count=$1 machine i machines=()
-    shift
+    local count=$1 machines=$2 i
     nodes=$count
     dir=${DEMO_DIR:-$(mktemp -d)}
     rm -rf "$dir"/node-* "$dir"/start.sh
     mkdir -p "$dir" || exit 1
     choose_ports "$count"
-    for machine; do machines+=(--statemachine "$machine"); done
-    "$gavel" init --nodes "$count" --port "${ports[0]}" "${machines[@]}" "$dir" >"$dir/init.log" \
+    "$gavel" init --nodes "$count" --port "${ports[0]}" --machines "$machines" "$dir" >"$dir/init.log" \
         || { cat "$dir/init.log"; exit 1; }
     for ((i = 1; i <= count; i++)); do
         # What is shown below is what the nodes log; the changes themselves are told at level debug only.
@@ -117,8 +115,17 @@ node_kill()
 node_stop()
 {
     kill -TERM "${pids[$1]}"
-    wait "${pids[$1]}"
-    local status=$?
+    end_of "$1"
+}
+
+# end_of I: waits for a node that was told to end, and kills one that does not; its exit status.
+end_of()
+{
+    local pid=${pids[$1]} end=$((SECONDS + deadline_s)) status
+    while kill -0 "$pid" 2>/dev/null && [ $SECONDS -lt $end ]; do sleep 0.05; done
+    if kill -KILL "$pid" 2>/dev/null; then say "node-$1 (process $pid) did not end by itself in ${deadline_s}s"; fi
+    wait "$pid" 2>/dev/null
+    status=$?
     pids[$1]=
     return $status
 }
@@ -179,7 +186,7 @@ demo_cleanup()
 {
     local i
     for i in $(living); do kill -TERM "${pids[$i]}" 2>/dev/null; done
-    for i in $(living); do wait "${pids[$i]}" 2>/dev/null; done
+    for i in $(living); do end_of "$i"; done
     [ -n "${DEMO_DIR:-}" ] || [ -z "$dir" ] || rm -rf "$dir"
 }
 trap demo_cleanup EXIT
