@@ -23,6 +23,10 @@ for i in 1 2 3; do show $i 'Command applied: START_WORKFLOW'; done
 "$gavel" workflow start pipeline-1 "$(document pipeline)" >/dev/null 2>"$dir/refused.log"
 [ $? != 0 ]; check "starting it twice is refused: $(head -c 200 "$dir/refused.log")" $?
 
+step "A first snapshot, of two workflows"
+"$gavel" snapshot --data-dir "$dir/node-$leader" >/dev/null; check "node-$leader was asked" $?
+show "$leader" 'Snapshot created (size: 2)'
+
 step "It makes progress, told to one node after the other (progress-*.json)"
 i=0
 for progress in 33 66 100; do
