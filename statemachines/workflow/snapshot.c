@@ -268,7 +268,7 @@ static int32_t take_change(struct store *store, struct store_restore *restore, s
     value_size = get(input, 4);
     if (!get_pair(input, key_size, value_size, &key, &value, check))
         return damaged(restore, error, "a key or value that cannot be");
-    if (revision <= store->last || (revision & 255) >= STORE_CHANGES_MAX)
+    if (revision <= store->last || (revision & 255) < 1 || (revision & 255) > STORE_CHANGES_MAX)
         return damaged(restore, error, "a change out of order");
     if (!value.data && !store_find(store, key))
         return damaged(restore, error, "a deletion of what does not exist");

@@ -219,7 +219,7 @@ int32_t store_begin(struct store *store, uint64_t index)
 {
     if (index > UINT64_MAX >> 8 || index << 8 <= store->last)
         return GAVEL_E_CORRUPT;
-    store_begin_at(store, index << 8);
+    store_begin_at(store, index << 8 | 1);
     return GAVEL_OK;
 }
 

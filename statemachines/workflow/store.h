@@ -2,8 +2,9 @@
 /*
  * store.h - keys, their versions and their history, below the commands. It knows bytes and revisions, no documents.
  *
- * A revision is the pair (index of the log entry, ordinal of the change in it); here it is one number, index * 256 +
- * ordinal. Each change makes one version of one key. Three trees share the versions:
+ * A revision is the pair (index of the log entry, ordinal of the change in it, from 1 on, as the host counts events);
+ * here it is one number, index * 256 + ordinal. Each change makes one version of one key. Three trees share
+ * the versions:
  *
  *   live      key -> its latest version
  *   graves    key -> the tombstone of a key that was deleted, while its deletion is in the history
@@ -24,7 +25,7 @@
 
 #include "btree.h"
 
-#define STORE_CHANGES_MAX 128 /* in one entry: keeps a batch near 100 us; must stay below 256, see revisions */
+#define STORE_CHANGES_MAX 128 /* in one entry: keeps a batch near 100 us; below 255, see revisions */
 #define STORE_TRIM_MAX 64     /* changes trimmed with one entry at the most, for the same reason */
 #define STORE_KEY_MAX 4096    /* bytes of a key, whatever the options say */
 
