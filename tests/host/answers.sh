@@ -31,7 +31,8 @@ cat >"$dir/good.ini" <<END
 name = node-1
 data_dir = $dir/data
 [cluster]
-members = node-1=tcp://127.0.0.1:8080, node-2=tcp://127.0.0.1:8081, node-3=tcp://127.0.0.1:8082, node-4=tcp://127.0.0.1:80
+members = node-1=tcp://127.0.0.1:8080, node-2=tcp://127.0.0.1:8081, \\
+    node-3=tcp://127.0.0.1:8082, node-4=tcp://127.0.0.1:8083
 [transport.main]
 plugin = tcp
 listen = tcp://127.0.0.1:8080
@@ -45,9 +46,9 @@ says out "$dir/good.ini: ok"
 [ ! -e "$dir/data" ] || { echo "--check-config touched the data directory"; failed=1; }
 
 answer 0 --print-config -c "$dir/good.ini"
-says out "heartbeat = 20ms                                 ; $dir/good.ini:12"
+says out "heartbeat = 20ms                                 ; $dir/good.ini:13"
 says out "election_timeout_min = 150ms                     ; default"
-says out "backlog = 9                                      ; $dir/good.ini:9"
+says out "backlog = 9                                      ; $dir/good.ini:10"
 says out "plugin = counter                                 ; default"
 grep -q "^plugin_dir = $GAVEL_PLUGIN_DIR  *; GAVEL_PLUGIN_DIR$" "$dir/out" || { echo "plugin_dir"; failed=1; }
 
@@ -85,21 +86,21 @@ says err "gaveld: $dir/bad.ini:17: key \"heartbeat\" of [raft] was given already
 says err "gaveld: $dir/bad.ini:18: unknown key \"hearbeat\" in [raft]; did you mean heartbeat?"
 says err "gaveld: $dir/bad.ini:9: backlog: expected a whole number of 1 to 65535, found \"0\""
 says err "gaveld: $dir/bad.ini:10: unknown key \"baklog\" in [transport.main]; did you mean backlog?"
-says err "gaveld: $dir/bad.ini:8: tcp://0.0.0.0:8080 has no TLS, so it must be a loopback address; write insecure = yes if \
-anybody who reaches it may use it"
+says err "gaveld: $dir/bad.ini:8: tcp://0.0.0.0:8080 has no TLS, so it must be a loopback address; write insecure = \
+yes if anybody who reaches it may use it"
 says err "gaveld: $dir/bad.ini:11: $GAVEL_PLUGIN_DIR/gavel-tpc-transport.so: there is no such file; see gaveld \
 --list-plugins"
 says err "gaveld: $dir/bad.ini:14: unknown key \"listen\" in [statemachine.counter]"
 says err "gaveld: $dir/bad.ini:20: format: expected one of human, json, found \"xml\""
 [ "$(wc -l <"$dir/err")" = 8 ] || { echo "not 8 sentences:"; cat "$dir/err"; failed=1; }
 
-sed -e 's/tcp:\/\/127.0.0.1:8080$/tcp:\/\/0.0.0.0:8080/' -e 's/^backlog.*/insecure = yes/' "$dir/good.ini" >"$dir/open.ini"
+sed -e 's/^listen.*/listen = tcp:\/\/0.0.0.0:8080/' -e 's/^backlog.*/insecure = yes/' "$dir/good.ini" >"$dir/open.ini"
 answer 0 --check-config --config "$dir/open.ini"
-says err "gaveld: warning: $dir/open.ini:8: tcp://0.0.0.0:8080 has no TLS and can be reached by others (insecure = yes)"
+says err "gaveld: warning: $dir/open.ini:9: tcp://0.0.0.0:8080 has no TLS and can be reached by others (insecure = yes)"
 
 sed 's/^listen.*/listen = ftp:\/\/127.0.0.1:8080/' "$dir/good.ini" >"$dir/ftp.ini"
 answer 78 --check-config --config "$dir/ftp.ini"
-says err "gaveld: $dir/ftp.ini:6: transport main speaks tcp unix, and cannot listen on ftp://127.0.0.1:8080"
+says err "gaveld: $dir/ftp.ini:7: transport main speaks tcp unix, and cannot listen on ftp://127.0.0.1:8080"
 
 answer 78 --check-config --config "$dir/none.ini"
 says err "gaveld: $dir/none.ini: cannot be opened: No such file or directory"

@@ -18,7 +18,8 @@ ini()
     printf '[node]\nname = a\ndata_dir = %s/data\nplugin_dir = %s/plugins\n' "$dir" "$dir"
     printf '[cluster]\nmembers = a=tcp://127.0.0.1:1\n[transport.tcp]\n[%s.m]\nplugin = %s\n' "${2:-statemachine}" "$1"
     [ -z "${3-}" ] || echo "$3"
-    [ "${2:-statemachine}" = statemachine ] || printf '[statemachine.c]\nplugin = %s/good/gavel-forged-statemachine.so\n' "$dir"
+    [ "${2:-statemachine}" = statemachine ] ||
+        printf '[statemachine.c]\nplugin = %s/good/gavel-forged-statemachine.so\n' "$dir"
 }
 
 # refused SENTENCE [PLUGIN] [SECTION]: exit code 78 and exactly that line (line 8 of the file is the section).
@@ -46,10 +47,12 @@ forged()
     refused "${2//FILE/$file}" forged "${3:-statemachine}"
 }
 
+accepted() { [ "$("$gaveld" --check-config --config "$dir/t.ini" 2>&1)" = "$dir/t.ini: ok" ]; }
+
 # The good one loads, or nothing below proves anything.
 build -o "$file" && chmod 755 "$file"
 ini forged >"$dir/t.ini"
-[ "$("$gaveld" --check-config --config "$dir/t.ini" 2>&1)" = "$dir/t.ini: ok" ] || { echo "the good one is refused"; exit 1; }
+accepted || { echo "the good one is refused"; exit 1; }
 mkdir "$dir/good" && cp "$file" "$dir/good"
 
 # ---- files
@@ -60,8 +63,8 @@ refused "$file: is not a module: found a file without the ELF mark, wanted a sha
 linker made"
 printf '\x7fELF\x02\x01\x01' >"$file"
 refused "$file: is cut short after 7 bytes; install it again"
-cp "$(readlink -f /proc/self/exe)" "$file"; chmod 755 "$file"; printf '\x03\x00' | dd of="$file" bs=1 seek=18 conv=notrunc \
-    2>/dev/null; printf '\x01' | dd of="$file" bs=1 seek=4 conv=notrunc 2>/dev/null
+cp "$(readlink -f /proc/self/exe)" "$file"; chmod 755 "$file"
+printf '\x01' | dd of="$file" bs=1 seek=4 conv=notrunc 2>/dev/null
 refused "$file: is an ELF file of class 1 and type 3, wanted a 64-bit shared object (-shared -fPIC)"
 rm "$file"; mkdir "$file"
 refused "$file: is not a regular file"
@@ -76,24 +79,25 @@ refused "$file: is cut short after 4000 bytes; install it again"
 # ---- places
 build -o "$dir/gavel-forged-statemachine.so"; chmod 755 "$dir/gavel-forged-statemachine.so"
 ln -sf "$dir/gavel-forged-statemachine.so" "$file"
-refused "$file: leads out of the plugin directory to $dir/gavel-forged-statemachine.so; if that is meant, name the full \
-path in the INI file"
+refused "$file: leads out of the plugin directory to $dir/gavel-forged-statemachine.so; if that is meant, name the \
+full path in the INI file"
 rm "$file"
-refused "../gavel-forged-statemachine.so: leaves the plugin directory by a relative path; give the plugin's name, or the \
-full path of its file" ../gavel-forged-statemachine.so
+refused "../gavel-forged-statemachine.so: leaves the plugin directory by a relative path; give the plugin's name, or \
+the full path of its file" ../gavel-forged-statemachine.so
 refused '"Forged" is no name for a plugin: lower-case letters, digits and '"'-'" Forged
-refused "$dir/forged.so: is no name for a plugin's file: wanted gavel-NAME-KIND.so with a KIND of transport, serializer, \
-statemachine or observer" "$dir/forged.so"
-refused "$dir/gavel-forged-observer.so: is by its name a plugin of kind observer, wanted statemachine" "$dir/gavel-forged-observer.so"
+refused "$dir/forged.so: is no name for a plugin's file: wanted gavel-NAME-KIND.so with a KIND of transport, \
+serializer, statemachine or observer" "$dir/forged.so"
+refused "$dir/gavel-forged-observer.so: is by its name a plugin of kind observer, wanted statemachine" \
+    "$dir/gavel-forged-observer.so"
 # In full it is what the administrator meant.
 ini "$dir/gavel-forged-statemachine.so" >"$dir/t.ini"
-[ "$("$gaveld" --check-config --config "$dir/t.ini" 2>&1)" = "$dir/t.ini: ok" ] || { echo "a full path is refused"; failed=1; }
+accepted || { echo "a full path is refused"; failed=1; }
 
 # ---- two files of one name
 build -o "$file"; chmod 755 "$file"
 { ini forged; printf '[statemachine.n]\nplugin = %s\n' "$dir/gavel-forged-statemachine.so"; } >"$dir/t.ini"
-want="gaveld: $dir/t.ini:10: $dir/gavel-forged-statemachine.so: the name clashes: the statemachine forged was loaded from \
-$file; name one of the two files everywhere"
+want="gaveld: $dir/t.ini:10: $dir/gavel-forged-statemachine.so: the name clashes: the statemachine forged was loaded \
+from $file; name one of the two files everywhere"
 got=$("$gaveld" --check-config --config "$dir/t.ini" 2>&1)
 [ "$got" = "$want" ] || { printf 'wanted %s\ngot    %s\n' "$want" "$got"; failed=1; }
 
@@ -103,11 +107,12 @@ forged -DFORGE_NO_ENTRY -- "FILE: has no entry function: wanted gavel_plugin_for
 export it"
 forged -DFORGE_NO_HEAD -- "FILE: gavel_plugin_forged() returned no plugin"
 forged -DFORGE_MAJOR=2 -- "FILE: was built for plugin ABI 2, this gaveld has ABI 1; use a newer gaveld"
-forged -DFORGE_MAJOR=0 -- "FILE: was built for plugin ABI 0, this gaveld has ABI 1; rebuild the plugin against its headers"
-forged -DFORGE_MINOR=99 -- "FILE: needs plugin ABI 1.99, this gaveld has 1.0; use a newer gaveld, or build the plugin with \
-GAVEL_ABI_TARGET=0"
-forged -DFORGE_HEAD_SIZE=8 -- "FILE: states a head of 8 bytes, wanted at least 120: it is damaged or no plugin; rebuild it \
-against gavel/plugin.h"
+forged -DFORGE_MAJOR=0 -- "FILE: was built for plugin ABI 0, this gaveld has ABI 1; rebuild the plugin against its \
+headers"
+forged -DFORGE_MINOR=99 -- "FILE: needs plugin ABI 1.99, this gaveld has 1.0; use a newer gaveld, or build the plugin \
+with GAVEL_ABI_TARGET=0"
+forged -DFORGE_HEAD_SIZE=8 -- "FILE: states a head of 8 bytes, wanted at least 120: it is damaged or no plugin; \
+rebuild it against gavel/plugin.h"
 forged -DFORGE_HEAD_SIZE=112 -- "FILE: states a head of 112 bytes, wanted at least 120: it is damaged or no plugin; \
 rebuild it against gavel/plugin.h"
 forged -DFORGE_KIND=9 -- "FILE: is a plugin of kind 9, which this gaveld does not know; use a newer gaveld"
@@ -117,8 +122,8 @@ forged -DFORGE_NO_CREATE -- "FILE: the head lacks the mandatory member \"create\
 forged -DFORGE_BAD_DEFAULT -- "FILE: options: the default of number: expected a whole number of 0 to 9, found \"many\""
 
 # ---- operations
-forged -DFORGE_SIZE=96 -- "FILE: states 96 bytes of operations, a statemachine has at least 112; rebuild it against these \
-headers"
+forged -DFORGE_SIZE=96 -- "FILE: states 96 bytes of operations, a statemachine has at least 112; rebuild it against \
+these headers"
 forged -DFORGE_NO_DIGEST -- "FILE: the statemachine lacks the mandatory member \"state\""
 forged -DFORGE_COMMAND_FLAGS=3 -- "FILE: command one must be flagged either GAVEL_WRITE or GAVEL_READ"
 forged -DFORGE_SECOND_ID=1 -- "FILE: commands one and two have the same name or id (1)"
@@ -129,7 +134,7 @@ file=$dir/plugins/gavel-forged-statemachine.so
 # ---- a table longer than ours, from a newer minor: the part that we know is used
 rm -f "$file"; build -o "$file" -DFORGE_HEAD_SIZE=4096 -DFORGE_SIZE=4096; chmod 755 "$file"
 ini forged >"$dir/t.ini"
-[ "$("$gaveld" --check-config --config "$dir/t.ini" 2>&1)" = "$dir/t.ini: ok" ] || { echo "a longer table is refused"; failed=1; }
+accepted || { echo "a longer table is refused"; failed=1; }
 
 # ---- check(), with the plugin's own sentence
 ini forged statemachine "number = 9" >"$dir/t.ini"

@@ -176,7 +176,7 @@ static void *hammer(void *argument)
     uint64_t metric = *(const uint64_t *)argument;
 
     for (int i = 0; i < ROUNDS; i++) {
-        char text[8];
+        char text[16];
         struct gavel_attribute attribute = {"k", {NULL, 0}};
 
         (void)snprintf(text, sizeof text, "%d", i % 16);
@@ -200,7 +200,7 @@ static void test_threads(void **state)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
     assert_true(value_of("c", NULL) == (double)THREADS * ROUNDS);
     for (int i = 0; i < 16; i++) {
-        char text[8];
+        char text[16];
 
         (void)snprintf(text, sizeof text, "%d", i);
         sum += value_of("c", text);
