@@ -364,8 +364,10 @@ void client_host_fini(struct client_host *host)
         (void)uv_run(&host->loop, UV_RUN_DEFAULT); /* close callbacks still have to run */
     assert(os_list_empty(&host->inbox));
     (void)pthread_mutex_destroy(&host->lock);
-    if (uv_loop_close(&host->loop) != 0)
+    if (uv_loop_close(&host->loop) != 0) {
+        uv_print_all_handles(&host->loop, stderr); /* whoever left one open is a bug, here or in a transport */
         assert(!"a handle is still open on the client's loop");
+    }
     host->magic = 0;
 }
 

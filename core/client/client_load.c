@@ -394,7 +394,7 @@ static int32_t open_wire(struct load *load, struct gavel_error *error)
                                                    .closed = up_closed};
     load->limits = (struct gavel_transport_limits){GAVEL_END(struct gavel_transport_limits, connections),
                                                    GAVEL_CLIENT_MESSAGE, 2 * (uint64_t)GAVEL_CLIENT_MESSAGE, 5000, 5000,
-                                                   1};
+                                                   load->options->connections};
     status = plugin->options ? codec_fields_defaults(plugin->options, load->plugin_options, &arena, error) : GAVEL_OK;
     if (status == GAVEL_OK)
         status = plugin->create(&load->host.services, load->plugin_options, &load->self, error);
