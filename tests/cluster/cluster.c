@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define FAST_ASKS 100 /* a start is looked at closely at first, so that it can be measured; then patiently */
 #define STOP_MS 20000 /* a node that does not end on a signal in this time is stuck */
 
 uint64_t cluster_now(void)
@@ -338,6 +339,7 @@ static struct gavel_result *status_of(struct cluster *cluster, int number, uint6
 int cluster_leader(struct cluster *cluster, int except)
 {
     uint64_t until = cluster_now() + CLUSTER_READY_MS;
+    int asked = 0;
     int i;
 
     while (cluster_now() < until) {
@@ -346,14 +348,14 @@ int cluster_leader(struct cluster *cluster, int except)
             bool leads;
 
             if (i != except && cluster->nodes[i].pid > 0)
-                status = status_of(cluster, i, 500);
+                status = status_of(cluster, i, asked++ < FAST_ASKS ? 60 : 1000);
             leads = status && gavel_slice_equal(gavel_get_bytes(status->value, "role"), gavel_text("leader")) &&
                     gavel_get_bool(status->value, "ready", 0);
             gavel_result_free(status);
             if (leads)
                 return i;
         }
-        cluster_pause(10);
+        cluster_pause(3);
     }
     cluster_fail(cluster, "no leader within %d ms", CLUSTER_READY_MS);
 }
