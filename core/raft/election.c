@@ -105,24 +105,29 @@ static bool has_granted(struct raft *r, uint64_t id)
     return peer && peer->granted;
 }
 
-static void ask_for_votes(struct raft *r, uint32_t type)
+static void ask_for_vote(struct raft *r, struct raft_peer *peer)
 {
-    for (uint32_t i = 0; i < r->peer_count; i++) {
-        r->peers[i].granted = false;
-        if (!raft_configuration_voter(raft_in_force(r), r->peers[i].id))
-            continue;
-        struct raft_message *m = raft_send(r, type, r->peers[i].id);
-        m->vote_request.for_term = type == RAFT_VOTE_REQUEST ? r->term : r->term + 1;
-        m->vote_request.last_index = raft_log_last(&r->log);
-        m->vote_request.last_term = raft_log_last_term(&r->log);
-        m->vote_request.flags = r->forced ? RAFT_VOTE_TRANSFER : 0;
-        /*
-         * The log that the voters compare with theirs must not get shorter by a crash: the gate is the vote
-         * record, and everything in the log was queued before it.
-         */
-        if (type == RAFT_VOTE_REQUEST && raft_bug(r, RAFT_BUG_CANDIDACY_UNGATED))
-            r->effects->items[r->effects->count - 1].gate = 0;
-    }
+    bool vote = r->role == RAFT_CANDIDATE;
+    peer->granted = false;
+    if (!raft_configuration_voter(raft_in_force(r), peer->id))
+        return;
+    struct raft_message *m = raft_send(r, vote ? RAFT_VOTE_REQUEST : RAFT_PREVOTE_REQUEST, peer->id);
+    m->vote_request.for_term = vote ? r->term : r->term + 1;
+    m->vote_request.last_index = raft_log_last(&r->log);
+    m->vote_request.last_term = raft_log_last_term(&r->log);
+    m->vote_request.flags = r->forced ? RAFT_VOTE_TRANSFER : 0;
+    /*
+     * The log that the voters compare with theirs must not get shorter by a crash: the gate is the vote record,
+     * and everything in the log was queued before it.
+     */
+    if (vote && raft_bug(r, RAFT_BUG_CANDIDACY_UNGATED))
+        r->effects->items[r->effects->count - 1].gate = 0;
+}
+
+static void ask_for_votes(struct raft *r)
+{
+    for (uint32_t i = 0; i < r->peer_count; i++)
+        ask_for_vote(r, &r->peers[i]);
 }
 
 /* Would I be elected? Asked without entering a term, so that who cannot win disturbs nobody (9.6). */
@@ -141,7 +146,7 @@ void raft_election_start(struct raft *r)
     }
     r->role = RAFT_PRECANDIDATE;
     r->forced = false;
-    ask_for_votes(r, RAFT_PREVOTE_REQUEST);
+    ask_for_votes(r);
     raft_election_count(r);
 }
 
@@ -157,7 +162,7 @@ void raft_campaign(struct raft *r, bool forced)
     r->verified = r->commit;
     r->role = RAFT_CANDIDATE;
     r->forced = forced;
-    ask_for_votes(r, RAFT_VOTE_REQUEST);
+    ask_for_votes(r);
     raft_flush_vote(r);
     raft_election_count(r);
 }
@@ -295,6 +300,18 @@ static void leader_is_gone(struct raft *r)
     r->election_due = r->now + turn * (r->options.election_min_ns / 8);
     if (turn == 0)
         raft_election_start(r);
+}
+
+/* Somebody is there who was not: nobody need wait for the next heartbeat or the next time-out to talk to him. */
+void raft_on_link_up(struct raft *r, uint64_t id)
+{
+    struct raft_peer *peer = raft_find_peer(r, id);
+    if (!peer)
+        return;
+    if (r->role == RAFT_LEADER)
+        peer->greet = true;
+    else if (r->role != RAFT_FOLLOWER && !peer->granted)
+        ask_for_vote(r, peer);
 }
 
 void raft_on_link_lost(struct raft *r, uint64_t id, bool refused)

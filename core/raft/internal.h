@@ -36,6 +36,9 @@
 /* Most durable effects of one event: a vote record, a truncation, an append, and one to spare. */
 #define RAFT_IOS_PER_EVENT 4
 
+/* Election time-outs of silence after which a peer is sent no more of a snapshot: it keeps the log from being compacted. */
+#define RAFT_SNAPSHOT_SILENCE 10
+
 struct raft_slot {
     uint64_t first;
     uint64_t term;
@@ -250,6 +253,7 @@ bool raft_may_lead(const struct raft *r);
 void raft_on_prevote_request(struct raft *r, const struct raft_message *m);
 void raft_on_vote_request(struct raft *r, const struct raft_message *m);
 void raft_on_vote_response(struct raft *r, const struct raft_message *m);
+void raft_on_link_up(struct raft *r, uint64_t peer);
 void raft_on_link_lost(struct raft *r, uint64_t peer, bool refused);
 
 /* transfer.c */
@@ -263,6 +267,7 @@ uint64_t raft_best_successor(struct raft *r);
 void raft_replicate_pump(struct raft *r);
 void raft_greet_all(struct raft *r);
 int raft_on_append_response(struct raft *r, const struct raft_message *m);
+bool raft_peer_alive(const struct raft *r, const struct raft_peer *peer);
 void raft_peer_probe(struct raft *r, struct raft_peer *peer, uint64_t next);
 int raft_propose(struct raft *r, const struct raft_batch *batch);
 

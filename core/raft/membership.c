@@ -174,8 +174,7 @@ static bool close_enough(struct raft *r, uint64_t id)
     const struct raft_peer *peer = raft_find_peer(r, id);
     if (!peer || peer->recovering || peer->state != RAFT_REPLICATE)
         return false;
-    return r->now - peer->heard <= r->options.election_max_ns &&
-           raft_log_last(&r->log) - peer->match <= r->options.promote_lag;
+    return raft_peer_alive(r, peer) && raft_log_last(&r->log) - peer->match <= r->options.promote_lag;
 }
 
 /*

@@ -183,7 +183,7 @@ int raft_progress(const struct raft *r, uint64_t id, struct raft_progress_status
             .id = id,
             .state = peer->state,
             .recovering = peer->recovering,
-            .active = peer->heard && r->now - peer->heard <= r->options.election_max_ns,
+            .active = raft_peer_alive(r, peer),
             .match = peer->match,
             .next = peer->next,
             .last_index = peer->last_index,

@@ -176,7 +176,8 @@ enum raft_event_type {
      * election at once. A break alone only makes a leader send again from what was acknowledged.
      */
     RAFT_EVENT_LINK_LOST,
-    RAFT_EVENT_LINK_UP, /* connected to `link.peer`: a leader greets it with a heartbeat at once */
+    /* connected to `link.peer`: a leader greets it at once, a candidate asks it again */
+    RAFT_EVENT_LINK_UP,
     /* The log has become sound again and that is on the disk: end of `recovering` (see RECOVERY_REACHED). */
     RAFT_EVENT_RECOVERED,
     /* `fence.on`: keep log and votes, never lead. A leader hands over, or steps down. */

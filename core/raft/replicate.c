@@ -13,6 +13,11 @@
  */
 #include "internal.h"
 
+bool raft_peer_alive(const struct raft *r, const struct raft_peer *peer)
+{
+    return peer->heard != 0 && r->now - peer->heard <= r->options.election_max_ns;
+}
+
 void raft_peer_probe(struct raft *r, struct raft_peer *peer, uint64_t next)
 {
     assert(r->role == RAFT_LEADER);
@@ -92,15 +97,17 @@ void raft_replicate_pump(struct raft *r)
 {
     for (uint32_t i = 0; i < r->peer_count; i++) {
         struct raft_peer *peer = &r->peers[i];
-        if (peer->state != RAFT_SNAPSHOT && peer->next <= r->log.base_index)
+        /* What it needs is compacted. A snapshot is only begun for who is there to receive it. */
+        bool behind = peer->next <= r->log.base_index;
+        if (peer->state != RAFT_SNAPSHOT && behind && raft_peer_alive(r, peer))
             raft_snapshot_begin(r, peer);
-        bool snapshot = peer->state == RAFT_SNAPSHOT;
+        behind = behind || peer->state == RAFT_SNAPSHOT;
         if (peer->greet || (peer->leaving && raft_in_force_index(r) <= r->commit)) {
-            uint64_t prev = snapshot ? r->log.base_index : peer->next - 1;
+            uint64_t prev = behind ? r->log.base_index : peer->next - 1;
             send_append(r, peer, prev, prev, 0);
             peer->greet = false;
         }
-        if (!snapshot)
+        if (!behind)
             replicate_to(r, peer);
     }
 }

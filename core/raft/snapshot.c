@@ -7,7 +7,7 @@
  *   probe
  *
  * The state ends in each of these ways: the peer says INSTALLED, an ordinary append answer shows that it has
- * caught up otherwise, the peer is removed, the leader steps down. Lost messages are asked after, so none of
+ * caught up otherwise, the peer is silent for long or removed, the leader steps down. Lost messages are asked after, so none of
  * them can stick.
  */
 #include "internal.h"
@@ -57,7 +57,14 @@ void raft_snapshot_time(struct raft *r)
 {
     for (uint32_t i = 0; i < r->peer_count; i++) {
         struct raft_peer *peer = &r->peers[i];
-        if (peer->state != RAFT_SNAPSHOT || r->now < peer->snapshot_due)
+        if (peer->state != RAFT_SNAPSHOT)
+            continue;
+        if (r->now - peer->heard > RAFT_SNAPSHOT_SILENCE * r->options.election_max_ns &&
+            !raft_bug(r, RAFT_BUG_SNAPSHOT_TO_THE_DEAD)) {
+            raft_snapshot_stop(r, peer); /* should it come back, it goes on from where it was */
+            continue;
+        }
+        if (r->now < peer->snapshot_due)
             continue;
         if (peer->snapshot_ready)
             send_chunk(r, peer, true);

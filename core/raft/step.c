@@ -141,7 +141,7 @@ static bool has_been_heard(struct raft *r, uint64_t id)
     if (id == r->options.self)
         return true;
     const struct raft_peer *peer = raft_find_peer(r, id);
-    return peer && !peer->recovering && peer->heard && r->now - peer->heard <= r->options.election_max_ns;
+    return peer && !peer->recovering && raft_peer_alive(r, peer);
 }
 
 /* CheckQuorum (6.2): a leader that a majority does not answer any more must not go on believing in itself. */
@@ -208,14 +208,6 @@ static int fence(struct raft *r, bool on)
     return RAFT_OK;
 }
 
-static int link_up(struct raft *r, uint64_t id)
-{
-    struct raft_peer *peer = raft_find_peer(r, id);
-    if (r->role == RAFT_LEADER && peer)
-        peer->greet = true;
-    return RAFT_OK;
-}
-
 static int write_failed(struct raft *r)
 {
     if (raft_bug(r, RAFT_BUG_WRITE_FAILURE_IGNORED)) {
@@ -265,7 +257,8 @@ static int dispatch(struct raft *r, const struct raft_event *e)
         raft_on_link_lost(r, e->link.peer, e->link.refused);
         return RAFT_OK;
     case RAFT_EVENT_LINK_UP:
-        return link_up(r, e->link.peer);
+        raft_on_link_up(r, e->link.peer);
+        return RAFT_OK;
     case RAFT_EVENT_RECOVERED:
         r->recovering = false;
         return RAFT_OK;

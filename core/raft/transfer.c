@@ -6,11 +6,6 @@
  */
 #include "internal.h"
 
-static bool alive(const struct raft *r, const struct raft_peer *peer)
-{
-    return peer->heard != 0 && r->now - peer->heard <= r->options.election_max_ns;
-}
-
 /*
  * Of the living voters the one that is furthest along, then the preferred one, then the lowest id; 0: none.
  */
@@ -21,7 +16,7 @@ uint64_t raft_best_successor(struct raft *r)
     for (uint32_t i = 0; i < r->peer_count; i++) {
         const struct raft_peer *peer = &r->peers[i];
         const struct raft_member *member = raft_configuration_find(raft_in_force(r), peer->id);
-        if (!member || member->role != RAFT_VOTER || peer->recovering || !alive(r, peer))
+        if (!member || member->role != RAFT_VOTER || peer->recovering || !raft_peer_alive(r, peer))
             continue;
         bool better = !best || peer->match > best->match;
         if (best && peer->match == best->match)
