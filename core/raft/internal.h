@@ -36,7 +36,7 @@
 /* Most durable effects of one event: a vote record, a truncation, an append, and one to spare. */
 #define RAFT_IOS_PER_EVENT 4
 
-/* Election time-outs of silence after which a peer is sent no more of a snapshot: it keeps the log from being compacted. */
+/* Election time-outs of silence after which a snapshot is not sent any more: it keeps the log from compaction. */
 #define RAFT_SNAPSHOT_SILENCE 10
 
 struct raft_slot {

@@ -7,8 +7,8 @@
  *   probe
  *
  * The state ends in each of these ways: the peer says INSTALLED, an ordinary append answer shows that it has
- * caught up otherwise, the peer is silent for long or removed, the leader steps down. Lost messages are asked after, so none of
- * them can stick.
+ * caught up otherwise, it is silent for long, it is removed, the leader steps down. Lost messages are asked after,
+ * so none of them can stick.
  */
 #include "internal.h"
 
