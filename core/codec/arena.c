@@ -8,9 +8,13 @@
 
 struct codec_arena codec_arena(void *memory, uint64_t size)
 {
-    struct codec_arena arena = {.data = memory, .size = size};
+    uint64_t skip = -(uintptr_t)memory & 15;
+    struct codec_arena arena = {.data = memory};
 
-    assert(((uintptr_t)memory & 15) == 0);
+    if (size > skip) {
+        arena.data += skip;
+        arena.size = size - skip;
+    }
     return arena;
 }
 

@@ -28,7 +28,7 @@ struct codec_arena {
     uint64_t used;
 };
 
-/* [any] Begin to use `size` bytes at `memory`, aligned to 16. */
+/* [any] Begin to use `size` bytes at `memory`; where it is not aligned to 16, the first bytes are left out. */
 struct codec_arena codec_arena(void *memory, uint64_t size);
 
 /* [any] `size` bytes, aligned to `align` (a power of two up to 16), not cleared; NULL when there is no room. */

@@ -588,6 +588,28 @@ static void pairs_refused(void **state)
     gavel_buffer_free(&out);
 }
 
+static void arenas(void **state)
+{
+    struct gavel_slice copy;
+    uint64_t offset;
+
+    (void)state;
+    for (offset = 0; offset < 32; offset++) {
+        struct codec_arena arena = codec_arena(memory + offset, 64);
+        unsigned char *first = codec_arena_take(&arena, 1, 1);
+        unsigned char *second = codec_arena_take(&arena, 8, 16);
+        assert_non_null(first);
+        assert_non_null(second);
+        assert_int_equal((uintptr_t)second % 16, 0);
+        assert_true(first >= memory + offset);
+        assert_null(codec_arena_take(&arena, 64, 1));
+        assert_null(codec_arena_take(&arena, UINT64_MAX, 16));
+        assert_true(arena.data + arena.size == memory + offset + 64);
+        assert_int_equal(codec_arena_copy(&arena, gavel_bytes(first, UINT64_MAX), &copy), GAVEL_E_TOO_LARGE);
+    }
+    assert_null(codec_arena_take(&(struct codec_arena){0}, 1, 1));
+}
+
 static void distances(void **state)
 {
     (void)state;
@@ -602,6 +624,7 @@ static void distances(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arenas),
         cmocka_unit_test(distances),
         cmocka_unit_test(tables_are_checked),
         cmocka_unit_test(short_rows),
