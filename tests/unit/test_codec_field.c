@@ -322,6 +322,29 @@ static void documents_in_arguments(void **state)
     gavel_buffer_free(&out);
 }
 
+/* A document may be nested 32 deep; the map of arguments around it does not count. */
+static void document_depth(void **state)
+{
+    unsigned char nested[64] = {0x82, 0xa3, 'k', 'e', 'y', 0xa1, 'k', 0xa5, 'v', 'a', 'l', 'u', 'e'};
+    struct gavel_buffer out = codec_buffer(0);
+    struct gavel_error error;
+    uint64_t depth;
+
+    (void)state;
+    for (depth = CODEC_DOCUMENT_DEPTH; depth <= CODEC_DOCUMENT_DEPTH + 1; depth++) {
+        struct codec_arena arena = fresh();
+        memset(nested + 13, 0x91, depth);
+        nested[13 + depth] = 0xc0;
+        assert_int_equal(codec_arguments_check(&fields, "store.test", gavel_bytes(nested, 14 + depth), &arena, &out,
+                                               &error),
+                         depth == CODEC_DOCUMENT_DEPTH ? GAVEL_OK : GAVEL_E_TOO_LARGE);
+    }
+    assert_string_equal(error.text, "argument 'value' of store.test is not a document: MessagePack byte 32: nested "
+                        "deeper "
+                                    "than 32");
+    gavel_buffer_free(&out);
+}
+
 static void load_from_the_log(void **state)
 {
     struct codec_arena arena = fresh();
@@ -634,6 +657,7 @@ int main(void)
         cmocka_unit_test(arguments_to_the_log),
         cmocka_unit_test(arguments_are_refused),
         cmocka_unit_test(documents_in_arguments),
+        cmocka_unit_test(document_depth),
         cmocka_unit_test(load_from_the_log),
         cmocka_unit_test(load_is_strict),
         cmocka_unit_test(small_arenas),
