@@ -38,7 +38,7 @@ static void say(const struct log_scan *scan, const struct loss *loss, bool apply
     unsigned long long reached = loss->reached;
 
     (void)fprintf(out, "found       %s\n",
-                  scan->row->says[0] ? scan->row->says : "marked as recovering: it was fetching again what was damaged");
+                  scan->row->says[0] ? scan->row->says : "marked as recovering: what was damaged was being fetched");
     (void)fprintf(out, "keeps       everything up to index %llu%s\n", keeps,
                   loss->snapshot_only ? " (the snapshot alone)" : "");
     if (reached > keeps)
@@ -48,8 +48,8 @@ static void say(const struct log_scan *scan, const struct loss *loss, bool apply
         (void)fprintf(out, "%s       no entry that is known of; entries behind index %llu cannot be excluded\n",
                       apply ? "lost " : "loses", keeps);
     if (!apply)
-        (void)fprintf(out, "            nothing was changed; in a cluster do not do this: start the node, and it fetches "
-                           "the rest from the others\n");
+        (void)fprintf(out, "            nothing was changed; in a cluster do not do this: start the node, and it "
+                           "fetches the rest from the others\n");
 }
 
 static void say_json(const struct log_scan *scan, const struct loss *loss, bool apply, FILE *out)

@@ -749,6 +749,35 @@ static void test_every_row(void **state)
     }
 }
 
+/* gavel-formats(7) prints this very table. */
+static void test_page(void **state)
+{
+    static const char *const verdicts[] = {"ok", "heal", "cut", "reset", "corrupt", "stop"};
+    const char *top = getenv("top_srcdir");
+    const struct log_row *rows;
+    uint32_t count = log_table_rows(&rows);
+    char path[OS_PATH_MAX];
+    char *page = calloc(1, 65536);
+    FILE *file;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/core/log/gavel-formats.7", top ? top : ".");
+    file = fopen(path, "r");
+    assert_non_null(file);
+    assert_true(fread(page, 1, 65535, file) > 0);
+    (void)fclose(file);
+    for (uint32_t i = 0; i < count; i++) {
+        char line[128];
+
+        (void)snprintf(line, sizeof line, ".It %u Ta %s Ta %s Ta", rows[i].number, rows[i].name,
+                       verdicts[rows[i].verdict]);
+        if (!strstr(page, line))
+            print_message("the page lacks: %s\n", line);
+        assert_non_null(strstr(page, line));
+    }
+    free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -778,6 +807,7 @@ int main(void)
         cmocka_unit_test(test_vote_one_behind),
         cmocka_unit_test(test_both_votes),
         cmocka_unit_test(test_every_row),
+        cmocka_unit_test(test_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
