@@ -2,12 +2,12 @@
 /*
  * cli.h - the `gavel` program: what its files share. One file an area; main.c knows them all by one table.
  *
- *   cli_main.c    options, the table of areas, usage         cli_status.c  status, members
- *   cli_options.c parsing of options                         cli_events.c  events
- *   cli_call.c    call, and every command of a machine       cli_bench.c   bench
- *   cli_help.c    help, from the machines' own tables        cli_init.c    init
- *   cli_store.c   short forms of the store and workflows     cli_admin.c   leader, snapshot, log-level, stop
- *   cli_output.c  documents as tables, text or JSON
+ *   cli_main.c     options, the table of areas, usage        cli_status.c  status, members, metrics
+ *   cli_options.c  parsing of options                        cli_events.c  events
+ *   cli_call.c     call, and every command of a machine      cli_data.c    data check, dump, repair
+ *   cli_help.c     help, from the machines' own tables       cli_init.c    init
+ *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, snapshot, log-level, stop
+ *   cli_output.c   documents as tables, text or JSON         cli_bench.c   bench
  */
 #ifndef CORE_CLI_CLI_H
 #define CORE_CLI_CLI_H
@@ -130,6 +130,7 @@ int cli_area_status(struct cli *cli, int count, char **words);
 int cli_area_members(struct cli *cli, int count, char **words);
 int cli_area_metrics(struct cli *cli, int count, char **words);
 int cli_area_events(struct cli *cli, int count, char **words);
+int cli_area_data(struct cli *cli, int count, char **words);
 int cli_area_init(struct cli *cli, int count, char **words);
 int cli_area_leader(struct cli *cli, int count, char **words);
 int cli_area_snapshot(struct cli *cli, int count, char **words);

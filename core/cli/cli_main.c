@@ -31,6 +31,7 @@ static const struct area areas[] = {
     {"snapshot", cli_area_snapshot, "snapshot                      take one now (the same)"},
     {"log-level", cli_area_log_level, "log-level MODULE LEVEL        (the same)"},
     {"stop", cli_area_stop, "stop                          stop that node cleanly (the same)"},
+    {"data", cli_area_data, "data check|dump|repair DIR    read a data directory off line"},
     {"init", cli_area_init, "init [--nodes N] DIR          write INIs for a cluster and a script that starts it"},
     {"bench", cli_area_bench, "bench [--connections N] [--seconds S] [--size BYTES] [--reads PERCENT]"},
 };

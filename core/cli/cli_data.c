@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli_data.c - a data directory read off line: check, dump, and the explicit repair of a lone node. No node is asked.
+ */
+#include "cli.h"
+
+#include <string.h>
+
+#include "core/log/inspect.h"
+#include "core/os/real.h"
+
+static int finish(int status, const struct gavel_error *error)
+{
+    if (status == GAVEL_OK)
+        return ferror(stdout) ? CLI_FAILED : CLI_OK;
+    /* What damage there is has been printed, each piece by itself. */
+    if (status == GAVEL_E_CORRUPT && !error->text[0])
+        return CLI_FAILED;
+    return cli_fail(CLI_FAILED, "%s", error->text[0] ? error->text : "it failed");
+}
+
+int cli_area_data(struct cli *cli, int count, char **words)
+{
+    struct log_dump_options dump = {0};
+    bool json = false;
+    bool apply = false;
+    const struct cli_option rows[] = {{"json", 0, CLI_FLAG, &json},
+                                      {"from", 0, CLI_NUMBER, &dump.from},
+                                      {"count", 'n', CLI_NUMBER, &dump.count},
+                                      {"payload", 0, CLI_FLAG, &dump.payload},
+                                      {"apply", 0, CLI_FLAG, &apply},
+                                      {NULL, 0, CLI_FLAG, NULL}};
+    struct gavel_error error = {0, ""};
+    struct os os;
+    const char *verb;
+    const char *dir;
+    int code = cli_options_take(cli, rows, count, words);
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count != 3)
+        return cli_fail(CLI_USAGE, "gavel data check DIR | dump [--from I] [--count N] [--payload] DIR | "
+                                   "repair [--apply] DIR, each with --json");
+    verb = cli->words[1];
+    dir = cli->words[2];
+    json |= cli->json;
+    os_real_init(&os, NULL);
+    if (strcmp(verb, "check") == 0)
+        return finish(log_inspect_check(&os, dir, json, stdout, &error), &error);
+    dump.json = json;
+    if (strcmp(verb, "dump") == 0)
+        return finish(log_inspect_dump(&os, dir, &dump, stdout, &error), &error);
+    if (strcmp(verb, "repair") == 0)
+        return finish(log_inspect_repair(&os, dir, apply, json, stdout, &error), &error);
+    return cli_fail(CLI_USAGE, "'%s' is none of check, dump, repair", verb);
+}
