@@ -5,7 +5,7 @@
  */
 #include "core/host/loader.h"
 
-#include "core/host/table.h"
+#include "core/codec/field.h"
 #include "core/host/schema.h"
 
 #include <assert.h>
@@ -72,6 +72,17 @@ static int32_t check_members(const char *at, const char *what, const void *table
                               members->name);
     }
     return GAVEL_OK;
+}
+
+/* Every other part of the host believes a table after this. */
+static int32_t check_table(const char *at, const char *what, const struct gavel_fields *table,
+                           struct gavel_error *error)
+{
+    struct gavel_error why = {.code = 0};
+
+    if (codec_fields_check(table, &why) == GAVEL_OK)
+        return GAVEL_OK;
+    return gavel_fail(error, GAVEL_E_CONFIG, "%s: %s: %.200s", at, what, why.text);
 }
 
 static int32_t check_version(const char *at, const struct gavel_plugin *found, struct gavel_error *error)
@@ -155,7 +166,7 @@ static int32_t adopt_commands(const char *at, struct gavel_statemachine *machine
         memcpy(&copy[i], rows + i * stride, take);
         status = check_command(at, &copy[i], copy, i, error);
         if (status == GAVEL_OK && copy[i].arguments)
-            status = host_table_check(at, copy[i].name, copy[i].arguments, error);
+            status = check_table(at, copy[i].name, copy[i].arguments, error);
     }
     if (status != GAVEL_OK) {
         free(copy);
@@ -191,7 +202,7 @@ int32_t host_plugin_adopt(const struct gavel_plugin *found, const char *path, co
     if (status == GAVEL_OK)
         status = check_identity(at, &made.head, name, kind, error);
     if (status == GAVEL_OK && made.head.options)
-        status = host_table_check(at, "options", made.head.options, error);
+        status = check_table(at, "options", made.head.options, error);
     if (status != GAVEL_OK)
         return status;
 

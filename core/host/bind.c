@@ -4,38 +4,31 @@
  */
 #include "core/host/bind.h"
 
+#include "core/codec/field.h"
 #include "core/host/option.h"
 
 #include <string.h>
 
 #define KEY_MAX 128 /* bytes of a key with its record's name in front */
 
-static void offer_keys(struct host_spell *spell, const struct gavel_fields *table)
+static void offer_keys(struct codec_nearest *nearest, const struct gavel_fields *table)
 {
-    for (uint64_t row = 0; table && row < table->count; row++) {
-        struct gavel_field field = host_field(table, row);
-
-        host_spell_offer(spell, field.name);
-    }
+    for (uint64_t row = 0; table && row < table->count; row++)
+        codec_nearest_offer(nearest, gavel_text(host_field(table, row).name));
 }
 
 static void unknown_key(const struct host_bind *bind, const struct host_ini_entry *entry,
                         const struct gavel_fields *own, const struct gavel_fields *table)
 {
-    struct host_spell spell = host_spell(entry->key);
-    const char *best;
+    struct codec_nearest nearest = {.wanted = gavel_text(entry->key)};
+    char hint[128];
 
     if (bind->lenient)
         return;
-    offer_keys(&spell, own);
-    offer_keys(&spell, table);
-    best = host_spell_best(&spell);
-    if (best)
-        host_fault(bind->faults, "%s:%u: unknown key \"%s\" in [%s]; did you mean %s?", bind->config->ini.file,
-                   entry->line, entry->key, bind->ini->name, best);
-    else
-        host_fault(bind->faults, "%s:%u: unknown key \"%s\" in [%s]", bind->config->ini.file, entry->line, entry->key,
-                   bind->ini->name);
+    offer_keys(&nearest, own);
+    offer_keys(&nearest, table);
+    host_fault(bind->faults, "%s:%u: unknown key \"%s\" in [%s]%s", bind->config->ini.file, entry->line, entry->key,
+               bind->ini->name, codec_nearest_text(&nearest, hint, sizeof hint));
 }
 
 /* 1 when `table` has the key, whether its value was good or not. */

@@ -6,7 +6,6 @@
 #define CORE_HOST_BIND_H
 
 #include "core/host/config.h"
-#include "core/host/spell.h"
 
 struct host_bind {
     struct host_config *config;         /* arena and file name */

@@ -4,6 +4,7 @@
  */
 #include "core/host/config.h"
 
+#include "core/codec/field.h"
 #include "core/host/bind.h"
 #include "core/host/option.h"
 #include "core/host/sink.h"
@@ -49,20 +50,21 @@ void *host_config_object(struct host_config *config, const char *section)
 static void unknown_section(const struct host_config *config, const struct host_ini_section *ini, const char *kind,
                             struct host_faults *faults)
 {
-    struct host_spell spell = host_spell(kind);
-    const char *best, *name = strchr(ini->name, '.');
+    struct codec_nearest nearest = {.wanted = gavel_text(kind)};
+    const char *name = strchr(ini->name, '.');
+    char best[HOST_INI_SECTION_MAX + 1];
 
     for (const struct host_section *section = host_sections; section->name; section++)
-        host_spell_offer(&spell, section->name);
-    best = host_spell_best(&spell);
-    if (best) {
-        if (!host_section_find(best)->named)
-            name = "";
-        host_fault(faults, "%s:%u: unknown section [%s]; did you mean [%s%s]?", config->ini.file, ini->line, ini->name,
-                   best, name ? name : ".NAME");
-    } else {
+        codec_nearest_offer(&nearest, gavel_text(section->name));
+    if (!nearest.best.data) {
         host_fault(faults, "%s:%u: unknown section [%s]", config->ini.file, ini->line, ini->name);
+        return;
     }
+    (void)snprintf(best, sizeof best, "%.*s", (int)nearest.best.size, (const char *)nearest.best.data);
+    if (!host_section_find(best)->named)
+        name = "";
+    host_fault(faults, "%s:%u: unknown section [%s]; did you mean [%s%s]?", config->ini.file, ini->line, ini->name,
+               best, name ? name : ".NAME");
 }
 
 static struct host_instance_config *add_instance(struct host_config *config, uint64_t kind, const char *name,
@@ -251,7 +253,8 @@ static void read_members(struct host_config *config, struct host_faults *faults)
     const char *at = place(config, "cluster", "members");
     const struct gavel_slice *items = config->cluster.members.items;
     const char *own = gavel_present(&config->node, 0) ? text_of(config->node.name) : NULL;
-    struct host_spell spell;
+    struct codec_nearest nearest = {.best = {NULL, 0}};
+    char hint[128];
     bool listed = false;
 
     for (uint64_t i = 0; i < config->cluster.members.count; i++)
@@ -263,14 +266,14 @@ static void read_members(struct host_config *config, struct host_faults *faults)
                    place(config, "node", "name"), own, HOST_NAME_MAX);
         return;
     }
-    spell = host_spell(own);
+    nearest.wanted = gavel_text(own);
     for (unsigned i = 0; i < config->member_count; i++) {
-        host_spell_offer(&spell, config->member[i].name);
+        codec_nearest_offer(&nearest, gavel_text(config->member[i].name));
         listed = listed || strcmp(own, config->member[i].name) == 0;
     }
-    if (!listed && host_spell_best(&spell))
-        host_fault(faults, "%s: this node is called \"%s\", which is not among the members; did you mean %s?",
-                   place(config, "node", "name"), own, host_spell_best(&spell));
+    if (!listed && nearest.best.data)
+        host_fault(faults, "%s: this node is called \"%s\", which is not among the members%s",
+                   place(config, "node", "name"), own, codec_nearest_text(&nearest, hint, sizeof hint));
 }
 
 static void choose_plugin_dir(struct host_config *config)

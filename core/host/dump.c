@@ -4,6 +4,7 @@
  */
 #include "core/host/dump.h"
 
+#include "core/codec/field.h"
 #include "core/host/option.h"
 #include "core/host/schema.h"
 
@@ -64,9 +65,9 @@ static json_t *field_tree(const struct gavel_field *field)
 
     put_text(object, "name", field->name);
     put_number(object, "id", (int64_t)field->id);
-    put_text(object, "type", host_option_type(field->type));
+    put_text(object, "type", codec_type_name(field->type));
     if (field->type == GAVEL_LIST)
-        put_text(object, "element", field->sub ? "record" : host_option_type(field->element));
+        put_text(object, "element", field->sub ? "record" : codec_type_name(field->element));
     put_flags(object, "flags", field_flags, field->flags);
     put_text(object, "default", field->fallback);
     if (field->min != 0 || field->max != 0) {

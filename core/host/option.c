@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * option.c - text into a struct by its table.
+ * option.c - the words around the parser of core/codec: what a row takes, and what it holds.
  */
 #include "core/host/option.h"
 
-#include "core/host/spell.h"
+#include "core/codec/field.h"
 #include "core/os/clean.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <strings.h>
 
-#define OPTION_LIST_MAX 1024 /* elements of a list in an INI file */
 #define OPTION_SHOW_MAX 60   /* bytes of a wrong value that a sentence quotes */
 
 /* A unit behind a number, and what it multiplies with. */
@@ -31,20 +27,8 @@ static const struct unit size_units[] = {
 struct gavel_field host_field(const struct gavel_fields *table, uint64_t row)
 {
     struct gavel_field field;
-    size_t size = table->stride < sizeof field ? (size_t)table->stride : sizeof field;
 
-    assert(row < table->count);
-    memset(&field, 0, sizeof field);
-    memcpy(&field, (const char *)table->rows + row * table->stride, size);
-    return field;
-}
-
-const char *host_option_type(uint64_t type)
-{
-    static const char *const names[] = {"unknown", "bool",  "uint",  "int",    "real",   "duration", "size",
-                                        "string",  "bytes", "value", "choice", "record", "list"};
-
-    return type < sizeof names / sizeof names[0] ? names[type] : names[0];
+    return *codec_row(table, row, &field);
 }
 
 /* ---- what a row takes -------------------------------------------------------------------------------------------- */
@@ -66,10 +50,10 @@ static void print_bound(const struct gavel_field *field, int64_t value, FILE *ou
         (void)fprintf(out, "%" PRId64, value);
 }
 
-/* A table states no upper bound by leaving max 0 under a positive min. */
+/* A table states no upper bound by leaving max below min. */
 static bool has_max(const struct gavel_field *field)
 {
-    return field->max != 0 || field->min < 0;
+    return field->max > field->min || (field->max == field->min && field->max != 0);
 }
 
 static void print_range(const struct gavel_field *field, FILE *out)
@@ -158,263 +142,54 @@ static int32_t refuse(const struct gavel_field *field, const char *text, struct 
 
 /* ---- text to value ----------------------------------------------------------------------------------------------- */
 
-static bool is_utf8(const char *text, size_t size)
+/*
+ * The text is parsed by core/codec, as on the command line; here it is said what would have been right. Everything
+ * that a text can become fits in this many bytes: the strings, and a slice for each element of a list.
+ */
+static size_t room_for(const char *text)
 {
-    const unsigned char *at = (const unsigned char *)text, *end = at + size;
+    size_t size = strlen(text) + 1;
 
-    while (at < end) {
-        unsigned lead = *at, more = lead < 0x80 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
-        uint32_t code = more ? lead & (0x3fu >> more) : lead;
-
-        if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || (size_t)(end - at) <= more)
-            return false;
-        for (unsigned i = 1; i <= more; i++) {
-            if ((at[i] & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (at[i] & 0x3fu);
-        }
-        if ((more == 2 && code < 0x800) || (more == 3 && code < 0x10000) || code > 0x10ffff ||
-            (code >= 0xd800 && code <= 0xdfff))
-            return false;
-        at += more + 1;
-    }
-    return true;
+    return size * 2 + (size / 2 + 1) * sizeof(struct gavel_slice) + 64;
 }
 
-static bool in_range(const struct gavel_field *field, uint64_t value)
+static int32_t explain(const struct gavel_field *field, const char *text, struct gavel_error *error)
 {
-    if (field->min == 0 && field->max == 0)
-        return true;
-    if (field->min > 0 && value < (uint64_t)field->min)
-        return false;
-    return !has_max(field) || (field->max >= 0 && value <= (uint64_t)field->max);
-}
+    struct codec_nearest nearest = {.wanted = gavel_text(text)};
+    bool bytes = error && strstr(error->text, "UTF-8");
+    int32_t status;
+    char hint[128];
+    size_t used;
 
-static bool parse_bool(const char *text, uint64_t *value)
-{
-    static const char *const words[] = {"no", "yes", "false", "true", "off", "on"};
-
-    for (unsigned i = 0; i < 6; i++) {
-        if (strcasecmp(text, words[i]) == 0) {
-            *value = i % 2;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Digits only: strtoull would take "-1" and blanks. */
-static bool parse_uint(const char *text, const char **end, uint64_t *value)
-{
-    char *stop;
-
-    if (*text < '0' || *text > '9')
-        return false;
-    errno = 0;
-    *value = strtoull(text, &stop, 10);
-    *end = stop;
-    return errno == 0;
-}
-
-static bool parse_scaled(const char *text, const struct unit *units, const char *bare, uint64_t *value)
-{
-    const char *end;
-
-    if (!parse_uint(text, &end, value))
-        return false;
-    while (*end == ' ')
-        end++;
-    if (*end == 0)
-        end = bare;
-    for (; units->name; units++) {
-        if (strcasecmp(end, units->name) == 0) {
-            if (*value > UINT64_MAX / units->factor)
-                return false;
-            *value *= units->factor;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool parse_int(const struct gavel_field *field, const char *text, void *member)
-{
-    char *end;
-    int64_t value;
-
-    errno = 0;
-    value = strtoll(text, &end, 10);
-    if (end == text || *end || errno || *text == ' ' || *text == '+')
-        return false;
-    if ((field->min || field->max) && (value < field->min || (has_max(field) && value > field->max)))
-        return false;
-    memcpy(member, &value, sizeof value);
-    return true;
-}
-
-static bool parse_real(const struct gavel_field *field, const char *text, void *member)
-{
-    char *end;
-    double value;
-
-    errno = 0;
-    value = strtod(text, &end);
-    if (end == text || *end || errno || !isfinite(value) || *text == ' ')
-        return false;
-    if ((field->min || field->max) && (value < (double)field->min || (has_max(field) && value > (double)field->max)))
-        return false;
-    memcpy(member, &value, sizeof value);
-    return true;
-}
-
-static bool parse_number(const struct gavel_field *field, const char *text, void *member)
-{
-    const char *end = "";
-    uint64_t value = 0;
-    bool good;
-
-    if (field->type == GAVEL_BOOL)
-        good = parse_bool(text, &value);
-    else if (field->type == GAVEL_DURATION)
-        good = parse_scaled(text, duration_units, "ms", &value);
-    else if (field->type == GAVEL_SIZE)
-        good = parse_scaled(text, size_units, "", &value);
-    else
-        good = parse_uint(text, &end, &value) && *end == 0;
-    if (!good || (field->type != GAVEL_BOOL && !in_range(field, value)))
-        return false;
-    memcpy(member, &value, sizeof value);
-    return true;
-}
-
-static int32_t parse_choice(const struct gavel_field *field, const char *text, void *member, struct gavel_error *error)
-{
-    struct host_spell spell = host_spell(text);
-
-    for (uint64_t i = 0; field->choices && field->choices[i]; i++) {
-        if (strcmp(field->choices[i], text) == 0) {
-            memcpy(member, &i, sizeof i);
-            return GAVEL_OK;
-        }
-        host_spell_offer(&spell, field->choices[i]);
-    }
-    (void)refuse(field, text, error);
-    if (error && host_spell_best(&spell)) {
-        size_t used = strlen(error->text);
-
-        (void)snprintf(error->text + used, sizeof error->text - used, "; did you mean %s?", host_spell_best(&spell));
-    }
-    return GAVEL_E_INVALID;
-}
-
-static int32_t parse_text(const struct gavel_field *field, const char *text, void *member, struct host_arena *arena,
-                          struct gavel_error *error)
-{
-    struct gavel_slice slice = gavel_text(text);
-
-    if (field->type == GAVEL_STRING && !is_utf8(text, strlen(text)))
+    if (bytes)
         return gavel_fail(error, GAVEL_E_INVALID, "expected text, found bytes that are not UTF-8");
-    if (!in_range(field, slice.size))
-        return refuse(field, text, error);
-    slice.data = host_arena_text(arena, text, strlen(text));
-    memcpy(member, &slice, sizeof slice);
-    return GAVEL_OK;
-}
-
-static int32_t parse_list(const struct gavel_field *field, const char *text, void *member, struct host_arena *arena,
-                          struct gavel_error *error);
-
-static int32_t parse(const struct gavel_field *field, const char *text, void *member, struct host_arena *arena,
-                     struct gavel_error *error)
-{
-    switch (field->type) {
-    case GAVEL_BOOL:
-    case GAVEL_UINT:
-    case GAVEL_DURATION:
-    case GAVEL_SIZE:
-        return parse_number(field, text, member) ? GAVEL_OK : refuse(field, text, error);
-    case GAVEL_INT:
-        return parse_int(field, text, member) ? GAVEL_OK : refuse(field, text, error);
-    case GAVEL_REAL:
-        return parse_real(field, text, member) ? GAVEL_OK : refuse(field, text, error);
-    case GAVEL_CHOICE:
-        return parse_choice(field, text, member, error);
-    case GAVEL_STRING:
-    case GAVEL_BYTES:
-        return parse_text(field, text, member, arena, error);
-    case GAVEL_LIST:
-        return parse_list(field, text, member, arena, error);
-    default:
-        return gavel_fail(error, GAVEL_E_UNSUPPORTED, "an option of the type %s has no form in an INI file",
-                          host_option_type(field->type));
+    status = refuse(field, text, error);
+    for (uint64_t i = 0; field->type == GAVEL_CHOICE && field->choices[i]; i++)
+        codec_nearest_offer(&nearest, gavel_text(field->choices[i]));
+    if (error && nearest.best.data) {
+        used = strlen(error->text);
+        (void)snprintf(error->text + used, sizeof error->text - used, "%s",
+                       codec_nearest_text(&nearest, hint, sizeof hint));
     }
-}
-
-/* Bytes of one list element in memory. */
-static size_t element_size(uint64_t type)
-{
-    return type == GAVEL_STRING || type == GAVEL_BYTES ? sizeof(struct gavel_slice) : sizeof(uint64_t);
-}
-
-static bool is_scalar(uint64_t type)
-{
-    return (type >= GAVEL_BOOL && type <= GAVEL_BYTES) || type == GAVEL_CHOICE;
-}
-
-static int32_t parse_list(const struct gavel_field *field, const char *text, void *member, struct host_arena *arena,
-                          struct gavel_error *error)
-{
-    struct gavel_field element = {.type = field->element, .choices = field->choices, .flags = field->flags};
-    struct gavel_list list = {.stride = element_size(field->element)};
-    const char *blanks = ", \t";
-    unsigned char *items;
-
-    if (!is_scalar(field->element))
-        return gavel_fail(error, GAVEL_E_UNSUPPORTED, "a list of records has no form in an INI file");
-    for (const char *at = text + strspn(text, blanks); *at; at += strspn(at, blanks)) {
-        at += strcspn(at, blanks);
-        list.count++;
-    }
-    if (list.count > OPTION_LIST_MAX || !in_range(field, list.count))
-        return refuse(field, text, error);
-    items = host_arena_take(arena, list.count * list.stride);
-    list.items = items;
-    for (const char *at = text + strspn(text, blanks); *at; at += strspn(at, blanks)) {
-        size_t size = strcspn(at, blanks);
-        int32_t status = parse(&element, host_arena_text(arena, at, size), items, arena, error);
-
-        if (status != GAVEL_OK)
-            return status;
-        items += list.stride;
-        at += size;
-    }
-    memcpy(member, &list, sizeof list);
-    return GAVEL_OK;
+    return status;
 }
 
 /* ---- structs ----------------------------------------------------------------------------------------------------- */
-
-static void mark_present(void *object, uint64_t row)
-{
-    uint64_t present;
-
-    assert(row < 64);
-    memcpy(&present, object, sizeof present);
-    present |= UINT64_C(1) << row;
-    memcpy(object, &present, sizeof present);
-}
 
 int32_t host_option_set(const struct gavel_fields *table, uint64_t row, const char *text, void *object,
                         struct host_arena *arena, struct gavel_error *error)
 {
     struct gavel_field field = host_field(table, row);
-    int32_t status;
+    size_t room = room_for(text);
+    struct codec_arena memory = codec_arena(host_arena_take(arena, room), room);
+    struct gavel_error why = {.code = 0};
 
     assert(field.offset < table->struct_size);
-    status = parse(&field, text, (char *)object + field.offset, arena, error);
-    if (status == GAVEL_OK)
-        mark_present(object, row);
-    return status;
+    if (codec_field_parse(table, row, gavel_text(text), object, &memory, &why) == GAVEL_OK)
+        return GAVEL_OK;
+    if (error)
+        *error = why;
+    return explain(&field, text, error);
 }
 
 int32_t host_option_defaults(const struct gavel_fields *table, void *object, struct host_arena *arena,

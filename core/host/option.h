@@ -42,7 +42,4 @@ void host_option_print(const struct gavel_fields *table, uint64_t row, const voi
 /* What a row takes, for people: "a duration of 10ms to 1m", "yes or no", "a list of texts". */
 void host_option_describe(const struct gavel_fields *table, uint64_t row, FILE *out);
 
-/* The name of a type as --dump-plugin says it: "uint", "duration" ...; "unknown" for one of a newer ABI. */
-const char *host_option_type(uint64_t type);
-
 #endif

@@ -83,9 +83,9 @@ format = xml
 END
 answer 78 --check-config --config "$dir/bad.ini"
 says err "gaveld: $dir/bad.ini:17: key \"heartbeat\" of [raft] was given already in line 16"
-says err "gaveld: $dir/bad.ini:18: unknown key \"hearbeat\" in [raft]; did you mean heartbeat?"
+says err "gaveld: $dir/bad.ini:18: unknown key \"hearbeat\" in [raft]; did you mean 'heartbeat'?"
 says err "gaveld: $dir/bad.ini:9: backlog: expected a whole number of 1 to 65535, found \"0\""
-says err "gaveld: $dir/bad.ini:10: unknown key \"baklog\" in [transport.main]; did you mean backlog?"
+says err "gaveld: $dir/bad.ini:10: unknown key \"baklog\" in [transport.main]; did you mean 'backlog'?"
 says err "gaveld: $dir/bad.ini:8: tcp://0.0.0.0:8080 has no TLS, so it must be a loopback address; write insecure = \
 yes if anybody who reaches it may use it"
 says err "gaveld: $dir/bad.ini:11: $GAVEL_PLUGIN_DIR/gavel-tpc-transport.so: there is no such file; see gaveld \

@@ -119,7 +119,8 @@ forged -DFORGE_KIND=9 -- "FILE: is a plugin of kind 9, which this gaveld does no
 forged -DFORGE_KIND=1 -- "FILE: is of kind transport, wanted statemachine; name it in a section of its kind"
 forged '-DFORGE_NAME="other"' -- "FILE: calls itself \"other\", wanted \"forged\"; a plugin is called as its file"
 forged -DFORGE_NO_CREATE -- "FILE: the head lacks the mandatory member \"create\""
-forged -DFORGE_BAD_DEFAULT -- "FILE: options: the default of number: expected a whole number of 0 to 9, found \"many\""
+forged -DFORGE_BAD_DEFAULT -- "FILE: options: row 'number': its default: 'many' is not a whole number that is not \
+negative"
 
 # ---- operations
 forged -DFORGE_SIZE=96 -- "FILE: states 96 bytes of operations, a statemachine has at least 112; rebuild it against \
