@@ -411,7 +411,7 @@ int main(void)
         cmocka_unit_test_teardown(test_options, forget),       cmocka_unit_test_teardown(test_option_faults, forget),
         cmocka_unit_test_teardown(test_bad_utf8, forget),      cmocka_unit_test_teardown(test_print, forget),
         cmocka_unit_test_teardown(test_round_trip, forget),    cmocka_unit_test_teardown(test_tables, forget),
-        cmocka_unit_test_teardown(test_short_rows, forget),    
+        cmocka_unit_test_teardown(test_short_rows, forget),
     };
 
     (void)unsetenv("GAVEL_PLUGIN_DIR");
