@@ -113,6 +113,8 @@ int32_t framing_next(struct framing_in *in, struct gavel_slice *input, struct ga
     if (in->given) {
         in->partial.size = 0;
         in->given = false;
+        if (in->partial.capacity > FRAMING_LARGE)
+            gavel_buffer_free(&in->partial);
     }
     if (in->partial.size)
         return next_kept(in, input, item, kind);

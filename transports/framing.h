@@ -31,8 +31,9 @@
 /* When a run passes this size it is flushed at once instead of at the end of the loop's turn. */
 #define FRAMING_BATCH 65536u
 
-/* A receive buffer larger than this is given back when its connection has been quiet for a while. */
+/* An empty buffer larger than KEEP is given back when its connection has been quiet for a while, over LARGE at once. */
 #define FRAMING_KEEP 4096u
+#define FRAMING_LARGE (4u << 20)
 
 /* The tcp preamble: name, version, and a line end that a text-mode transfer would spoil. */
 #define FRAMING_PREAMBLE 8u

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- dials that fail --------------------------------------------------------------------------------------------- */
@@ -131,6 +132,28 @@ static void names_are_resolved(void **state)
     peer = pair_open(&pair, &accepted);
     assert_int_equal(harness_send(peer, "x", 1), GAVEL_OK);
     harness_until(&accepted->messages, 1, "a message");
+    pair_stop(&pair);
+}
+
+static void dial_from_within_a_message(void **state)
+{
+    struct pair pair = {0};
+    struct harness_peer *accepted;
+    struct harness_peer *peer;
+    uint64_t digest = 0;
+    uint32_t i;
+
+    (void)state;
+    pair_start(&pair);
+    peer = pair_open(&pair, &accepted);
+    pair.server.dial_on_message = pair.uri;
+    for (i = 0; i < 5000; i++) {
+        assert_int_equal(harness_send(peer, &i, sizeof i), GAVEL_OK);
+        digest = harness_digest(digest, &i, sizeof i);
+    }
+    harness_until(&accepted->messages, 5000, "all that came with it");
+    assert_true(accepted->digest == digest);
+    harness_until(&pair.server.opened, 3, "the dial of the server to itself");
     pair_stop(&pair);
 }
 
@@ -316,6 +339,23 @@ static void keepalive_ends_the_dead(void **state)
     pair_stop(&pair);
 }
 
+static void standing_still_is_not_silence(void **state)
+{
+    struct pair pair = {.server = {.limits = {.keepalive_ms = 40}}, .client = {.limits = {.keepalive_ms = 40}}};
+    struct harness_peer *accepted;
+    struct timespec pause = {.tv_nsec = 200000000}; /* the loop is held up on purpose: nothing is awaited by it */
+
+    (void)state;
+    pair_start(&pair);
+    (void)pair_open(&pair, &accepted);
+    harness_turn(30);
+    (void)nanosleep(&pause, NULL);
+    harness_turn(100);
+    assert_int_equal(pair.server.closed, 0);
+    assert_int_equal(pair.client.closed, 0);
+    pair_stop(&pair);
+}
+
 /* ---- listeners --------------------------------------------------------------------------------------------------- */
 
 static void port_in_use_is_a_sentence(void **state)
@@ -476,6 +516,7 @@ int conformance_life(void)
         CONFORMANCE_CASE(closed_before_the_handshake),
         CONFORMANCE_CASE(bad_addresses_are_sentences),
         CONFORMANCE_CASE(names_are_resolved),
+        CONFORMANCE_CASE(dial_from_within_a_message),
         CONFORMANCE_CASE(hanging_up_during_a_dial),
         CONFORMANCE_CASE(close_sends_what_is_queued),
         CONFORMANCE_CASE(close_at_once_drops_the_queue),
@@ -484,6 +525,7 @@ int conformance_life(void)
         CONFORMANCE_CASE(one_too_many_is_refused),
         CONFORMANCE_CASE(keepalive_keeps_the_living),
         CONFORMANCE_CASE(keepalive_ends_the_dead),
+        CONFORMANCE_CASE(standing_still_is_not_silence),
         CONFORMANCE_CASE(port_in_use_is_a_sentence),
         CONFORMANCE_CASE(several_listeners),
         CONFORMANCE_CASE(unlisten_keeps_connections),

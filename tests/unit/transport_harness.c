@@ -128,6 +128,11 @@ static void on_message(void *context, void *cookie, struct gavel_slice message)
     peer->digest = harness_digest(peer->digest, message.data, message.size);
     peer->last_size = message.size;
     memcpy(peer->last, message.data, message.size < sizeof peer->last ? message.size : sizeof peer->last);
+    if (peer->side->dial_on_message) {
+        const char *uri = peer->side->dial_on_message;
+        peer->side->dial_on_message = NULL;
+        (void)harness_dial(peer->side, uri);
+    }
     if (peer->echo)
         assert_int_equal(harness_send(peer, message.data, message.size), GAVEL_OK);
     if (peer->pause_on_message)

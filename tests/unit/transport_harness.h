@@ -59,6 +59,7 @@ struct harness_side {
     bool close_on_message;
     bool pause_on_message;
     bool close_on_open;
+    const char *dial_on_message; /* dial this once, from within the next message */
     bool in_call; /* inside listen, connect or close: no up-call may come */
     bool quiesced;
     uint64_t requests; /* http */

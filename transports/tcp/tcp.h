@@ -27,9 +27,6 @@
 /* One read takes at most this much; the buffer is shared by all connections of an instance. */
 #define TCP_READ_BYTES 65536u
 
-/* An out buffer that has grown over this is given back when it is empty and the connection quiet. */
-#define TCP_OUT_KEEP 4096u
-
 struct tcp_options {
     uint64_t present;
     uint64_t backlog; /* of listen(2) */
@@ -147,6 +144,7 @@ struct tcp_transport {
     uint64_t accepted;    /* connections accepted and not yet closed */
     uint64_t listening;   /* listener handles not yet closed */
     uint64_t own_handles; /* of the instance, not yet closed, while it quiesces */
+    uint64_t swept_ms;    /* loop time of the last sweep */
     uint64_t noted_ms;    /* loop time of the last line about a stranger */
     uint64_t unnoted;     /* strangers since that line */
     uint64_t refused_metric;

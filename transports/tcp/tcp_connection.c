@@ -202,6 +202,8 @@ static void on_written(uv_write_t *request, int status)
     assert(connection->writing);
     connection->writing = false;
     connection->flying.size = 0;
+    if (connection->flying.capacity > FRAMING_LARGE)
+        gavel_buffer_free(&connection->flying);
     if (connection->state == TCP_CLOSED)
         return;
     if (status < 0) {
@@ -271,6 +273,8 @@ void tcp_flush(struct tcp_connection *connection)
             return;
         }
         connection->out.size = 0;
+        if (connection->out.capacity > FRAMING_LARGE)
+            gavel_buffer_free(&connection->out);
     }
     if (connection->state == TCP_DRAINING)
         finish(connection);
@@ -596,7 +600,7 @@ static void ping(struct tcp_connection *connection, uint64_t now_ms)
 void tcp_connection_sweep(struct tcp_connection *connection, uint64_t now_ms)
 {
     uint64_t keepalive = connection->transport->up.limits.keepalive_ms;
-    uint64_t silent = now_ms - connection->alive_ms;
+    uint64_t silent = now_ms > connection->alive_ms ? now_ms - connection->alive_ms : 0;
 
     if (connection->state != TCP_OPEN)
         return;
@@ -616,7 +620,7 @@ void tcp_connection_sweep(struct tcp_connection *connection, uint64_t now_ms)
     if (silent < 1000)
         return;
     framing_in_trim(&connection->in);
-    if (connection->out.size == 0 && connection->out.capacity > TCP_OUT_KEEP)
+    if (connection->out.size == 0 && connection->out.capacity > FRAMING_KEEP)
         gavel_buffer_free(&connection->out);
     if (!connection->writing)
         gavel_buffer_free(&connection->flying);

@@ -13,6 +13,9 @@
 #define SWEEP_MS_MIN 5u
 #define SWEEP_MS_MAX 1000u
 
+/* A sweep that is later than this by more than its period was held up by the loop itself. */
+#define SWEEP_LATE_MS 20u
+
 /* Handles of an instance: prepare, check, idle, sweep. */
 #define OWN_HANDLES 4u
 
@@ -44,11 +47,8 @@ void tcp_mark_dirty(struct tcp_connection *connection)
         (void)uv_idle_start(&transport->idle, on_idle);
 }
 
-static void on_check(uv_check_t *check)
+static void tell_quiet(struct tcp_transport *transport)
 {
-    struct tcp_transport *transport = check->data;
-
-    assert(transport->magic == TCP_TRANSPORT_MAGIC);
     if (!transport->arrived)
         return;
     transport->arrived = false;
@@ -56,13 +56,23 @@ static void on_check(uv_check_t *check)
         transport->up.events.quiet(transport->up.events.context);
 }
 
+static void on_check(uv_check_t *check)
+{
+    struct tcp_transport *transport = check->data;
+
+    assert(transport->magic == TCP_TRANSPORT_MAGIC);
+    tell_quiet(transport);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct tcp_transport *transport = prepare->data;
     struct tcp_connection *connection;
-    uint64_t left = transport->dirty_count;
+    uint64_t left;
 
     assert(transport->magic == TCP_TRANSPORT_MAGIC);
+    tell_quiet(transport); /* for what came outside of the poll phase, which may now block */
+    left = transport->dirty_count;
     /* What `drained` makes the host send waits for the next turn, so that one connection cannot hold the loop. */
     while (left-- > 0 && (connection = TAILQ_FIRST(&transport->dirty))) {
         TAILQ_REMOVE(&transport->dirty, connection, dirty);
@@ -82,10 +92,16 @@ static void on_sweep(uv_timer_t *timer)
     struct tcp_transport *transport = timer->data;
     struct tcp_connection *connection;
     struct tcp_connection *next;
+    uint64_t now = uv_now(transport->loop);
+    uint64_t late = now - transport->swept_ms - uv_timer_get_repeat(timer);
 
+    /* A loop that stood still has not listened: that time counts for nobody's silence. */
+    late = late > SWEEP_LATE_MS ? late : 0;
+    transport->swept_ms = now;
     for (connection = LIST_FIRST(&transport->connections); connection; connection = next) {
         next = LIST_NEXT(connection, all);
-        tcp_connection_sweep(connection, uv_now(transport->loop));
+        connection->alive_ms += late;
+        tcp_connection_sweep(connection, now);
     }
     if (LIST_EMPTY(&transport->connections))
         (void)uv_timer_stop(timer);
@@ -100,6 +116,7 @@ void tcp_sweep_start(struct tcp_transport *transport)
         return;
     period = period < SWEEP_MS_MIN ? SWEEP_MS_MIN : period;
     period = period > SWEEP_MS_MAX ? SWEEP_MS_MAX : period;
+    transport->swept_ms = uv_now(transport->loop);
     (void)uv_timer_start(&transport->sweep, on_sweep, period, period);
 }
 

@@ -39,9 +39,6 @@
 /* Messages are joined into a frame up to this size; a longer message travels in fragments of it. */
 #define WS_FRAME_MAX 262144u
 
-/* An out buffer that has grown over this is given back when it is empty and the connection quiet. */
-#define WS_OUT_KEEP 4096u
-
 /* HTTP: the longest body that is taken, and how long a kept-alive connection may idle or take to read its answer. */
 #define WS_BODY_MAX (1u << 20)
 #define WS_HTTP_IDLE_MS 15000u
@@ -190,6 +187,7 @@ struct ws_transport {
     uint64_t accepted;    /* connections accepted and not yet closed */
     uint64_t listening;   /* listener handles not yet closed */
     uint64_t own_handles; /* of the instance, not yet closed, while it quiesces */
+    uint64_t swept_ms;    /* loop time of the last sweep */
     uint64_t noted_ms;    /* loop time of the last line about a stranger */
     uint64_t unnoted;
     uint64_t refused_metric;
@@ -279,6 +277,7 @@ void ws_close(void *self, void *connection, uint64_t reason, struct gavel_slice 
 /* ws_dial.c */
 int32_t ws_connect(void *self, struct gavel_slice uri, void *cookie, void **connection, struct gavel_error *error);
 void ws_dial_failed(struct ws_connection *connection, const char *note); /* from the callback */
+void ws_dial_go(struct ws_connection *connection); /* at the end of the turn: dial what needs no lookup */
 void ws_dial_free(struct ws_connection *connection);
 bool ws_dial_busy(const struct ws_connection *connection); /* a probe's handle is not yet closed */
 

@@ -248,7 +248,10 @@ static void compact(struct ws_connection *connection)
 {
     uint64_t left = connection->out.size - connection->head;
 
-    if (left == 0) {
+    if (left == 0 && connection->out.capacity > FRAMING_LARGE) {
+        gavel_buffer_free(&connection->out);
+        connection->head = 0;
+    } else if (left == 0) {
         connection->out.size = connection->out.size ? LWS_PRE : 0;
         connection->head = connection->out.size;
     } else if (connection->head > left + LWS_PRE) {
@@ -276,6 +279,8 @@ void ws_flush(struct ws_connection *connection)
 {
     assert(connection->magic == WS_CONNECTION_MAGIC);
     assert(connection->transport->inside == 0);
+    if (connection->state == WS_RESOLVING)
+        ws_dial_go(connection);
     if ((connection->state != WS_OPEN && connection->state != WS_DRAINING) || !connection->wsi)
         return;
     while (!connection->waiting && connection->head < connection->out.size)
@@ -459,7 +464,7 @@ static void say_alive(struct ws_connection *connection, enum lws_write_protocol 
 void ws_connection_sweep(struct ws_connection *connection, uint64_t now_ms)
 {
     uint64_t keepalive = connection->transport->up.limits.keepalive_ms;
-    uint64_t silent = now_ms - connection->alive_ms;
+    uint64_t silent = now_ms > connection->alive_ms ? now_ms - connection->alive_ms : 0;
 
     if (connection->state != WS_OPEN)
         return;
@@ -479,7 +484,7 @@ void ws_connection_sweep(struct ws_connection *connection, uint64_t now_ms)
     if (silent < 1000)
         return;
     framing_in_trim(&connection->in);
-    if (connection->head == connection->out.size && connection->out.capacity > WS_OUT_KEEP) {
+    if (connection->head == connection->out.size && connection->out.capacity > FRAMING_KEEP) {
         gavel_buffer_free(&connection->out);
         connection->head = 0;
     }

@@ -14,7 +14,7 @@
 #define DESCRIPTORS_FAST 16384
 
 /* Descriptors beside the accepted connections: dials, pipes. */
-#define DESCRIPTORS_MORE 64u
+#define DESCRIPTORS_MORE 1024u
 
 /* ---- log --------------------------------------------------------------------------------------------------------- */
 

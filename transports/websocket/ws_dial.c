@@ -159,6 +159,14 @@ static void dial_next(struct ws_connection *connection)
     ws_dial_failed(connection, wsi ? dial->note : "the connection could not be made");
 }
 
+void ws_dial_go(struct ws_connection *connection)
+{
+    if (connection->dial->found_count == 0)
+        return; /* the lookup goes on */
+    ws_move(connection, WS_DIALLING);
+    dial_next(connection);
+}
+
 static void on_lookup(void *context, int status, const struct sockaddr_storage *found, uint64_t count)
 {
     struct ws_connection *connection = context;
@@ -182,9 +190,9 @@ static int32_t dial_begin(struct ws_connection *connection, struct gavel_error *
     int status;
 
     if (dial->address.literal) {
+        /* Not now: we may be inside a callback, whose data lies in the buffer that a handshake is written to. */
         dial->found[dial->found_count++] = dial->address.socket;
-        ws_move(connection, WS_DIALLING);
-        dial_next(connection);
+        ws_mark_dirty(connection);
         return GAVEL_OK;
     }
     status = lookup_start(connection->transport->loop, dial->address.host, dial->address.port, on_lookup, connection,

@@ -13,6 +13,9 @@
 #define SWEEP_MS_MIN 5u
 #define SWEEP_MS_MAX 1000u
 
+/* A sweep that is later than this by more than its period was held up by the loop itself. */
+#define SWEEP_LATE_MS 20u
+
 /* Handles of an instance: prepare, check, idle, sweep. */
 #define OWN_HANDLES 4u
 
@@ -44,11 +47,8 @@ void ws_mark_dirty(struct ws_connection *connection)
         (void)uv_idle_start(&transport->idle, on_idle);
 }
 
-static void on_check(uv_check_t *check)
+static void tell_quiet(struct ws_transport *transport)
 {
-    struct ws_transport *transport = check->data;
-
-    assert(transport->magic == WS_TRANSPORT_MAGIC);
     if (!transport->arrived)
         return;
     transport->arrived = false;
@@ -56,14 +56,24 @@ static void on_check(uv_check_t *check)
         transport->up.events.quiet(transport->up.events.context);
 }
 
+static void on_check(uv_check_t *check)
+{
+    struct ws_transport *transport = check->data;
+
+    assert(transport->magic == WS_TRANSPORT_MAGIC);
+    tell_quiet(transport);
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct ws_transport *transport = prepare->data;
     struct ws_connection *connection;
-    uint64_t left = transport->dirty_count;
+    uint64_t left;
 
     assert(transport->magic == WS_TRANSPORT_MAGIC);
     assert(transport->inside == 0);
+    tell_quiet(transport); /* for what came outside of the poll phase, which may now block */
+    left = transport->dirty_count;
     /* What `drained` makes the host send waits for the next turn, so that one connection cannot hold the loop. */
     while (left-- > 0 && (connection = TAILQ_FIRST(&transport->dirty))) {
         TAILQ_REMOVE(&transport->dirty, connection, dirty);
@@ -85,10 +95,16 @@ static void on_sweep(uv_timer_t *timer)
     struct ws_transport *transport = timer->data;
     struct ws_connection *connection;
     struct ws_connection *next;
+    uint64_t now = uv_now(transport->loop);
+    uint64_t late = now - transport->swept_ms - uv_timer_get_repeat(timer);
 
+    /* A loop that stood still has not listened: that time counts for nobody's silence. */
+    late = late > SWEEP_LATE_MS ? late : 0;
+    transport->swept_ms = now;
     for (connection = LIST_FIRST(&transport->connections); connection; connection = next) {
         next = LIST_NEXT(connection, all);
-        ws_connection_sweep(connection, uv_now(transport->loop));
+        connection->alive_ms += late;
+        ws_connection_sweep(connection, now);
     }
     if (LIST_EMPTY(&transport->connections))
         (void)uv_timer_stop(timer);
@@ -103,6 +119,7 @@ void ws_sweep_start(struct ws_transport *transport)
         return;
     period = period < SWEEP_MS_MIN ? SWEEP_MS_MIN : period;
     period = period > SWEEP_MS_MAX ? SWEEP_MS_MAX : period;
+    transport->swept_ms = uv_now(transport->loop);
     (void)uv_timer_start(&transport->sweep, on_sweep, period, period);
 }
 
