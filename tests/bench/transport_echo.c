@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport_echo.c - what a message costs on each wire: a server in a process of its own sends everything back to a client
- * that keeps WINDOW messages under way on each of CONNECTIONS connections. Not a test; run it by hand:
+ * transport_echo.c - what a message costs on each wire: a server in a process of its own sends everything back to a
+ * client that keeps WINDOW messages under way on each of CONNECTIONS connections. Not a test; run it by hand:
  *
  *   transport-echo [tcp|unix|ws] [CONNECTIONS [WINDOW [SIZE [SECONDS]]]]
  *
@@ -253,7 +253,8 @@ static void drive(const char *scheme, const char *uri, uint64_t connections, uin
     run_for(seconds, &over, &timer);
     seconds = (double)(uv_hrtime() - begin) / 1e9;
     cpu = seconds_of(RUSAGE_SELF) - cpu;
-    (void)printf("%-5s %4llu connections, %4llu under way on each, %5llu bytes: %9.0f messages/s, client %5.2f us cpu each",
+    (void)printf("%-5s %4llu connections, %4llu under way on each, %5llu bytes: %9.0f messages/s, "
+                 "client %5.2f us cpu each",
                  scheme, (unsigned long long)connections, (unsigned long long)window, (unsigned long long)size,
                  (double)party.echoed / seconds, cpu * 1e6 / (double)party.echoed);
     if (party.sample_count) {

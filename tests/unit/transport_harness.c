@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 uv_loop_t harness_loop;
+unsigned harness_alive;
 
 static void *heap_resize(void *self, void *old, uint64_t wanted)
 {
@@ -203,6 +204,7 @@ void harness_start(struct harness_side *side, const struct gavel_plugin *plugin)
 {
     struct gavel_error error = {0, ""};
 
+    harness_alive++;
     side->plugin = plugin;
     side->wire = plugin->operations;
     fill_tables(side);
@@ -268,6 +270,7 @@ void harness_stop(struct harness_side *side)
     if (!side->quiesced && !turn_until(NULL, 0, &side->quiesced, HARNESS_DEADLINE_MS))
         fail_msg("quiesce does not end");
     side->plugin->destroy(side->self);
+    harness_alive--;
     side->self = NULL;
     while ((peer = side->peers)) {
         if (peer->closed != 1)

@@ -69,6 +69,9 @@ struct harness_side {
 
 extern uv_loop_t harness_loop;
 
+/* Instances that are started and not stopped: above 0 after a test, it failed and left them on its stack. */
+extern unsigned harness_alive;
+
 /* An instance of `plugin`, created, prepared with the side's limits (0: the transport's defaults) and started. */
 void harness_start(struct harness_side *side, const struct gavel_plugin *plugin);
 
