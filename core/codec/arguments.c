@@ -5,6 +5,7 @@
  * replicas.
  */
 #include "core/codec/field_internal.h"
+#include "core/os/seeded.h"
 
 static const struct gavel_limits logged_limits = {GAVEL_END(struct gavel_limits, items), CODEC_MESSAGE_DEPTH,
                                                   CODEC_ARGUMENTS_BYTES, CODEC_MESSAGE_ITEMS};
@@ -21,6 +22,10 @@ int32_t codec_arguments_fill(const struct gavel_fields *fields, const char *owne
     if (codec_value_type(arguments) == GAVEL_TOKEN_NIL)
         arguments = gavel_bytes(empty_map, sizeof empty_map);
     how.input = arguments;
+    if (seeded_bug("codec-leader-fills-nothing"))
+        how.flags &= ~CODEC_READ_DEFAULTS;
+    if (seeded_bug("codec-documents-unsorted"))
+        how.flags &= ~CODEC_READ_DOCUMENTS;
     return codec_fields_read(fields, mp_reader_init(&reader, arguments), &how, object, arena, error);
 }
 
@@ -58,6 +63,10 @@ int32_t codec_arguments_load(const struct gavel_fields *fields, struct gavel_sli
     struct mp_reader reader;
     int32_t status = mp_scan(logged, &logged_limits, 0, error);
 
+    if (seeded_bug("codec-apply-fills-defaults"))
+        how.flags |= CODEC_READ_DEFAULTS;
+    if (seeded_bug("codec-apply-skips-unknown"))
+        how.flags |= CODEC_READ_UNKNOWN;
     if (status == GAVEL_OK)
         status = codec_fields_read(fields, mp_reader_init(&reader, logged), &how, object, arena, error);
     if (status == GAVEL_OK || status == GAVEL_E_VERSION)
