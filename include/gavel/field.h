@@ -15,6 +15,9 @@
  *   GAVEL_DURATION  uint64_t, milliseconds    GAVEL_LIST     struct gavel_list
  *   GAVEL_SIZE      uint64_t, bytes           GAVEL_CHOICE   uint64_t, position in `choices`
  *
+ * A VALUE in a command's arguments is in canonical form: shortest heads, reals of 8 bytes, the keys of each map in
+ * ascending memcmp order. So two equal documents are equal bytes, and two maps can be merged in one walk.
+ *
  * What the slices and lists point to is owned by whoever filled the struct: for options it lives until the next reload
  * has returned, or destroy; for arguments for the length of the call.
  *
