@@ -96,12 +96,28 @@ static int32_t page_arguments(struct gavel_builder *builder, const struct listin
     return gavel_builder_end(builder, arguments, error);
 }
 
-static void print_page(const struct cli *cli, struct gavel_slice page)
+/* The keys alone, of items that have values too: a range has no other form. */
+static void print_keys(struct gavel_slice items)
+{
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice item;
+
+    codec_walk_begin(&walk, items);
+    while (codec_walk_next(&walk, &key, &item)) {
+        cli_print_value(codec_map_find(item, "key"), stdout);
+        putchar('\n');
+    }
+}
+
+static void print_page(const struct cli *cli, const struct listing *listing, struct gavel_slice page)
 {
     struct gavel_slice items = codec_map_find(page, "items");
 
     if (cli->json)
         cli_print_json(page, true, stdout);
+    else if (items.data && listing->keys)
+        print_keys(items);
     else if (items.data)
         cli_print_pairs(items, stdout);
     else if (codec_map_find(page, "keys").data)
@@ -144,7 +160,7 @@ static int list_pages(struct cli *cli, const struct listing *listing, const char
         if (status < 0)
             return cli_error(status, &error);
         result = page;
-        print_page(cli, page->value);
+        print_page(cli, listing, page->value);
         after = gavel_get_bytes(page->value, "after");
         if (!after.data || !listing->all)
             break;

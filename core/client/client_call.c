@@ -88,7 +88,8 @@ struct client_call *client_call_new(struct gavel_client *client, const struct ga
     call->read = request->read;
     call->min_index = request->min_index;
     call->repeatable = (request->flags & GAVEL_REPEATABLE) != 0;
-    call->deadline = client_host_now() + (request->timeout_ms ? request->timeout_ms : client->timeout_ms);
+    call->timeout_ms = request->timeout_ms ? request->timeout_ms : client->timeout_ms;
+    call->deadline = client_host_now() + call->timeout_ms;
     call->backoff_ms = CLIENT_RETRY_MIN_MS;
     call->done = done;
     call->context = context;
@@ -234,10 +235,12 @@ static void not_done(struct client_call *call, int32_t status, const char *what)
 /* Its time is over. */
 static void expire(struct client_call *call)
 {
-    if (call->state == CLIENT_CALL_SENT && !call->repeatable) {
+    bool silent = call->state == CLIENT_CALL_SENT && !call->told;
+
+    if (silent && !call->repeatable) {
         call->maybe = true;
         not_done(call, GAVEL_E_UNKNOWN, "no answer in time");
-    } else if (call->state == CLIENT_CALL_SENT) {
+    } else if (silent) {
         not_done(call, call->last ? call->last : GAVEL_E_TIMEOUT, "no answer in time");
     } else if (call->last == GAVEL_E_BUSY) {
         not_done(call, GAVEL_E_BUSY, "busy until the time was over");
@@ -259,11 +262,16 @@ static void timer_fired(struct client_timer *timer)
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
+/* By how much less a node is told, so that its own answer is here before the time is over. */
+static uint64_t margin_of(uint64_t left)
+{
+    return left / CLIENT_MARGIN_PART < CLIENT_MARGIN_MS ? left / CLIENT_MARGIN_PART : CLIENT_MARGIN_MS;
+}
+
 static void fill_request(struct client_call *call, struct codec_request *request)
 {
     uint64_t now = client_host_now();
     uint64_t left = call->deadline > now ? call->deadline - now : 1;
-    uint64_t margin = left / CLIENT_MARGIN_PART < CLIENT_MARGIN_MS ? left / CLIENT_MARGIN_PART : CLIENT_MARGIN_MS;
 
     memset(request, 0, sizeof *request);
     request->id = call->id;
@@ -276,7 +284,7 @@ static void fill_request(struct client_call *call, struct codec_request *request
     if (call->sequence)
         request->acked = client_session_acked(call->session, call);
     request->read = call->read == GAVEL_STALE ? CODEC_READ_STALE : CODEC_READ_LINEARIZABLE;
-    request->remaining_ms = left - margin;
+    request->remaining_ms = left - margin_of(left);
     request->traceparent = gavel_text(call->traceparent);
     request->min_index = call->min_index;
 }
@@ -309,6 +317,7 @@ static bool try_send(struct client_call *call)
     os_list_remove(&call->link);
     os_list_push(&endpoint->sent, &call->link);
     call->state = CLIENT_CALL_SENT;
+    call->told = false;
     call->where = endpoint;
     if (call->attempts++ == 0 || call->first_sent == 0)
         call->first_sent = client_host_now();
@@ -412,8 +421,14 @@ static void told_to_wait(struct client_call *call, struct client_endpoint *from,
     if (reply->text.size)
         client_endpoint_said(from, reply->text);
     call->last = (int32_t)reply->status;
+    call->told = true;
     if (reply->status != GAVEL_E_BUSY)
         client_endpoint_rotate(call->client, from);
+    /* Too late for another answer: sent once more, the outcome would only become unknown. */
+    if (client_host_now() + 2 * margin_of(call->timeout_ms) >= call->deadline) {
+        expire(call);
+        return;
+    }
     if (reply->status == GAVEL_E_NOT_LEADER && call->attempts == 1)
         client_call_go(call); /* the hint says whom to ask */
     else

@@ -108,8 +108,10 @@ struct client_call {
     uint64_t form;
     uint64_t read;
     uint64_t min_index;
+    uint64_t timeout_ms;
     uint64_t deadline; /* client_host_now() */
     bool repeatable;
+    bool told;         /* the attempt under way has been answered: come again */
     bool maybe;        /* an attempt was sent whose outcome is not known, and it is not repeatable */
     struct gavel_session *session;
     uint64_t session_id; /* under which it was numbered */

@@ -487,7 +487,8 @@ static void up_closed(void *context, void *cookie, uint64_t reason, struct gavel
     client_endpoint_rotate(client, endpoint);
     client_call_lost(endpoint, &lost);
     client_stream_lost(endpoint);
-    if (wanted(client))
+    /* With calls under way the search for a better endpoint goes on, even if another one is ready. */
+    if (wanted(client) || (!greeted && !os_list_empty(&client->every)))
         client_endpoint_demand(client);
 }
 

@@ -1,0 +1,170 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# cli-test.sh: the command line against three real nodes: what it prints, its exit codes, and what it does without quorum.
+set -u
+top=${top_builddir:-.}
+gavel=$top/core/cli/gavel
+gaveld=$top/core/host/gaveld
+GAVEL_PLUGIN_DIR=${GAVEL_TEST_PLUGINDIR:-$top/tests/plugindir}
+export GAVEL_PLUGIN_DIR
+NO_COLOR=1
+export NO_COLOR
+if [ ! -x "$gavel" ] || [ ! -x "$gaveld" ] || [ ! -f "$GAVEL_PLUGIN_DIR/gavel-tcp-transport.so" ]; then
+    echo "skipped: no $gavel, $gaveld or tcp plugin"
+    exit 77
+fi
+dir=$(mktemp -d)
+pids=
+failed=0
+cleanup()
+{
+    # shellcheck disable=SC2086 # a list of numbers
+    [ -z "$pids" ] || kill -9 $pids 2>/dev/null
+    [ "$failed" = 0 ] || tail -n 20 "$dir"/*.log
+    rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+# expect CODE TEXT WORD...: gavel WORD... leaves with CODE, and what it prints contains TEXT.
+expect()
+{
+    code=$1
+    text=$2
+    shift 2
+    out=$("$gavel" "$@" 2>&1)
+    got=$?
+    if [ "$got" != "$code" ]; then
+        echo "gavel $*: exit $got, not $code: $out"
+        failed=1
+    fi
+    case $out in
+    *"$text"*) ;;
+    *)
+        echo "gavel $*: does not say '$text': $out"
+        failed=1
+        ;;
+    esac
+}
+
+# exactly TEXT WORD...: it prints just that.
+exactly()
+{
+    text=$1
+    shift
+    out=$("$gavel" "$@" 2>&1)
+    [ "$out" = "$text" ] || { echo "gavel $*: printed '$out', not '$text'"; failed=1; }
+}
+
+start()
+{
+    "$gaveld" --config "$dir/c/node-$1.ini" >>"$dir/node-$1.log" 2>&1 &
+    eval "pid$1=$!"
+    pids="$pids $!"
+}
+
+# Ports below those that the system gives out by itself, at random; again when one is taken.
+for try in 1 2 3 4 5; do
+    port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
+    rm -rf "$dir/c"
+    "$gavel" init --nodes 3 --port "$port" --transport tcp --machines workflow,counter "$dir/c" >/dev/null || exit 1
+    start 1
+    start 2
+    start 3
+    GAVEL_ENDPOINTS=tcp://127.0.0.1:$port,tcp://127.0.0.1:$((port + 1)),tcp://127.0.0.1:$((port + 2))
+    export GAVEL_ENDPOINTS
+    "$gavel" --timeout 20s set first 1 >/dev/null 2>&1 && break
+    # shellcheck disable=SC2086 # a list of numbers
+    kill -9 $pids 2>/dev/null
+    pids=
+done
+
+# the store
+exactly 'first: 1' get first
+expect 0 'revision: ' set color blue
+exactly 'color: blue' get color
+exactly 'color: blue' get key=color
+exactly 'color: blue' call workflow.get key=color
+expect 0 '"mod_revision"' -o json get color
+expect 2 'no such key' get nothing
+expect 2 'another value' cas color red green
+expect 0 'revision: ' cas color blue green
+exactly 'color: green' get color --stale
+expect 0 'revision: ' set doc '{"a":1,"b":[1,2]}'
+expect 0 'revision: ' update doc '{"a":null,"c":"x"}'
+exactly 'doc: {"b": [1, 2], "c": "x"}' get doc
+exactly 'n: 5' incr n 5
+expect 0 'revision: ' batch 'set a 1' 'set b {"x":2}' 'incr n' 'del color'
+expect 2 'items[1]' batch 'set z 1' 'delete nothing'
+expect 2 'no such key' get z
+exactly 'a: 1
+b: {"x": 2}
+doc: {"b": [1, 2], "c": "x"}
+first: 1
+n: 6' list
+exactly 'a
+b' list --keys --from a --to c
+expect 0 'there is more' list --limit 2
+exactly 5 list --count
+expect 2 'no such key' del a nothing
+expect 0 'revision: ' --retry set safe 1
+
+# any machine, by its table
+exactly 3 counter.increment hits 3
+exactly 3 counter.get hits
+expect 64 "did you mean 'set'" sett a 1
+expect 64 "did you mean 'value'" set key=a valeu=1
+expect 64 'missing' set a
+expect 64 'one word too many' get a 1 2
+expect 64 'JSON' call set --json '{'
+expect 0 'revision: ' call set --json '{"key":"j","value":[true,null]}'
+exactly 'j: [true, null]' get j
+expect 0 'required' help set
+expect 0 'incr' help
+
+# workflows
+expect 0 'status: running' workflow start import '{"step":1}'
+expect 1 'already' workflow start import
+expect 0 'version: 2' workflow update import '{"step":2}'
+expect 0 'import' workflow list running
+expect 0 'status: stopped' workflow stop import
+
+# the cluster
+expect 0 'leader' status
+expect 0 '"cluster_id"' status --json
+expect 0 '"consensus.commands.total"' status --json
+expect 0 'node-3' members
+expect 0 'consensus.elections.total' metrics
+expect 5 'administrators' call gavel.snapshot
+expect 64 'admin socket' snapshot
+expect 0 'taken' snapshot --data-dir "$dir/c/node-1"
+"$gavel" events --count 1 --type state_changed --json >"$dir/events" 2>&1 &
+events=$!
+for try in $(awk 'BEGIN { for (i = 0; i < 200; i++) print i }'); do
+    "$gavel" set watched "$try" >/dev/null
+    kill -0 "$events" 2>/dev/null || break
+done
+wait "$events"
+grep -q '"key":"watched"' "$dir/events" || { echo "events printed: $(cat "$dir/events")"; failed=1; }
+expect 0 'ops/s' bench --connections 4 --seconds 1
+
+# usage
+expect 64 'no option' status --nonsense
+expect 64 'usage: gavel'
+expect 0 'usage: gavel' --help
+expect 0 'gavel 0' --version
+expect 64 'no endpoint' -e gopher://x get a
+
+# no quorum: two of three are gone
+kill -9 "$pid2" "$pid3"
+expect 3 'no leader was found' --timeout 1s set lost 1
+expect 3 'no leader' status
+exactly 'first: 1' get first --stale
+kill -9 "$pid1"
+expect 3 'nobody listens there' --timeout 300ms get first
+expect 0 'sound' data check "$dir/c/node-1"
+expect 0 'command' data dump --count 3 --from 3 "$dir/c/node-1"
+expect 1 'nothing is damaged' data repair "$dir/c/node-1"
+
+[ "$failed" = 0 ] && echo "cli-test: everything as documented"
+exit "$failed"
