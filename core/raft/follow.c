@@ -171,7 +171,8 @@ static void watch_recovery(struct raft *r, const struct raft_append_request *app
         return;
     struct raft_effect *effect = raft_emit(r, RAFT_EFFECT_RECOVERY_REACHED);
     effect->recovery.index = r->recovery_target;
-    raft_send_gate(r, r->recovery_target);
+    if (!raft_bug(r, RAFT_BUG_RECOVERY_UNGATED))
+        raft_send_gate(r, r->recovery_target);
 }
 
 static void reject(struct raft *r, const struct raft_message *m)

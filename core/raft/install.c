@@ -22,7 +22,8 @@ static void answer_chunk(struct raft *r, const struct raft_snapshot_request *s, 
     answer->status = status;
     if (status == RAFT_SNAPSHOT_INSTALLED) {
         answer->match = s->index;
-        raft_send_gate(r, raft_min(s->index, raft_log_last(&r->log)));
+        if (!raft_bug(r, RAFT_BUG_INSTALLED_UNGATED))
+            raft_send_gate(r, raft_min(s->index, raft_log_last(&r->log)));
     } else if (status == RAFT_SNAPSHOT_MORE && r->incoming.snapshot.index == s->index &&
                r->incoming.snapshot.digest == s->digest) {
         answer->offset = r->incoming.snapshot.offset;

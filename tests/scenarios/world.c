@@ -213,7 +213,7 @@ void world_start(struct world *w, struct world_node *n)
     n->reads_asked = n->reads_served = 0;
     n->role = RAFT_FOLLOWER;
     n->installing.index = 0;
-    n->recovery_reached = 0;
+    n->recovery_reached = n->recovery_next = 0;
     world_event(w, n, RAFT_EVENT_START);
 }
 
@@ -429,6 +429,17 @@ static void do_propose(struct world *w, struct world_node *n, const struct raft_
         e->batch.configuration = world_keep(w, effect->propose.configuration);
 }
 
+static void pass_recovery(struct world *w, struct world_node *n)
+{
+    if (n->recovery_next == 0 || n->recovery_gate > n->io_written)
+        return;
+    if (world_last(&n->disk.log) < n->recovery_next)
+        world_fail(w, "node %lu ends its recovery at %lu, its disk ends at %lu", n->id, n->recovery_next,
+                   world_last(&n->disk.log));
+    n->recovery_reached = n->recovery_next;
+    n->recovery_next = 0;
+}
+
 static void carry_out(struct world *w, struct world_node *n, const struct raft_effect *effect,
                       const struct raft_event *event)
 {
@@ -484,7 +495,9 @@ static void carry_out(struct world *w, struct world_node *n, const struct raft_e
         n->transfers_failed += !effect->transfer.done;
         break;
     case RAFT_EFFECT_RECOVERY_REACHED:
-        n->recovery_reached = effect->recovery.index;
+        n->recovery_next = effect->recovery.index;
+        n->recovery_gate = effect->gate;
+        pass_recovery(w, n);
         break;
     default:
         break;
@@ -609,6 +622,7 @@ void world_written(struct world *w, struct world_node *n, size_t count)
         apply_to_disk(w, n, &n->ios[i]);
     struct raft_event event = {.type = RAFT_EVENT_WRITTEN, .io = n->io_written};
     forget_ios(n, count);
+    pass_recovery(w, n);
     for (size_t i = 0; i < w->bag_count;) {
         uint64_t number = w->bag[i].number;
         if (w->bag[i].m.from == n->id && w->bag[i].gate && w->bag[i].gate <= n->io_written)

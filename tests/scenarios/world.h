@@ -110,6 +110,8 @@ struct world_node {
     uint64_t transfers_done;
     uint64_t transfers_failed;
     uint64_t recovery_reached;
+    uint64_t recovery_next; /* what it will be when recovery_gate is durable */
+    uint64_t recovery_gate;
     uint64_t installs;
     uint64_t diverged;
     struct raft_snapshot_request installing;

@@ -86,6 +86,12 @@ void world_check_leaving(struct world *w, struct world_node *n, const struct raf
             world_fail(w, "node %lu acknowledges %lu, its disk ends at %lu", n->id, m->append_response.match,
                        world_last(&n->disk.log));
         break;
+    case RAFT_SNAPSHOT_RESPONSE:
+        if (m->snapshot_response.status == RAFT_SNAPSHOT_INSTALLED && current && !n->installing.index &&
+            world_last(&n->disk.log) < m->snapshot_response.match)
+            world_fail(w, "node %lu acknowledges a snapshot of %lu, its disk ends at %lu", n->id,
+                       m->snapshot_response.match, world_last(&n->disk.log));
+        break;
     default:
         break;
     }
@@ -227,17 +233,22 @@ void world_check_converged(struct world *w)
     struct raft_status ls, s;
     if (!leader)
         world_fail(w, "there is no leader in the end");
+    const struct raft_configuration *members = raft_configuration(leader->raft);
     raft_status(leader->raft, &ls);
+    if (raft_configuration_joint(members))
+        world_fail(w, "a joint configuration is in force in the end");
     if (ls.commit != ls.last_index)
         world_fail(w, "the leader %lu has committed %lu of %lu in the end", leader->id, ls.commit, ls.last_index);
     for (size_t i = 0; i < WORLD_NODES; i++) {
         struct world_node *n = &w->nodes[i];
-        if (!n->exists || !n->alive || !raft_configuration_find(raft_configuration(leader->raft), n->id))
+        if (!n->exists || !n->alive || !raft_configuration_find(members, n->id))
             continue;
         raft_status(n->raft, &s);
         if (s.last_index != ls.last_index || s.last_chain != ls.last_chain || s.applied != ls.last_index)
             world_fail(w, "node %lu has not caught up in the end: last %lu applied %lu of %lu", n->id, s.last_index,
                        s.applied, ls.last_index);
+        if (!raft_configuration_equal(raft_configuration(n->raft), members))
+            world_fail(w, "node %lu has another configuration than its leader in the end", n->id);
         if (n->reads_served != n->reads_asked)
             world_fail(w, "node %lu has served %lu of %lu reads in the end", n->id, n->reads_served, n->reads_asked);
     }

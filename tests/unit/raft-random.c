@@ -97,8 +97,14 @@ static void start_some(struct world *w)
 static void cut_some(struct world *w)
 {
     size_t a = world_random(w, 6), b = world_random(w, 6);
-    if (world_random(w, 2)) {
+    struct world_node *leader = world_leader(w);
+    if (world_random(w, 3) == 0) {
         memset(w->cut, 0, sizeof w->cut);
+        return;
+    }
+    if (leader && world_random(w, 2)) { /* the most interesting node to be cut off */
+        for (size_t i = 0; i < WORLD_NODES; i++)
+            w->cut[leader->id - 1][i] = w->cut[i][leader->id - 1] = true;
         return;
     }
     w->cut[a][b] = true;
