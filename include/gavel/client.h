@@ -347,8 +347,9 @@ GAVEL_EXPORT struct gavel_slice gavel_document_at(struct gavel_slice document, u
 #define GAVEL_JSON_PRETTY 1u /* indented by two blanks, a line for each element */
 
 /*
- * [any] The document as JSON text behind *out, without a final newline. What JSON has no word for is written as the JSON
- * serializer does: bytes that are no text as {"$base64": "..."}, whole numbers over 2^63 - 1 as {"$uint": "..."}.
+ * [any] The document as JSON text behind *out, without a final newline. What JSON has no word for is written as
+ * the JSON serializer does: bytes that are no text as {"$base64": "..."}, whole numbers over 2^63 - 1 as
+ * {"$uint": "..."}.
  */
 GAVEL_EXPORT int32_t gavel_document_json(struct gavel_slice document, uint64_t flags, struct gavel_buffer *out,
                                          struct gavel_error *error);
