@@ -170,7 +170,7 @@ static void watch_recovery(struct raft *r, const struct raft_append_request *app
     if (r->recovery_target == 0 || r->verified < r->recovery_target || r->commit < r->recovery_target)
         return;
     struct raft_effect *effect = raft_emit(r, RAFT_EFFECT_RECOVERY_REACHED);
-    effect->recovery.index = r->recovery_target;
+    effect->recovery.index = raft_max(r->recovery_target, raft_min(r->verified, r->durable_index));
     if (!raft_bug(r, RAFT_BUG_RECOVERY_UNGATED))
         raft_send_gate(r, r->recovery_target);
 }

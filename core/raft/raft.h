@@ -306,9 +306,10 @@ enum raft_effect_type {
     RAFT_EFFECT_CONFIGURATION_CHANGED, /* another configuration is in force; borrowed until the next step */
     RAFT_EFFECT_TRANSFER_ENDED,        /* transfer.done: a newer term has begun; else it ran out of time */
     /*
-     * While recovering: the log reaches recovery.index, which a leader reported as committed after committing
-     * in its own term. When the node's own record is satisfied too, it makes that durable and sends
-     * RECOVERED. Comes repeatedly.
+     * While recovering: up to recovery.index the log is that of the leader (and, once the gate is open, durable), and
+     * that is not below an index that it reported as committed after committing in its own term, knowing of the
+     * recovery. When the node's own record is satisfied too, it makes that durable and sends RECOVERED. Comes with every
+     * append, with a growing index.
      */
     RAFT_EFFECT_RECOVERY_REACHED,
 };
