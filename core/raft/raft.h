@@ -308,8 +308,8 @@ enum raft_effect_type {
     /*
      * While recovering: up to recovery.index the log is that of the leader (and, once the gate is open, durable), and
      * that is not below an index that it reported as committed after committing in its own term, knowing of the
-     * recovery. When the node's own record is satisfied too, it makes that durable and sends RECOVERED. Comes with every
-     * append, with a growing index.
+     * recovery. When the node's own record is satisfied too, it makes that durable and sends RECOVERED. Comes with
+     * every append, with a growing index.
      */
     RAFT_EFFECT_RECOVERY_REACHED,
 };
