@@ -207,6 +207,8 @@ static void effect_recovery(struct node *node, const struct raft_effect *effect)
 {
     if (node->recovering_saving || effect->recovery.index < log_recovering_floor(node->log))
         return;
+    if (effect->gate > node->written_raft) /* what it rests on is not durable yet; it comes again with every append */
+        return;
     node->recovering_saving = true;
     node->task_recovered = (struct log_task){.done = recovered_saved, .ctx = node};
     write_checked(node, log_recovering_end(node->log, &node->task_recovered), "end of recovery");
