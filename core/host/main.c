@@ -13,15 +13,22 @@
 #include <string.h>
 #include <sysexits.h>
 
-/*
- * The directory for --list-plugins and --dump-plugin: the INI file's when there is one, for then it is what would be
- * run.
- */
-static const char *plugin_dir(void)
+/* The directory for --list-plugins, --dump-plugin and --dev: that of the INI file, if one is named. */
+static const char *plugin_dir(const struct host_args *args)
 {
+    static struct host_config config; /* what is returned points into it */
+    struct host_faults faults = {.count = 0}, warnings = {.count = 0};
     const char *dir = getenv("GAVEL_PLUGIN_DIR");
+    FILE *stream = args->config_given ? fopen(args->config, "re") : NULL;
 
-    return dir && *dir ? dir : GAVEL_PLUGINDIR;
+    if (!stream)
+        return dir && *dir ? dir : GAVEL_PLUGINDIR;
+    host_config_free(&config);
+    host_config_read(&config, stream, args->config, &faults, &warnings);
+    (void)fclose(stream);
+    host_faults_free(&faults);
+    host_faults_free(&warnings);
+    return config.plugin_dir;
 }
 
 static int read_config(struct host_setup *setup, const struct host_args *args)
@@ -49,6 +56,7 @@ static int check_config(const struct host_args *args)
 /* A name may be that of plugins of several kinds (log, json): all of them are printed. */
 static int dump_plugin(const struct host_args *args)
 {
+    const char *dir = plugin_dir(args);
     struct host_loader loader = {.count = 0};
     const struct host_plugin *plugin;
     struct gavel_error error, missing = {.code = 0};
@@ -65,7 +73,7 @@ static int dump_plugin(const struct host_args *args)
         return code;
     }
     for (uint64_t kind = GAVEL_KIND_TRANSPORT; kind <= GAVEL_KIND_OBSERVER; kind++) {
-        int32_t status = host_load(&loader, plugin_dir(), args->plugin, kind, host_builtins, &plugin, &error);
+        int32_t status = host_load(&loader, dir, args->plugin, kind, host_builtins, &plugin, &error);
 
         if (status == GAVEL_OK) {
             (void)host_dump_plugin(plugin, args->json, stdout);
@@ -82,18 +90,19 @@ static int dump_plugin(const struct host_args *args)
     if (code != EX_OK && missing.code)
         (void)fprintf(stderr, "gaveld: there is no plugin called \"%s\" in %s; see gaveld --list-plugins\n",
                       args->plugin,
-                      plugin_dir());
+                      dir);
     host_loader_free(&loader);
     return code;
 }
 
-static int list_plugins(void)
+static int list_plugins(const struct host_args *args)
 {
+    const char *dir = plugin_dir(args);
     struct host_loader loader = {.count = 0};
-    int32_t status = host_list_plugins(&loader, plugin_dir(), host_builtins, stdout);
+    int32_t status = host_list_plugins(&loader, dir, host_builtins, stdout);
 
     if (status < 0)
-        (void)fprintf(stderr, "gaveld: the plugin directory %s cannot be read\n", plugin_dir());
+        (void)fprintf(stderr, "gaveld: the plugin directory %s cannot be read\n", dir);
     host_loader_free(&loader);
     return status == 0 ? EX_OK : EX_CONFIG;
 }
@@ -122,7 +131,7 @@ int main(int argc, char **argv)
     case HOST_DUMP_PLUGIN:
         return dump_plugin(&args);
     case HOST_LIST_PLUGINS:
-        return list_plugins();
+        return list_plugins(&args);
     case HOST_VERSION:
         (void)printf("gaveld %s (plugin ABI %d.%d)\n", GAVEL_VERSION, GAVEL_ABI_MAJOR, GAVEL_ABI_MINOR);
         return EX_OK;
@@ -130,7 +139,7 @@ int main(int argc, char **argv)
         host_args_help();
         return EX_OK;
     case HOST_RUN:
-        return args.dev ? host_dev_run(plugin_dir(), GAVEL_VERSION) : run(&args);
+        return args.dev ? host_dev_run(plugin_dir(&args), GAVEL_VERSION) : run(&args);
     case HOST_USAGE:
     default:
         return EX_USAGE;

@@ -80,12 +80,18 @@ static void too_long(uv_timer_t *timer)
     _exit(EX_SOFTWARE);
 }
 
+static void start_guard(struct host_process *process)
+{
+    if (!uv_is_active((uv_handle_t *)&process->guard))
+        (void)uv_timer_start(&process->guard, too_long, process->setup->config.node.stop_timeout + GUARD_MORE_MS, 0);
+}
+
 void host_process_stop(struct host_process *process)
 {
     if (process->stopping)
         return;
     process->stopping = true;
-    (void)uv_timer_start(&process->guard, too_long, process->setup->config.node.stop_timeout + GUARD_MORE_MS, 0);
+    start_guard(process);
     if (process->running)
         node_stop(process->node);
     else
@@ -306,6 +312,7 @@ static void close_handles(struct host_process *process)
 /* Transports may call the node until they are quiet; plugins may log until they are gone. */
 static void tear_down(struct host_process *process)
 {
+    start_guard(process);
     quiesce(process, true);
     node_free(process->node);
     process->node = NULL;

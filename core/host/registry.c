@@ -56,22 +56,26 @@ static const double bounds_plain[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* What every node has, whatever its plugins (gavel-metrics names them). */
+/* What every node has, whatever its plugins; gaveld(8) lists them. */
 static const struct {
     uint64_t kind;
     const char *name;
     const char *unit;
     const char *help;
+    bool by_attribute; /* it has no series without attributes */
 } common[] = {
-    {GAVEL_COUNTER, "consensus.commands.total", "{command}", "Commands applied on this node"},
-    {GAVEL_COUNTER, "consensus.elections.total", "{election}", "Elections that this node has begun"},
-    {GAVEL_GAUGE, "consensus.node.state", "1", "Role of this node: 0 follower, 1 candidate, 2 leader, 3 learner"},
-    {GAVEL_GAUGE, "cluster.nodes.total", "{node}", "Members of the cluster"},
-    {GAVEL_GAUGE, "cluster.nodes.healthy", "{node}", "Members that this node has heard of within an election timeout"},
-    {GAVEL_COUNTER, "cluster.membership.changes", "{change}", "Changes of membership applied on this node"},
-    {GAVEL_GAUGE, "state.size", "{entry}", "Live entries of the state machines"},
-    {GAVEL_GAUGE, "state.changelog.size", "{revision}", "Revisions that the state machines keep"},
-    {GAVEL_COUNTER, "state.operations.total", "{operation}", "Operations of the state machines, reads included"},
+    {GAVEL_COUNTER, "consensus.commands.total", "{command}", "Commands applied on this node", false},
+    {GAVEL_COUNTER, "consensus.elections.total", "{election}", "Elections that this node has begun", false},
+    {GAVEL_GAUGE, "consensus.node.state", "1", "Role of this node: 0 follower, 1 candidate, 2 leader, 3 learner",
+    false},
+    {GAVEL_GAUGE, "cluster.nodes.total", "{node}", "Members of the cluster", false},
+    {GAVEL_GAUGE, "cluster.nodes.healthy", "{node}", "Members that this node has heard of within an election timeout",
+    false},
+    {GAVEL_COUNTER, "cluster.membership.changes", "{change}", "Changes of membership applied on this node", false},
+    {GAVEL_GAUGE, "state.size", "{entry}", "Live entries of the state machines", false},
+    {GAVEL_GAUGE, "state.changelog.size", "{revision}", "Revisions that the state machines keep", false},
+    {GAVEL_COUNTER, "state.operations.total", "{operation}", "Operations of the state machines, reads included",
+     true},
 };
 
 static double from_bits(uint64_t bits)
@@ -143,7 +147,8 @@ struct host_registry *host_registry_new(void)
 
         if (metric == 0)
             return host_registry_free(registry);
-        host_registry_record(registry, metric, 0, NULL, NULL, 0); /* they are there from the start, at 0 */
+        if (!common[i].by_attribute)
+            host_registry_record(registry, metric, 0, NULL, NULL, 0); /* it is there from the start, at 0 */
     }
     return registry;
 }

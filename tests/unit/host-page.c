@@ -4,6 +4,7 @@
  * default, and no key is in the page that is in no table.
  */
 #include "core/host/option.h"
+#include "core/host/registry.h"
 #include "core/host/schema.h"
 
 #include <setjmp.h>
@@ -16,15 +17,14 @@
 
 static char page[PAGE_MAX];
 
-static int read_page(void **state)
+static int read_file(const char *name)
 {
     const char *root = getenv("top_srcdir");
     char path[1024];
     FILE *stream;
     size_t size;
 
-    (void)state;
-    (void)snprintf(path, sizeof path, "%s/core/host/gavel.ini.5", root ? root : ".");
+    (void)snprintf(path, sizeof path, "%s/core/host/%s", root ? root : ".", name);
     stream = fopen(path, "r");
     if (!stream)
         return -1;
@@ -32,6 +32,12 @@ static int read_page(void **state)
     page[size] = 0;
     (void)fclose(stream);
     return size > 0 && size < sizeof page - 1 ? 0 : -1;
+}
+
+static int read_page(void **state)
+{
+    (void)state;
+    return read_file("gavel.ini.5");
 }
 
 /* The text of a section or of a key: from `head` to the next line that begins with one of two ends. */
@@ -141,12 +147,34 @@ static void test_every_section_of_the_page_exists(void **state)
     }
 }
 
+/* The metrics that every node has are listed in gaveld(8). */
+static void test_every_metric_is_in_the_other_page(void **state)
+{
+    struct host_registry *registry = host_registry_new();
+    struct host_snapshot snapshot;
+    char head[128];
+
+    (void)state;
+    assert_non_null(registry);
+    assert_int_equal(read_file("gaveld.8"), 0);
+    assert_int_equal(host_registry_snapshot(registry, &snapshot), GAVEL_OK);
+    assert_true(snapshot.count >= 8);
+    for (uint64_t i = 0; i < snapshot.count; i++) {
+        (void)snprintf(head, sizeof head, "\n.It Li %s\n", snapshot.series[i].name);
+        if (!strstr(page, head))
+            fail_msg("gaveld(8) has no metric %s", snapshot.series[i].name);
+    }
+    host_snapshot_free(&snapshot);
+    (void)host_registry_free(registry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_key_is_in_the_page),
         cmocka_unit_test(test_every_key_of_the_page_is_in_a_table),
         cmocka_unit_test(test_every_section_of_the_page_exists),
+        cmocka_unit_test(test_every_metric_is_in_the_other_page),
     };
 
     return cmocka_run_group_tests_name("host-page", tests, read_page, NULL);
