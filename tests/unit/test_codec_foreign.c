@@ -173,7 +173,8 @@ static void connect_and_greet(void)
     put_message(hello, sizeof hello);
     welcome = take_message();
     /* A map whose first pair is type: welcome, and whose second is status: 0; then serializer: json. */
-    if (!welcome || ((unsigned char)welcome[0] & 0xf0) != 0x80 || memcmp(welcome + 1, "\x01\x02\x02\x00\x04\xa4json", 9) != 0)
+    if (!welcome || ((unsigned char)welcome[0] & 0xf0) != 0x80 ||
+        memcmp(welcome + 1, "\x01\x02\x02\x00\x04\xa4json", 9) != 0)
         die("welcome", "not what the page says");
 }
 
