@@ -76,7 +76,6 @@ struct tcp_connection {
     bool is_ended;
     bool stream_open; /* `stream` is initialised and not yet closed */
     bool timer_open;
-    bool pinged;      /* since the last sign of life */
     bool retrying;    /* the handle of a failed attempt is closing, the next one follows */
     union {
         uv_handle_t handle;
@@ -95,8 +94,7 @@ struct tcp_connection {
     struct framing_in in;
     unsigned char greeting[FRAMING_PREAMBLE];
     uint64_t greeted;    /* bytes of the preamble seen */
-    uint64_t alive_ms;   /* loop time of the last sign of life */
-    uint64_t pinged_ms;  /* loop time of the last ping that we sent */
+    uint64_t silence;    /* sweeps since the last sign of life */
     uint64_t reason;     /* why it ended */
     char why[256];
     char peer[160];      /* the other side's address, for sentences */
@@ -144,7 +142,7 @@ struct tcp_transport {
     uint64_t accepted;    /* connections accepted and not yet closed */
     uint64_t listening;   /* listener handles not yet closed */
     uint64_t own_handles; /* of the instance, not yet closed, while it quiesces */
-    uint64_t swept_ms;    /* loop time of the last sweep */
+    uint64_t sweeps;      /* that make a keepalive time */
     uint64_t noted_ms;    /* loop time of the last line about a stranger */
     uint64_t unnoted;     /* strangers since that line */
     uint64_t refused_metric;
@@ -195,7 +193,7 @@ void tcp_tell_closed(struct tcp_connection *connection);
 void tcp_connection_gone(struct tcp_connection *connection);
 
 /* The keepalive and memory part of one sweep. */
-void tcp_connection_sweep(struct tcp_connection *connection, uint64_t now_ms);
+void tcp_connection_sweep(struct tcp_connection *connection);
 
 /* Operations of struct gavel_transport on one connection. */
 int32_t tcp_send(void *self, void *connection, const struct gavel_slice *parts, uint64_t count);

@@ -210,8 +210,7 @@ static void on_written(uv_write_t *request, int status)
         tcp_end(connection, GAVEL_CLOSE_LOST, "writing to %s: %s", connection->peer, uv_strerror(status));
         return;
     }
-    connection->alive_ms = uv_now(connection->transport->loop);
-    connection->pinged = false;
+    connection->silence = 0;
     tcp_flush(connection);
     tcp_tell_drained(connection);
 }
@@ -345,7 +344,7 @@ static void open_up(struct tcp_connection *connection)
     (void)uv_timer_stop(&connection->timer);
     tcp_dial_free(connection);
     tcp_move(connection, TCP_OPEN);
-    connection->alive_ms = uv_now(transport->loop);
+    connection->silence = 0;
     if (connection->dialled) {
         events->connected(events->context, connection->cookie, &peer);
         return;
@@ -480,8 +479,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
             tcp_end(connection, GAVEL_CLOSE_LOST, "reading from %s: %s", connection->peer, uv_strerror((int)size));
         return;
     }
-    connection->alive_ms = uv_now(connection->transport->loop);
-    connection->pinged = false;
+    connection->silence = 0;
     input = gavel_bytes(buffer->base, (uint64_t)size);
     if (buffer->base != (char *)connection->transport->read) {
         framing_filled(&connection->in, (uint64_t)size);
@@ -534,11 +532,10 @@ void tcp_pause(void *self, void *pointer, uint64_t on)
     if (connection->paused) {
         (void)uv_read_stop(&connection->uv.stream);
         connection->reading = false;
-        connection->pinged_ms = uv_now(connection->transport->loop);
     } else {
-        connection->alive_ms = uv_now(connection->transport->loop);
         read_start(connection);
     }
+    connection->silence = 0;
 }
 
 static void put_bye(struct tcp_connection *connection, uint64_t reason, struct gavel_slice why)
@@ -586,38 +583,32 @@ void tcp_close(void *self, void *pointer, uint64_t reason, struct gavel_slice wh
         tcp_mark_dirty(connection);
 }
 
-static void ping(struct tcp_connection *connection, uint64_t now_ms)
+static void ping(struct tcp_connection *connection)
 {
     if (tcp_queued(connection->transport, connection) >= PONG_QUEUE_MAX)
         return; /* the queue itself will show whether the other side lives */
-    if (framing_put_control(&connection->out, FRAMING_PING, NULL, 0) != GAVEL_OK)
-        return;
-    connection->pinged = true;
-    connection->pinged_ms = now_ms;
-    tcp_mark_dirty(connection);
+    if (framing_put_control(&connection->out, FRAMING_PING, NULL, 0) == GAVEL_OK)
+        tcp_mark_dirty(connection);
 }
 
-void tcp_connection_sweep(struct tcp_connection *connection, uint64_t now_ms)
+void tcp_connection_sweep(struct tcp_connection *connection)
 {
-    uint64_t keepalive = connection->transport->up.limits.keepalive_ms;
-    uint64_t silent = now_ms > connection->alive_ms ? now_ms - connection->alive_ms : 0;
+    struct tcp_transport *transport = connection->transport;
 
     if (connection->state != TCP_OPEN)
         return;
-    if (connection->paused) {
-        /* We do not read, so its answers do not count; but it must hear from us. */
-        if (now_ms - connection->pinged_ms >= keepalive)
-            ping(connection, now_ms);
-        return;
-    }
-    if (silent >= 2 * keepalive) {
+    connection->silence++;
+    if (connection->silence == transport->sweeps ||
+        (connection->paused && connection->silence % transport->sweeps == 0))
+        ping(connection);
+    if (connection->paused)
+        return; /* we do not read, so its answers do not count; but it hears from us */
+    if (connection->silence >= 2 * transport->sweeps) {
         tcp_end(connection, GAVEL_CLOSE_LOST, "no sign of life from %s for %llu ms", connection->peer,
-                (unsigned long long)silent);
+                (unsigned long long)(2 * transport->up.limits.keepalive_ms));
         return;
     }
-    if (silent >= keepalive && !connection->pinged)
-        ping(connection, now_ms);
-    if (silent < 1000)
+    if (connection->silence < 2)
         return;
     framing_in_trim(&connection->in);
     if (connection->out.size == 0 && connection->out.capacity > FRAMING_KEEP)

@@ -101,8 +101,6 @@ struct ws_connection {
     bool waiting;  /* libwebsockets holds a part of what we wrote, and will call when it is gone */
     bool is_dirty;
     bool is_ended;
-    bool pinged;   /* since the last sign of life */
-    bool pong_due;
     bool timer_open;
     uv_timer_t timer; /* handshake, HTTP idle, linger */
     struct gavel_buffer out; /* LWS_PRE bytes of room, then the run of messages; `head` is where the unsent begins */
@@ -110,8 +108,7 @@ struct ws_connection {
     uint64_t frame_left; /* of the frame that is being sent in fragments */
     uint64_t held;       /* while waiting: at most this much is with libwebsockets */
     struct framing_in in;
-    uint64_t alive_ms;  /* loop time of the last sign of life */
-    uint64_t pinged_ms; /* loop time of the last ping that we sent */
+    uint64_t silence;    /* sweeps since the last sign of life */
     uint64_t reason;
     uint64_t code; /* of the close frame */
     char why[256];
@@ -187,7 +184,7 @@ struct ws_transport {
     uint64_t accepted;    /* connections accepted and not yet closed */
     uint64_t listening;   /* listener handles not yet closed */
     uint64_t own_handles; /* of the instance, not yet closed, while it quiesces */
-    uint64_t swept_ms;    /* loop time of the last sweep */
+    uint64_t sweeps;      /* that make a keepalive time */
     uint64_t noted_ms;    /* loop time of the last line about a stranger */
     uint64_t unnoted;
     uint64_t refused_metric;
@@ -260,7 +257,7 @@ void ws_finish(struct ws_connection *connection);
 void ws_connection_gone(struct ws_connection *connection);
 
 /* The keepalive and memory part of one sweep. */
-void ws_connection_sweep(struct ws_connection *connection, uint64_t now_ms);
+void ws_connection_sweep(struct ws_connection *connection);
 
 /* One line a second at most about those who do not speak our protocol. */
 void ws_note_stranger(struct ws_connection *connection, const char *what);

@@ -56,8 +56,7 @@ static void take_close(struct ws_connection *connection, const unsigned char *da
 
 static int take(struct lws *wsi, struct ws_connection *connection, const void *data, size_t size)
 {
-    connection->alive_ms = uv_now(connection->transport->loop);
-    connection->pinged = false;
+    connection->silence = 0;
     if (connection->state != WS_OPEN)
         return 0; /* closing: nobody listens any more */
     if (!lws_frame_is_binary(wsi)) {
@@ -130,14 +129,12 @@ static int dispatch(struct lws *wsi, struct ws_connection *connection, enum lws_
     case LWS_CALLBACK_CLIENT_WRITEABLE:
         /* What libwebsockets held back is gone: that is a sign of life, and the end of the turn goes on writing. */
         connection->waiting = false;
-        connection->alive_ms = uv_now(connection->transport->loop);
-        connection->pinged = false;
+        connection->silence = 0;
         ws_mark_dirty(connection);
         return 0;
     case LWS_CALLBACK_RECEIVE_PONG:
     case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
-        connection->alive_ms = uv_now(connection->transport->loop);
-        connection->pinged = false;
+        connection->silence = 0;
         return 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         take_close(connection, in, size);

@@ -349,7 +349,7 @@ void ws_open_up(struct ws_connection *connection)
     (void)uv_timer_stop(&connection->timer);
     ws_dial_free(connection);
     ws_move(connection, WS_OPEN);
-    connection->alive_ms = uv_now(transport->loop);
+    connection->silence = 0;
     if (connection->dialled) {
         events->connected(events->context, connection->cookie, &peer);
         return;
@@ -407,8 +407,7 @@ void ws_pause(void *self, void *pointer, uint64_t on)
     if (connection->state != WS_OPEN || connection->paused == (on != 0) || !connection->wsi)
         return;
     connection->paused = on != 0;
-    connection->pinged_ms = uv_now(connection->transport->loop);
-    connection->alive_ms = connection->pinged_ms;
+    connection->silence = 0;
     (void)lws_rx_flow_control(connection->wsi, !connection->paused);
 }
 
@@ -447,41 +446,36 @@ void ws_close(void *self, void *pointer, uint64_t reason, struct gavel_slice why
 }
 
 /* A ping asks for an answer; a pong of our own accord only says that we live. One byte each, so that it is told. */
-static void say_alive(struct ws_connection *connection, enum lws_write_protocol kind, uint64_t now_ms)
+static void say_alive(struct ws_connection *connection, enum lws_write_protocol kind)
 {
     unsigned char frame[LWS_PRE + 1] = {0};
 
     if (connection->waiting || connection->frame_left || !connection->wsi)
         return; /* the queue itself will show whether the other side lives */
-    connection->pinged = true;
-    connection->pinged_ms = now_ms;
     if (lws_write(connection->wsi, frame + LWS_PRE, 1, kind) < 0)
         ws_end(connection, GAVEL_CLOSE_LOST, "writing to %s failed", connection->peer);
     else
         connection->waiting = lws_partial_buffered(connection->wsi);
 }
 
-void ws_connection_sweep(struct ws_connection *connection, uint64_t now_ms)
+void ws_connection_sweep(struct ws_connection *connection)
 {
-    uint64_t keepalive = connection->transport->up.limits.keepalive_ms;
-    uint64_t silent = now_ms > connection->alive_ms ? now_ms - connection->alive_ms : 0;
+    struct ws_transport *transport = connection->transport;
 
     if (connection->state != WS_OPEN)
         return;
-    if (connection->paused) {
-        /* We do not read, so its answers do not count; but it must hear from us. */
-        if (now_ms - connection->pinged_ms >= keepalive)
-            say_alive(connection, LWS_WRITE_PONG, now_ms);
-        return;
-    }
-    if (silent >= 2 * keepalive) {
+    connection->silence++;
+    if (connection->silence == transport->sweeps ||
+        (connection->paused && connection->silence % transport->sweeps == 0))
+        say_alive(connection, connection->paused ? LWS_WRITE_PONG : LWS_WRITE_PING);
+    if (connection->paused)
+        return; /* we do not read, so its answers do not count; but it hears from us */
+    if (connection->silence >= 2 * transport->sweeps) {
         ws_end(connection, GAVEL_CLOSE_LOST, "no sign of life from %s for %llu ms", connection->peer,
-               (unsigned long long)silent);
+               (unsigned long long)(2 * transport->up.limits.keepalive_ms));
         return;
     }
-    if (silent >= keepalive && !connection->pinged)
-        say_alive(connection, LWS_WRITE_PING, now_ms);
-    if (silent < 1000)
+    if (connection->silence < 2)
         return;
     framing_in_trim(&connection->in);
     if (connection->head == connection->out.size && connection->out.capacity > FRAMING_KEEP) {

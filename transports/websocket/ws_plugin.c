@@ -8,13 +8,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* A sweep looks for silent connections this often within the keepalive time, and at least once a second. */
+/*
+ * A sweep looks for silent connections this often within the keepalive time, and at least once a second. Silence is
+ * counted in sweeps, not in time: between two sweeps the loop has listened once at least, however long it was held up.
+ */
 #define SWEEPS_PER_KEEPALIVE 4u
 #define SWEEP_MS_MIN 5u
 #define SWEEP_MS_MAX 1000u
-
-/* A sweep that is later than this by more than its period was held up by the loop itself. */
-#define SWEEP_LATE_MS 20u
 
 /* Handles of an instance: prepare, check, idle, sweep. */
 #define OWN_HANDLES 4u
@@ -95,16 +95,10 @@ static void on_sweep(uv_timer_t *timer)
     struct ws_transport *transport = timer->data;
     struct ws_connection *connection;
     struct ws_connection *next;
-    uint64_t now = uv_now(transport->loop);
-    uint64_t late = now - transport->swept_ms - uv_timer_get_repeat(timer);
 
-    /* A loop that stood still has not listened: that time counts for nobody's silence. */
-    late = late > SWEEP_LATE_MS ? late : 0;
-    transport->swept_ms = now;
     for (connection = LIST_FIRST(&transport->connections); connection; connection = next) {
         next = LIST_NEXT(connection, all);
-        connection->alive_ms += late;
-        ws_connection_sweep(connection, now);
+        ws_connection_sweep(connection);
     }
     if (LIST_EMPTY(&transport->connections))
         (void)uv_timer_stop(timer);
@@ -119,7 +113,7 @@ void ws_sweep_start(struct ws_transport *transport)
         return;
     period = period < SWEEP_MS_MIN ? SWEEP_MS_MIN : period;
     period = period > SWEEP_MS_MAX ? SWEEP_MS_MAX : period;
-    transport->swept_ms = uv_now(transport->loop);
+    transport->sweeps = (transport->up.limits.keepalive_ms + period - 1) / period;
     (void)uv_timer_start(&transport->sweep, on_sweep, period, period);
 }
 
