@@ -6,7 +6,9 @@
 #include "core/log/recovery_table.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "core/os/seeded.h"
 
@@ -50,12 +52,25 @@ static const struct log_row rows[] = {
      "both vote files are damaged: this node cannot know whether it has voted"},
 };
 
+#ifdef GAVEL_SEEDED_BUGS
+/* "log-row-N": the table without its row N. */
+static bool row_is_missing(uint32_t number)
+{
+    char name[32];
+
+    (void)snprintf(name, sizeof name, "log-row-%u", number);
+    return seeded_bug(name);
+}
+#else
+#define row_is_missing(number) (false)
+#endif
+
 static const struct log_row *decide(uint32_t facts, bool votes)
 {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct log_row *row = &rows[i];
 
-        if ((row->number >= VOTES_FROM) != votes)
+        if ((row->number >= VOTES_FROM) != votes || row_is_missing(row->number))
             continue;
         if ((facts & row->need) == row->need && !(facts & row->without))
             return row;

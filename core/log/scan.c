@@ -356,31 +356,64 @@ static int load_segment(const struct log_scan *scan, const struct log_scan_segme
     return result ? io_error(error, path, result) : 0;
 }
 
+/* The first bytes of a segment: its record and its START. */
+static int look_at_head(struct log_scan *scan, struct log_scan_segment *segment, struct gavel_error *error)
+{
+    uint8_t data[START_BYTES];
+    struct log_segment_record record;
+    char name[LOG_SEGMENT_NAME_BYTES];
+    char path[OS_PATH_MAX];
+    struct os_file *file;
+    size_t got = 0;
+    int result;
+
+    log_segment_name(name, segment->number);
+    result = log_path(path, scan->dir, name, error);
+    if (result)
+        return result;
+    result = os_open(scan->os, path, OS_OPEN_READ, &file);
+    if (result)
+        return io_error(error, path, result);
+    result = os_size(scan->os, file, &segment->size);
+    if (result == 0)
+        result = os_pread(scan->os, file, data, sizeof data, 0, &got);
+    os_close(scan->os, file);
+    if (result)
+        return io_error(error, path, result);
+    segment->head_good = got >= LOG_SEGMENT_HEAD && log_segment_decode(data, scan->directory.incarnation, &record) &&
+                         record.number == segment->number && record.bytes == segment->size;
+    segment->start_known = got == START_BYTES && log_segment_start(data, got, segment->number,
+                                                                   scan->directory.incarnation, &segment->start);
+    return 0;
+}
+
+/* Every sound frame header of a segment, without walking it. */
+static int survey_segment(struct log_scan *scan, struct log_scan_segment *segment, struct gavel_error *error)
+{
+    struct log_segment_image image = {.number = segment->number, .incarnation = scan->directory.incarnation};
+    os_autofree uint8_t *data = NULL;
+    int status = load_segment(scan, segment, &data, &segment->size, error);
+
+    if (status)
+        return status;
+    image.data = data;
+    image.size = segment->size;
+    log_segment_survey(&image, LOG_SEGMENT_HEAD, &segment->found);
+    return 0;
+}
+
 /* Which segments hold frames, and where each one says that it goes on from. */
 static int look_at_segments(struct log_scan *scan, struct gavel_error *error)
 {
     for (uint32_t i = 0; i < scan->segment_count; i++) {
         struct log_scan_segment *segment = &scan->segments[i];
-        struct log_segment_image image = {.number = segment->number, .incarnation = scan->directory.incarnation};
-        os_autofree uint8_t *data = NULL;
-        struct log_segment_record record;
-        int status = load_segment(scan, segment, &data, &segment->size, error);
+        int status = look_at_head(scan, segment, error);
 
+        if (status == 0 && !segment->start_known)
+            status = survey_segment(scan, segment, error);
         if (status)
             return status;
-        image.data = data;
-        image.size = segment->size;
-        segment->head_good = segment->size >= LOG_SEGMENT_HEAD &&
-                             log_segment_decode(data, image.incarnation, &record) &&
-                             record.number == segment->number && record.bytes == segment->size;
-        segment->start_known = segment->size >= START_BYTES &&
-                               log_segment_start(data, segment->size, segment->number, image.incarnation,
-                                                 &segment->start);
-        if (segment->start_known)
-            segment->found.any = true;
-        else
-            log_segment_survey(&image, LOG_SEGMENT_HEAD, &segment->found);
-        segment->data = segment->found.any;
+        segment->data = segment->start_known || segment->found.any;
     }
     return 0;
 }
@@ -487,21 +520,6 @@ static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const
     return 0;
 }
 
-/* Behind damage segments are only looked at: which groups and indexes do they name? */
-static int survey_segment(struct log_scan *scan, struct log_scan_segment *segment, struct gavel_error *error)
-{
-    struct log_segment_image image = {.number = segment->number, .incarnation = scan->directory.incarnation};
-    os_autofree uint8_t *data = NULL;
-    int status = load_segment(scan, segment, &data, &segment->size, error);
-
-    if (status)
-        return status;
-    image.data = data;
-    image.size = segment->size;
-    log_segment_survey(&image, LOG_SEGMENT_HEAD, &segment->found);
-    return 0;
-}
-
 static int scan_segments(struct log_scan *scan, const struct log_scan_options *options, struct gavel_error *error)
 {
     uint32_t count = 0; /* of segments with frames */
@@ -512,7 +530,7 @@ static int scan_segments(struct log_scan *scan, const struct log_scan_options *o
     for (uint32_t at = next_data(scan, 0); at < scan->segment_count; count++) {
         uint32_t next = next_data(scan, at + 1);
 
-        if (scan->damaged)
+        if (scan->damaged) /* which groups and indexes do those behind it name? */
             status = survey_segment(scan, &scan->segments[at], error);
         else
             status = walk_segment(scan, at, next, options, error);

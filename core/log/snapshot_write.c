@@ -55,13 +55,17 @@ struct log_snapshot_writer {
 int log_snapshot_add(struct log *log, const struct log_snapshot_info *info)
 {
     struct log_snapshot_info *grown;
+    uint32_t at = 0;
 
     grown = realloc(log->snapshots, (log->snapshot_count + 1) * sizeof *grown);
     if (!grown)
         return GAVEL_E_NO_MEMORY;
     log->snapshots = grown;
-    memmove(grown + 1, grown, log->snapshot_count * sizeof *grown);
-    grown[0] = *info;
+    /* A local one may be published after a newer one from the leader. */
+    while (at < log->snapshot_count && grown[at].index > info->index)
+        at++;
+    memmove(grown + at + 1, grown + at, (log->snapshot_count - at) * sizeof *grown);
+    grown[at] = *info;
     log->snapshot_count++;
     return 0;
 }
