@@ -223,18 +223,25 @@ static struct stream_item *item_new(const struct gavel_stream_event *event)
 
 static void queue_event(struct gavel_stream *stream, const struct gavel_stream_event *event)
 {
-    struct stream_item *item = stream->queued < stream->credit ? item_new(event) : NULL;
+    struct stream_item *item = item_new(event);
+    bool over;
 
     if (!item) {
-        finish(stream, stream->queued < stream->credit ? GAVEL_E_NO_MEMORY : GAVEL_E_INTERNAL,
-               "no room for an event: %" PRIu64 " wait to be taken", stream->queued);
+        finish(stream, GAVEL_E_NO_MEMORY, "no memory for an event");
         return;
     }
     pthread_mutex_lock(&stream->lock);
-    os_list_push(&stream->items, &item->link);
-    stream->queued++;
-    pthread_cond_signal(&stream->changed);
+    over = stream->queued >= stream->credit;
+    if (!over) {
+        os_list_push(&stream->items, &item->link);
+        stream->queued++;
+        pthread_cond_signal(&stream->changed);
+    }
     pthread_mutex_unlock(&stream->lock);
+    if (!over)
+        return;
+    free(item);
+    finish(stream, GAVEL_E_INTERNAL, "the node sent more events than it had credit for: %" PRIu64, stream->credit);
 }
 
 /* At or below the revision that was seen last: after a resume a node may begin with it. */
