@@ -671,6 +671,14 @@ static void test_records_out_of_place(void **state)
     chunk->size = 52;
     assert_int_equal(fake_restore(victim, snapshot), GAVEL_E_CORRUPT); /* the same key twice */
     assert_non_null(strstr(victim->error.text, "twice"));
+    more->size = 0;
+    chunk->size = 88;
+    chunk->data[17 + 24] = 0x01; /* a version that would soon wrap to 0, which is a tombstone */
+    assert_int_equal(fake_restore(victim, snapshot), GAVEL_E_CORRUPT);
+    chunk->data[17 + 24] = 0;
+    memset(chunk->data + 52 + 13, 0xff, 4); /* the change becomes a deletion, of a key that does not exist */
+    assert_int_equal(fake_restore(victim, snapshot), GAVEL_E_CORRUPT);
+    assert_non_null(strstr(victim->error.text, "deletion"));
     fake_snapshot_free(snapshot);
     fake_machine_free(machine);
     fake_machine_free(victim);
