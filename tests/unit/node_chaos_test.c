@@ -20,7 +20,7 @@
 
 #include "node_cluster.h"
 
-#define STEPS 400
+#define STEPS 300
 
 static struct misfortune {
     uint64_t seed;
@@ -67,6 +67,16 @@ static void tick(struct cluster *cluster)
     }
     if (fate.calm)
         return;
+    if (draw(8) == 0)
+        cluster->nodes[draw(cluster->count)].stalled_until = cluster->clock.mono_ns + draw(20) * 1000000;
+    if (draw(fate.rate * 10) == 0) /* the power of the whole room */
+        for (uint32_t i = 0; i < cluster->count; i++)
+            if (!fate.back_at[i]) {
+                cluster_crash(cluster, i, draw(2) ? OS_MEM_RANDOM : OS_MEM_DROP_ALL);
+                fate.back_at[i] = now + 1 + draw(600);
+                fate.crashes++;
+                down++;
+            }
     if (draw(fate.rate) == 0) {
         uint32_t victim = (uint32_t)draw(cluster->count);
 
@@ -179,12 +189,17 @@ static void run_seed(uint32_t nodes, uint64_t seed, bool threaded)
 
 static void test_three(void **state)
 {
+    /* The first three are known to find a node that ignores gates. */
+    static const uint64_t seeds[] = {12, 13, 15, 2};
     const char *given = getenv("GAVEL_SEED");
 
     (void)state;
-    for (uint64_t seed = 1; seed <= (given ? 1 : 4); seed++)
-        run_seed(3, given ? strtoull(given, NULL, 10) : seed,
-                 given ? getenv("GAVEL_THREADED") != NULL : seed % 2 == 0);
+    if (given) {
+        run_seed(3, strtoull(given, NULL, 10), getenv("GAVEL_THREADED") != NULL);
+        return;
+    }
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++)
+        run_seed(3, seeds[i], seeds[i] == 2);
 }
 
 static void test_five_and_one(void **state)

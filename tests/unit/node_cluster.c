@@ -144,6 +144,7 @@ void cluster_start(struct cluster *cluster, uint32_t number)
         if (cluster->loud)
             fprintf(stderr, "[%s] does not start: %s\n", node->name, error.text);
         node->node = NULL;
+        node->machines[0].plugin->destroy(node->machines[0].self);
         return;
     }
     node_start(node->node);
@@ -198,7 +199,8 @@ static bool step(struct cluster *cluster)
 
         if (!node->node)
             continue;
-        busy |= os_inline_step(&node->lanes, &cluster->clock.seed);
+        if (node->stalled_until <= cluster->clock.mono_ns)
+            busy |= os_inline_step(&node->lanes, &cluster->clock.seed);
         if (node->exit_code < 0 && !node->stopped && node->deadline <= cluster->clock.mono_ns) {
             node->deadline = UINT64_MAX;
             node_deadline(node->node);

@@ -29,6 +29,7 @@ struct cluster_node {
     struct node_setup setup;
     struct node *node; /* NULL while it is down */
     uint64_t deadline;
+    uint64_t stalled_until; /* its lanes, disks among them, stand still until this moment (ns) */
     int exit_code; /* of fatal; -1: none */
     char fatal[512];
     bool stopped;
