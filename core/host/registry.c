@@ -65,8 +65,10 @@ static const struct {
     bool by_attribute; /* it has no series without attributes */
 } common[] = {
     {GAVEL_COUNTER, "consensus.commands.total", "{command}", "Commands applied on this node", false},
-    {GAVEL_COUNTER, "consensus.elections.total", "{election}", "Elections that this node has begun", false},
-    {GAVEL_GAUGE, "consensus.node.state", "1", "Role of this node: 0 follower, 1 candidate, 2 leader, 3 learner",
+    {GAVEL_COUNTER, "consensus.elections.total", "{election}", "Elections that this node has begun, by their result",
+     true},
+    {GAVEL_GAUGE, "consensus.node.state", "1",
+     "Role of this node: 0 follower, 1 candidate, 2 leader, 3 learner, 5 recovering",
     false},
     {GAVEL_GAUGE, "cluster.nodes.total", "{node}", "Members of the cluster", false},
     {GAVEL_GAUGE, "cluster.nodes.healthy", "{node}", "Members that this node has heard of within an election timeout",

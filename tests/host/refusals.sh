@@ -81,6 +81,11 @@ build -o "$dir/gavel-forged-statemachine.so"; chmod 755 "$dir/gavel-forged-state
 ln -sf "$dir/gavel-forged-statemachine.so" "$file"
 refused "$file: leads out of the plugin directory to $dir/gavel-forged-statemachine.so; if that is meant, name the \
 full path in the INI file"
+# A neighbour whose name begins like the directory's is outside all the same.
+mkdir "$dir/plugins.d" && cp "$dir/gavel-forged-statemachine.so" "$dir/plugins.d"
+ln -sf "$dir/plugins.d/gavel-forged-statemachine.so" "$file"
+refused "$file: leads out of the plugin directory to $dir/plugins.d/gavel-forged-statemachine.so; if that is meant, name \
+the full path in the INI file"
 rm "$file"
 refused "../gavel-forged-statemachine.so: leaves the plugin directory by a relative path; give the plugin's name, or \
 the full path of its file" ../gavel-forged-statemachine.so

@@ -68,7 +68,7 @@ static double value_of(const char *name, const char *value)
 
 static void test_common(void **state)
 {
-    static const char *const names[] = {"consensus.commands.total", "consensus.elections.total", "consensus.node.state",
+    static const char *const names[] = {"consensus.commands.total", "consensus.node.state",
                                         "cluster.nodes.total", "cluster.nodes.healthy", "cluster.membership.changes",
                                         "state.size", "state.changelog.size"};
 
