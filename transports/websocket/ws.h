@@ -43,6 +43,7 @@
 #define WS_BODY_MAX (1u << 20)
 #define WS_HTTP_IDLE_MS 15000u
 #define WS_HTTP_WRITE_MS 10000u
+#define WS_HTTP_THINK_MS 120000u /* while the host has a request we do not read, and would not see its asker leave */
 #define WS_HEADERS_MAX 24u
 
 struct ws_options {

@@ -261,7 +261,7 @@ static int hand_over(struct ws_request *request)
     request->what.body = gavel_buffer_slice(&request->body);
     (void)lws_rx_flow_control(connection->wsi, 0);
     lws_set_timeout(connection->wsi, NO_PENDING_TIMEOUT, 0);
-    (void)uv_timer_stop(&connection->timer); /* the host may think as long as it likes */
+    ws_timer(connection, WS_HTTP_THINK_MS);
     if (events->http)
         events->http(events->context, request, &request->what);
     else
