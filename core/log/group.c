@@ -107,14 +107,15 @@ static void free_op(struct log *log, struct log_op *op)
 /* After a reset everything before the segment that holds it is of no use. */
 static void drop_superseded(struct log *log)
 {
-    while (log->segments.next != &log->segments) {
+    while (!os_list_empty(&log->segments)) {
         struct log_segment *segment = os_container(log->segments.next, struct log_segment, link);
 
         if (segment == log->current)
-            return;
+            break;
         os_list_remove(&segment->link);
         os_list_push(&log->dying, &segment->link);
     }
+    log_keep(log);
 }
 
 static void op_durable(struct log *log, const struct log_op *op)

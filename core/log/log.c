@@ -91,6 +91,12 @@ int log_append(struct log *log, uint64_t io, struct log_batch *batch)
     return 0;
 }
 
+bool log_backlogged(const struct log *log)
+{
+    assert(log->magic == LOG_MAGIC);
+    return log->queued_bytes > LOG_QUEUE_BYTES / 2;
+}
+
 /* Take slots back from the end, down to the last one that ends at or below `index`. */
 static void take_back(struct log *log, uint64_t index)
 {

@@ -226,7 +226,7 @@ static bool choose(struct log *log, struct log_keeper *keeper)
             return true;
         }
     }
-    if (spares >= LOG_SPARES_WANTED || log->state == LOG_STOPPING || log->retry_at)
+    if (spares >= LOG_SPARES_WANTED || (log->state == LOG_STOPPING && !log->queue_head) || log->retry_at)
         return false;
     keeper->segment = calloc(1, sizeof *keeper->segment);
     if (!keeper->segment) { /* memory is short: like a full disk, tried again later */

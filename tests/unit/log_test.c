@@ -429,6 +429,71 @@ static void test_disk_full(void **state)
     fixture_free(&f);
 }
 
+/* A hung disk: what is queued is bounded, and the node is told long before. */
+static void test_backlog(void **state)
+{
+    struct fixture f;
+    struct log_batch *batch;
+    int told = 0;
+    int taken = 0;
+    int status = 0;
+
+    (void)state;
+    fixture_init(&f);
+    f.options.segment_bytes = 4 << 20;
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    while (status == 0) {
+        batch = fixture_batch(&f, 1, 1, 1000000);
+        status = log_append(f.log, f.io + 1, batch);
+        (void)log_batch_unref(batch);
+        f.io += status == 0;
+        taken += status == 0;
+        if (told == 0 && log_backlogged(f.log))
+            told = taken;
+    }
+    assert_int_equal(status, GAVEL_E_BUSY);
+    assert_in_range(told, 32, 36);
+    assert_in_range(taken, 64, 70);
+    fixture_stop(&f); /* many segments are still to be made: a stop waits for them */
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.last, taken);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
+/* One small append: one write, one sync, and the identity entry that nobody waits for; memory comes from the pool. */
+static void test_cost_of_an_append(void **state)
+{
+    struct fixture f;
+    struct log_batch *first;
+    struct log_batch *again;
+    uint64_t operations;
+    uint64_t jobs;
+
+    (void)state;
+    fixture_init(&f);
+    f.options.cache_bytes = 1;
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    (void)fixture_append(&f, 1, 1, 100);
+    fixture_pump(&f);
+    operations = os_mem_operations(f.mem);
+    jobs = f.lanes.submitted;
+    first = fixture_batch(&f, 1, 1, 100);
+    assert_int_equal(log_append(f.log, ++f.io, first), 0);
+    (void)log_batch_unref(first);
+    fixture_pump(&f);
+    assert_int_equal(f.written, f.io);
+    assert_int_equal(os_mem_operations(f.mem) - operations, 3);
+    assert_int_equal(f.lanes.submitted - jobs, 1);
+    again = fixture_batch(&f, 1, 1, 100);
+    assert_ptr_equal(again, first);
+    (void)log_batch_unref(again);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
 struct fault {
     enum os_mem_op op;
     int count;
@@ -574,6 +639,8 @@ int main(void)
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_reset_at_zero),
         cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_backlog),
+        cmocka_unit_test(test_cost_of_an_append),
         cmocka_unit_test(test_failed_sync),
         cmocka_unit_test(test_vote_before_append),
         cmocka_unit_test(test_refusals),
