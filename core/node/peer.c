@@ -541,8 +541,8 @@ static void receive_append(struct node *node, struct raft_message *message, cons
 
             request->last_index = last->first + last->count - 1;
         }
-        /* A disk that is full takes nothing: as if the network had lost it. Votes and heartbeats go on. */
-        if (node->incoming_count == 0 || log_space_ok(node->log)) {
+        /* A disk that is full or hangs takes nothing: as if the network had lost it. Votes and heartbeats go on. */
+        if (node->incoming_count == 0 || (log_space_ok(node->log) && !log_backlogged(node->log))) {
             if (engine_step(node, &event) == RAFT_E_INVALID)
                 *status = gavel_fail(error, GAVEL_E_INVALID, "an append request that breaks the rules");
         }

@@ -56,6 +56,8 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
     uint32_t count = builder->count;
     int result;
 
+    if (log_backlogged(node->log)) /* a hung disk: refused in time, for log_append must never have to */
+        return RAFT_E_BUSY;
     if (log_builder_seal(builder, node->pool, status.term, status.last_index + 1, os_wall_ms(node->os),
                          engine_tick(node), status.last_chain, &batch) != GAVEL_OK)
         return RAFT_E_BUSY;
