@@ -70,19 +70,21 @@ run_tsan()
     fi
 }
 
-# One result for each seeded bug: mutants.sh prints "caught NAME" or "MISSED NAME" for each one.
+# One result for each seeded bug: mutants.sh prints a line that begins with "caught NAME" or "SURVIVED NAME" for each
+# one, and "FAIL" for a test that fails without any.
 run_mutants()
 {
     stage "seeded bugs"
     setup_build mutants --enable-werror --enable-seeded-bugs || { count_fail "mutants: build"; return; }
     make -C "$work/mutants" -j"$jobs" check TESTS= >"$work/mutants-check.log" 2>&1 \
         || { count_fail "mutants: test programs" "$work/mutants-check.log"; return; }
-    top_srcdir=$root top_builddir=$work/mutants "$root/tests/mutants.sh" >"$work/mutants.txt" 2>&1
-    local status=$? caught
+    (cd "$work/mutants" && top_srcdir=$root top_builddir=$work/mutants \
+        GAVEL_TEST_PLUGINDIR=$work/mutants/tests/plugindir "$root/tests/mutants.sh") >"$work/mutants.txt" 2>&1
+    local status=$? caught line
     caught=$(grep -c '^caught ' "$work/mutants.txt")
     passed=$((passed + caught))
-    while read -r _ name; do count_fail "mutants: $name was not noticed"; done < <(grep '^MISSED ' "$work/mutants.txt")
-    if [ "$caught" = 0 ] || { [ $status != 0 ] && ! grep -q '^MISSED ' "$work/mutants.txt"; }; then
+    while read -r line; do count_fail "mutants: $line"; done < <(grep -E '^(SURVIVED|FAIL) ' "$work/mutants.txt")
+    if [ "$caught" = 0 ] || { [ $status != 0 ] && ! grep -q -E '^(SURVIVED|FAIL) ' "$work/mutants.txt"; }; then
         count_fail "mutants: tests/mutants.sh" "$work/mutants.txt"
     fi
     say "mutants: $caught seeded bugs caught"
