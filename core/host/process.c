@@ -341,6 +341,19 @@ static int bring_up(struct host_process *process)
     return code;
 }
 
+/* What people look for first: who runs, on what, and what deserves a look. */
+static void announce(const struct host_process *process)
+{
+    const struct gavel_host *host = &process->node_face.host;
+
+    gavel_log(host, GAVEL_LOG_INFO, "host", "gaveld %s, data in %s", process->version, process->data_dir);
+    for (uint32_t i = 0; i < process->transport_count; i++)
+        for (uint32_t j = 0; j < process->transport[i].listen_count && !process->transport[i].admin; j++)
+            gavel_log(host, GAVEL_LOG_INFO, "host", "Listening on %s", node_bound(process->node, i, j));
+    for (unsigned i = 0; i < process->setup->warnings.count; i++)
+        gavel_log(host, GAVEL_LOG_WARN, "host", "%s", process->setup->warnings.text[i]);
+}
+
 int host_process_run(struct host_setup *setup, const char *version)
 {
     struct host_process *process = calloc(1, sizeof *process);
@@ -359,8 +372,7 @@ int host_process_run(struct host_setup *setup, const char *version)
     if (code == EX_OK) {
         code = bring_up(process);
         if (code == EX_OK) {
-            for (unsigned i = 0; i < setup->warnings.count; i++)
-                gavel_log(&process->node_face.host, GAVEL_LOG_WARN, "host", "%s", setup->warnings.text[i]);
+            announce(process);
             watch_signals(process);
             process->running = true;
             node_start(process->node);

@@ -46,6 +46,7 @@ start() { "$gaveld" --config "$dir/$1.ini" 2>"$dir/$1.err" & pid=$!; pids+=("$pi
 ini one tcp://127.0.0.1:0 '[observer.log]' "output = $dir/one.log" 'levels = host:debug' >"$dir/one.ini"
 start one
 wait_for "$dir/one.log" '^[-0-9]+T[0-9:.]+Z INFO  \[node-1\] Leader elected: node-1 .*  \(raft\)$' || exit 1
+wait_for "$dir/one.log" 'Listening on tcp://127.0.0.1:[1-9][0-9]*  \(host\)$' || exit 1
 [ "$(stat -c %a "$dir/one")" = 700 ] || fail "the data directory has mode $(stat -c %a "$dir/one")"
 [ "$(stat -c %a "$dir/one/admin.sock")" = 600 ] || fail "the admin socket has mode $(stat -c %a "$dir/one/admin.sock")"
 others=$(find "$dir/one" -perm /077)
