@@ -187,8 +187,8 @@ int log_reset(struct log *log, uint64_t index, uint64_t term, uint32_t chain, st
  * in place and never need room. */
 bool log_space_ok(const struct log *log);
 
-/* [loop] True when half of LOG_QUEUE_BYTES waits behind a slow or hung disk: propose and take nothing more until it is over
- * (BUSY), long before log_append has to refuse. */
+/* [loop] True when half of LOG_QUEUE_BYTES waits behind a slow or hung disk: propose and take nothing more until that
+ * is over (BUSY), long before log_append has to refuse. */
 bool log_backlogged(const struct log *log);
 
 /* [loop] When the log wants log_wake next, on the monotonic clock (os_mono_ns); UINT64_MAX: not at all. */
