@@ -363,6 +363,8 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
             record->b = kept.dropped ? gavel_text("it was applied before, but its reply is not kept any more")
                                      : kept.text;
             record->command = 0; /* nothing happened now */
+            record->duplicate = 1;
+            record->first_index = kept.index;
             (void)put_record(&run->records, record);
             return;
         }

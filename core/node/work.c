@@ -38,6 +38,10 @@ static void answer(struct node *node, const struct apply_record *record)
     if (record->status < 0)
         reply.text = record->b;
     reply.ordinal = record->ordinal;
+    if (record->duplicate) {
+        reply.duplicate = 1;
+        reply.index = record->first_index;
+    }
     client_reply(node, waiter->origin, &reply);
 }
 

@@ -148,6 +148,7 @@ static void test_a_retry_in_a_session_is_applied_once(void **state)
     struct codec_request request = {.machine = gavel_text("gavel"),
                                     .command = gavel_text("session_register")};
     uint64_t session;
+    uint64_t first;
     uint32_t through;
     int leader;
 
@@ -161,8 +162,10 @@ static void test_a_retry_in_a_session_is_applied_once(void **state)
     assert_true(session > 0);
     cluster_command(client, "increment", session, 1, &reply, plus_one);
     assert_int_equal(reply.number, 1);
+    first = reply.index;
     cluster_command(client, "increment", session, 1, &reply, plus_one);
     assert_int_equal(reply.number, 1);
+    assert_int_equal(reply.index, first);
     leader = cluster_leader(&cluster);
     cluster_crash(&cluster, (uint32_t)leader, OS_MEM_DROP_ALL);
     cluster_command(client, "increment", session, 1, &reply, plus_one);
