@@ -43,12 +43,17 @@ struct flow {
     uint64_t stopped_ms; /* when it is not running */
 };
 
+static uint64_t is_running(struct gavel_slice record)
+{
+    return (uint64_t)gavel_slice_equal(document_string(document_find(record, "status")), gavel_text("running"));
+}
+
 static struct flow flow_of(const struct item *item)
 {
     struct gavel_slice record = item_value(item);
     struct flow flow;
     flow.data = document_find(record, "data");
-    flow.running = gavel_slice_equal(document_string(document_find(record, "status")), gavel_text("running"));
+    flow.running = is_running(record);
     flow.started_ms = document_uint(document_find(record, "started_ms"), 0);
     flow.updated_ms = document_uint(document_find(record, "updated_ms"), 0);
     flow.stopped_ms = document_uint(document_find(record, "stopped_ms"), 0);
@@ -281,34 +286,34 @@ static int is_record(const struct store_scan *scan, const char *prefix)
 
 static int is_wanted(const struct item *item, uint64_t status)
 {
-    return status == STATUS_ANY || flow_of(item).running == (status == STATUS_RUNNING);
+    return status == STATUS_ANY || is_running(item_value(item)) == (status == STATUS_RUNNING);
 }
 
-/* How many records the page has; *last is the last one that was looked at when more follow, else NULL. */
-static uint64_t measure(const struct workflow *self, const char *prefix, const struct list_arguments *wanted,
-                        const struct item **last)
+/* Collect the records of a page. */
+static void collect(const struct workflow *self, const char *prefix, const struct list_arguments *wanted,
+                    struct workflow_page *found)
 {
+    const struct item *last = NULL;
     struct store_scan scan;
-    uint64_t items = 0;
     uint64_t bytes = 0;
     uint64_t looked_at = 0;
-    const struct item *before = NULL;
 
+    found->count = 0;
+    found->last = gavel_bytes(NULL, 0);
     for (begin_records(self, prefix, wanted, &scan); is_record(&scan, prefix); store_scan_step(&scan)) {
         uint64_t size = scan.item->key_size + scan.item->value_size;
-        *last = before;
-        if (looked_at == PAGE_LOOKED_AT_MAX || items == wanted->limit ||
-            (items > 0 && bytes + size > PAGE_BYTES_MAX))
-            return items;
+        if (looked_at == PAGE_LOOKED_AT_MAX || found->count == wanted->limit ||
+            (found->count > 0 && bytes + size > PAGE_BYTES_MAX)) {
+            found->last = id_of(last);
+            return;
+        }
         looked_at++;
-        before = scan.item;
+        last = scan.item;
         if (is_wanted(scan.item, wanted->status)) {
-            items++;
+            found->items[found->count++] = scan.item;
             bytes += size;
         }
     }
-    *last = NULL;
-    return items;
 }
 
 static void put_node(struct gavel_writer *out, const struct item *item, int with_data);
@@ -317,24 +322,21 @@ static int32_t list(const struct workflow *self, const struct gavel_call *call, 
                     const struct list_arguments *wanted, void (*put)(struct gavel_writer *, const struct item *, int),
                     struct gavel_writer *out)
 {
-    struct store_scan scan;
-    const struct item *last = NULL;
-    uint64_t items = measure(self, prefix, wanted, &last);
+    struct workflow_page found;
+    uint64_t i;
 
-    gavel_put_map(out, last ? 3 : 2);
+    assert(wanted->limit <= PAGE_ITEMS_MAX);
+    collect(self, prefix, wanted, &found);
+    gavel_put_map(out, found.last.data ? 3 : 2);
     gavel_put_key(out, name);
-    gavel_put_array(out, items);
-    for (begin_records(self, prefix, wanted, &scan); items > 0; store_scan_step(&scan)) {
-        if (is_wanted(scan.item, wanted->status)) {
-            put(out, scan.item, 1);
-            items--;
-        }
-    }
+    gavel_put_array(out, found.count);
+    for (i = 0; i < found.count; i++)
+        put(out, found.items[i], 1);
     gavel_put_end(out);
     workflow_put_number(out, "revision", call->index);
-    if (last) {
+    if (found.last.data) {
         gavel_put_key(out, "after");
-        gavel_put_string(out, id_of(last));
+        gavel_put_string(out, found.last);
     }
     gavel_put_end(out);
     return GAVEL_OK;

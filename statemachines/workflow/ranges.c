@@ -47,55 +47,54 @@ static void begin_scan(const struct workflow *self, const struct page *page, str
         store_scan_step(scan);
 }
 
-/* How many items the page has, and whether it ends before the range does; *last is the last key that it looked at. */
-static uint64_t measure(const struct workflow *self, const struct page *page, struct gavel_slice *last, int *more)
+/* Collect the items of a page. */
+static void collect(const struct workflow *self, const struct page *page, struct workflow_page *found)
 {
+    struct gavel_slice last = { NULL, 0 };
     struct store_scan scan;
-    uint64_t items = 0;
     uint64_t bytes = 0;
     uint64_t looked_at = 0;
 
-    *last = gavel_bytes(NULL, 0);
+    found->count = 0;
+    found->last = last;
     for (begin_scan(self, page, &scan); !ends(page, scan.key); store_scan_step(&scan)) {
         uint64_t size = scan.item ? scan.item->key_size + (page->names_only ? 0 : scan.item->value_size) : 0;
-        *more = 1;
-        if (looked_at == PAGE_LOOKED_AT_MAX || items == page->limit || (items > 0 && bytes + size > PAGE_BYTES_MAX))
-            return items;
+        if (looked_at == PAGE_LOOKED_AT_MAX || found->count == page->limit ||
+            (found->count > 0 && bytes + size > PAGE_BYTES_MAX)) {
+            found->last = last;
+            return;
+        }
         looked_at++;
         bytes += size;
-        items += scan.item != NULL;
-        *last = scan.key;
+        last = scan.key;
+        if (scan.item)
+            found->items[found->count++] = scan.item;
     }
-    *more = 0;
-    return items;
 }
 
 /* Answer {"items": [...], "revision": n} and, when more follows, "after": the key to go on behind. */
 static int32_t answer(const struct workflow *self, const struct gavel_call *call, const struct page *page,
                       uint64_t revision, struct gavel_writer *out)
 {
-    struct store_scan scan;
-    struct gavel_slice last;
-    int more;
-    uint64_t items = measure(self, page, &last, &more);
+    struct workflow_page found;
+    uint64_t i;
 
-    gavel_put_map(out, more ? 3 : 2);
+    assert(page->limit <= PAGE_ITEMS_MAX);
+    collect(self, page, &found);
+    gavel_put_map(out, found.last.data ? 3 : 2);
     gavel_put_key(out, page->names_only ? "keys" : "items");
-    gavel_put_array(out, items);
-    for (begin_scan(self, page, &scan); items > 0; store_scan_step(&scan)) {
-        if (!scan.item)
-            continue;
+    gavel_put_array(out, found.count);
+    for (i = 0; i < found.count; i++) {
         if (page->names_only)
-            workflow_put_key(out, scan.key);
+            workflow_put_key(out, item_key(found.items[i]));
         else
-            workflow_put_item(out, scan.item);
-        items--;
+            workflow_put_item(out, found.items[i]);
     }
     gavel_put_end(out);
     workflow_put_number(out, "revision", revision ? revision : call->index);
-    if (more) {
+    if (found.last.data) {
         gavel_put_key(out, "after");
-        workflow_put_key(out, last);
+        workflow_put_key(out, found.last);
     }
     gavel_put_end(out);
     return GAVEL_OK;

@@ -41,6 +41,7 @@ static int32_t out_of_memory(struct gavel_error *error)
 
 int32_t workflow_begin(struct workflow *self, const struct gavel_call *call, struct gavel_error *error)
 {
+    self->staged_bytes = 0;
     if (store_begin(&self->store, call->index) == GAVEL_OK)
         return GAVEL_OK;
     return gavel_fail(error, GAVEL_E_LOCAL, "entry %llu comes after revision %llu was applied",
@@ -70,7 +71,11 @@ int32_t workflow_stage(struct workflow *self, struct gavel_slice key, struct gav
 {
     uint64_t at = self->store.staged_count;
     struct item *item;
-    int32_t status = store_stage(&self->store, key, value, &item);
+    int32_t status;
+    self->staged_bytes += value.size;
+    if (self->staged_bytes > ENTRY_BYTES_MAX)
+        return gavel_fail(error, GAVEL_E_TOO_LARGE, "the entry makes more than %u bytes of values", ENTRY_BYTES_MAX);
+    status = store_stage(&self->store, key, value, &item);
     if (status == GAVEL_E_NO_MEMORY)
         return out_of_memory(error);
     if (status != GAVEL_OK)

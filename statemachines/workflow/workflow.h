@@ -23,7 +23,8 @@
 #define PAGE_ITEMS_MAX 1000       /* of one answer */
 #define PAGE_ITEMS_DEFAULT "100"  /* for field tables */
 #define PAGE_BYTES_MAX (256u << 10) /* of one answer, but for its first item */
-#define PAGE_LOOKED_AT_MAX 4000   /* keys looked at for one answer: what a filter or a past revision passes over */
+#define PAGE_LOOKED_AT_MAX 1000   /* keys looked at for one answer: what a filter or a past revision passes over */
+#define ENTRY_BYTES_MAX (1u << 20) /* values made by one entry: updates of large values could copy 128 of them */
 
 struct workflow_options {
     uint64_t present;
@@ -41,6 +42,14 @@ struct workflow {
     struct store_restore restore;
     struct gavel_buffer scratch; /* a value that is being made; never over value_bytes_max */
     const char *events[STORE_CHANGES_MAX]; /* type of each staged change's event */
+    uint64_t staged_bytes;                 /* of the values that are staged */
+};
+
+/* What a page answers, found in one walk. */
+struct workflow_page {
+    uint64_t count;
+    const struct item *items[PAGE_ITEMS_MAX];
+    struct gavel_slice last; /* the key to go on behind; data NULL: that was all */
 };
 
 /* The type of every command's run. */

@@ -115,8 +115,8 @@ static void open_machine(void)
         fail("create", &error);
 }
 
-/* Run command number `id` with a key and perhaps a value. */
-static void run(uint64_t id, uint64_t number, const unsigned char *value)
+/* Run command number `id` with a key and perhaps a value, or with a limit. */
+static void run_with(uint64_t id, uint64_t number, const unsigned char *value, uint64_t value_size, uint64_t limit)
 {
     const struct gavel_command *command = &machine->commands[id - 1];
     struct gavel_call call = { .size = GAVEL_END(struct gavel_call, machine), .wall_ms = 1 };
@@ -128,12 +128,19 @@ static void run(uint64_t id, uint64_t number, const unsigned char *value)
     struct gavel_slice slice = gavel_bytes(key, (uint64_t)snprintf(key, sizeof key, "user/%010" PRIu64, number));
     memcpy((char *)arguments + command->arguments->rows[0].offset, &slice, sizeof slice);
     if (value) {
-        slice = gavel_bytes(value, VALUE_BYTES);
+        slice = gavel_bytes(value, value_size);
         memcpy((char *)arguments + command->arguments->rows[1].offset, &slice, sizeof slice);
     }
+    if (limit)
+        set_size(command->arguments, arguments, "limit", limit);
     call.index = value ? ++entry_index : entry_index;
     if (command->run(instance, &call, arguments, &reply) != GAVEL_OK)
         fail(command->name, &error);
+}
+
+static void run(uint64_t id, uint64_t number, const unsigned char *value)
+{
+    run_with(id, number, value, VALUE_BYTES, 0);
 }
 
 static void puts_and_tell(const char *what, uint64_t keys, uint64_t count, int random)
@@ -157,7 +164,28 @@ static void gets_and_tell(uint64_t keys, uint64_t count)
     printf("%-44s %8.3f us\n", "get, random key", (double)(now_ns() - begin) / 1e3 / (double)count);
 }
 
-/* Write a snapshot; with `restore`, into the machine itself. */
+/* What takes longest of the commands: the bound behind the flag GAVEL_BOUNDED. Range here begins at a random key. */
+static void longest_and_tell(uint64_t keys)
+{
+    enum { LARGE = 512 << 10, ROUNDS = 200 };
+    static unsigned char large[LARGE] = { 0xc6, 0, 7, 0xff, 0xfb };
+    static const uint64_t limits[] = { 100, 1000 };
+    uint64_t begin;
+    uint64_t i;
+    uint64_t j;
+    for (j = 0; j < 2; j++) {
+        begin = now_ns();
+        for (i = 0; i < ROUNDS; i++)
+            run_with(8, next_random() % keys, NULL, 0, limits[j]);
+        printf("range of %-35" PRIu64 " %8.1f us\n", limits[j], (double)(now_ns() - begin) / 1e3 / ROUNDS);
+    }
+    begin = now_ns();
+    for (i = 0; i < ROUNDS; i++)
+        run_with(2, i % 4, large, LARGE, 0);
+    printf("%-44s %8.1f us\n", "put of the largest value, 512 KiB", (double)(now_ns() - begin) / 1e3 / ROUNDS);
+}
+
+/* Write a snapshot, and restore the machine from it. */
 static void snapshot_and_tell(void)
 {
     static struct gavel_buffer chunks[65536];
@@ -218,6 +246,7 @@ int main(int argc, char **argv)
     puts_and_tell("put, random key, a snapshot held", keys, count / 10 + 1, 1);
     machine->snapshot_end(instance, held);
     puts_and_tell("put, random key, after it", keys, count / 10 + 1, 1);
+    longest_and_tell(keys);
     snapshot_and_tell();
     gavel_plugin_workflow()->destroy(instance);
     if (heap_bytes != before)

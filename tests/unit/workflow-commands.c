@@ -231,6 +231,25 @@ static void test_batch_limit(void **state)
     REFUSED("batch", text, GAVEL_E_INVALID, "items");
 }
 
+/* Small patches of large values: what they make is bounded too. */
+static void test_batch_limit_in_bytes(void **state)
+{
+    struct fake_machine *large = fake_machine_new(host, gavel_plugin_workflow(), NULL);
+    int i;
+    (void)state;
+    for (i = 0; i < 3; i++)
+        assert_int_equal(fake_runf(large, "set", "{\"key\":\"k%d\",\"value\":{\"text\":\"%0400000d\"}}", i, 0), 0);
+    assert_int_equal(fake_run(large, "batch",
+                              "{\"items\":[{\"op\":\"update\",\"key\":\"k0\",\"patch\":{\"a\":1}},"
+                              "{\"op\":\"update\",\"key\":\"k1\",\"patch\":{\"a\":1}}]}"), 0);
+    assert_int_equal(fake_run(large, "batch",
+                              "{\"items\":[{\"op\":\"update\",\"key\":\"k0\",\"patch\":{\"a\":2}},"
+                              "{\"op\":\"update\",\"key\":\"k1\",\"patch\":{\"a\":2}},"
+                              "{\"op\":\"update\",\"key\":\"k2\",\"patch\":{\"a\":2}}]}"), GAVEL_E_TOO_LARGE);
+    assert_memory_equal(large->error.text, "items[2]: ", 10);
+    fake_machine_free(large);
+}
+
 static void fill(void)
 {
     fake_run(machine, "set", "{\"key\":\"a\",\"value\":1}");
@@ -453,6 +472,7 @@ int main(void)
         TEST(test_batch),
         TEST(test_batch_is_all_or_nothing),
         TEST(test_batch_limit),
+        TEST(test_batch_limit_in_bytes),
         TEST(test_range_prefix_keys_count),
         TEST(test_reads_in_the_past),
         TEST(test_history_is_trimmed),
