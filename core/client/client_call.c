@@ -249,6 +249,40 @@ static void expire(struct client_call *call)
     }
 }
 
+/* When to look at a sent call again. */
+static void watch(struct client_call *call, uint64_t milliseconds)
+{
+    uint64_t at = client_host_now() + milliseconds;
+
+    client_timer_start(&call->client->timers, &call->timer, at < call->deadline ? at : call->deadline);
+}
+
+/*
+ * A sent call has waited for long. If its endpoint has said nothing at all since (a process that is stopped, a
+ * machine that is gone without a word), what may be sent again goes to another one; keep-alive would find out only
+ * much later.
+ */
+static void suspect(struct client_call *call)
+{
+    struct client_endpoint *silent = call->where;
+    struct client_endpoint *other;
+
+    if (silent->heard > call->sent || (!call->repeatable && call->sequence == 0)) {
+        watch(call, CLIENT_SILENCE_MS);
+        return;
+    }
+    client_endpoint_rotate(call->client, silent);
+    other = client_endpoint_pick(call->client);
+    if (!other || other == silent) {
+        client_endpoint_demand(call->client);
+        watch(call, CLIENT_HEDGE_MS);
+        return;
+    }
+    client_endpoint_said(silent, gavel_text("connected, but silent"));
+    call->maybe = !call->repeatable;
+    client_call_go(call);
+}
+
 static void timer_fired(struct client_timer *timer)
 {
     struct client_call *call = os_container(timer, struct client_call, timer);
@@ -256,6 +290,8 @@ static void timer_fired(struct client_timer *timer)
     assert(call->magic == CLIENT_CALL_MAGIC);
     if (timer->at >= call->deadline)
         expire(call);
+    else if (call->state == CLIENT_CALL_SENT)
+        suspect(call);
     else
         client_call_go(call);
 }
@@ -319,8 +355,10 @@ static bool try_send(struct client_call *call)
     call->state = CLIENT_CALL_SENT;
     call->told = false;
     call->where = endpoint;
+    call->sent = client_host_now();
     if (call->attempts++ == 0 || call->first_sent == 0)
-        call->first_sent = client_host_now();
+        call->first_sent = call->sent;
+    watch(call, CLIENT_SILENCE_MS);
     return true;
 }
 

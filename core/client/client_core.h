@@ -38,6 +38,7 @@
 #define CLIENT_TIMEOUT_MS 5000    /* of a call, when neither it nor the client says */
 #define CLIENT_DIAL_MS 2000       /* a dial, its handshake and the hello, each */
 #define CLIENT_HEDGE_MS 250       /* a dial that takes longer does not keep the next endpoint from being asked */
+#define CLIENT_SILENCE_MS 1000    /* a node is silent so long while a call waits: what may be sent elsewhere is */
 #define CLIENT_KEEPALIVE_MS 5000  /* silence on a connection after which it is probed */
 #define CLIENT_RETRY_MIN_MS 50    /* back-off of dials and of calls: doubles up to the most, and is jittered by half */
 #define CLIENT_RETRY_MAX_MS 2000
@@ -67,6 +68,7 @@ struct client_endpoint {
     bool json;          /* the serializer that the welcome chose */
     bool full;          /* the transport's send queue is: wait for `drained` */
     void *connection;
+    uint64_t heard;   /* client_host_now() of the last message from it */
     uint64_t dialled; /* when the dial began, then when the hello was sent */
     struct client_timer timer; /* hedge, hello, back-off: by state */
     struct os_list sent;       /* calls that wait for their reply here */
@@ -117,6 +119,7 @@ struct client_call {
     uint64_t session_id; /* under which it was numbered */
     uint64_t sequence;   /* 0: not numbered yet */
     uint64_t first_sent; /* client_host_now() of the first send under this number */
+    uint64_t sent;       /* the same of the last send */
     uint64_t attempts;
     int32_t last; /* the last status that told it to wait */
     uint32_t backoff_ms;

@@ -408,6 +408,7 @@ static void up_message(void *context, void *cookie, struct gavel_slice message)
     assert(endpoint->magic == CLIENT_ENDPOINT_MAGIC);
     if (endpoint->state != CLIENT_ENDPOINT_GREETING && endpoint->state != CLIENT_ENDPOINT_READY)
         return; /* it is being closed */
+    endpoint->heard = client_host_now();
     serializer = endpoint->state == CLIENT_ENDPOINT_GREETING ? codec_msgpack() : serializer_of(endpoint);
     status = codec_message_decode(serializer, NULL, message, &limits, &arena, &type, &decoded, &error);
     if (status == GAVEL_E_UNSUPPORTED)

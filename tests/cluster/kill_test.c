@@ -16,9 +16,12 @@
 
 #include "cluster.h"
 
-#define WRITERS 4       /* half of them in sessions */
-#define WRITES 100000   /* of one writer at the most */
-#define KILLS 6
+#define WRITERS 4     /* half of them in sessions */
+#define WRITES 100000 /* of one writer at the most */
+#define KILLS 6       /* rounds of misfortune, unless said otherwise */
+#ifndef CLUSTER_TRANSPORT
+#define CLUSTER_TRANSPORT "tcp"
+#endif
 
 enum outcome { NOT_TRIED, NOT_DONE, UNKNOWN, DONE };
 
@@ -159,27 +162,44 @@ static void await_progress(struct cluster *cluster, uint64_t more)
     }
 }
 
-static void misfortune(struct cluster *cluster, uint64_t *seed, int kills)
+/* All of them: the power fails. */
+static void kill_all(struct cluster *cluster)
+{
+    int k;
+
+    for (k = 0; k < cluster->count; k++)
+        (void)cluster_kill(cluster, k, SIGKILL);
+    for (k = 0; k < cluster->count; k++)
+        cluster_start(cluster, k);
+}
+
+/* Stopped, not killed: its connections stay, but nothing is answered. It goes on with what it believed before. */
+static void freeze(struct cluster *cluster, int victim)
+{
+    (void)kill(cluster->nodes[victim].pid, SIGSTOP);
+    await_progress(cluster, 20);
+    (void)kill(cluster->nodes[victim].pid, SIGCONT);
+}
+
+static void misfortune(struct cluster *cluster, uint64_t *seed, int rounds)
 {
     int i;
 
-    for (i = 0; i < kills; i++) {
-        uint64_t what = cluster_random(seed, 4);
-        int victim = what < 2 ? cluster_leader(cluster, -1) : (int)cluster_random(seed, (uint64_t)cluster->count);
+    for (i = 0; i < rounds; i++) {
+        uint64_t what = cluster_random(seed, 5);
+        int victim = what == 2 ? (int)cluster_random(seed, (uint64_t)cluster->count) : cluster_leader(cluster, -1);
+        const char *name = cluster->nodes[victim].name;
 
         await_progress(cluster, 20 + cluster_random(seed, 50));
-        printf("kill -9 %s%s\n", cluster->nodes[victim].name, what < 2 ? ", which leads" : "");
-        (void)cluster_kill(cluster, victim, SIGKILL);
-        if (what == 3) { /* all of them: the power fails */
-            int k;
-
-            for (k = 0; k < cluster->count; k++)
-                if (cluster->nodes[k].pid > 0)
-                    (void)cluster_kill(cluster, k, SIGKILL);
-            printf("and all others\n");
-            for (k = 0; k < cluster->count; k++)
-                cluster_start(cluster, k);
+        if (what == 3) {
+            printf("kill -9 of all\n");
+            kill_all(cluster);
+        } else if (what == 4) {
+            printf("%s, which leads, stands still\n", name);
+            freeze(cluster, victim);
         } else {
+            printf("kill -9 %s%s\n", name, what < 2 ? ", which leads" : "");
+            (void)cluster_kill(cluster, victim, SIGKILL);
             await_progress(cluster, 20); /* with two of three */
             cluster_start(cluster, victim);
         }
@@ -190,7 +210,7 @@ static void misfortune(struct cluster *cluster, uint64_t *seed, int kills)
 int main(int count, char **words)
 {
     struct cluster cluster;
-    struct cluster_options options = {.nodes = 3, .transport = count > 1 ? words[1] : "tcp"};
+    struct cluster_options options = {.nodes = 3, .transport = count > 1 ? words[1] : CLUSTER_TRANSPORT};
     int kills = count > 2 ? (int)strtol(words[2], NULL, 10) : KILLS;
     struct writer writers[WRITERS];
     uint64_t seed = cluster_seed();

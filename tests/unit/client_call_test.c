@@ -258,6 +258,32 @@ static void test_deadline(void **state)
     fake_stop(fake);
 }
 
+/*
+ * A node that takes a request and says nothing more, as one that is stopped: the other one is asked long before the
+ * end.
+ */
+static void test_silent_node(void **state)
+{
+    struct fake *first = fake_start(NULL);
+    struct fake *second = fake_start(NULL);
+    struct gavel_client *client;
+    struct gavel_result *result = NULL;
+    struct gavel_error error;
+    uint64_t begun = client_host_now();
+
+    (void)state;
+    first->request = ignore;
+    second->request = answer;
+    client = open_two(first, second);
+    assert_int_equal(call(client, "get", GAVEL_REPEATABLE, 20000, &result, &error), GAVEL_OK);
+    assert_string_equal(result->node, second->uri);
+    assert_true(client_host_now() - begun < 10000);
+    gavel_result_free(result);
+    gavel_client_close(client);
+    fake_stop(first);
+    fake_stop(second);
+}
+
 static void test_garbage(void **state)
 {
     struct fake *first = fake_start(NULL);
@@ -406,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_no_leader),
         cmocka_unit_test(test_refused_ports),
         cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_silent_node),
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_refused_hello),
         cmocka_unit_test(test_waiting_inside),
