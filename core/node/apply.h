@@ -44,6 +44,9 @@ struct apply_record {
     uint64_t command;     /* RESULT: id; of HOST entries enum apply_host_kind */
     int32_t status;       /* RESULT */
     uint32_t ordinal;     /* EVENT: 1.. within its entry;  RESULT: how many events the entry made */
+    uint32_t duplicate; /* RESULT: 1: applied before, at `first_index`, and answered as then */
+    uint32_t reserved;
+    uint64_t first_index;
     const char *event;    /* EVENT: type, a constant of the plugin's */
     struct gavel_slice a; /* RESULT: result as MessagePack;  EVENT: key */
     struct gavel_slice b; /* RESULT: sentence of an error;   EVENT: value */
