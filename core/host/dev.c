@@ -6,7 +6,7 @@
 #include "core/host/dev.h"
 
 #include "core/host/builtin.h"
-#include "core/host/dump.h"
+#include "core/host/directory.h"
 #include "core/host/process.h"
 #include "core/host/sample.h"
 

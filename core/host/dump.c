@@ -5,11 +5,10 @@
 #include "core/host/dump.h"
 
 #include "core/codec/field.h"
+#include "core/host/directory.h"
 #include "core/host/option.h"
 #include "core/host/schema.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,25 +200,6 @@ int32_t host_dump_plugin(const struct host_plugin *plugin, bool json, FILE *out)
 }
 
 /* ---- the directory ----------------------------------------------------------------------------------------------- */
-
-int32_t host_plugins_each(const char *dir, uint64_t kind, void (*each)(void *context, const char *file), void *context)
-{
-    struct dirent **entries;
-    int count = scandir(dir, &entries, NULL, alphasort);
-
-    if (count < 0)
-        return GAVEL_E_IO;
-    for (int i = 0; i < count; i++) {
-        char name[64];
-        uint64_t found;
-
-        if (host_plugin_file(entries[i]->d_name, name, &found) && (kind == 0 || kind == found))
-            each(context, entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
-    return GAVEL_OK;
-}
 
 struct listing {
     struct host_loader *loader;

@@ -7,6 +7,7 @@
 
 #include "core/host/loader.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /*
@@ -20,8 +21,5 @@ int32_t host_dump_plugin(const struct host_plugin *plugin, bool json, FILE *out)
  * refused are told on stderr. Returns how many were refused, or GAVEL_E_IO when the directory cannot be read.
  */
 int32_t host_list_plugins(struct host_loader *loader, const char *dir, const struct host_builtin *builtins, FILE *out);
-
-/* Call `each` for every well-named plugin file of a kind (0: all) in `dir`, sorted by name. GAVEL_E_IO as above. */
-int32_t host_plugins_each(const char *dir, uint64_t kind, void (*each)(void *context, const char *file), void *context);
 
 #endif

@@ -8,6 +8,8 @@
  */
 #include "core/host/loader.h"
 
+#include "core/codec/field.h"
+#include "core/host/directory.h"
 #include "core/host/schema.h"
 
 #include <assert.h>
@@ -20,29 +22,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-bool host_plugin_file(const char *file, char name[64], uint64_t *kind)
-{
-    const char *dash = strrchr(file, '-');
-    size_t size;
-
-    if (strncmp(file, "gavel-", 6) != 0 || !dash || dash <= file + 6)
-        return false;
-    size = (size_t)(dash - file - 6);
-    if (size >= 64 || strspn(file + 6, "abcdefghijklmnopqrstuvwxyz0123456789-") < size)
-        return false;
-    for (uint64_t k = GAVEL_KIND_TRANSPORT; host_kind_name(k); k++) {
-        const char *word = host_kind_name(k);
-
-        if (strncmp(dash + 1, word, strlen(word)) == 0 && strcmp(dash + 1 + strlen(word), ".so") == 0) {
-            memcpy(name, file + 6, size);
-            name[size] = 0;
-            *kind = k;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
@@ -256,6 +235,41 @@ int32_t host_load_builtin(const char *name, uint64_t kind, const struct host_bui
     return host_plugin_adopt(builtin->entry(), "", name, kind, plugin, error);
 }
 
+/*
+ * The nearest name among the files of a directory; their names are gone when the walk is over, so the best is copied.
+ */
+struct hint {
+    struct codec_nearest nearest;
+    char best[64];
+};
+
+static void offer_file(void *context, const char *file)
+{
+    struct hint *hint = context;
+    char name[64];
+    uint64_t kind;
+
+    if (!host_plugin_file(file, name, &kind))
+        return;
+    codec_nearest_offer(&hint->nearest, gavel_text(name));
+    if (hint->nearest.best.data == name) {
+        memcpy(hint->best, name, sizeof name);
+        hint->nearest.best.data = hint->best;
+    }
+}
+
+/* Put "did you mean" behind the sentence, when the directory has a plugin of nearly that name. */
+static void add_hint(const char *dir, const char *name, uint64_t kind, struct gavel_error *error)
+{
+    struct hint hint = {.nearest = {.wanted = gavel_text(name)}};
+    size_t used = strlen(error->text);
+    char text[128];
+
+    if (host_plugins_each(dir, kind, offer_file, &hint) == GAVEL_OK)
+        (void)snprintf(error->text + used, sizeof error->text - used, "%s",
+                       codec_nearest_text(&hint.nearest, text, sizeof text));
+}
+
 /* A path that the INI file gives in full. */
 static int32_t load_named_path(struct host_loader *loader, const char *path, uint64_t kind,
                                const struct host_plugin **plugin, struct gavel_error *error)
@@ -297,7 +311,10 @@ int32_t host_load(struct host_loader *loader, const char *dir, const char *name,
     status = check_inside(path, dir, error);
     if (status != GAVEL_OK)
         return status;
-    return load_file(loader, realpath(path, real) ? real : path, name, kind, plugin, error);
+    status = load_file(loader, realpath(path, real) ? real : path, name, kind, plugin, error);
+    if (status == GAVEL_E_NOT_FOUND && error)
+        add_hint(dir, name, kind, error);
+    return status;
 }
 
 void host_loader_free(struct host_loader *loader)

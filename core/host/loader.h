@@ -17,8 +17,6 @@
 #include <gavel/statemachine.h>
 #include <gavel/transport.h>
 
-#include <stdbool.h>
-
 #define HOST_PLUGIN_MAGIC 0x6f1c90d3u
 #define HOST_PLUGINS_MAX 64      /* different plugins in one process */
 #define HOST_PLUGIN_PATH_MAX 1024 /* bytes of a file's path with its NUL */
@@ -69,11 +67,6 @@ int32_t host_load_builtin(const char *name, uint64_t kind, const struct host_bui
  */
 int32_t host_plugin_adopt(const struct gavel_plugin *found, const char *path, const char *name, uint64_t kind,
                           struct host_plugin *plugin, struct gavel_error *error);
-
-/*
- * [any] What a file name says: gavel-NAME-KIND.so. False when it is no such name. `name` has room for 64 bytes.
- */
-bool host_plugin_file(const char *file, char name[64], uint64_t *kind);
 
 /* [loop] Free the host's copies; the plugins' code stays. */
 void host_loader_free(struct host_loader *loader);

@@ -89,7 +89,7 @@ says err "gaveld: $dir/bad.ini:10: unknown key \"baklog\" in [transport.main]; d
 says err "gaveld: $dir/bad.ini:8: tcp://0.0.0.0:8080 has no TLS, so it must be a loopback address; write insecure = \
 yes if anybody who reaches it may use it"
 says err "gaveld: $dir/bad.ini:11: $GAVEL_PLUGIN_DIR/gavel-tpc-transport.so: there is no such file; see gaveld \
---list-plugins"
+--list-plugins; did you mean 'tcp'?"
 says err "gaveld: $dir/bad.ini:14: unknown key \"listen\" in [statemachine.counter]"
 says err "gaveld: $dir/bad.ini:20: format: expected one of human, json, found \"xml\""
 [ "$(wc -l <"$dir/err")" = 8 ] || { echo "not 8 sentences:"; cat "$dir/err"; failed=1; }

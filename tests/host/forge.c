@@ -58,9 +58,17 @@ static int32_t run(void *self, const struct gavel_call *call, const void *argume
     return GAVEL_OK;
 }
 
-static const struct gavel_command commands[] = {
-    {"one", 1, FORGE_COMMAND_FLAGS, NULL, run, "Do one thing", NULL},
-    {"two", FORGE_SECOND_ID, GAVEL_READ, NULL, run, "Look at it", "x=1"},
+/* Rows with more behind them, as a newer minor would have: they are read by their stride. */
+struct row {
+    struct gavel_command command;
+#ifdef FORGE_WIDE
+    uint64_t newer[3];
+#endif
+};
+
+static const struct row commands[] = {
+    {.command = {"one", 1, FORGE_COMMAND_FLAGS, NULL, run, "Do one thing", NULL}},
+    {.command = {"two", FORGE_SECOND_ID, GAVEL_READ, NULL, run, "Look at it", "x=1"}},
 };
 
 static void state(void *self, struct gavel_machine_state *out)
@@ -124,7 +132,7 @@ static const struct gavel_statemachine operations = {
     .size = FORGE_SIZE,
     .flags = GAVEL_BOUNDED,
     .state_version = 1,
-    .commands = commands,
+    .commands = &commands[0].command,
     .command_count = 2,
     .command_stride = sizeof commands[0],
     .state = FORGE_STATE,

@@ -142,6 +142,12 @@ rm -f "$file"; build -o "$file" -DFORGE_HEAD_SIZE=4096 -DFORGE_SIZE=4096; chmod 
 ini forged >"$dir/t.ini"
 accepted || { echo "a longer table is refused"; failed=1; }
 
+# ---- rows of a newer minor are longer, and ours are read out of them
+rm -f "$file"; build -o "$file" -DFORGE_WIDE; chmod 755 "$file"
+got=$("$gaveld" --dump-plugin "$file" | grep -E '^commands\.(one|two)\.(id|flags)=' | tr '\n' ' ')
+[ "$got" = "commands.one.id=1 commands.one.flags=write commands.two.id=2 commands.two.flags=read " ] ||
+    { echo "wide rows: $got"; failed=1; }
+
 # ---- check(), with the plugin's own sentence
 ini forged statemachine "number = 9" >"$dir/t.ini"
 got=$("$gaveld" --check-config --config "$dir/t.ini" 2>&1)
