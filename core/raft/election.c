@@ -97,6 +97,11 @@ void raft_heard_leader(struct raft *r, uint64_t leader)
     raft_election_reset(r);
 }
 
+static bool is_self(struct raft *r, uint64_t id)
+{
+    return id == r->options.self;
+}
+
 static bool has_granted(struct raft *r, uint64_t id)
 {
     if (id == r->options.self) /* the own vote counts when it cannot be forgotten any more */
@@ -277,17 +282,15 @@ void raft_election_time(struct raft *r)
 }
 
 /*
- * Fast failover: nobody listens any more where the leader was, so there is nothing to wait for. The followers
- * see it at the same moment; each waits its turn, by priority and id, lest they split the vote. Whoever sees
- * it first is refused by those that still believe in the leader, and is asked by the next one that does not:
- * so no turn is lost.
+ * Starts an election without waiting for a time-out, in turns: those who see the same thing at the same moment would
+ * split the vote, so each waits for those before it, by priority and id. A turn that comes too early is not lost: who
+ * is refused by those that have not seen it yet is asked by the next one that has.
  */
-static void leader_is_gone(struct raft *r)
+static void take_turn(struct raft *r, uint64_t gone)
 {
     const struct raft_configuration *now = raft_in_force(r);
     const struct raft_member *self = raft_configuration_find(now, r->options.self);
-    uint64_t turn = 0, gone = r->leader;
-    raft_become_follower(r, r->term, 0);
+    uint64_t turn = 0;
     if (!self || !raft_may_lead(r))
         return;
     for (uint32_t i = 0; i < now->count; i++) {
@@ -300,6 +303,27 @@ static void leader_is_gone(struct raft *r)
     r->election_due = r->now + turn * (r->options.election_min_ns / 8);
     if (turn == 0)
         raft_election_start(r);
+}
+
+/*
+ * The first start: nobody can be disturbed in a cluster that never had a leader. Else a time-out, unless there is
+ * nobody to wait for.
+ */
+void raft_election_begin(struct raft *r)
+{
+    raft_election_reset(r);
+    if (r->term == 0 && raft_log_last(&r->log) == 0)
+        take_turn(r, 0);
+    else if (raft_may_lead(r) && raft_quorum(r, is_self))
+        raft_election_start(r);
+}
+
+/* Fast failover: nobody listens any more where the leader was, so there is nothing to wait for. */
+static void leader_is_gone(struct raft *r)
+{
+    uint64_t gone = r->leader;
+    raft_become_follower(r, r->term, 0);
+    take_turn(r, gone);
 }
 
 /* Somebody is there who was not: nobody need wait for the next heartbeat or the next time-out to talk to him. */

@@ -244,6 +244,7 @@ void raft_membership_settle(struct raft *r);
 void raft_election_reset(struct raft *r);
 void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader);
 void raft_heard_leader(struct raft *r, uint64_t leader);
+void raft_election_begin(struct raft *r);
 void raft_election_start(struct raft *r);
 void raft_campaign(struct raft *r, bool forced);
 void raft_election_count(struct raft *r);

@@ -132,7 +132,10 @@ int raft_init(void *memory, size_t size, const struct raft_options *options,
 int raft_load(struct raft *raft, const struct raft_batch *batches, size_t count);
 
 enum raft_event_type {
-    /* The recovered log is complete. First event, once. A cluster of one campaigns at once. */
+    /*
+     * The recovered log is complete. First event, once. A cluster of one campaigns at once, and so does, in turns, one
+     * that never had a leader.
+     */
     RAFT_EVENT_START = 1,
     /*
      * Time has come to `now`. Send it when the deadline of the last effects is reached; more often does no

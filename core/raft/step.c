@@ -172,11 +172,6 @@ static void leader_time(struct raft *r)
     raft_transfer_time(r);
 }
 
-static bool is_self(struct raft *r, uint64_t id)
-{
-    return id == r->options.self;
-}
-
 static int start(struct raft *r)
 {
     uint64_t term;
@@ -189,10 +184,7 @@ static int start(struct raft *r)
     r->durable_index = raft_log_last(&r->log);
     r->disk_progress = r->now;
     raft_sync_peers(r);
-    raft_election_reset(r);
-    /* Nobody to wait for. */
-    if (raft_may_lead(r) && raft_quorum(r, is_self))
-        raft_election_start(r);
+    raft_election_begin(r);
     return RAFT_OK;
 }
 
