@@ -50,10 +50,12 @@ run_normal()
     if setup_build normal --enable-werror; then check normal; else count_fail "normal: build"; fi
 }
 
+# No --enable-werror with sanitizers: the code that they put in makes gcc warn of overlaps and overflows that are not
+# there (gcc(1) says so of -fsanitize); the normal build has seen every real warning already.
 run_asan()
 {
     stage "address and undefined-behaviour sanitizers"
-    if setup_build asan --enable-werror --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
+    if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
         check asan
     else
         count_fail "asan: build"
@@ -63,7 +65,7 @@ run_asan()
 run_tsan()
 {
     stage "thread sanitizer"
-    if setup_build tsan --enable-werror --enable-tsan "CFLAGS=-g -O1"; then
+    if setup_build tsan --enable-tsan "CFLAGS=-g -O1"; then
         check tsan
     else
         count_fail "tsan: build"
