@@ -401,6 +401,38 @@ static void test_short_rows(void **state)
     }
 }
 
+/* Noise in a good file: whatever comes out, nothing is read or written beside its place (the sanitizers look on). */
+static void test_noise(void **state)
+{
+    static const char pieces[][12] = {"[", "]", "=", "\\\n", "${", "}", ";", "\n", "\xff", "|", "[node]\n", "x=\n",
+    ",", " "};
+    uint64_t seed = UINT64_C(0x2545f4914f6cdd1d);
+
+    (void)state;
+    print_message("seed %llx\n", (unsigned long long)seed);
+    for (int round = 0; round < 3000; round++) {
+        char text[1024] = GOOD "[raft]\nheartbeat = 20\n[observer.o]\nlevels = raft:debug\n";
+
+        for (int change = 0; change < 1 + round % 7; change++) {
+            size_t size = strlen(text), at;
+            const char *piece;
+
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            at = seed % size;
+            piece = pieces[(seed >> 32) % (sizeof pieces / sizeof pieces[0])];
+            if (size + strlen(piece) >= sizeof text)
+                break;
+            memmove(text + at + strlen(piece), text + at, size - at + 1);
+            memcpy(text + at, piece, strlen(piece));
+        }
+        read_config(text);
+        bind_all(&fields);
+        (void)forget(NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +443,7 @@ int main(void)
         cmocka_unit_test_teardown(test_options, forget),       cmocka_unit_test_teardown(test_option_faults, forget),
         cmocka_unit_test_teardown(test_bad_utf8, forget),      cmocka_unit_test_teardown(test_print, forget),
         cmocka_unit_test_teardown(test_round_trip, forget),    cmocka_unit_test_teardown(test_tables, forget),
+        cmocka_unit_test_teardown(test_noise, forget),
         cmocka_unit_test_teardown(test_short_rows, forget),
     };
 
