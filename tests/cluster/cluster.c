@@ -136,10 +136,21 @@ static void write_config(struct cluster *cluster, int number, const struct clust
         cluster_fail(cluster, "cannot write %s: %s", node->config, strerror(errno));
 }
 
+static void name_node(struct cluster_node *node, int number, const char *dir, const char *scheme)
+{
+    node->port = cluster_port();
+    (void)snprintf(node->name, sizeof node->name, "node-%d", number);
+    (void)snprintf(node->uri, sizeof node->uri, "%s://127.0.0.1:%u", scheme, node->port);
+    (void)snprintf(node->config, sizeof node->config, "%s/node-%d.ini", dir, number);
+    (void)snprintf(node->data, sizeof node->data, "%s/node-%d", dir, number);
+    (void)snprintf(node->log, sizeof node->log, "%s/node-%d.log", dir, number);
+}
+
 void cluster_make(struct cluster *cluster, const struct cluster_options *options)
 {
     const char *plugins = place("GAVEL_TEST_PLUGINDIR", "tests/plugindir");
     char module[600];
+    char dir[sizeof cluster->dir];
     int i;
 
     memset(cluster, 0, sizeof *cluster);
@@ -152,24 +163,18 @@ void cluster_make(struct cluster *cluster, const struct cluster_options *options
     (void)setenv("GAVEL_PLUGIN_DIR", plugins, 1);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    (void)snprintf(cluster->dir, sizeof cluster->dir, "%s/gavel-cluster.XXXXXX", place("TMPDIR", "/tmp"));
-    if (!mkdtemp(cluster->dir)) {
-        printf("cannot make %s: %s\n", cluster->dir, strerror(errno));
+    (void)snprintf(dir, sizeof dir, "%s/gavel-cluster.XXXXXX", place("TMPDIR", "/tmp"));
+    if (!mkdtemp(dir)) {
+        printf("cannot make %s: %s\n", dir, strerror(errno));
         exit(1);
     }
+    memcpy(cluster->dir, dir, sizeof dir);
     cluster->count = options->nodes;
     for (i = 0; i < cluster->count; i++) {
-        struct cluster_node *node = &cluster->nodes[i];
-
-        node->port = cluster_port();
-        (void)snprintf(node->name, sizeof node->name, "node-%d", i + 1);
-        (void)snprintf(node->uri, sizeof node->uri, "%s://127.0.0.1:%u",
-                       strcmp(cluster->transport, "websocket") == 0 ? "ws" : cluster->transport, node->port);
-        (void)snprintf(node->config, sizeof node->config, "%s/%s.ini", cluster->dir, node->name);
-        (void)snprintf(node->data, sizeof node->data, "%s/%s", cluster->dir, node->name);
-        (void)snprintf(node->log, sizeof node->log, "%s/%s.log", cluster->dir, node->name);
+        name_node(&cluster->nodes[i], i + 1, dir, strcmp(cluster->transport, "websocket") == 0 ? "ws" : "tcp");
         (void)snprintf(cluster->endpoints + strlen(cluster->endpoints),
-                       sizeof cluster->endpoints - strlen(cluster->endpoints), "%s%s", i ? "," : "", node->uri);
+                       sizeof cluster->endpoints - strlen(cluster->endpoints), "%s%s", i ? "," : "",
+                       cluster->nodes[i].uri);
     }
     for (i = 0; i < cluster->count; i++)
         write_config(cluster, i, options);
