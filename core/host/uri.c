@@ -63,8 +63,9 @@ bool host_uri_is_private(const char *uri)
     const char *host = behind_scheme(uri), *colon;
     size_t size;
 
-    if (!host || has_scheme(uri, "unix") || has_scheme(uri, "wss") || has_scheme(uri, "tls") || has_scheme(uri,
-                                                                                                           "https"))
+    if (!host || has_scheme(uri, "unix"))
+        return true;
+    if (has_scheme(uri, "wss") || has_scheme(uri, "tls") || has_scheme(uri, "https"))
         return true;
     colon = port_colon(host);
     size = colon ? (size_t)(colon - host) : strlen(host);
