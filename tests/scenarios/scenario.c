@@ -31,7 +31,7 @@
  *   written a [N] | fail a         of what is pending N writes complete; they fail
  *   installed a | spoiled a        an install that is held ends, well or not
  *   crash a [N]                    N of its pending writes made it; what it sent is gone, unless held
- *   damage a N                     the log on its disk lost N batches
+ *   damage a N | wipe a            the log on its disk lost N batches; its disk lost everything, unnoticed
  *   snapshot a [KEEP]              compacted up to KEEP batches before it
  *   members a a b learner c joining d
  *   recovered a | read a | transfer a b|- | fence a on|off | space a yes|no
@@ -385,6 +385,8 @@ static int do_node(struct script *s, char **v)
         do_crash(s, n, v[2] ? number : 0);
     else if (strcmp(v[0], "damage") == 0)
         world_damage(s->w, n, number);
+    else if (strcmp(v[0], "wipe") == 0)
+        world_wipe(s->w, n);
     else if (strcmp(v[0], "snapshot") == 0 && !world_take_snapshot(s->w, n, v[2] ? number : 0))
         world_fail(s->w, "there is nothing to take a snapshot of");
     else if (strcmp(v[0], "timeout") == 0)
@@ -458,7 +460,7 @@ static int execute(struct script *s, char **v)
         result = do_obey(s, v);
     else if (is_one_of(v[0], "transfer fence space members recovered linkup refused broken"))
         result = node_event(s, v);
-    else if (is_one_of(v[0], "written fail installed spoiled crash damage snapshot timeout time read"))
+    else if (is_one_of(v[0], "written fail installed spoiled crash damage wipe snapshot timeout time read"))
         result = do_node(s, v);
     else
         world_fail(w, "there is no command '%s'", v[0]);

@@ -269,6 +269,19 @@ void world_damage(struct world *w, struct world_node *n, size_t batches)
     n->recovering = true;
 }
 
+void world_wipe(struct world *w, struct world_node *n)
+{
+    if (n->alive)
+        world_fail(w, "node %lu is up", n->id);
+    world_truncate(&n->disk.log, 0);
+    n->disk.log.base_index = n->disk.log.base_term = n->disk.log.base_chain = 0;
+    n->disk.term = n->disk.vote = 0;
+    if (n->disk.snapshot.index > 0) /* it no longer knows any members */
+        memset(&n->disk.snapshot, 0, sizeof n->disk.snapshot);
+    if (!n->disk.snapshot.configuration)
+        n->disk.snapshot.configuration = world_keep(w, &(struct raft_configuration){0});
+}
+
 static struct raft_event *queue_event(struct world_node *n, uint32_t type)
 {
     n->queue = world_grow(n->queue, &n->queue_room, n->queue_count, sizeof *n->queue);

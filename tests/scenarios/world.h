@@ -174,6 +174,9 @@ void world_crash(struct world *w, struct world_node *n, size_t survivors);
  */
 void world_damage(struct world *w, struct world_node *n, size_t batches);
 
+/* Loses everything on the disk of a node that is down, without a trace: what the layers above have to prevent. */
+void world_wipe(struct world *w, struct world_node *n);
+
 /* One step and all that its effects lead to inside this node. */
 int world_step(struct world *w, struct world_node *n, const struct raft_event *event);
 int world_event(struct world *w, struct world_node *n, uint32_t type);
