@@ -169,6 +169,15 @@ static void kill_wsi(struct ws_connection *connection)
     lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
+static void unmark_dirty(struct ws_connection *connection)
+{
+    if (!connection->is_dirty)
+        return;
+    TAILQ_REMOVE(&connection->transport->dirty, connection, dirty);
+    connection->transport->dirty_count--;
+    connection->is_dirty = false;
+}
+
 void ws_finish(struct ws_connection *connection)
 {
     struct ws_transport *transport = connection->transport;
@@ -177,6 +186,7 @@ void ws_finish(struct ws_connection *connection)
     TAILQ_REMOVE(&transport->ended, connection, ended);
     connection->is_ended = false;
     if (connection->state == WS_CLOSED) {
+        unmark_dirty(connection); /* a write that failed in this very turn has put it there again */
         kill_wsi(connection);
         ws_http_gone(connection);
         uv_close((uv_handle_t *)&connection->timer, on_timer_closed);
