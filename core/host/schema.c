@@ -71,7 +71,7 @@ static const struct gavel_field raft_rows[] = {
 };
 
 static const struct gavel_field log_rows[] = {
-    {.name = "segment_bytes", .id = 1, .type = GAVEL_SIZE, .fallback = "64MiB", .min = MIB, .max = GIB,
+    {.name = "segment_bytes", .id = 1, .type = GAVEL_SIZE, .fallback = "64MiB", .min = 2 * MIB, .max = 256 * MIB,
      .offset = AT(host_log_options, segment_bytes), .help = "Size of one file of the log"},
     {.name = "trailing_bytes", .id = 2, .type = GAVEL_SIZE, .fallback = "32MiB", .min = 0, .max = 64 * GIB,
      .offset = AT(host_log_options, trailing_bytes),

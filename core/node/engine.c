@@ -174,17 +174,19 @@ static void tell_members(struct node *node, const struct raft_configuration *now
 static void effect_configuration(struct node *node, const struct raft_effect *effect)
 {
     const struct raft_configuration *now = effect->configuration.configuration;
+    bool first = node->in_force.count == 0;
 
-    if (node->in_force.count) {
+    if (!first && raft_configuration_equal(now, &node->in_force))
+        return; /* a snapshot brought what was in force already */
+    if (!first) {
         tell_members(node, now, &node->in_force, "node_joined");
         tell_members(node, &node->in_force, now, "node_left");
+        node_record(node, node->metric.changes, 1, NULL, NULL);
+        node_log(node, GAVEL_LOG_INFO, "cluster", "Configuration changed at index %llu: %u members%s",
+                 (unsigned long long)effect->configuration.index, now->count,
+                 raft_configuration_joint(now) ? ", joint" : "");
     }
     node->in_force = *now;
-    node_record(node, node->metric.changes, effect->configuration.index ? 1 : 0, NULL, NULL);
-    if (effect->configuration.index)
-        node_log(node, GAVEL_LOG_INFO, "cluster", "Configuration changed at index %llu: %u members%s",
-                 (unsigned long long)effect->configuration.index, effect->configuration.configuration->count,
-                 raft_configuration_joint(effect->configuration.configuration) ? ", joint" : "");
 }
 
 static void recovered_saved(struct log_task *task)
