@@ -143,7 +143,7 @@ uint64_t peers_deadline(const struct node *node)
     struct peer *peer;
 
     os_list_each (peer, &node->peers, struct peer, link)
-        if (!peer->out && peer->redial_at < deadline)
+        if (!peer->out && peer->redial_at < deadline && node->phase <= NODE_HANDING)
             deadline = peer->redial_at;
     return deadline;
 }
