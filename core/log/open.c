@@ -135,6 +135,24 @@ static int sync_parent(const struct os *os, const char *dir)
     return os_sync_dir(os, parent);
 }
 
+/* Names that were made by a process that was killed before it could sync them are there for us, and count from now on. */
+static int sync_names(const struct os *os, const char *dir, struct gavel_error *error)
+{
+    static const char *const dirs[] = {"log", "snap", ""};
+    int result = 0;
+
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs && result == 0; i++) {
+        char path[OS_PATH_MAX];
+
+        result = log_path(path, dir, dirs[i], NULL) ? -ENAMETOOLONG : os_sync_dir(os, path);
+        if (result == -ENOENT)
+            result = 0; /* the table has judged what is missing */
+    }
+    if (result == 0)
+        result = sync_parent(os, dir);
+    return result ? system_error(error, "sync", dir, result) : 0;
+}
+
 /* Everything but the directory record, which makes it a data directory. */
 static int create_files(const struct os *os, const char *dir, uint64_t incarnation, uint64_t segment_bytes)
 {
@@ -338,6 +356,7 @@ static int prepare_dir(const struct os *os, const char *dir, struct gavel_error 
 static int find(const struct os *os, const struct log_options *options, struct log *log, struct log_scan *scan,
                 bool *fresh, struct gavel_error *error)
 {
+    static const struct log_scan_options thorough = {.refresh = true};
     struct os_stat stat;
     bool existed = os_stat(os, options->dir, &stat) == 0;
     int status = 0;
@@ -355,7 +374,7 @@ static int find(const struct os *os, const struct log_options *options, struct l
         return status;
     }
     if ((status = log_lock_dir(os, options->dir, &log->lock, error)) ||
-        (status = log_scan_run(scan, os, options->dir, NULL, error)) || (status = refuse(scan, options, error)))
+        (status = log_scan_run(scan, os, options->dir, &thorough, error)) || (status = refuse(scan, options, error)))
         return status;
     *fresh = scan->directory_state == LOG_FILE_ABSENT;
     if (!*fresh)
@@ -386,6 +405,8 @@ int log_open(const struct os *os, const struct log_options *options, const struc
     if (options->recover || scan.recovering_state != LOG_FILE_ABSENT)
         way = LOG_DAMAGE_RECOVER;
     status = log_recover(log, &scan, way, recovery, error);
+    if (status == 0 && !seeded_bug("log-recovered-names-unsynced"))
+        status = sync_names(os, options->dir, error);
     if (status == 0)
         status = adopt(log, &scan, error);
     if (status == 0)

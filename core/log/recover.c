@@ -57,6 +57,7 @@ static int heal_votes(const struct log_scan *scan)
         struct os_file *file;
         int result;
 
+        /* The good one is never written to: a torn write would leave none. */
         if (scan->vote_state[i] == LOG_FILE_GOOD && scan->votes[i].sequence == scan->vote.sequence)
             continue;
         if (log_path(path, scan->dir, i ? "vote.1" : "vote.0", NULL))
@@ -72,27 +73,6 @@ static int heal_votes(const struct log_scan *scan)
             return result;
     }
     return os_sync_dir(scan->os, scan->dir);
-}
-
-/* The better copy may be in the page cache only, when a process was killed between write and sync. */
-static int sync_votes(const struct log_scan *scan)
-{
-    for (int i = 0; i < 2; i++) {
-        char path[OS_PATH_MAX];
-        struct os_file *file;
-        int result;
-
-        if (log_path(path, scan->dir, i ? "vote.1" : "vote.0", NULL))
-            return -ENAMETOOLONG;
-        result = os_open(scan->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &file);
-        if (result)
-            return result;
-        result = os_sync(scan->os, file);
-        os_close(scan->os, file);
-        if (result)
-            return result;
-    }
-    return 0;
 }
 
 /* ---- segments ------------------------------------------------------------------------------------------ */
@@ -118,27 +98,6 @@ static int cut(const struct log_scan *scan)
         result = log_zero_fill(scan->os, file, scan->damage_at, size);
     if (result == 0)
         result = os_sync(scan->os, file);
-    os_close(scan->os, file);
-    return result;
-}
-
-/* What was read may still be in the page cache only: it counts as durable from now on, so make it so. */
-static int sync_end(const struct log_scan *scan)
-{
-    char name[LOG_SEGMENT_NAME_BYTES];
-    char path[OS_PATH_MAX];
-    struct os_file *file;
-    int result;
-
-    if (!scan->end_segment || seeded_bug("log-recovered-unsynced"))
-        return 0;
-    log_segment_name(name, scan->end_segment);
-    if (log_path(path, scan->dir, name, NULL))
-        return -ENAMETOOLONG;
-    result = os_open(scan->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &file);
-    if (result)
-        return result;
-    result = os_sync(scan->os, file);
     os_close(scan->os, file);
     return result;
 }
@@ -355,8 +314,6 @@ int log_recover(struct log *log, struct log_scan *scan, enum log_damage way, str
     tell(recovery, scan, mark);
     if (scan->vote_row->verdict == LOG_VERDICT_HEAL)
         result = heal_votes(scan);
-    if (result == 0)
-        result = sync_votes(scan);
     if (result == 0 && row->verdict == LOG_VERDICT_CORRUPT)
         result = set_damage_aside(scan, way);
     else if (result == 0 && (scan->facts & LOG_FACT_DAMAGE))
@@ -367,8 +324,6 @@ int log_recover(struct log *log, struct log_scan *scan, enum log_damage way, str
         result = set_snapshots_aside(scan);
     if (result == 0)
         result = remove_remainders(scan);
-    if (result == 0)
-        result = sync_end(scan);
     return result ? failed(error, "recover", scan->dir, result) : 0;
 }
 

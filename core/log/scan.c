@@ -13,6 +13,7 @@
 #include "core/log/snapshot_file.h"
 #include "core/os/bytes.h"
 #include "core/os/clean.h"
+#include "core/os/seeded.h"
 
 #define START_BYTES (LOG_SEGMENT_HEAD + LOG_FRAME_HEAD + LOG_START_BYTES)
 #define VOTE_FILE_MAX 4096
@@ -65,6 +66,31 @@ static int io_error(struct gavel_error *error, const char *path, int result)
     int code = result == -ENOMEM ? GAVEL_E_NO_MEMORY : result == -EACCES ? GAVEL_E_DENIED : GAVEL_E_IO;
 
     return gavel_fail(error, code, "cannot read %s: %s", path, strerror(-result));
+}
+
+/*
+ * Make a file's cached bytes durable, and forget them, so that the next read says what the disk holds. A process that
+ * was killed leaves dirty pages; a sync that failed leaves clean ones that never reached the disk, which a second sync
+ * would call durable. Both would otherwise be acknowledged as if they were there.
+ */
+static int refresh(const struct log_scan *scan, const char *name, struct gavel_error *error)
+{
+    char path[OS_PATH_MAX];
+    struct os_file *file;
+    int result = log_path(path, scan->dir, name, error);
+
+    if (result || seeded_bug("log-recovered-unsynced"))
+        return result;
+    result = os_open(scan->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &file);
+    if (result == -ENOENT)
+        return 0;
+    if (result)
+        return io_error(error, path, result);
+    result = os_sync(scan->os, file);
+    if (result == 0 && !seeded_bug("log-recovered-clean-pages"))
+        result = os_refresh(scan->os, file);
+    os_close(scan->os, file);
+    return result ? io_error(error, path, result) : 0;
 }
 
 /* ---- the small files ----------------------------------------------------------------------------------- */
@@ -430,6 +456,30 @@ static void see_frame(void *ctx, const struct log_frame_seen *seen)
     through->options->seen(through->options->ctx, through->segment, seen);
 }
 
+/* Earlier segments were synced before the next one began: only the last one with frames can hold what was not. */
+static int refresh_last(struct log_scan *scan, struct gavel_error *error)
+{
+    uint32_t at = scan->segment_count;
+    char name[LOG_SEGMENT_NAME_BYTES];
+    struct log_scan_segment *last;
+    int status;
+
+    while (at > 0 && !scan->segments[at - 1].data)
+        at--;
+    if (at == 0)
+        return 0;
+    last = &scan->segments[at - 1];
+    log_segment_name(name, last->number);
+    status = refresh(scan, name, error);
+    memset(&last->found, 0, sizeof last->found);
+    if (status == 0)
+        status = look_at_head(scan, last, error);
+    if (status == 0 && !last->start_known)
+        status = survey_segment(scan, last, error);
+    last->data = last->start_known || last->found.any;
+    return status;
+}
+
 static uint32_t next_data(const struct log_scan *scan, uint32_t from)
 {
     while (from < scan->segment_count && !scan->segments[from].data)
@@ -525,6 +575,8 @@ static int scan_segments(struct log_scan *scan, const struct log_scan_options *o
     uint32_t count = 0; /* of segments with frames */
     int status = look_at_segments(scan, error);
 
+    if (status == 0 && options && options->refresh)
+        status = refresh_last(scan, error);
     if (status)
         return status;
     for (uint32_t at = next_data(scan, 0); at < scan->segment_count; count++) {
@@ -607,6 +659,9 @@ int log_scan_run(struct log_scan *scan, const struct os *os, const char *dir, co
     }
     if (options && options->brief)
         return 0;
+    if (options && options->refresh &&
+        ((status = refresh(scan, "vote.0", error)) || (status = refresh(scan, "vote.1", error))))
+        return status;
     if ((status = scan_vote(scan, 0, error)) || (status = scan_vote(scan, 1, error)) ||
         (status = scan_founding(scan, error)) || (status = scan_recovering(scan, error)))
         return status;

@@ -81,6 +81,7 @@ struct log_scan {
 
 struct log_scan_options {
     bool brief;         /* only what `refuse` needs: names and the directory record */
+    bool refresh;       /* what is read shall count as durable: sync, and read it from the disk, not from the cache */
     bool all_snapshots; /* check every snapshot, not only the newest sound one */
     void (*seen)(void *ctx, uint64_t segment, const struct log_frame_seen *seen); /* NULL, or called for each frame */
     void *ctx;

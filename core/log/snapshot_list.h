@@ -9,7 +9,11 @@
 
 #define LOG_PRUNE_MAX 8 /* old snapshots removed by one publication; normally one */
 
-/* [loop] Take those from the list that have to go when one more is published. Returns how many. */
-uint32_t log_snapshot_prune(struct log *log, struct log_snapshot_info *pruned);
+/* [loop] Name those that have to go when one more is published. Returns how many. */
+uint32_t log_snapshot_prune(const struct log *log, struct log_snapshot_info *pruned);
+
+/* [loop] One is published, and these are gone. GAVEL_E_NO_MEMORY. */
+int log_snapshot_published(struct log *log, const struct log_snapshot_info *info,
+                           const struct log_snapshot_info *pruned, uint32_t count);
 
 #endif

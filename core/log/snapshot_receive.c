@@ -268,7 +268,8 @@ static void received_done(struct os_job *job)
     free(at->data);
     at->data = NULL;
     at->offset = at->sink.bytes;
-    if (state == RECEIVER_ENDING && status == 0 && log_snapshot_add(log, &at->info))
+    if (state == RECEIVER_ENDING && status == 0 &&
+        log_snapshot_published(log, &at->info, at->pruned, at->pruned_count))
         log_fail(log, "remember a snapshot", -ENOMEM);
     if (!closed)
         done(ctx, status, at->offset, status ? &error : NULL);

@@ -70,13 +70,30 @@ int log_snapshot_add(struct log *log, const struct log_snapshot_info *info)
     return 0;
 }
 
-uint32_t log_snapshot_prune(struct log *log, struct log_snapshot_info *pruned)
+uint32_t log_snapshot_prune(const struct log *log, struct log_snapshot_info *pruned)
 {
     uint32_t count = 0;
 
-    while (log->snapshot_count + 1 > log->snapshot_keep && log->snapshot_count > 1 && count < LOG_PRUNE_MAX)
-        pruned[count++] = log->snapshots[--log->snapshot_count];
+    for (uint32_t i = log->snapshot_count; i > 0 && i + 1 > log->snapshot_keep && count < LOG_PRUNE_MAX; i--)
+        pruned[count++] = log->snapshots[i - 1];
     return count;
+}
+
+int log_snapshot_published(struct log *log, const struct log_snapshot_info *info,
+                           const struct log_snapshot_info *pruned, uint32_t count)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < log->snapshot_count; i++) {
+        bool gone = false;
+
+        for (uint32_t j = 0; j < count; j++)
+            gone = gone || pruned[j].index == log->snapshots[i].index;
+        if (!gone)
+            log->snapshots[kept++] = log->snapshots[i];
+    }
+    log->snapshot_count = kept;
+    return log_snapshot_add(log, info);
 }
 
 struct log_snapshot_info log_snapshot_newest(const struct log *log)
@@ -237,7 +254,7 @@ static void writer_done(struct os_job *job)
         void *ctx = writer->ctx;
         bool cancelled = writer->cancelled;
 
-        if (log_snapshot_add(log, &writer->info))
+        if (log_snapshot_published(log, &writer->info, writer->pruned, writer->pruned_count))
             log_fail(log, "remember a snapshot", -ENOMEM);
         gone(writer);
         if (!cancelled)

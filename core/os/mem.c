@@ -536,6 +536,21 @@ static int mem_space(void *self, const char *path, uint64_t *free_bytes)
     return 0;
 }
 
+static int mem_refresh(void *self, struct os_file *file)
+{
+    struct mem_node *node = file->node;
+    int result = file_alive(file);
+
+    (void)self;
+    if (result)
+        return result;
+    for (uint64_t sector = 0; sector < mem_sectors(node->size); sector++) {
+        if (!node->pending[sector])
+            memcpy(node->present + sector * OS_MEM_SECTOR, node->durable + sector * OS_MEM_SECTOR, OS_MEM_SECTOR);
+    }
+    return 0;
+}
+
 const struct os_file_ops os_mem_files = {
     .open = mem_open,
     .close = mem_close,
@@ -553,6 +568,7 @@ const struct os_file_ops os_mem_files = {
     .list = mem_list,
     .stat = mem_stat,
     .space = mem_space,
+    .refresh = mem_refresh,
 };
 
 /* ---- the machine as a whole ---------------------------------------------------------------------------- */

@@ -66,6 +66,7 @@ struct os_file_ops {
     int (*list)(void *self, const char *path, int (*each)(void *ctx, const char *name), void *ctx);
     int (*stat)(void *self, const char *path, struct os_stat *stat);
     int (*space)(void *self, const char *path, uint64_t *free_bytes);
+    int (*refresh)(void *self, struct os_file *file);
 };
 
 /* ---- clocks and random bytes --------------------------------------------------------------------------- */
@@ -165,6 +166,12 @@ static inline int os_pread(const struct os *os, struct os_file *file, void *data
 static inline int os_sync(const struct os *os, struct os_file *file)
 {
     return os->files->sync(os->files_self, file);
+}
+
+/* Forget what is cached of a synced file, so that the next reads say what the disk holds. */
+static inline int os_refresh(const struct os *os, struct os_file *file)
+{
+    return os->files->refresh(os->files_self, file);
 }
 
 /* Set the length. */

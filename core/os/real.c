@@ -258,6 +258,13 @@ static int real_space(void *self, const char *path, uint64_t *free_bytes)
     return 0;
 }
 
+static int real_refresh(void *self, struct os_file *file)
+{
+    (void)self;
+    assert(file->magic == REAL_FILE_MAGIC);
+    return -posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED); /* says the error, does not set errno */
+}
+
 const struct os_file_ops os_real_files = {
     .open = real_open,
     .close = real_close,
@@ -275,6 +282,7 @@ const struct os_file_ops os_real_files = {
     .list = real_list,
     .stat = real_stat,
     .space = real_space,
+    .refresh = real_refresh,
 };
 
 static uint64_t real_mono_ns(void *self)

@@ -226,6 +226,31 @@ static void test_keep_and_one_at_a_time(void **state)
     fixture_free(&f);
 }
 
+static void test_keep_one(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    f.options.snapshot_keep = 1;
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    for (int i = 0; i < 3; i++) {
+        (void)fixture_append(&f, 1, 1, 50);
+        fixture_pump(&f);
+        fixture_snapshot(&f, 1000);
+        assert_int_equal(f.task_status, 0);
+        assert_int_equal(log_snapshot_count(f.log), 1);
+        assert_int_equal(log_snapshot_newest(f.log).index, i + 1);
+    }
+    fixture_stop(&f);
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.snapshot.index, 3);
+    assert_int_equal(log_snapshot_count(f.log), 1);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
 static int fail_part(void *ctx, enum os_mem_op op, const char *path)
 {
     return op == *(enum os_mem_op *)ctx && strstr(path, ".part") ? -ENOSPC : 0;
@@ -404,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_write_and_read),
         cmocka_unit_test(test_published_only_when_durable),
         cmocka_unit_test(test_keep_and_one_at_a_time),
+        cmocka_unit_test(test_keep_one),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_receive_with_breaks),
         cmocka_unit_test(test_receive_another),
