@@ -402,6 +402,29 @@ static void test_close_ends_calls(void **state)
     fake_stop(fake);
 }
 
+/* The same over the other serializer, values and all. */
+static void test_json(void **state)
+{
+    struct fake *fake = fake_start(NULL);
+    struct gavel_client_options options = gavel_client_defaults();
+    struct gavel_client *client = NULL;
+    struct gavel_result *result = NULL;
+    struct gavel_error error;
+
+    (void)state;
+    fake->request = answer;
+    options.endpoints = fake->uri;
+    options.serializer = "json";
+    assert_int_equal(gavel_client_open(&options, &client, &error), GAVEL_OK);
+    assert_int_equal(call(client, "get", 0, 0, &result, &error), GAVEL_OK);
+    assert_int_equal(gavel_get_uint(result->value, "answer", 0), 42);
+    gavel_result_free(result);
+    fake->request = no_leader;
+    assert_int_equal(call(client, "get", 0, 200, NULL, &error), GAVEL_E_NO_LEADER);
+    gavel_client_close(client);
+    fake_stop(fake);
+}
+
 static void test_bad_options(void **state)
 {
     struct gavel_client_options options = gavel_client_defaults();
@@ -437,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_refused_hello),
         cmocka_unit_test(test_waiting_inside),
         cmocka_unit_test(test_close_ends_calls),
+        cmocka_unit_test(test_json),
         cmocka_unit_test(test_bad_options),
     };
 
