@@ -135,7 +135,7 @@ static int sync_parent(const struct os *os, const char *dir)
     return os_sync_dir(os, parent);
 }
 
-/* Names that were made by a process that was killed before it could sync them are there for us, and count from now on. */
+/* Names made by a process that was killed before it could sync them are there for us, and count from now on. */
 static int sync_names(const struct os *os, const char *dir, struct gavel_error *error)
 {
     static const char *const dirs[] = {"log", "snap", ""};

@@ -383,6 +383,23 @@ static void test_reset_at_zero(void **state)
     fixture_free(&f);
 }
 
+/* A node starts on a full disk too: its votes and its log are there, reads go on. */
+static void full_disk_start(struct fixture *f)
+{
+    uint64_t durable = log_durable(f->log);
+
+    fixture_crash(f, OS_MEM_DROP_ALL, 1);
+    fixture_must_open(f);
+    assert_int_equal(f->recovery.last, durable);
+    assert_int_equal(f->recovery.term, 2);
+    fixture_pump(f);
+    assert_false(log_space_ok(f->log));
+    fixture_check_index(f, durable, 0);
+    (void)fixture_vote(f, 2, 3);
+    fixture_pump(f);
+    assert_int_equal(f->written, f->io);
+}
+
 /* A full disk: the reserve lasts, proposals are refused in time, appends wait, and it heals by itself. */
 static void test_disk_full(void **state)
 {
@@ -418,6 +435,11 @@ static void test_disk_full(void **state)
     fixture_pump(&f);
     assert_true(f.written < last_io);
     assert_false(log_space_ok(f.log));
+    full_disk_start(&f);
+    for (int i = 0; i < 40; i++)
+        last_io = fixture_append(&f, 2, 1, 2000);
+    fixture_pump(&f);
+    assert_true(f.written < last_io);
     os_mem_set_budget(f.mem, 0);
     f.clock.mono_ns = log_deadline(f.log);
     log_wake(f.log, f.clock.mono_ns);
