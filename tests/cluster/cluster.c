@@ -87,19 +87,25 @@ void cluster_fail(struct cluster *cluster, const char *format, ...)
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
+/*
+ * The socket stays bound, without listening, as long as the test runs: a node may listen there (both sides say
+ * SO_REUSEADDR), and connections are refused while none does, but nobody else is given the port meanwhile. Without
+ * that, a connection going out could take the port of a killed node, even one that is dialling that very port.
+ */
 unsigned cluster_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
+    int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    unsigned port = 0;
 
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-        getsockname(fd, (struct sockaddr *)&address, &size) == 0)
-        port = ntohs(address.sin_port);
-    if (fd >= 0)
-        (void)close(fd);
-    return port;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+        printf("no port: %s\n", strerror(errno));
+        exit(1);
+    }
+    return ntohs(address.sin_port);
 }
 
 static const char *place(const char *variable, const char *fallback)

@@ -85,7 +85,7 @@ uint64_t cluster_seed(void);
 /* The next random number below `bound`. */
 uint64_t cluster_random(uint64_t *seed, uint64_t bound);
 
-/* A port that was free a moment ago. */
+/* A free port, kept free of others until the test ends. */
 unsigned cluster_port(void);
 
 /* Wait that long; only to look again at a process from outside, never to let something happen. */
