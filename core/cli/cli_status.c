@@ -185,6 +185,25 @@ static void print_alarms(const struct asked *asked, int count)
     }
 }
 
+/* Members that the node asked does not find healthy. */
+static void print_unhealthy(struct gavel_slice status)
+{
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice member;
+
+    codec_walk_begin(&walk, codec_map_find(status, "members"));
+    while (codec_walk_next(&walk, &key, &member)) {
+        if (gavel_slice_equal(gavel_get_bytes(member, "health"), gavel_text("HEALTHY")))
+            continue;
+        printf("%s%-10s ", cli_red(), "member");
+        cli_print_value(codec_map_find(member, "name"), stdout);
+        printf(" is ");
+        cli_print_value(codec_map_find(member, "health"), stdout);
+        printf("%s\n", cli_plain());
+    }
+}
+
 static void print_screen(const struct asked *asked, int count, const struct asked *best)
 {
     int i;
@@ -196,6 +215,7 @@ static void print_screen(const struct asked *asked, int count, const struct aske
         else
             printf("%-10s %snone: no quorum%s\n", "leader", cli_red(), cli_plain());
         print_machines(best->result->value);
+        print_unhealthy(best->result->value);
     }
     print_alarms(asked, count);
     printf("\n  %s%-28s %-10s %-10s %6s %10s %10s  %-16s%s\n", cli_bold(), "endpoint", "name", "role", "term", "commit",

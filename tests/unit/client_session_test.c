@@ -312,6 +312,80 @@ static void test_window(void **state)
     assert_int_equal(script.most_held, GAVEL_SESSION_WINDOW);
 }
 
+/* ---- many threads, one client, one session ----------------------------------------------------------------------- */
+
+#define THREADS 4
+#define EACH 250
+
+/* A node that does each number once, and breaks the connection now and then before it has answered. */
+struct ledger {
+    uint64_t next_session;
+    uint32_t requests;
+    uint32_t executed;
+    bool seen[THREADS * EACH + 1];
+};
+
+static void execute(struct fake_conn *conn, const struct codec_request *request)
+{
+    struct ledger *ledger = conn->fake->context;
+
+    if (fake_node(conn, request, &ledger->next_session, 60000, NULL))
+        return;
+    if (request->session != 100 || request->sequence == 0 || request->sequence > THREADS * EACH)
+        abort();
+    if (!ledger->seen[request->sequence]) {
+        ledger->seen[request->sequence] = true;
+        ledger->executed++;
+    }
+    if (++ledger->requests % 97 == 0)
+        fake_drop(conn);
+    else
+        fake_reply_number(conn, request->id, "revision", request->sequence);
+}
+
+struct sharing {
+    struct gavel_client *client;
+    struct gavel_session *session;
+    _Atomic uint32_t done;
+};
+
+static void *share(void *context)
+{
+    struct sharing *sharing = context;
+    struct gavel_error error;
+    int i;
+
+    for (i = 0; i < EACH; i++)
+        if (write_in(sharing->client, sharing->session, 0, NULL, &error) == GAVEL_OK)
+            atomic_fetch_add(&sharing->done, 1);
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    struct ledger ledger = {.next_session = 0};
+    struct fake *fake = fake_start(&ledger);
+    struct sharing sharing = {.client = NULL};
+    struct gavel_error error;
+    pthread_t threads[THREADS];
+    int i;
+
+    (void)state;
+    fake->request = execute;
+    sharing.client = open_client(fake, NULL);
+    assert_int_equal(gavel_session_open(sharing.client, &sharing.session, &error), GAVEL_OK);
+    for (i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, share, &sharing), 0);
+    for (i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(atomic_load(&sharing.done), THREADS * EACH);
+    gavel_session_close(sharing.session);
+    gavel_client_close(sharing.client);
+    fake_stop(fake);
+    assert_int_equal(ledger.executed, THREADS * EACH);
+    assert_true(ledger.requests > THREADS * EACH); /* some came twice, and were done once */
+}
+
 /* No cluster, no session, so nothing was sent: not done. */
 static void test_no_registration(void **state)
 {
@@ -339,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_expired_is_registered_anew),
         cmocka_unit_test(test_lost_then_expired_is_unknown),
         cmocka_unit_test(test_window),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_no_registration),
     };
 
