@@ -18,7 +18,7 @@
 #include "core/codec/value.h"
 
 #define LOCAL_ORDINAL (UINT64_C(1) << 32)
-#define SEND_QUEUE_BYTES (256u << 10) /* of one connection: events wait in the ring rather than there */
+#define SEND_QUEUE_BYTES (32u << 10) /* of one connection: events wait in the ring rather than there */
 #define STREAM_TYPES_MAX 8
 #define CREDIT_MAX (UINT64_C(1) << 32)
 
@@ -57,6 +57,7 @@ struct node_events {
     uint64_t floor_ordinal;
     uint64_t local; /* counts local ordinals */
     uint64_t streams;
+    bool choked; /* a stream has credit and events, but its connection is full */
     struct os_list hungry;
     struct gavel_buffer body;
 };
@@ -362,8 +363,10 @@ static void feed(struct stream *stream)
     while (stream->credit && stream->next < events->end && conn->state == CONN_READY) {
         const struct event *event = *slot_of(events, stream->next);
 
-        if (transport->queued(conn->transport->self, conn->handle) > SEND_QUEUE_BYTES)
+        if (transport->queued(conn->transport->self, conn->handle) > SEND_QUEUE_BYTES) {
+            events->choked = true;
             return;
+        }
         if (passes(stream, event)) {
             if (!send_event(stream, event))
                 return;
@@ -383,6 +386,7 @@ void event_pump(struct node *node)
 
     if (!node->events)
         return;
+    node->events->choked = false;
     at = node->events->hungry.next;
     while (at != &node->events->hungry) {
         struct stream *stream = os_container(at, struct stream, hungry);
@@ -390,6 +394,11 @@ void event_pump(struct node *node)
         at = at->next;
         feed(stream);
     }
+}
+
+bool event_choked(const struct node *node)
+{
+    return node->events && node->events->choked;
 }
 
 static struct stream *stream_find(struct conn *conn, uint64_t id)

@@ -40,6 +40,7 @@
 #define NODE_BATCHES_MAX 65536           /* borders of batches that the core remembers */
 #define NODE_APPEND_BATCHES 256          /* of one append request */
 #define NODE_TICK_NS UINT64_C(100000000) /* housekeeping while something can time out */
+#define NODE_CHOKED_NS UINT64_C(5000000)
 #define NODE_SLOW_TICK_NS UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -517,6 +518,8 @@ void event_applied(struct node *node, const struct apply_record *record);
 /* Of this node alone, now: writes a map of name/value pairs (text), NULL-terminated. */
 void event_local(struct node *node, const char *type, const char *key, const char *const *pairs);
 void event_pump(struct node *node);
+/* Some stream waits for its connection to take more: pump again in NODE_CHOKED_NS. */
+bool event_choked(const struct node *node);
 void event_open(struct conn *conn, const struct codec_stream_open *open);
 void event_credit(struct conn *conn, const struct codec_stream_credit *credit);
 void event_close(struct conn *conn, const struct codec_stream_close *close);

@@ -321,7 +321,8 @@ static void arm(struct node *node)
 {
     uint64_t deadline = node->raft ? node->effects.deadline : UINT64_MAX;
     uint64_t other[] = {node->log ? log_deadline(node->log) : UINT64_MAX, peers_deadline(node), node->tick_at,
-                        node->stop_at ? node->stop_at : UINT64_MAX};
+                        node->stop_at ? node->stop_at : UINT64_MAX,
+                        event_choked(node) ? node_now(node) + NODE_CHOKED_NS : UINT64_MAX};
 
     for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
         if (other[i] < deadline)

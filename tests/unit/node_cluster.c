@@ -343,6 +343,11 @@ static void client_quiet(void *context)
 
 struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, uint64_t role)
 {
+    return cluster_client_as(cluster, number, role, "client");
+}
+
+struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t number, uint64_t role, const char *side)
+{
     struct cluster_client *client = aligned_alloc(16, sizeof *client);
     struct gavel_slice names[1] = {gavel_text("msgpack")};
     struct codec_hello hello = {.role = role,
@@ -353,7 +358,7 @@ struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, 
 
     memset(client, 0, sizeof *client);
     client->cluster = cluster;
-    client->side = net_side(cluster->net, "client");
+    client->side = net_side(cluster->net, side);
     client->events = (struct gavel_transport_events){.size = sizeof client->events,
                                                      .context = client,
                                                      .connected = client_connected,

@@ -79,6 +79,8 @@ int cluster_leader(struct cluster *cluster);
 bool cluster_has_leader(struct cluster *cluster);
 
 struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, uint64_t role);
+/* The same with a side of the network of its own. */
+struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t number, uint64_t role, const char *side);
 void cluster_client_free(struct cluster_client *client);
 /* Send one request and run until its reply has come or the time is over. */
 void cluster_call(struct cluster_client *client, struct codec_request *request, struct cluster_reply *reply);

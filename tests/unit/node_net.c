@@ -17,6 +17,7 @@ struct end {
     void *cookie;
     bool open;
     bool gone; /* closed was told; freed with the net */
+    size_t waiting; /* bytes that were sent to it and not delivered */
     bool dialled;
     struct end *all_next;
 };
@@ -35,6 +36,7 @@ struct net_side {
     char name[32];
     const struct gavel_transport_events *events;
     bool listening;
+    bool paused;
 };
 
 struct net {
@@ -190,15 +192,17 @@ static int32_t send_mem(void *self, void *connection, const struct gavel_slice *
         at += parts[i].size;
     }
     push(end->net, MESSAGE, end->other, 0, bytes, size);
+    end->other->waiting += size;
     free(bytes);
     return 0;
 }
 
 static uint64_t queued(void *self, void *connection)
 {
+    struct end *end = connection;
+
     (void)self;
-    (void)connection;
-    return 0;
+    return end->other ? end->other->waiting : 0;
 }
 
 static void pause_mem(void *self, void *connection, uint64_t on)
@@ -287,13 +291,19 @@ static void deliver(struct item *item)
 
 bool net_deliver(struct net *net)
 {
-    struct item *item = net->head;
+    struct item **at = &net->head;
+    struct item *item;
 
+    while (*at && (*at)->what == MESSAGE && (*at)->to->side->paused)
+        at = &(*at)->next;
+    item = *at;
     if (!item)
         return false;
-    net->head = item->next;
-    if (!net->head)
-        net->tail = &net->head;
+    *at = item->next;
+    if (!*at)
+        net->tail = at;
+    if (item->what == MESSAGE)
+        item->to->waiting -= item->size;
     net->delivered++;
     deliver(item);
     free(item);
@@ -325,6 +335,11 @@ void net_cut(struct net *net, const char *a, const char *b, bool cut)
 
     net->cut[one - net->sides][two - net->sides] = cut;
     net->cut[two - net->sides][one - net->sides] = cut;
+}
+
+void net_pause(struct net_side *side, bool paused)
+{
+    side->paused = paused;
 }
 
 uint64_t net_delivered(const struct net *net)

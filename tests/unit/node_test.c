@@ -394,6 +394,35 @@ static void test_a_slow_reader_costs_a_cursor_and_ends_with_compacted(void **sta
     cluster_free(&cluster);
 }
 
+static void test_a_reader_that_does_not_read_is_fed_when_it_does(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *reader;
+    struct cluster_client *writer;
+    struct codec_stream_open open = {.id = 1, .stream = gavel_text("events"), .credit = 1000000};
+
+    (void)state;
+    cluster_init(&cluster, 1, SEED);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    reader = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster_send(reader, CODEC_STREAM_OPEN, &open);
+    cluster_run(&cluster, 2);
+    writer = cluster_client_as(&cluster, 0, CODEC_ROLE_CLIENT, "writer");
+    net_pause(net_side(cluster.net, "client"), true);
+    for (int i = 0; i < 2000; i++)
+        cluster_command(writer, "increment", 0, 0, &reply, plus_one);
+    assert_int_equal(reply.number, 2000);
+    assert_int_equal(cluster_client_events(reader), 0);
+    net_pause(net_side(cluster.net, "client"), false);
+    cluster_run(&cluster, 500);
+    assert_int_equal(cluster_client_events(reader), 4000);
+    cluster_client_free(writer);
+    cluster_client_free(reader);
+    cluster_free(&cluster);
+}
+
 /* Flip a byte in the middle of what a node's log holds. */
 static void rot(struct cluster *cluster, uint32_t number)
 {
@@ -563,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_a_session_survives_a_snapshot_and_a_restart),
         cmocka_unit_test(test_a_silent_session_expires_by_cluster_time),
         cmocka_unit_test(test_a_slow_reader_costs_a_cursor_and_ends_with_compacted),
+        cmocka_unit_test(test_a_reader_that_does_not_read_is_fed_when_it_does),
         cmocka_unit_test(test_a_damaged_log_is_fetched_again),
         cmocka_unit_test(test_a_lone_node_with_a_damaged_log_stops_and_changes_nothing),
         cmocka_unit_test(test_a_failed_sync_ends_the_node),
