@@ -416,7 +416,7 @@ static void test_a_reader_that_does_not_read_is_fed_when_it_does(void **state)
     assert_int_equal(reply.number, 2000);
     assert_int_equal(cluster_client_events(reader), 0);
     net_pause(net_side(cluster.net, "client"), false);
-    cluster_run(&cluster, 500);
+    cluster_run(&cluster, 120); /* two heartbeats alone would not do */
     assert_int_equal(cluster_client_events(reader), 4000);
     cluster_client_free(writer);
     cluster_client_free(reader);
