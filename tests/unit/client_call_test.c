@@ -202,12 +202,12 @@ static void test_no_leader(void **state)
     first->request = no_leader;
     second->request = no_leader;
     client = open_two(first, second);
-    assert_int_equal(call(client, "set", 0, 1000, NULL, &error), GAVEL_E_NO_LEADER);
+    assert_int_equal(call(client, "set", 0, 2000, NULL, &error), GAVEL_E_NO_LEADER);
     assert_non_null(strstr(error.text, first->uri));
     assert_non_null(strstr(error.text, second->uri));
     assert_non_null(strstr(error.text, "no leader is known here"));
-    /* 25..50, 50..100, 100..200, ... ms: at least 3 and at most 7 tries fit into a second. */
-    assert_in_range(atomic_load(&first->requests) + atomic_load(&second->requests), 3, 7);
+    /* 25..50, 50..100, 100..200, ... ms: at most 8 tries fit into two seconds, and on a busy machine still 3. */
+    assert_in_range(atomic_load(&first->requests) + atomic_load(&second->requests), 3, 8);
     gavel_client_close(client);
     fake_stop(first);
     fake_stop(second);
@@ -224,7 +224,7 @@ static void test_refused_ports(void **state)
     (void)snprintf(uri, sizeof uri, "%s", gone->uri);
     fake_stop(gone);
     client = open_client(uri);
-    assert_int_equal(call(client, "set", 0, 300, NULL, &error), GAVEL_E_NO_LEADER);
+    assert_int_equal(call(client, "set", 0, 1000, NULL, &error), GAVEL_E_NO_LEADER);
     assert_non_null(strstr(error.text, uri));
     assert_non_null(strstr(error.text, "nobody listens there"));
     gavel_client_close(client);
@@ -249,10 +249,10 @@ static void test_deadline(void **state)
     (void)state;
     fake->request = remember_remaining;
     client = open_client(fake->uri);
-    assert_int_equal(call(client, "set", 0, 300, NULL, &error), GAVEL_E_UNKNOWN);
-    assert_true(client_host_now() - begun >= 300);
-    assert_in_range(atomic_load(&told_ms), 1, 270);
-    assert_int_equal(call(client, "get", GAVEL_REPEATABLE, 100, NULL, &error), GAVEL_E_TIMEOUT);
+    assert_int_equal(call(client, "set", 0, 800, NULL, &error), GAVEL_E_UNKNOWN);
+    assert_true(client_host_now() - begun >= 800);
+    assert_in_range(atomic_load(&told_ms), 1, 720);
+    assert_int_equal(call(client, "get", GAVEL_REPEATABLE, 500, NULL, &error), GAVEL_E_TIMEOUT);
     assert_non_null(strstr(error.text, fake->uri));
     gavel_client_close(client);
     fake_stop(fake);
@@ -314,7 +314,7 @@ static void test_refused_hello(void **state)
     (void)state;
     first->refuse = GAVEL_E_DENIED;
     client = open_client(first->uri);
-    assert_int_equal(call(client, "set", 0, 200, NULL, &error), GAVEL_E_NO_LEADER);
+    assert_int_equal(call(client, "set", 0, 1000, NULL, &error), GAVEL_E_NO_LEADER);
     assert_non_null(strstr(error.text, "this fake takes nobody"));
     gavel_client_close(client);
     fake_stop(first);
@@ -394,7 +394,7 @@ static void test_close_ends_calls(void **state)
     request.command = "set";
     assert_int_equal(gavel_call_async(client, &request, keep_status, &sent, &error), GAVEL_OK);
     /* It has arrived there when a later one has been answered late: the fake counts both. */
-    for (i = 0; i < 100 && atomic_load(&fake->requests) < 1; i++)
+    for (i = 0; i < 1000 && atomic_load(&fake->requests) < 1; i++)
         (void)call(client, "get", GAVEL_REPEATABLE, 20, NULL, &error);
     assert_true(atomic_load(&fake->requests) >= 1);
     gavel_client_close(client);

@@ -169,7 +169,7 @@ static void test_lost_then_no_leader_is_unknown(void **state)
     fake->request = drop_then_no_leader;
     client = open_client(fake, NULL);
     assert_int_equal(gavel_session_open(client, &session, &error), GAVEL_OK);
-    assert_int_equal(write_in(client, session, 500, NULL, &error), GAVEL_E_UNKNOWN);
+    assert_int_equal(write_in(client, session, 2000, NULL, &error), GAVEL_E_UNKNOWN);
     assert_non_null(strstr(error.text, "unknown"));
     gavel_session_close(session);
     gavel_client_close(client);
@@ -399,7 +399,7 @@ static void test_no_registration(void **state)
     fake_stop(gone);
     client = open_client(&copy, NULL);
     assert_int_equal(gavel_session_open(client, &session, &error), GAVEL_OK);
-    assert_int_equal(write_in(client, session, 300, NULL, &error), GAVEL_E_NO_LEADER);
+    assert_int_equal(write_in(client, session, 1000, NULL, &error), GAVEL_E_NO_LEADER);
     gavel_session_close(session);
     gavel_client_close(client);
 }
