@@ -84,7 +84,7 @@ struct client_call *client_call_new(struct gavel_client *client, const struct ga
     os_list_init(&call->every);
     os_list_init(&call->member);
     client_timer_init(&call->timer, timer_fired);
-    call->form = request->form;
+    call->form = request->arguments.size ? request->form : GAVEL_FORM_MSGPACK; /* no text, no need for tables */
     call->read = request->read;
     call->min_index = request->min_index;
     call->repeatable = (request->flags & GAVEL_REPEATABLE) != 0;

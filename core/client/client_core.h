@@ -320,7 +320,7 @@ void client_schema_free(struct client_schema *schema);
 /* [any] Split text at blanks, quotes as in a shell; pairs and their count in *words (one block, to be freed). */
 int32_t client_schema_words(struct gavel_slice text, char ***words, uint64_t *count, struct gavel_error *error);
 
-/* [any] key=value pairs as a MessagePack map behind *out, typed by the command's table. */
+/* [any] key=value pairs as a MessagePack map behind *out, typed by the command's table; without one (NULL) by guess. */
 int32_t client_schema_pairs(const struct client_command *command, const char *const *pairs, uint64_t count,
                             struct gavel_buffer *out, struct gavel_error *error);
 

@@ -243,8 +243,9 @@ int32_t client_schema_pairs(const struct client_command *command, const char *co
 {
     char owner[160];
 
-    (void)snprintf(owner, sizeof owner, "%s.%s", command->machine, command->name);
-    return codec_pairs(command->fields, owner, pairs, count, gavel_plugin_json()->operations, NULL, out, error);
+    if (command)
+        (void)snprintf(owner, sizeof owner, "%s.%s", command->machine, command->name);
+    return codec_pairs(command ? command->fields : NULL, command ? owner : NULL, pairs, count, gavel_plugin_json()->operations, NULL, out, error);
 }
 
 /* ---- calls with text --------------------------------------------------------------------------------------------- */
@@ -341,6 +342,12 @@ static void fetch(struct gavel_client *client, uint64_t deadline)
         described(client, (int32_t)error.code, NULL, &error);
 }
 
+/* A command of the nodes themselves: they have no tables. */
+static bool is_host(const struct client_call *call)
+{
+    return call->machine ? strcmp(call->machine, "gavel") == 0 : strncmp(call->command, "gavel.", 6) == 0;
+}
+
 void client_schema_prepare(struct client_call *call)
 {
     struct gavel_client *client = call->client;
@@ -352,7 +359,7 @@ void client_schema_prepare(struct client_call *call)
         return;
     }
     command = client->schema ? client_schema_find(client->schema, call->machine, call->command, NULL) : NULL;
-    if (!command) {
+    if (!command && !is_host(call)) {
         call->state = CLIENT_CALL_TABLES;
         os_list_push(&client->wanting, &call->link);
         fetch(client, call->deadline);
