@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/os/seeded.h"
+
 #define PLACES (GAVEL_CLIENT_CALLS * 2u) /* of the table: calls of the program and of the library */
 #define PLACE_BITS 17
 GAVEL_CHECK_LAYOUT(PLACES == 1u << PLACE_BITS);
@@ -225,7 +227,7 @@ static void not_done(struct client_call *call, int32_t status, const char *what)
     char tried[sizeof(struct gavel_error)];
 
     client_tried(call->client, tried, sizeof tried, "; ");
-    if (call->maybe)
+    if (call->maybe && !seeded_bug("client-lost-is-failed"))
         client_call_fail(call, GAVEL_E_UNKNOWN, "the outcome of %s is unknown: sent %" PRIu64 " times, then %s (%s)",
                          call->command, call->attempts, what, tried);
     else
@@ -536,7 +538,8 @@ void client_call_lost(struct client_endpoint *endpoint, struct os_list *lost)
 
         assert(call->state == CLIENT_CALL_SENT);
         assert(call->where == endpoint);
-        if (endpoint->client->closing || (!call->repeatable && call->sequence == 0)) {
+        if (endpoint->client->closing ||
+            (!call->repeatable && call->sequence == 0 && !seeded_bug("client-resends-unsafe"))) {
             call->maybe = !call->repeatable;
             not_done(call, GAVEL_E_CLOSED, "the connection was lost before the answer");
             continue;

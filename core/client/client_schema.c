@@ -245,7 +245,8 @@ int32_t client_schema_pairs(const struct client_command *command, const char *co
 
     if (command)
         (void)snprintf(owner, sizeof owner, "%s.%s", command->machine, command->name);
-    return codec_pairs(command ? command->fields : NULL, command ? owner : NULL, pairs, count, gavel_plugin_json()->operations, NULL, out, error);
+    return codec_pairs(command ? command->fields : NULL, command ? owner : NULL, pairs, count,
+                       gavel_plugin_json()->operations, NULL, out, error);
 }
 
 /* ---- calls with text --------------------------------------------------------------------------------------------- */

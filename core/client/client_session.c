@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/os/seeded.h"
+
 /* A registration outlives the call that asked for it by little; without a cluster it is tried anew by the next one. */
 #define REGISTER_MS 10000
 
@@ -39,7 +41,7 @@ static void number(struct gavel_session *session, struct client_call *call)
 /* The window is over numbers, not over calls: one slow call must not let the others run far ahead of it. */
 static bool has_room(const struct gavel_session *session)
 {
-    return os_list_empty(&session->numbered) ||
+    return os_list_empty(&session->numbered) || seeded_bug("client-no-window") ||
            session->next - os_container(session->numbered.next, struct client_call, member)->sequence <
                GAVEL_SESSION_WINDOW;
 }
@@ -60,7 +62,7 @@ uint64_t client_session_acked(const struct gavel_session *session, const struct 
 {
     if (call->session_id != atomic_load(&session->id))
         return 0; /* of an earlier registration: nothing is known to be wrong with saying nothing */
-    if (os_list_empty(&session->numbered))
+    if (os_list_empty(&session->numbered) || seeded_bug("client-acks-too-much"))
         return session->next - 1;
     return os_container(session->numbered.next, struct client_call, member)->sequence - 1;
 }

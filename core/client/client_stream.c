@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/os/seeded.h"
+
 #define CREDIT 256        /* events under way, when the program does not say */
 #define CREDIT_MAX 65536  /* more would only fill memory */
 
@@ -98,7 +100,7 @@ static void open_at(struct gavel_stream *stream, struct client_endpoint *endpoin
     message.machine = gavel_text(stream->machine);
     if (stream->arguments.size)
         message.arguments = gavel_buffer_slice(&stream->arguments);
-    message.from_index = stream->index;
+    message.from_index = seeded_bug("client-resumes-from-now") ? 0 : stream->index;
     message.from_ordinal = stream->ordinal;
     pthread_mutex_lock(&stream->lock);
     message.credit = stream->credit - stream->queued;
@@ -174,7 +176,7 @@ static void give_credit(struct gavel_stream *stream)
     pthread_mutex_lock(&stream->lock);
     stream->credit_posted = false;
     if (stream->state == STREAM_OPEN && stream->owed >= (stream->credit + 1) / 2) {
-        message.credit = stream->owed;
+        message.credit = seeded_bug("client-credits-twice") ? 2 * stream->owed : stream->owed;
         stream->owed = 0;
     }
     pthread_mutex_unlock(&stream->lock);
