@@ -299,8 +299,8 @@ static inline struct gavel_update_options gavel_update_defaults(void)
 /*
  * [any, not from a callback] Change a key of a store that has the commands get {key} -> {value, mod_revision} and cas
  * {key, value, revision}: read it, ask `updater`, write only if it is still at the revision that was read, and begin
- * again when it is not. `options` may be NULL. *revision (may be NULL) becomes the new revision, or the present one when
- * the updater changed nothing.
+ * again when it is not. `options` may be NULL. *revision (may be NULL) becomes the new revision, or the present one
+ * when the updater changed nothing.
  */
 GAVEL_EXPORT int32_t gavel_update(struct gavel_client *client, struct gavel_slice key, gavel_updater updater,
                                   void *context, const struct gavel_update_options *options, uint64_t *revision,
