@@ -131,18 +131,27 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
 
 /* ---- becoming a member --------------------------------------------------------------------------------- */
 
+static void saved(struct log_task *task);
+
+static void save_identity(struct node *node)
+{
+    node->task_identity = (struct log_task){.done = saved, .ctx = node};
+    if (log_set_identity(node->log, &node->cluster_id, node->member_id, &node->task_identity) != GAVEL_OK)
+        node_fatal(node, 74, "the identity of this node cannot be written");
+}
+
 static void saved(struct log_task *task)
 {
     struct node *node = task->ctx;
 
+    if (node->phase != NODE_FOUNDING)
+        return; /* it has been stopped meanwhile: the next start goes on with what is on the disk */
     if (task->status != GAVEL_OK) {
         node_fatal(node, 74, "the founding cannot be written: %s", task->error.text);
         return;
     }
     if (task == &node->task_founding) {
-        node->task_identity = (struct log_task){.done = saved, .ctx = node};
-        if (log_set_identity(node->log, &node->cluster_id, node->member_id, &node->task_identity) != GAVEL_OK)
-            node_fatal(node, 74, "the identity of this node cannot be written");
+        save_identity(node);
         return;
     }
     node->founded = true;
@@ -171,6 +180,23 @@ static void save(struct node *node, struct gavel_slice record)
     node->task_founding = (struct log_task){.done = saved, .ctx = node};
     if (log_set_founding(node->log, record.data, record.size, &node->task_founding) != GAVEL_OK)
         node_fatal(node, 74, "the founding record cannot be written");
+}
+
+/*
+ * The record is durable, the identity is not: whoever wrote the record meant this node, or it would not be here. The
+ * log takes one founding record in its life, and others may hold the same one already.
+ */
+static void found_resume(struct node *node)
+{
+    const struct member *self = members_named(&node->base_members, node->setup.name);
+
+    if (!self || self->incarnation != node->incarnation) {
+        node_fatal(node, 78, "the founding record in the data directory was made for another data directory");
+        return;
+    }
+    node->member_id = self->id;
+    node->founding_saving = true;
+    save_identity(node);
 }
 
 static void found_now(struct node *node)
@@ -212,7 +238,13 @@ void found_step(struct node *node)
 {
     struct peer *peer;
 
-    if (node->phase != NODE_FOUNDING || node->founding_saving || !is_founder(node))
+    if (node->phase != NODE_FOUNDING || node->founding_saving)
+        return;
+    if (node->record.size) {
+        found_resume(node);
+        return;
+    }
+    if (!is_founder(node))
         return;
     os_list_each (peer, &node->peers, struct peer, link)
         if (!peer->empty)

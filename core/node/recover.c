@@ -58,11 +58,8 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     node->incarnation = node->recovery.incarnation;
     node->member_id = node->recovery.member_id;
     record = gavel_bytes(node->recovery.founding, node->recovery.founding_bytes);
-    if (!node->recovery.founding || node->member_id == 0) {
-        node->member_id =
-            0; /* the record is written before the identity: without both the founding begins again */
+    if (!node->recovery.founding)
         return GAVEL_OK;
-    }
     status = found_load(node, record, error);
     if (status == GAVEL_OK && gavel_buffer_append(&node->record, record.data, record.size) != GAVEL_OK)
         status = gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the founding record");
@@ -70,6 +67,8 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
         *exit_code = status == GAVEL_E_NO_MEMORY ? 70 : exit_code_of(status);
         return status;
     }
+    if (node->member_id == 0)
+        return GAVEL_OK; /* cut short between record and identity: found_resume goes on from here */
     node->founded = true;
     node->members = node->base_members;
     peers_from_members(node);

@@ -178,6 +178,11 @@ void cluster_crash(struct cluster *cluster, uint32_t number, enum os_mem_crash h
     os_mem_crash(node->disk, how, os_mem_random(&cluster->clock.seed));
 }
 
+void cluster_end(struct cluster *cluster, uint32_t number)
+{
+    bury(&cluster->nodes[number]);
+}
+
 void cluster_free(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->count; i++) {
@@ -208,6 +213,12 @@ static bool step(struct cluster *cluster)
         }
     }
     return busy;
+}
+
+void cluster_steps(struct cluster *cluster, uint32_t count)
+{
+    while (count--)
+        (void)step(cluster);
 }
 
 static void quiesce(struct cluster *cluster)
@@ -276,6 +287,7 @@ struct cluster_client {
     uint64_t wanted;
     struct cluster_reply *reply;
     uint64_t event_count;
+    uint64_t replies;
     struct codec_stream_end end;
     bool ended;
     _Alignas(16) unsigned char arena[1 << 20];
@@ -306,6 +318,7 @@ static void client_message(void *context, void *cookie, struct gavel_slice bytes
         const struct codec_reply *reply = message;
         struct cluster_reply *to = client->reply;
 
+        client->replies++;
         if (!to || reply->id != client->wanted)
             return;
         to->came = true;
@@ -431,6 +444,17 @@ void cluster_command(struct cluster_client *client, const char *command, uint64_
     request.arguments = gavel_buffer_slice(&arguments);
     cluster_call(client, &request, reply);
     gavel_buffer_free(&arguments);
+}
+
+void cluster_post(struct cluster_client *client, uint64_t id, struct codec_request *request)
+{
+    request->id = id;
+    cluster_send(client, CODEC_REQUEST, request);
+}
+
+uint64_t cluster_client_replies(const struct cluster_client *client)
+{
+    return client->replies;
 }
 
 bool cluster_client_open(const struct cluster_client *client)

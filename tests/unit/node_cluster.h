@@ -68,7 +68,11 @@ void cluster_start_all(struct cluster *cluster);
 /* Power off: lanes dropped, connections broken; what was not synced is lost or kept as `how` says. */
 void cluster_crash(struct cluster *cluster, uint32_t number, enum os_mem_crash how);
 void cluster_free(struct cluster *cluster);
+/* End a node that has stopped cleanly, as its process would. */
+void cluster_end(struct cluster *cluster, uint32_t number);
 
+/* Do a number of single steps (a message, a job, a deadline) without letting time pass. */
+void cluster_steps(struct cluster *cluster, uint32_t count);
 /* Let everything happen that can happen now, then let time pass, until `milliseconds` are over. */
 void cluster_run(struct cluster *cluster, uint64_t milliseconds);
 /* Run until the condition holds; false when `milliseconds` were not enough. */
@@ -87,6 +91,9 @@ void cluster_call(struct cluster_client *client, struct codec_request *request, 
 /* The same for a command with arguments as key=value texts, NULL-terminated. */
 void cluster_command(struct cluster_client *client, const char *command, uint64_t session, uint64_t sequence,
                      struct cluster_reply *reply, const char *const *pairs);
+/* Send one request without waiting; its id is `id`. Replies to such ones are counted. */
+void cluster_post(struct cluster_client *client, uint64_t id, struct codec_request *request);
+uint64_t cluster_client_replies(const struct cluster_client *client);
 /* Send any message; what comes back that is no reply to a call is counted. */
 void cluster_send(struct cluster_client *client, uint64_t type, const void *message);
 void cluster_send_raw(struct cluster_client *client, struct gavel_slice bytes);
