@@ -195,6 +195,8 @@ static void recovered_saved(struct log_task *task)
     struct raft_event event = {.type = RAFT_EVENT_RECOVERED};
 
     node->recovering_saving = false;
+    if (!node_working(node))
+        return;
     if (task->status != GAVEL_OK) {
         node_fatal(node, 74, "the end of recovery cannot be written: %s", task->error.text);
         return;
@@ -265,8 +267,8 @@ int engine_step(struct node *node, const struct raft_event *event)
     int status;
 
     assert(!node->stepping);
-    if (!node->raft || !node_alive(node))
-        return RAFT_E_STOPPED;
+    if (!node->raft || !node_working(node))
+        return RAFT_E_STOPPED; /* dead, or the log is finishing: an effect could not be carried out any more */
     timed.now = node_now(node);
     node->stepping = true;
     status = raft_step(node->raft, &timed, &node->effects);
@@ -285,9 +287,9 @@ int engine_step(struct node *node, const struct raft_event *event)
 
 void engine_drain(struct node *node)
 {
-    while (node_alive(node) && node->raft && node->propose_kind)
+    while (node_working(node) && node->raft && node->propose_kind)
         propose_special(node);
-    if (node_alive(node) && node->raft)
+    if (node_working(node) && node->raft)
         work_pump(node);
 }
 
@@ -299,7 +301,7 @@ void engine_written(void *ctx, uint64_t io)
     struct log_figures figures;
 
     assert(node->magic == NODE_MAGIC);
-    if (!node_alive(node))
+    if (!node_working(node))
         return;
     if (done <= node->written_raft)
         return;
@@ -309,7 +311,8 @@ void engine_written(void *ctx, uint64_t io)
         node_record(node, node->metric.sync_seconds, (double)figures.sync_ns_last / 1e9, NULL, NULL);
     }
     (void)engine_step(node, &event);
-    release_gated(node);
+    if (node_working(node))
+        release_gated(node);
     node_settle(node);
 }
 

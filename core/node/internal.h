@@ -359,6 +359,8 @@ void node_settle(struct node *node);
 void node_fatal(struct node *node, int exit_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool node_alive(const struct node *node);
+/* Alive, and the log still takes work: what a completion has to know before it goes on. */
+bool node_working(const struct node *node);
 void node_log(struct node *node, uint64_t level, const char *module, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 bool node_log_wanted(const struct node *node, uint64_t level, const char *module);
@@ -500,7 +502,8 @@ void snapshot_restore(struct node *node, uint64_t index, void (*done)(struct nod
 void snapshot_meta(const struct members *members, struct gavel_buffer *out);
 void snapshot_compact(struct node *node);
 uint64_t snapshot_index(const struct node *node);
-uint64_t snapshot_log_bytes(const struct node *node);
+/* The node is stopping: let go of everything that is being taken, sent or received. */
+void snapshots_give_up(struct node *node);
 /* Do what effects have asked for; only between steps. */
 void snapshot_applier_idle(struct node *node);
 const char *snapshot_error(const struct node *node);

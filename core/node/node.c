@@ -25,6 +25,11 @@ bool node_alive(const struct node *node)
     return node->phase != NODE_DEAD && node->phase != NODE_STOPPED;
 }
 
+bool node_working(const struct node *node)
+{
+    return node->phase < NODE_CLOSING;
+}
+
 /* xorshift*: jitter and seeds, nothing that anybody must not guess. */
 uint64_t node_random(struct node *node)
 {
@@ -319,12 +324,14 @@ static void housekeeping(struct node *node, uint64_t now)
 
 static void arm(struct node *node)
 {
-    uint64_t deadline = node->raft ? node->effects.deadline : UINT64_MAX;
-    uint64_t other[] = {node->log ? log_deadline(node->log) : UINT64_MAX, peers_deadline(node), node->tick_at,
+    /* Once the log is finishing there is nothing to be in time for. */
+    bool working = node_working(node);
+    uint64_t deadline = working && node->raft ? node->effects.deadline : UINT64_MAX;
+    uint64_t other[] = {log_deadline(node->log), peers_deadline(node), node->tick_at,
                         node->stop_at ? node->stop_at : UINT64_MAX,
                         event_choked(node) ? node_now(node) + NODE_CHOKED_NS : UINT64_MAX};
 
-    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++)
+    for (size_t i = 0; working && i < sizeof other / sizeof other[0]; i++)
         if (other[i] < deadline)
             deadline = other[i];
     if (deadline == node->armed_ns)
@@ -343,7 +350,8 @@ void node_settle(struct node *node)
     if (node->inside || !node_alive(node))
         return;
     node->inside = true;
-    check_space(node);
+    if (node_working(node))
+        check_space(node);
     for (int round = 0; round < 8 && node_alive(node); round++) {
         uint64_t applied = node->applied;
 
@@ -373,7 +381,7 @@ void node_deadline(struct node *node)
     struct raft_event event = {.type = RAFT_EVENT_TIME};
 
     assert(node->magic == NODE_MAGIC);
-    if (!node_alive(node))
+    if (!node_working(node))
         return;
     node->armed_ns = UINT64_MAX; /* it has fired: whatever is next has to be told */
     if (node->log && log_deadline(node->log) <= now)
@@ -415,6 +423,7 @@ static void close_everything(struct node *node)
         at = at->next;
         conn_goodbye(conn, GAVEL_E_CLOSED, "this node is stopping");
     }
+    snapshots_give_up(node);
     log_stop(node->log, log_stopped, node);
 }
 

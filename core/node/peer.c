@@ -305,48 +305,35 @@ static bool send_append(struct peer *peer, const struct raft_message *message)
     return true;
 }
 
-static void outbox_read(struct peer *peer);
-
 static void outbox_pop(struct peer *peer)
 {
     memmove(peer->outbox, peer->outbox + 1, --peer->outbox_count * sizeof peer->outbox[0]);
 }
 
 /* Send the head of the outbox from batches that were read back: they need not be in the cache any more. */
-static void outbox_done(struct log_read *read)
+static void outbox_send(struct peer *peer, const struct log_read *read)
 {
-    struct peer *peer = read->ctx;
-    struct node *node = peer->node;
     const struct raft_append_request *request = &peer->outbox[0].append_request;
     struct gavel_slice parts[LOG_READ_BATCHES];
     struct codec_raft wire = {0};
+    uint64_t next = request->prev_index + 1;
     uint32_t count = 0;
 
-    peer->reading = false;
-    if (peer->outbox_count && read->status == GAVEL_OK) {
-        for (uint32_t i = 0; i < read->count; i++) {
-            const struct log_batch *batch = read->batches[i];
+    for (uint32_t i = 0; i < read->count; i++) {
+        const struct log_batch *batch = read->batches[i];
 
-            if (batch->head.first > request->prev_index &&
-                batch->head.first + batch->head.count - 1 <= request->last_index)
-                parts[count++] = gavel_bytes(batch->data, batch->head.bytes);
-        }
-        codec_raft_put(&peer->outbox[0], &wire);
-        /* A read may hold less than the request named: then say so. */
-        if (count && read->batches[0]->head.first == request->prev_index + 1) {
-            const struct log_batch *last = read->batches[count - 1];
-
-            wire.last_index = last->head.first + last->head.count - 1;
-            if (peer_mark_sent(peer, &wire.id))
-                peer_send_tail(peer->out, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, count);
-        }
+        if (batch->head.first != next || batch->head.first + batch->head.count - 1 > request->last_index)
+            break;
+        parts[count++] = gavel_bytes(batch->data, batch->head.bytes);
+        next += batch->head.count;
     }
-    log_read_release(read);
-    if (peer->outbox_count)
-        outbox_pop(peer);
-    outbox_read(peer);
-    node_settle(node);
+    codec_raft_put(&peer->outbox[0], &wire);
+    wire.last_index = next - 1; /* a read may hold less than the request named: then say so */
+    if (count && peer_mark_sent(peer, &wire.id))
+        peer_send_tail(peer->out, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, count);
 }
+
+static void outbox_done(struct log_read *read);
 
 static void outbox_read(struct peer *peer)
 {
@@ -356,23 +343,38 @@ static void outbox_read(struct peer *peer)
         const struct raft_append_request *request = &peer->outbox[0].append_request;
         int status;
 
-        if (send_append(peer, &peer->outbox[0])) {
+        /* Of a term that is over: what lies at these indexes now may be another leader's. */
+        if (peer->outbox[0].term < node->term || send_append(peer, &peer->outbox[0])) {
             outbox_pop(peer);
             continue;
         }
         peer->read = (struct log_read){
             .from = request->prev_index + 1, .max_bytes = 1u << 20, .done = outbox_done, .ctx = peer};
         status = log_read(node->log, &peer->read);
-        if (status == 0) {
-            peer->reading = true;
-        } else if (status > 0) {
-            peer->reading = true;
-            peer->read.status = GAVEL_OK;
-            outbox_done(&peer->read);
-        } else {
-            outbox_pop(peer); /* compacted meanwhile: the core will send a snapshot instead */
+        peer->reading = status == 0;
+        if (peer->reading)
+            return;
+        if (status > 0) {
+            outbox_send(peer, &peer->read);
+            log_read_release(&peer->read);
         }
+        outbox_pop(peer); /* sent, or compacted meanwhile: then the core will send a snapshot instead */
     }
+}
+
+static void outbox_done(struct log_read *read)
+{
+    struct peer *peer = read->ctx;
+    struct node *node = peer->node;
+
+    peer->reading = false;
+    if (node_working(node) && read->status == GAVEL_OK && peer->outbox[0].term >= node->term)
+        outbox_send(peer, read);
+    log_read_release(read);
+    outbox_pop(peer); /* the head stays where it is while it is being read */
+    if (node_working(node))
+        outbox_read(peer);
+    node_settle(node);
 }
 
 static void send_request(struct peer *peer, const struct raft_message *message)

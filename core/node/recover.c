@@ -125,9 +125,10 @@ static void batch_read(struct log_read *read)
     struct gavel_error error = read->error;
     bool good = read->status == GAVEL_OK && read->count > 0;
 
-    if (!node_alive(node)) {
+    if (!node_working(node)) {
         log_read_release(read);
         replay_free(replay);
+        node_settle(node);
         return;
     }
     if (good && read->batches[0]->kind == LOG_CONFIG)

@@ -96,6 +96,22 @@ void snapshots_free(struct node *node)
     node->snapshots = NULL;
 }
 
+void snapshots_give_up(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct peer *peer;
+
+    /* What a lane still has of them stays until the node is freed: lanes are through then. */
+    log_snapshot_cancel(snapshots->writer);
+    snapshots->writer = NULL;
+    log_snapshot_receive_close(snapshots->receiver);
+    snapshots->receiver = NULL;
+    log_snapshot_close(snapshots->reader);
+    snapshots->reader = NULL;
+    os_list_each (peer, &node->peers, struct peer, link)
+        snapshot_stop_sending(node, peer->id);
+}
+
 uint64_t snapshot_index(const struct node *node)
 {
     return node->log ? log_snapshot_newest(node->log).index : 0;
@@ -203,7 +219,7 @@ static void writer_done(void *ctx, int32_t status, const struct gavel_error *err
     struct node_snapshots *snapshots = node->snapshots;
 
     snapshots->writing = false;
-    if (!node_alive(node) || !snapshots->writer)
+    if (!node_working(node) || !snapshots->writer)
         return;
     if (status != GAVEL_OK) {
         log_snapshot_cancel(snapshots->writer);
@@ -232,7 +248,7 @@ static void produced(struct os_job *job)
     struct node *node = snapshots->node;
 
     snapshots->producing = false;
-    if (!node_alive(node))
+    if (!node_working(node))
         return;
     if (snapshots->abandoned || snapshots->more < 0) {
         log_snapshot_cancel(snapshots->writer);
@@ -365,6 +381,8 @@ static void chunk_read(void *ctx, int32_t status, const struct log_snapshot_piec
     struct gavel_slice part;
 
     peer->chunk_reading = false;
+    if (!node_working(node))
+        return;
     if (status != GAVEL_OK) {
         node_log(node, GAVEL_LOG_ERROR, "snapshot", "The snapshot for %s cannot be read: %s", peer->name,
                  error ? error->text : "");
@@ -467,7 +485,7 @@ static void received(void *ctx, int32_t status, uint64_t offset, const struct ga
     struct node *node = ctx;
     struct node_snapshots *snapshots = node->snapshots;
 
-    if (!node_alive(node))
+    if (!node_working(node))
         return;
     if (snapshots->installing) {
         publish_received(node, status, error ? error->text : "");
@@ -547,7 +565,7 @@ static void reset_done(struct log_task *task)
 {
     struct node *node = task->ctx;
 
-    if (!node_alive(node))
+    if (!node_working(node))
         return;
     if (task->status != GAVEL_OK)
         node_fatal(node, 74, "the log cannot be started again behind the leader's snapshot: %s",
@@ -639,7 +657,7 @@ static void restore_read(void *ctx, int32_t status, const struct log_snapshot_pi
     struct node *node = ctx;
     struct node_snapshots *snapshots = node->snapshots;
 
-    if (!node_alive(node))
+    if (!node_working(node))
         return;
     if (status != GAVEL_OK) {
         snapshots->error = *error;

@@ -175,7 +175,7 @@ static void read_back(struct log_read *read)
     struct node *node = read->ctx;
 
     node->apply_reading = false;
-    if (!node_alive(node)) {
+    if (!node_working(node)) {
         log_read_release(read);
         return;
     }
@@ -190,7 +190,7 @@ static void read_back(struct log_read *read)
 
 void work_pump(struct node *node)
 {
-    while (node_alive(node) && work_idle(node) && !node->apply_hold && node->applied < node->apply_to) {
+    while (node_working(node) && work_idle(node) && !node->apply_hold && node->applied < node->apply_to) {
         int status;
 
         node->apply_read = (struct log_read){
@@ -207,7 +207,7 @@ void work_pump(struct node *node)
         }
         start_run(node, &node->apply_read);
     }
-    if (node_alive(node)) {
+    if (node_working(node)) {
         snapshot_applier_idle(node);
         read_serve(node);
     }
