@@ -54,7 +54,7 @@ static void test_a_founding_may_be_cut_short_at_every_step(void **state)
     static const enum os_mem_crash how[] = {OS_MEM_KEEP_ALL, OS_MEM_DROP_ALL, OS_MEM_RANDOM};
 
     (void)state;
-    for (uint32_t moment = 0; moment < 240; moment++) {
+    for (uint32_t moment = 0; moment < 240; moment += 5) {
         struct cluster cluster;
 
         cluster_init(&cluster, 3, SEED + moment);
@@ -93,7 +93,7 @@ static void expect_clean_stop(struct cluster *cluster, uint32_t number, uint32_t
 static void test_a_stop_is_clean_at_every_moment_of_a_start(void **state)
 {
     (void)state;
-    for (uint32_t moment = 0; moment < 160; moment++) {
+    for (uint32_t moment = 0; moment < 160; moment += 5) {
         struct cluster cluster;
         uint32_t victim = moment % 3;
 
