@@ -22,6 +22,7 @@ struct apply *apply_new(const struct node_machine *machines, uint32_t count,
     apply->machines = machines;
     apply->machine_count = count;
     apply->node = node;
+    apply->session_ttl_ms = limits->ttl_ms;
     apply->result = codec_buffer(APPLY_RESULT_MAX);
     apply->pending = codec_buffer(0);
     apply->arena = malloc(APPLY_ARENA_BYTES);
@@ -413,9 +414,11 @@ static void apply_host(struct apply *apply, struct apply_run *run, const struct 
         if (record->status == 0) {
             struct gavel_writer *out = codec_writer_begin(&writer, &apply->result);
 
-            gavel_put_map(out, 1);
+            gavel_put_map(out, 2);
             gavel_put_key(out, "session");
             gavel_put_uint(out, apply->index);
+            gavel_put_key(out, "ttl_ms");
+            gavel_put_uint(out, apply->session_ttl_ms);
             gavel_put_end(out);
             if (codec_writer_end(&writer, &error) != GAVEL_OK)
                 record->status = GAVEL_E_LOCAL;

@@ -19,6 +19,7 @@ struct apply {
     uint32_t machine_count;
     const struct node_machine *machines;
     const char *node;
+    uint64_t session_ttl_ms;
     struct sessions *sessions;
     uint64_t index; /* of the last applied entry */
     uint64_t tick;
