@@ -38,6 +38,7 @@ AC_DEFUN([GAVEL_NEED_INIH], [
 # Debian packs apart: without it every start fails, so its absence is a finding of configure, not of a user.
 AC_DEFUN([GAVEL_WEBSOCKET], [
     gavel_websocket_why=
+    gavel_optional=
     AS_IF([test "x$enable_websocket" != xno], [
         gavel_lws_missing=
         PKG_CHECK_MODULES([LWS], [libwebsockets >= 4.1], [
@@ -54,6 +55,7 @@ AC_DEFUN([GAVEL_WEBSOCKET], [
             [test "x$enable_websocket" = xyes],
             [AS_VAR_APPEND([gavel_missing], ["$gavel_lws_missing"])],
             [gavel_websocket_why=" (missing:$gavel_lws_missing)"
+             gavel_optional=$gavel_lws_missing
              enable_websocket=no])
     ])
 ])
