@@ -31,7 +31,7 @@ void net_kill(struct net_side *side);
 /* Cut or heal the wire between two sides: messages and dials vanish, nothing is told to anybody. */
 void net_cut(struct net *net, const char *a, const char *b, bool cut);
 
-/* Whoever dialled from this side does not read for now: what is sent to it stays queued with its sender. */
+/* Whoever dialled from this side does not read at present: what is sent to it stays queued with its sender. */
 void net_pause(struct net_side *side, bool paused);
 
 /* Messages delivered so far. */
