@@ -486,6 +486,11 @@ void apply_run(struct apply *apply, struct apply_run *run)
         while (run->status == 0 && log_entries_next(&entries, &entry))
             if (entry.index >= run->from && entry.index <= run->last)
                 apply_entry(apply, run, &run->batches[i]->head, &entry);
+        run->tick = apply->tick;
+        if (run->records.size > APPLY_RECORDS) {
+            run->last = apply->index; /* what is left is read again for the next run */
+            break;
+        }
     }
 }
 

@@ -49,14 +49,27 @@ int32_t client_commands(struct node *node, struct gavel_error *error)
     return GAVEL_OK;
 }
 
+/* Costs a comparison with every name, so only once it is clear that there is no such command. */
+static void unknown_command(const struct node *node, struct gavel_slice machine, struct gavel_slice name,
+                            struct gavel_error *error)
+{
+    struct codec_nearest nearest = {.wanted = name};
+    char hint[160];
+
+    for (uint32_t i = 0; i < node->command_count; i++)
+        if ((!machine.size || gavel_slice_equal(machine, node->commands[i].machine)) &&
+            !(node->commands[i].command->flags & GAVEL_INTERNAL))
+            codec_nearest_offer(&nearest, node->commands[i].name);
+    (void)gavel_fail(error, GAVEL_E_INVALID, "unknown command '%.*s'%s", (int)name.size,
+                     name.data ? (const char *)name.data : "", codec_nearest_text(&nearest, hint, sizeof hint));
+}
+
 /* Find "set", "workflow.set", or "set" of machine "workflow". */
 static const struct command_row *resolve(struct node *node, struct gavel_slice machine,
                                          struct gavel_slice name, uint64_t id, struct gavel_error *error)
 {
     const char *dot = name.size ? memchr(name.data, '.', name.size) : NULL;
-    struct codec_nearest nearest = {0};
     bool machine_known = machine.size == 0;
-    char hint[160];
 
     if (machine.size == 0 && dot) {
         uint64_t length = (uint64_t)(dot - (const char *)name.data);
@@ -65,7 +78,6 @@ static const struct command_row *resolve(struct node *node, struct gavel_slice m
         name = gavel_bytes(dot + 1, name.size - length - 1);
         machine_known = false;
     }
-    nearest.wanted = name;
     for (uint32_t i = 0; i < node->command_count; i++) {
         const struct command_row *row = &node->commands[i];
 
@@ -74,9 +86,11 @@ static const struct command_row *resolve(struct node *node, struct gavel_slice m
         machine_known = true;
         if (row->command->flags & GAVEL_INTERNAL)
             continue;
-        if (name.size ? !gavel_slice_equal(name, row->name) : row->command->id != id) {
-            codec_nearest_offer(&nearest, row->name);
+        if (name.size ? !gavel_slice_equal(name, row->name) : row->command->id != id)
             continue;
+        if (machine.size == 0 && !name.size && node->setup.machine_count > 1) {
+            (void)gavel_fail(error, GAVEL_E_INVALID, "a command by its number has to name its machine");
+            return NULL;
         }
         if (machine.size == 0 && row->ambiguous) {
             (void)gavel_fail(error, GAVEL_E_INVALID,
@@ -90,9 +104,7 @@ static const struct command_row *resolve(struct node *node, struct gavel_slice m
         (void)gavel_fail(error, GAVEL_E_INVALID, "this cluster has no machine '%.*s'", (int)machine.size,
                          (const char *)machine.data);
     else
-        (void)gavel_fail(error, GAVEL_E_INVALID, "unknown command '%.*s'%s", (int)name.size,
-                         name.data ? (const char *)name.data : "",
-                         codec_nearest_text(&nearest, hint, sizeof hint));
+        unknown_command(node, machine, name, error);
     return NULL;
 }
 
@@ -152,14 +164,15 @@ static void forward(struct node *node, struct peer *peer, const struct codec_req
                     struct origin origin, uint64_t deadline_ns)
 {
     struct codec_request sent = *request;
-    struct forwarded *forwarded = calloc(1, sizeof *forwarded);
+    struct forwarded *forwarded =
+        node->forward_count < node->limits.proposals ? calloc(1, sizeof *forwarded) : NULL;
 
     sent.forwarded = 1;
     sent.remaining_ms = remaining_ms(node, deadline_ns);
-    if (!forwarded || !peer_mark_sent(peer, &sent.id)) {
+    if (!forwarded || !peer_mark_sent(peer, &sent.id) || !conn_send(peer->out, CODEC_REQUEST, &sent)) {
         free(forwarded);
-        client_refuse(node, origin, GAVEL_E_NO_LEADER,
-                      "the leader %s cannot be reached from here; nothing was done", peer->name);
+        client_refuse(node, origin, GAVEL_E_BUSY,
+                      "no more requests can be sent on to the leader %s now; nothing was done", peer->name);
         return;
     }
     forwarded->origin = origin;
@@ -168,7 +181,6 @@ static void forward(struct node *node, struct peer *peer, const struct codec_req
     forwarded->deadline_ns = deadline_ns;
     os_list_push(&node->forwards, &forwarded->link);
     node->forward_count++;
-    (void)conn_send(peer->out, CODEC_REQUEST, &sent);
 }
 
 static void forget_forward(struct node *node, struct forwarded *forwarded)

@@ -27,10 +27,11 @@ static uint32_t take_slot(struct node *node)
         return node->conn_free[--node->conn_free_count];
     if (node->conn_slot_count == node->conn_slot_capacity) {
         uint32_t wanted = node->conn_slot_capacity ? node->conn_slot_capacity * 2 : 64;
-        struct conn **slots = realloc(node->conn_slots, wanted * sizeof(*slots));
+        struct conn **slots =
+            wanted > 1u << SLOT_BITS ? NULL : realloc(node->conn_slots, wanted * sizeof(*slots));
         uint32_t *spare;
 
-        if (!slots || wanted > 1u << SLOT_BITS)
+        if (!slots)
             return UINT32_MAX;
         node->conn_slots = slots;
         spare = realloc(node->conn_free, wanted * sizeof *spare);
@@ -123,7 +124,7 @@ void conn_release(struct conn *conn)
 
     assert(conn->in_flight > 0);
     conn->in_flight--;
-    if (conn->paused && conn->in_flight < node->limits.client_in_flight / 2) {
+    if (conn->paused && conn->in_flight <= node->limits.client_in_flight / 2) {
         conn->paused = false;
         conn->transport->operations->pause(conn->transport->self, conn->handle, 0);
     }

@@ -137,10 +137,8 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
 
     count_election(node, node->role, effect->role.role, new_term);
     if (effect->role.role == RAFT_LEADER && node->role != RAFT_LEADER) {
-        uint64_t applied_tick = apply_tick(node->apply);
-
         /* Cluster time goes on from the log's by our own clock; it stood still in between. */
-        node->tick_base = node->tick_base > applied_tick ? node->tick_base : applied_tick;
+        node->tick_base = node->tick_base > node->applied_tick ? node->tick_base : node->applied_tick;
         node->tick_base_ns = node_now(node);
         node->expire_after = 0;
         node->maintain_at = node_now(node);

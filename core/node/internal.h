@@ -34,6 +34,7 @@
 #define NODE_REQUEST_MS_MAX 3600000   /* no request waits longer than an hour */
 #define NODE_PARKED_MAX 4096          /* requests that wait for a leader */
 #define NODE_PARKED_BYTES (16u << 20)
+#define NODE_READ_BYTES (64u << 20) /* arguments of reads that wait */
 #define NODE_OUTBOX_MAX 64               /* appends to one peer that wait for the log to be read back */
 #define NODE_GATED_MAX 4096              /* messages that wait for the disk */
 #define NODE_DIGESTS 64                  /* samples kept for comparison with slower members */
@@ -177,6 +178,7 @@ struct waiting_read {
     uint64_t barrier; /* id of the round that it joined; 0: stale, served at once */
     uint64_t min_index;
     uint32_t machine;
+    bool ran;           /* false: there was no room for its result yet */
     int32_t status;     /* once it has run ... */
     uint64_t result_at; /* ... and where in node->read_results its result or sentence lies */
     uint64_t result_size;
@@ -286,6 +288,7 @@ struct node {
     bool apply_hold; /* a snapshot without CONCURRENT is being walked, or one is being restored */
     uint64_t apply_to;
     uint64_t applied;
+    uint64_t applied_tick; /* the tick at `applied`: the lane may be further */
     uint64_t commit_at_start;
     uint64_t maintain_at;
     uint64_t expire_after;
@@ -331,6 +334,7 @@ struct node {
     struct os_list reads;       /* waiting for a barrier */
     struct os_list ready_reads; /* barrier passed */
     uint64_t read_count;
+    uint64_t read_bytes; /* of their arguments */
     uint64_t read_id; /* of the last round asked for */
     bool read_wanted; /* reads have come that no round was asked for yet */
     struct os_job read_job;
@@ -446,6 +450,7 @@ void propose_special(struct node *node);
 void propose_drop(struct node *node, int32_t status, const char *why);
 struct waiter *propose_waiter(struct node *node, uint64_t index);
 void propose_truncated(struct node *node, uint64_t from);
+void propose_passed(struct node *node, uint64_t index);
 void propose_expire(struct node *node, uint64_t now);
 
 /* ---- client.c ------------------------------------------------------------------------------------------ */

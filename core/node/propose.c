@@ -56,6 +56,10 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
     uint32_t count = builder->count;
     int result;
 
+    /* Places are taken by index. One whose reader waits for long can still hold the place of an index far ahead. */
+    for (uint32_t i = 0; i < waiting; i++)
+        if (node->waiters[(status.last_index + 1 + i) & (node->limits.proposals - 1)].index)
+            return RAFT_E_BUSY;
     if (log_backlogged(node->log)) /* a hung disk: refused in time, for log_append must never have to */
         return RAFT_E_BUSY;
     if (log_builder_seal(builder, node->pool, status.term, status.last_index + 1, os_wall_ms(node->os),
@@ -156,6 +160,21 @@ void propose_truncated(struct node *node, uint64_t from)
             client_refuse(
                 node, waiter->origin, GAVEL_E_UNKNOWN,
                 "a new leader took over before this write was decided; it may or may not have been done");
+        }
+    }
+}
+
+/* A snapshot took the place of the log up to `index`: what became of these writes is not told here any more. */
+void propose_passed(struct node *node, uint64_t index)
+{
+    for (uint64_t i = 0; i < node->limits.proposals && node->waiting; i++) {
+        struct waiter *waiter = &node->waiters[i];
+
+        if (waiter->index != 0 && waiter->index <= index) {
+            waiter->index = 0;
+            node->waiting--;
+            client_refuse(node, waiter->origin, GAVEL_E_UNKNOWN,
+                          "a snapshot of a new leader covers this write; it may or may not have been done");
         }
     }
 }

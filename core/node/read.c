@@ -12,6 +12,7 @@
 
 #include "core/codec/value.h"
 
+#define RESULTS_BYTES (4u << 20) /* of results after which a run of reads ends: they lie in memory until all are sent */
 #define NO_ROUND UINT64_MAX /* a read that no round was asked for yet */
 
 void read_add(struct node *node, struct origin origin, uint32_t machine, struct gavel_slice form,
@@ -20,7 +21,7 @@ void read_add(struct node *node, struct origin origin, uint32_t machine, struct 
     struct waiting_read *read;
     bool stale = level == CODEC_READ_STALE;
 
-    if (node->read_count >= node->limits.reads) {
+    if (node->read_count >= node->limits.reads || node->read_bytes + form.size > NODE_READ_BYTES) {
         client_refuse(node, origin, GAVEL_E_BUSY, "this node has as many reads under way as it may");
         return;
     }
@@ -37,6 +38,7 @@ void read_add(struct node *node, struct origin origin, uint32_t machine, struct 
                                   .size = (uint32_t)form.size};
     memcpy(read->bytes, form.data, form.size);
     node->read_count++;
+    node->read_bytes += form.size;
     os_list_push(stale ? &node->ready_reads : &node->reads, &read->link);
     if (!stale)
         node->read_wanted = true;
@@ -51,9 +53,13 @@ void read_flush(struct node *node)
         return;
     node->read_wanted = false;
     event.read.id = ++node->read_id;
-    os_list_each (read, &node->reads, struct waiting_read, link)
-        if (read->barrier == NO_ROUND)
-            read->barrier = node->read_id;
+    /* They came in order: those without a round are the last ones. */
+    for (struct os_list *at = node->reads.prev; at != &node->reads; at = at->prev) {
+        read = os_container(at, struct waiting_read, link);
+        if (read->barrier != NO_ROUND)
+            break;
+        read->barrier = node->read_id;
+    }
     (void)engine_step(node, &event);
 }
 
@@ -66,7 +72,7 @@ void read_barrier(struct node *node, uint64_t id, uint64_t index)
 
         at = at->next;
         if (read->barrier > id)
-            continue;
+            break;
         if (read->min_index < index)
             read->min_index = index;
         os_list_remove(&read->link);
@@ -87,6 +93,7 @@ static void finish(struct node *node, struct waiting_read *read, int32_t status,
     client_reply(node, read->origin, &reply);
     os_list_remove(&read->link);
     node->read_count--;
+    node->read_bytes -= read->size;
     free(read);
 }
 
@@ -102,6 +109,9 @@ static void run_reads(struct os_job *job)
         struct gavel_error error = {0};
         uint64_t at = node->read_results.size;
 
+        read->ran = at < RESULTS_BYTES;
+        if (!read->ran)
+            continue;
         read->status = apply_read(node->apply, read->machine, 0, gavel_bytes(read->bytes, read->size),
                                   &node->read_results, &error);
         if (read->status != GAVEL_OK)
@@ -116,25 +126,32 @@ static void reads_done(struct os_job *job)
     struct node *node = os_container(job, struct node, read_job);
 
     node->reading = false;
+    if (!node_working(node))
+        return; /* dead nodes answer nothing, and who stops has ended its connections */
     while (!os_list_empty(&node->running_reads)) {
         struct waiting_read *read = os_container(node->running_reads.next, struct waiting_read, link);
         struct gavel_slice result = gavel_bytes(node->read_results.data + read->result_at, read->result_size);
         char text[512];
 
+        if (!read->ran) { /* its turn comes with the next */
+            os_list_remove(&read->link);
+            os_list_push(&node->ready_reads, &read->link);
+            continue;
+        }
         (void)snprintf(text, sizeof text, "%.*s", read->status == GAVEL_OK ? 0 : (int)result.size,
                        (const char *)result.data);
         finish(node, read, read->status, result, text);
     }
+    if (node->read_results.size > RESULTS_BYTES)
+        gavel_buffer_free(&node->read_results);
     if (!node->bounded)
         node_settle(node);
 }
 
-void read_serve(struct node *node)
+static bool gather(struct node *node)
 {
     struct os_list *at = node->ready_reads.next;
 
-    if (node->reading || node->apply_hold || node->applying)
-        return;
     while (at != &node->ready_reads) {
         struct waiting_read *read = os_container(at, struct waiting_read, link);
 
@@ -144,16 +161,21 @@ void read_serve(struct node *node)
         os_list_remove(&read->link);
         os_list_push(&node->running_reads, &read->link);
     }
-    if (os_list_empty(&node->running_reads))
-        return;
-    node->reading = true;
-    node->read_job.run = run_reads;
-    node->read_job.done = reads_done;
-    if (node->bounded) {
-        run_reads(&node->read_job);
-        reads_done(&node->read_job);
-    } else {
-        os_submit(node->os, OS_LANE_APPLY, &node->read_job);
+    return !os_list_empty(&node->running_reads);
+}
+
+void read_serve(struct node *node)
+{
+    while (!node->reading && !node->apply_hold && !node->applying && gather(node)) {
+        node->reading = true;
+        node->read_job.run = run_reads;
+        node->read_job.done = reads_done;
+        if (node->bounded) {
+            run_reads(&node->read_job);
+            reads_done(&node->read_job);
+        } else {
+            os_submit(node->os, OS_LANE_APPLY, &node->read_job);
+        }
     }
 }
 

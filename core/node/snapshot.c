@@ -555,6 +555,7 @@ static void tell_installed(struct node *node, bool failed)
     node->apply_hold = false;
     if (!failed) {
         node->base_members = snapshots->members;
+        propose_passed(node, snapshots->incoming.index);
         node_log(node, GAVEL_LOG_INFO, "snapshot", "Installed the leader's snapshot at index %llu",
                  (unsigned long long)snapshots->incoming.index);
     }
@@ -644,6 +645,7 @@ static void restore_end(struct node *node, int32_t status)
     if (status == GAVEL_OK) {
         node->applied = snapshots->restore_index;
         node->apply_to = snapshots->restore_index;
+        node->applied_tick = apply_tick(node->apply);
         snapshots->entries = 0;
         snapshots->log_bytes = 0;
         events_begin_after(node, snapshots->restore_index);

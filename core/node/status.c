@@ -173,7 +173,7 @@ void node_status(const struct node *node, struct gavel_writer *out)
     put_text(out, "digest", digest);
     gavel_put_key(out, "ready");
     gavel_put_bool(out, node_ready(node));
-    put_number(out, "tick_ms", apply_tick(node->apply));
+    put_number(out, "tick_ms", node->applied_tick);
     put_number(out, "uptime_ms", (node_now(node) - node->started_ns) / NS_PER_MS);
     put_number(out, "clients", node->client_count);
     put_number(out, "streams", event_stream_count(node));

@@ -107,12 +107,15 @@ static void run_done(struct node *node)
         return;
     }
     node->applied = run->last;
+    node->applied_tick = run->tick;
     if (run->digest_index) {
         node->digest_index = run->digest_index;
         node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].index = run->digest_index;
         node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].digest = run->digest;
     }
     take_results(node);
+    if (run->records.size > APPLY_RECORDS)
+        gavel_buffer_free(&run->records); /* seldom so large: not kept */
     snapshot_counted(node, entries, run->log_bytes);
     (void)engine_step(node, &event);
 }
@@ -190,6 +193,11 @@ static void read_back(struct log_read *read)
 
 void work_pump(struct node *node)
 {
+    /* On a lane that always finds more to apply, reads and snapshots have their turn between two runs. */
+    if (!node->bounded && node_working(node) && work_idle(node)) {
+        snapshot_applier_idle(node);
+        read_serve(node);
+    }
     while (node_working(node) && work_idle(node) && !node->apply_hold && node->applied < node->apply_to) {
         int status;
 

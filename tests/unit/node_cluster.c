@@ -288,6 +288,7 @@ struct cluster_client {
     struct cluster_reply *reply;
     uint64_t event_count;
     uint64_t replies;
+    uint64_t answered; /* a bit for each small id */
     struct codec_stream_end end;
     bool ended;
     _Alignas(16) unsigned char arena[1 << 20];
@@ -319,6 +320,8 @@ static void client_message(void *context, void *cookie, struct gavel_slice bytes
         struct cluster_reply *to = client->reply;
 
         client->replies++;
+        if (reply->id < 64)
+            client->answered |= UINT64_C(1) << reply->id;
         if (!to || reply->id != client->wanted)
             return;
         to->came = true;
@@ -450,6 +453,11 @@ void cluster_post(struct cluster_client *client, uint64_t id, struct codec_reque
 {
     request->id = id;
     cluster_send(client, CODEC_REQUEST, request);
+}
+
+bool cluster_client_answered(const struct cluster_client *client, uint64_t id)
+{
+    return client->answered >> id & 1;
 }
 
 uint64_t cluster_client_replies(const struct cluster_client *client)

@@ -93,6 +93,8 @@ void cluster_command(struct cluster_client *client, const char *command, uint64_
                      struct cluster_reply *reply, const char *const *pairs);
 /* Send one request without waiting; its id is `id`. Replies to such ones are counted. */
 void cluster_post(struct cluster_client *client, uint64_t id, struct codec_request *request);
+/* Whether a request below 64 that was posted has been answered. */
+bool cluster_client_answered(const struct cluster_client *client, uint64_t id);
 uint64_t cluster_client_replies(const struct cluster_client *client);
 /* Send any message; what comes back that is no reply to a call is counted. */
 void cluster_send(struct cluster_client *client, uint64_t type, const void *message);

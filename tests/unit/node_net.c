@@ -19,6 +19,8 @@ struct end {
     bool gone; /* closed was told; freed with the net */
     size_t waiting; /* bytes that were sent to it and not delivered */
     bool dialled;
+    bool paused;
+    struct item *held; /* messages that came while reading was paused, the newest first */
     struct end *all_next;
 };
 
@@ -72,6 +74,12 @@ struct net *net_free(struct net *net)
         struct end *end = net->all;
 
         net->all = end->all_next;
+        while (end->held) {
+            struct item *item = end->held;
+
+            end->held = item->next;
+            free(item);
+        }
         free(end);
     }
     free(net);
@@ -207,9 +215,20 @@ static uint64_t queued(void *self, void *connection)
 
 static void pause_mem(void *self, void *connection, uint64_t on)
 {
+    struct end *end = connection;
+
     (void)self;
-    (void)connection;
-    (void)on;
+    end->paused = on != 0;
+    while (!end->paused && end->held) { /* to the front of the queue, the oldest at last: order is kept */
+        struct item *item = end->held;
+
+        end->held = item->next;
+        end->waiting += item->size;
+        item->next = end->net->head;
+        end->net->head = item;
+        if (!item->next)
+            end->net->tail = &item->next;
+    }
 }
 
 static void close_mem(void *self, void *connection, uint64_t reason, struct gavel_slice why)
@@ -304,6 +323,11 @@ bool net_deliver(struct net *net)
         net->tail = at;
     if (item->what == MESSAGE)
         item->to->waiting -= item->size;
+    if (item->what == MESSAGE && item->to->paused && item->to->open) {
+        item->next = item->to->held;
+        item->to->held = item;
+        return true;
+    }
     net->delivered++;
     deliver(item);
     free(item);
