@@ -112,6 +112,7 @@ static void names_are_resolved(void **state)
     struct pair pair = {0};
     struct harness_peer *accepted;
     struct harness_peer *peer;
+    struct addrinfo *found;
     char uri[200];
 
     (void)state;
@@ -124,6 +125,11 @@ static void names_are_resolved(void **state)
     harness_until(&peer->closed, 1, "no address");
     assert_true(peer->reason == GAVEL_CLOSE_UNRESOLVED || peer->reason == GAVEL_CLOSE_TIMEOUT);
     harness_stop(&client);
+    if (getaddrinfo("localhost", NULL, NULL, &found) != 0) {
+        print_message("this machine has no localhost: the rest is left out\n"); /* no /etc/hosts, as in a bare root */
+        return;
+    }
+    freeaddrinfo(found);
     pair_start(&pair);
     (void)snprintf(uri, sizeof uri, "%s://localhost:0", pair_wire->scheme);
     pair.uri = harness_listen(&pair.server, uri);
