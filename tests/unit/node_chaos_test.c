@@ -18,9 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "effort.h"
 #include "node_cluster.h"
 
-#define STEPS 300
+#define STEPS EFFORT(300, 100)
 
 static struct misfortune {
     uint64_t seed;

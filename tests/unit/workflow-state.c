@@ -4,12 +4,14 @@
  * reads as it was; a snapshot at every index restores to the same state, also when commands go on below it; no failed
  * allocation leaves a trace; no damaged snapshot does harm.
  */
+#include "tests/unit/effort.h"
 #include "tests/unit/fake_host.h"
 
 #include <setjmp.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
+#define PAST_STEPS EFFORT(2000, 600)
 #define SMALL_HISTORY "{\"history_revisions\":40,\"history_bytes\":6000,\"value_bytes_max\":2000}"
 
 const struct gavel_plugin *gavel_plugin_workflow(void);
@@ -190,11 +192,11 @@ static void test_the_past_reads_as_it_was(void **state)
 {
     struct fake_random random = fake_random_seeded("past");
     struct fake_machine *machine = machine_new(SMALL_HISTORY);
-    static char *seen[2001];
+    static char *seen[PAST_STEPS + 1];
     uint64_t in_reach = 0;
     uint64_t i;
     (void)state;
-    for (i = 1; i <= 2000; i++) {
+    for (i = 1; i <= PAST_STEPS; i++) {
         struct command command = random_command(&random);
         uint64_t then = i > 80 ? i - fake_random_below(&random, 80) : 1 + fake_random_below(&random, i);
         fake_run(machine, command.name, command.arguments);
@@ -210,8 +212,8 @@ static void test_the_past_reads_as_it_was(void **state)
             assert_true(i > 20);
         }
     }
-    assert_true(in_reach > 300);
-    for (i = 1; i <= 2000; i++)
+    assert_true(in_reach > PAST_STEPS / 7);
+    for (i = 1; i <= PAST_STEPS; i++)
         free(seen[i]);
     fake_machine_free(machine);
 }
@@ -335,7 +337,7 @@ static void test_snapshot_at_every_index(void **state)
     struct fake_machine *other = machine_new(SMALL_HISTORY);
     int i;
     (void)state;
-    for (i = 0; i < 1000; i++) {
+    for (i = 0; i < EFFORT(1000, 400); i++) {
         struct command command;
         copy_state(machine, other);
         if (i % 20 == 0)
@@ -616,13 +618,13 @@ static void test_damaged_snapshots(void **state)
         assert_int_equal(fake_restore(victim, snapshot), GAVEL_E_CORRUPT);
     }
     chunk->size = size;
-    for (i = 0; i < size; i += 1 + fake_random_below(&random, 12)) { /* single bytes */
+    for (i = 0; i < size; i += 1 + fake_random_below(&random, EFFORT(12, 50))) { /* single bytes */
         unsigned char was = chunk->data[i];
         chunk->data[i] = (unsigned char)fake_random_next(&random);
         feed(victim, snapshot, &random);
         chunk->data[i] = was;
     }
-    for (i = 0; i < 800; i++) { /* several bytes: small numbers and the greatest ones, where they hurt */
+    for (i = 0; i < EFFORT(800, 200); i++) { /* several bytes: small numbers and the greatest ones, where they hurt */
         static const unsigned char nasty[] = { 0, 1, 2, 3, 4, 0x7f, 0x80, 0xff };
         unsigned char was[8];
         uint64_t at = fake_random_below(&random, size - 8);
