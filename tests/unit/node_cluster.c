@@ -18,6 +18,8 @@ static void log_line(void *self, uint64_t level, const char *module, struct gave
 {
     struct cluster_node *node = self;
 
+    if (text.size > 9 && memcmp(text.data, "Installed", 9) == 0)
+        node->installs++;
     if (node->cluster->loud)
         fprintf(stderr, "%8llu [%s] %llu %s: %.*s\n",
                 (unsigned long long)(node->cluster->clock.mono_ns / 1000000), node->name,
@@ -29,7 +31,7 @@ static bool log_wanted(void *context, uint64_t level, const char *module)
     struct cluster_node *node = context;
 
     (void)module;
-    return node->cluster->loud && level >= GAVEL_LOG_DEBUG;
+    return level >= (node->cluster->loud ? GAVEL_LOG_DEBUG : GAVEL_LOG_INFO);
 }
 
 static void deadline(void *context, uint64_t mono_ns)
@@ -54,6 +56,45 @@ static void stopped(void *context)
     struct cluster_node *node = context;
 
     node->stopped = true;
+}
+
+/* ---- a command that only fills the log ----------------------------------------------------------------- */
+
+struct pad_arguments {
+    struct gavel_slice bytes;
+};
+
+static const struct gavel_field pad_rows[] = {{.name = "bytes",
+                                               .id = 1,
+                                               .type = GAVEL_STRING,
+                                               .flags = GAVEL_REQUIRED,
+                                               .offset = offsetof(struct pad_arguments, bytes),
+                                               .min = 1,
+                                               .max = 500000,
+                                               .help = "anything"}};
+static const struct gavel_fields pad_fields = {pad_rows, 1, sizeof pad_rows[0], sizeof(struct pad_arguments)};
+
+static int32_t run_pad(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply)
+{
+    (void)self;
+    (void)call;
+    (void)arguments;
+    (void)reply;
+    return GAVEL_OK;
+}
+
+static void add_pad(struct cluster_node *node)
+{
+    const char *row = (const char *)node->operations.commands;
+    uint64_t count = node->operations.command_count;
+
+    for (uint64_t i = 0; i < count; i++)
+        node->commands[i] = *(const struct gavel_command *)(const void *)(row + i * node->operations.command_stride);
+    node->commands[count] = (struct gavel_command){
+        .name = "pad", .id = 60, .flags = GAVEL_WRITE, .arguments = &pad_fields, .run = run_pad, .help = "Fill the log"};
+    node->operations.commands = node->commands;
+    node->operations.command_count = count + 1;
+    node->operations.command_stride = sizeof node->commands[0];
 }
 
 /* ---- making -------------------------------------------------------------------------------------------- */
@@ -119,6 +160,7 @@ void cluster_start(struct cluster *cluster, uint32_t number)
     node->operations = *(const struct gavel_statemachine *)node->machines[0].plugin->operations;
     if (cluster->threaded)
         node->operations.flags = 0;
+    add_pad(node);
     node->machines[0].operations = &node->operations;
     node->machines[0].plugin->create(&node->host, NULL, &node->machines[0].self, &error);
     node->setup = (struct node_setup){.os = &node->os,
@@ -447,6 +489,18 @@ void cluster_command(struct cluster_client *client, const char *command, uint64_
     request.arguments = gavel_buffer_slice(&arguments);
     cluster_call(client, &request, reply);
     gavel_buffer_free(&arguments);
+}
+
+void cluster_pad(struct cluster_client *client, uint32_t size, struct cluster_reply *reply)
+{
+    char *pair = malloc(size + 7);
+    const char *const pairs[] = {pair, NULL};
+
+    memcpy(pair, "bytes=", 6);
+    memset(pair + 6, 'x', size);
+    pair[size + 6] = 0;
+    cluster_command(client, "pad", 0, 0, reply, pairs);
+    free(pair);
 }
 
 void cluster_post(struct cluster_client *client, uint64_t id, struct codec_request *request)

@@ -26,6 +26,7 @@ struct cluster_node {
     struct node_transport transport;
     struct node_machine machines[2];
     struct gavel_statemachine operations;
+    struct gavel_command commands[8]; /* the counter's, and `pad` */
     struct node_setup setup;
     struct node *node; /* NULL while it is down */
     uint64_t deadline;
@@ -33,6 +34,7 @@ struct cluster_node {
     int exit_code; /* of fatal; -1: none */
     char fatal[512];
     bool stopped;
+    uint64_t installs; /* snapshots of a leader that it has installed, over all its lives */
 };
 
 struct cluster {
@@ -91,6 +93,8 @@ void cluster_call(struct cluster_client *client, struct codec_request *request, 
 /* The same for a command with arguments as key=value texts, NULL-terminated. */
 void cluster_command(struct cluster_client *client, const char *command, uint64_t session, uint64_t sequence,
                      struct cluster_reply *reply, const char *const *pairs);
+/* Write `size` bytes that change nothing: the log grows and is compacted. */
+void cluster_pad(struct cluster_client *client, uint32_t size, struct cluster_reply *reply);
 /* Send one request without waiting; its id is `id`. Replies to such ones are counted. */
 void cluster_post(struct cluster_client *client, uint64_t id, struct codec_request *request);
 /* Whether a request below 64 that was posted has been answered. */

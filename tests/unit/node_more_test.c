@@ -258,6 +258,83 @@ static void test_a_busy_apply_lane_does_not_starve_reads(void **state)
     cluster_free(&cluster);
 }
 
+/* ---- snapshots ----------------------------------------------------------------------------------------- */
+
+static void small_log(struct cluster *cluster, bool threaded)
+{
+    cluster_init(cluster, 3, SEED);
+    cluster->threaded = threaded;
+    cluster->limits.snapshot_entries = 5;
+    cluster->limits.snapshot_log_min = 1;
+    cluster->limits.log_segment_bytes = 2u << 20;
+    cluster->limits.log_trailing_bytes = 1;
+    cluster->limits.log_cache_bytes = 1;
+    cluster_start_all(cluster);
+    assert_true(cluster_until(cluster, cluster_has_leader, 3000));
+}
+
+/* Who was away for longer than the log reaches gets the state as a snapshot, sessions and all. */
+static void install(bool threaded, bool crash_while)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    struct codec_request open = {.machine = gavel_text("gavel"), .command = gavel_text("session_register")};
+    uint64_t session;
+    uint32_t away;
+
+    small_log(&cluster, threaded);
+    away = ((uint32_t)cluster_leader(&cluster) + 1) % 3;
+    client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    cluster_call(client, &open, &reply);
+    session = reply.session;
+    cluster_command(client, "increment", session, 1, &reply, plus_one);
+    assert_int_equal(reply.number, 1);
+    cluster_crash(&cluster, away, OS_MEM_DROP_ALL);
+    for (int i = 0; i < 40; i++) {
+        cluster_pad(client, 250000, &reply);
+        assert_int_equal(reply.status, 0);
+    }
+    cluster_command(client, "increment", session, 2, &reply, plus_one);
+    cluster_start(&cluster, away);
+    for (uint32_t i = 0; crash_while && i < 12; i++) {
+        cluster_steps(&cluster, 40 + 15 * i);
+        cluster.clock.mono_ns += 3000000;
+        cluster_steps(&cluster, 40 + 15 * i);
+        cluster_crash(&cluster, away, OS_MEM_RANDOM);
+        cluster_start(&cluster, away);
+        assert_int_equal(cluster.nodes[away].exit_code, -1);
+    }
+    assert_true(cluster_until(&cluster, all_applied, 20000));
+    assert_true(cluster.nodes[away].installs > 0);
+    cluster_client_free(client);
+    /* It is one of two now: what it holds is what there is. */
+    cluster_crash(&cluster, (uint32_t)cluster_leader(&cluster), OS_MEM_DROP_ALL);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    client = cluster_client(&cluster, away, CODEC_ROLE_CLIENT);
+    cluster_command(client, "increment", session, 1, &reply, plus_one);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 1);
+    cluster_command(client, "increment", session, 3, &reply, plus_one);
+    assert_int_equal(reply.number, 3);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+static void test_who_was_away_for_long_gets_a_snapshot(void **state)
+{
+    (void)state;
+    install(false, false);
+    install(true, false);
+}
+
+static void test_a_snapshot_arrives_over_crashes(void **state)
+{
+    (void)state;
+    install(false, true);
+    install(true, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +344,8 @@ int main(void)
         cmocka_unit_test(test_reading_goes_on_at_the_smallest_limit),
         cmocka_unit_test(test_a_full_ring_of_waiters_refuses),
         cmocka_unit_test(test_a_busy_apply_lane_does_not_starve_reads),
+        cmocka_unit_test(test_who_was_away_for_long_gets_a_snapshot),
+        cmocka_unit_test(test_a_snapshot_arrives_over_crashes),
     };
 
     cmocka_set_test_filter(getenv("GAVEL_TEST"));
