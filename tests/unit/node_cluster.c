@@ -330,6 +330,7 @@ struct cluster_client {
     struct cluster_reply *reply;
     uint64_t event_count;
     uint64_t replies;
+    int64_t number;
     uint64_t answered; /* a bit for each small id */
     struct codec_stream_end end;
     bool ended;
@@ -364,8 +365,11 @@ static void client_message(void *context, void *cookie, struct gavel_slice bytes
         client->replies++;
         if (reply->id < 64)
             client->answered |= UINT64_C(1) << reply->id;
-        if (!to || reply->id != client->wanted)
+        if (!to || reply->id != client->wanted) {
+            if (reply->status == 0 && reply->result.size)
+                client->number = codec_int_or(reply->result, -1);
             return;
+        }
         to->came = true;
         to->status = reply->status;
         to->index = reply->index;
@@ -416,6 +420,7 @@ struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t numbe
 
     memset(client, 0, sizeof *client);
     client->cluster = cluster;
+    client->number = -1;
     client->side = net_side(cluster->net, side);
     client->events = (struct gavel_transport_events){.size = sizeof client->events,
                                                      .context = client,
@@ -512,6 +517,11 @@ void cluster_post(struct cluster_client *client, uint64_t id, struct codec_reque
 bool cluster_client_answered(const struct cluster_client *client, uint64_t id)
 {
     return client->answered >> id & 1;
+}
+
+int64_t cluster_client_number(const struct cluster_client *client)
+{
+    return client->number;
 }
 
 uint64_t cluster_client_replies(const struct cluster_client *client)

@@ -99,6 +99,8 @@ void cluster_pad(struct cluster_client *client, uint32_t size, struct cluster_re
 void cluster_post(struct cluster_client *client, uint64_t id, struct codec_request *request);
 /* Whether a request below 64 that was posted has been answered. */
 bool cluster_client_answered(const struct cluster_client *client, uint64_t id);
+/* The number that the newest answered post was answered with; -1: none, or no number. */
+int64_t cluster_client_number(const struct cluster_client *client);
 uint64_t cluster_client_replies(const struct cluster_client *client);
 /* Send any message; what comes back that is no reply to a call is counted. */
 void cluster_send(struct cluster_client *client, uint64_t type, const void *message);
