@@ -83,6 +83,31 @@ static int32_t compare_machine(const struct node_machine *machine, struct bytes_
     return GAVEL_OK;
 }
 
+/* All of them in their order; where one side has more, the first one that the other side lacks is named. */
+static int32_t compare_machines(const struct node_setup *setup, uint32_t cluster, struct bytes_cursor *cursor,
+                                struct gavel_error *error)
+{
+    for (uint32_t i = 0; i < cluster && i < setup->machine_count; i++) {
+        int32_t status = compare_machine(&setup->machines[i], cursor, error);
+
+        if (status != GAVEL_OK)
+            return status;
+    }
+    if (setup->machine_count > cluster)
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "[statemachine.%s] is not in the cluster: its state machines were recorded when it was "
+                          "founded",
+                          setup->machines[cluster].name);
+    if (setup->machine_count < cluster) {
+        struct gavel_slice name = bytes_get_slice(cursor);
+
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "the cluster has the machine [statemachine.%.*s], which this node's configuration has not",
+                          (int)name.size, (const char *)name.data);
+    }
+    return GAVEL_OK;
+}
+
 static int32_t compare_limit(const char *key, uint64_t cluster, uint64_t here, struct gavel_error *error)
 {
     if (cluster == here)
@@ -108,18 +133,13 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
     if (version != RECORD_VERSION)
         return gavel_fail(error, GAVEL_E_VERSION, "the founding record has version %u; this gaveld reads %d",
                           version, RECORD_VERSION);
-    if (machines != node->setup.machine_count)
-        return gavel_fail(error, GAVEL_E_CONFIG,
-                          "the cluster has %u state machines, this node's configuration %u", machines,
-                          node->setup.machine_count);
-    for (uint32_t i = 0; i < machines && status == GAVEL_OK; i++)
-        status = compare_machine(&node->setup.machines[i], &cursor, error);
+    status = compare_machines(&node->setup, machines, &cursor, error);
     if (status == GAVEL_OK)
-        status = compare_limit("[session] max", limits[0], node->limits.sessions, error);
+        status = compare_limit("[session] sessions", limits[0], node->limits.sessions, error);
     if (status == GAVEL_OK)
         status = compare_limit("[session] window", limits[1], node->limits.session_window, error);
     if (status == GAVEL_OK)
-        status = compare_limit("[session] bytes", limits[2], node->limits.session_bytes, error);
+        status = compare_limit("[session] reply_bytes", limits[2], node->limits.session_bytes, error);
     if (status == GAVEL_OK)
         status = compare_limit("[session] ttl (ms)", limits[3], node->limits.session_ttl_ms, error);
     if (status == GAVEL_OK)

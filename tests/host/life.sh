@@ -138,6 +138,13 @@ code=$?
 [ "$code" = 78 ] || [ "$code" = 65 ] || fail "a node on another's data left with $code"
 [ "$before" = "$(sum)" ] || fail "a node on another's data changed it"
 
+# ---- a state machine that the cluster was founded without: refused by name, unchanged
+{ cat "$dir/loud.ini"; printf '[statemachine.extra]\nplugin = counter\n'; } >"$dir/extra.ini"
+start extra
+leaves "$pid" 78
+grep -q '\[statemachine\.extra\] is not in the cluster' "$dir/extra.err" || fail "$(cat "$dir/extra.err")"
+[ "$before" = "$(sum)" ] || fail "a node with another state machine changed its data"
+
 # ---- --dev
 TMPDIR=$dir "$gaveld" --dev >"$dir/dev.out" 2>"$dir/dev.err" &
 pid=$!
