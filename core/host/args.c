@@ -99,7 +99,8 @@ struct host_args host_args_parse(int argc, char **argv)
         }
     }
     if (optind < argc) {
-        (void)fprintf(stderr, "gaveld: unexpected argument \"%s\"\n", argv[optind]);
+        (void)fprintf(stderr, "gaveld: unexpected argument \"%s\"; a configuration is named with --config\n",
+                      argv[optind]);
         return usage(args, NULL);
     }
     if (args.json && args.action != HOST_DUMP_PLUGIN)

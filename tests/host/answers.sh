@@ -142,7 +142,7 @@ grep -Eq '^gaveld [0-9.]+ \(plugin ABI 1\.0\)$' "$dir/out" || { echo "--version"
 answer 0 --help
 answer 64 --nonsense
 answer 64 stray
-says err 'gaveld: unexpected argument "stray"'
+says err 'gaveld: unexpected argument "stray"; a configuration is named with --config'
 answer 64 --check-config --print-config
 answer 64 --json
 answer 64 --dev --config x
