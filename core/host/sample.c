@@ -225,13 +225,16 @@ static int32_t write_script(const struct host_sample *sample, const char *dir, s
                   "# Starts the %u node%s of this directory and waits; Ctrl-C stops them. GAVELD names another "
                   "program.\nset -eu\n"
                   "here=$(cd \"$(dirname \"$0\")\" && pwd)\n"
+                  "PATH=\"$PATH:" GAVEL_SBINDIR "\"\n"
+                  "gaveld=${GAVELD:-gaveld}\n"
+                  "command -v \"$gaveld\" >/dev/null || { echo \"$gaveld is not there\" >&2; exit 1; }\n"
                   "pids=\n"
                   "trap 'trap - INT TERM; kill $pids 2>/dev/null || :; wait; exit 0' INT TERM\n"
                   "for node in", sample->nodes, sample->nodes == 1 ? "" : "s");
     for (unsigned node = 1; node <= sample->nodes; node++)
         (void)fprintf(out, " node-%u", node);
     (void)fputs("; do\n"
-                "    \"${GAVELD:-gaveld}\" --config \"$here/$node.ini\" &\n"
+                "    \"$gaveld\" --config \"$here/$node.ini\" &\n"
                 "    pids=\"$pids $!\"\n"
                 "done\n"
                 "wait\n", out);
