@@ -33,7 +33,8 @@ setup_install()
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || die "run this once as root: apt install ${missing[*]}"
+        command -v sudo >/dev/null \
+            || die "packages are missing; run this once as root: apt update && apt install ${missing[*]}"
         say "Packages are missing: the next step, and only that one, runs apt-get through sudo."
         as_root=(sudo)
     fi

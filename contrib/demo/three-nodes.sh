@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # three-nodes.sh: a data pipeline as a workflow on three nodes. It is started, makes progress, finishes with a batch
-# over several keys that happens as a whole or not at all, and ends up in a snapshot on every node. The documents
+# over several workflows that happens as a whole or not at all, and ends up in a snapshot on every node. The documents
 # beside this script (*.json) may be edited.
 . "$(dirname "$0")/lib.sh"
 
@@ -36,7 +36,7 @@ for progress in 33 66 100; do
     show $((i % 3 + 1)) "State [a-z_]*: pipeline-1 = .*$progress"
 done
 
-step "A batch over several keys: all of it or nothing (batch.json)"
+step "A batch over several workflows, pipeline-1 and report-1: all of it or nothing (batch.json)"
 "$gavel" batch "$here/batch.json"
 check "the batch was taken as a whole" $?
 show 3 'Command applied: BATCH'
