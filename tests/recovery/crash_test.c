@@ -15,11 +15,12 @@
 #include <string.h>
 
 #include "core/log/format.h"
+#include "tests/unit/effort.h"
 #include "tests/unit/log_fixture.h"
 
-#define IOS_MAX 512     /* operations of one life */
-#define WAYS 8          /* in which one crash may go: nothing, all, only the process, and by seeds */
-#define ROUNDS_DEFAULT 60
+#define IOS_MAX 512       /* operations of one life */
+#define WAYS EFFORT(8, 4) /* in which one crash may go: nothing, all, only the process, and by seeds */
+#define ROUNDS_DEFAULT EFFORT(60, 15)
 
 /* What the disk may hold: the state after each operation asked for. */
 struct state {
@@ -313,7 +314,7 @@ static void test_crash_while_recovering(void **state)
     bool stopped = true;
 
     (void)state;
-    for (uint64_t n = 3; stopped; n += 5) {
+    for (uint64_t n = 3; stopped; n += EFFORT(5, 15)) {
         struct os_mem *before;
         uint64_t acknowledged;
         uint64_t asked;
@@ -459,7 +460,7 @@ static void test_rot(void **state)
     whole = model.after[f.io];
     fixture_stop(&f);
     sound = os_mem_clone(f.mem);
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < EFFORT(400, 100); i++) {
         const char *path = rot_files[os_mem_random(&seed) % (sizeof rot_files / sizeof *rot_files)];
         uint64_t size = 0;
         const uint8_t *bytes = os_mem_peek(sound, path, &size);
@@ -482,7 +483,7 @@ static void test_rot(void **state)
             refused++;
         }
     }
-    assert_true(refused > 50);
+    assert_true(refused > EFFORT(50, 12));
     sound = os_mem_free(sound);
     fixture_free(&f);
 }
