@@ -13,6 +13,15 @@
 
 #include <gavel/statemachine.h>
 
+/* The library's sentence begins with the command that was sent; its reader typed another one. */
+static void drop_name(struct gavel_error *error, const char *command)
+{
+    size_t length = strlen(command);
+
+    if (strncmp(error->text, command, length) == 0 && strncmp(error->text + length, ": ", 2) == 0)
+        memmove(error->text, error->text + length + 2, strlen(error->text + length + 2) + 1);
+}
+
 int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *arguments, struct gavel_result **result)
 {
     struct gavel_request request = gavel_request_defaults();
@@ -27,6 +36,8 @@ int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *ar
     request.flags = GAVEL_REPEATABLE;
     if (status == GAVEL_OK)
         status = gavel_call(cli->client, &request, result, &error);
+    if (status < 0)
+        drop_name(&error, command);
     return status >= 0 ? CLI_OK : cli_error(status, &error);
 }
 
