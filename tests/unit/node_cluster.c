@@ -366,8 +366,7 @@ static void client_message(void *context, void *cookie, struct gavel_slice bytes
         if (reply->id < 64)
             client->answered |= UINT64_C(1) << reply->id;
         if (!to || reply->id != client->wanted) {
-            if (reply->status == 0 && reply->result.size)
-                client->number = codec_int_or(reply->result, -1);
+            client->number = reply->status == 0 && reply->result.size ? codec_int_or(reply->result, -1) : -1;
             return;
         }
         to->came = true;
