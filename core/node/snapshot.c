@@ -28,10 +28,12 @@ struct node_snapshots {
     uint64_t entries;
     uint64_t log_bytes;
     uint64_t retry_at;
+    uint64_t unreadable; /* index of the newest one that could not be read for a peer: a newer one is needed */
 
     /* taking */
     struct node *node;
     struct apply_snapshot *held;
+    struct apply_snapshot *leaving; /* done with, but the apply lane was busy: it is ended between two runs */
     struct log_snapshot_writer *writer;
     struct gavel_buffer piece;
     uint64_t piece_sent;
@@ -90,6 +92,7 @@ void snapshots_free(struct node *node)
     log_snapshot_receive_close(snapshots->receiver);
     log_snapshot_cancel(snapshots->writer);
     apply_snapshot_end(snapshots->held);
+    apply_snapshot_end(snapshots->leaving);
     gavel_buffer_free(&snapshots->piece);
     gavel_buffer_free(&snapshots->chunk);
     free(snapshots);
@@ -131,12 +134,21 @@ void snapshot_counted(struct node *node, uint64_t entries, uint64_t bytes)
 
 /* ---- taking -------------------------------------------------------------------------------------------- */
 
+/* A machine's snapshot_end is for the apply lane, like its commands: never beside one. */
+static void let_go(struct node *node)
+{
+    if (node->snapshots->leaving && work_idle(node))
+        node->snapshots->leaving = apply_snapshot_end(node->snapshots->leaving);
+}
+
 static void take_end(struct node *node, int32_t status, const char *why)
 {
     struct node_snapshots *snapshots = node->snapshots;
     struct codec_reply reply = {.status = status, .index = snapshots->index, .text = gavel_text(why)};
 
-    snapshots->held = apply_snapshot_end(snapshots->held);
+    snapshots->leaving = snapshots->held;
+    snapshots->held = NULL;
+    let_go(node);
     snapshots->writer = NULL;
     snapshots->abandoned = false;
     snapshots->ending = false;
@@ -290,7 +302,7 @@ int32_t snapshot_take(struct node *node, struct origin origin)
     struct gavel_error error = {0};
     int status;
 
-    if (!node->raft || snapshots->held || snapshots->writing || snapshots->installing || snapshots->reader)
+    if (!node->raft || snapshots->held || snapshots->leaving || snapshots->writing || snapshots->installing || snapshots->reader)
         return GAVEL_E_BUSY;
     if (!work_idle(node) || node->apply_hold)
         return GAVEL_E_BUSY;
@@ -377,6 +389,8 @@ static void chunk_read(void *ctx, int32_t status, const struct log_snapshot_piec
 {
     struct peer *peer = ctx;
     struct node *node = peer->node;
+    struct raft_event failed = {.type = RAFT_EVENT_SNAPSHOT_READY,
+                                .snapshot_ready = {.peer = peer->id, .failed = true}};
     struct codec_raft wire = {0};
     struct gavel_slice part;
 
@@ -386,6 +400,10 @@ static void chunk_read(void *ctx, int32_t status, const struct log_snapshot_piec
     if (status != GAVEL_OK) {
         node_log(node, GAVEL_LOG_ERROR, "snapshot", "The snapshot for %s cannot be read: %s", peer->name,
                  error ? error->text : "");
+        node->snapshots->unreadable = log_snapshot_reader_info(peer->reader, NULL)->index;
+        snapshot_stop_sending(node, peer->id);
+        (void)engine_step(node, &failed);
+        node_settle(node);
         return;
     }
     if (peer->chunk_wanted && peer->chunk.snapshot_request.offset == piece->offset) {
@@ -438,7 +456,7 @@ static void serve_peer(struct node *node, struct peer *peer)
     struct log_snapshot_info newest = log_snapshot_newest(node->log);
     struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT_READY, .snapshot_ready = {.peer = peer->id}};
 
-    if (newest.index == 0 || newest.index < peer->reader_index) {
+    if (newest.index == 0 || newest.index < peer->reader_index || newest.index <= node->snapshots->unreadable) {
         if (!node->snapshots->held && node_now(node) >= node->snapshots->retry_at &&
             snapshot_take(node, (struct origin){0}) == GAVEL_E_EXISTS) {
             peer->reader_wanted = false;
@@ -727,13 +745,14 @@ void snapshot_applier_idle(struct node *node)
 
     if (node->stepping || !node->raft)
         return;
+    let_go(node);
     if (snapshots->stored) {
         snapshots->stored = false;
         event.chunk_stored = snapshots->stored_event;
         (void)engine_step(node, &event);
     }
     if (snapshots->install_asked && work_idle(node)) {
-        if (!snapshots->held) {
+        if (!snapshots->held && !snapshots->leaving) {
             install_now(node);
         } else {
             /* The local one is older than what comes: drop it, at once or when the lane lets go. */

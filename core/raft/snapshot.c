@@ -84,7 +84,8 @@ int raft_snapshot_ready(struct raft *r, const struct raft_event_snapshot_ready *
         effect->snapshot.index = e->failed ? 0 : e->index;
         return RAFT_OK;
     }
-    if (e->failed) {
+    if (e->failed) { /* also when one that was ready cannot be read on: another is asked for */
+        peer->snapshot_ready = false;
         peer->snapshot_due = r->now + r->options.election_max_ns;
         return RAFT_OK;
     }
