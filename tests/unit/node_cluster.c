@@ -321,7 +321,6 @@ bool cluster_has_leader(struct cluster *cluster)
 struct cluster_client {
     struct cluster *cluster;
     struct net_side *side;
-    struct gavel_transport_events events;
     void *connection;
     bool open;
     bool welcomed;
@@ -402,6 +401,12 @@ static void client_quiet(void *context)
     (void)context;
 }
 
+static const struct gavel_transport_events client_events = {.size = sizeof client_events,
+                                                            .connected = client_connected,
+                                                            .message = client_message,
+                                                            .quiet = client_quiet,
+                                                            .closed = client_closed};
+
 struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, uint64_t role)
 {
     return cluster_client_as(cluster, number, role, "client");
@@ -421,13 +426,7 @@ struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t numbe
     client->cluster = cluster;
     client->number = -1;
     client->side = net_side(cluster->net, side);
-    client->events = (struct gavel_transport_events){.size = sizeof client->events,
-                                                     .context = client,
-                                                     .connected = client_connected,
-                                                     .message = client_message,
-                                                     .quiet = client_quiet,
-                                                     .closed = client_closed};
-    net_transport.prepare(client->side, &client->events, NULL, &error);
+    net_transport.prepare(client->side, &client_events, NULL, &error); /* one side serves many clients */
     net_transport.connect(client->side, gavel_text(cluster->nodes[number].uri), client, &client->connection,
                           &error);
     for (int i = 0; i < 50 && !client->open; i++)
@@ -440,9 +439,10 @@ struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t numbe
 
 void cluster_client_free(struct cluster_client *client)
 {
-    if (client->open)
-        net_transport.close(client->side, client->connection, GAVEL_CLOSE_NORMAL, gavel_text("done"));
+    /* Also one that is still being dialled. */
+    net_transport.close(client->side, client->connection, GAVEL_CLOSE_NORMAL, gavel_text("done"));
     cluster_run(client->cluster, 1);
+    net_forget(client->connection);
     free(client);
 }
 

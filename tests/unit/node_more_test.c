@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log/snapshot_file.h"
 #include "node_cluster.h"
 
 #define SEED 20261124
@@ -335,6 +336,61 @@ static void test_a_snapshot_arrives_over_crashes(void **state)
     install(true, true);
 }
 
+/* Flip a byte of every snapshot of a node. */
+static uint32_t rot_snapshots(struct cluster *cluster, uint32_t number)
+{
+    uint32_t found = 0;
+
+    for (uint64_t index = 1; index < 200; index++) {
+        for (uint64_t term = 1; term < 10; term++) {
+            char path[64];
+            uint64_t size = 0;
+            const uint8_t *bytes;
+            uint8_t flipped;
+
+            log_snapshot_name(path, sizeof path, index, term);
+            memmove(path + 10, path, strlen(path) + 1);
+            memcpy(path, "data/snap/", 10);
+            bytes = os_mem_peek(cluster->nodes[number].disk, path, &size);
+            if (!bytes)
+                continue;
+            flipped = (uint8_t)(bytes[size - 100] ^ 1); /* in the payload: header and footer are sound */
+            assert_int_equal(os_mem_poke(cluster->nodes[number].disk, path, size - 100, &flipped, 1), 0);
+            found++;
+        }
+    }
+    return found;
+}
+
+/* What the leader has for a peer cannot be read any more: it takes another one instead of failing for ever. */
+static void test_a_snapshot_that_cannot_be_read_is_replaced(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    uint32_t away;
+
+    (void)state;
+    small_log(&cluster, false);
+    away = ((uint32_t)cluster_leader(&cluster) + 1) % 3;
+    client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    cluster_command(client, "increment", 0, 0, &reply, plus_one);
+    cluster_crash(&cluster, away, OS_MEM_DROP_ALL);
+    for (int i = 0; i < 40; i++)
+        cluster_pad(client, 250000, &reply);
+    cluster_run(&cluster, 5000); /* the leader gives up what it had opened for who is away */
+    assert_true(rot_snapshots(&cluster, (uint32_t)cluster_leader(&cluster)) > 0);
+    cluster_start(&cluster, away);
+    for (int i = 0; i < 2; i++) { /* less than makes a snapshot due by itself */
+        cluster_command(client, "increment", 0, 0, &reply, plus_one);
+        assert_int_equal(reply.status, 0);
+    }
+    assert_true(cluster_until(&cluster, all_applied, 10000));
+    assert_true(cluster.nodes[away].installs > 0);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_a_busy_apply_lane_does_not_starve_reads),
         cmocka_unit_test(test_who_was_away_for_long_gets_a_snapshot),
         cmocka_unit_test(test_a_snapshot_arrives_over_crashes),
+        cmocka_unit_test(test_a_snapshot_that_cannot_be_read_is_replaced),
     };
 
     cmocka_set_test_filter(getenv("GAVEL_TEST"));

@@ -352,6 +352,14 @@ void net_kill(struct net_side *side)
     }
 }
 
+void net_forget(void *connection)
+{
+    struct end *end = connection;
+
+    end->open = false;
+    end->gone = true;
+}
+
 void net_cut(struct net *net, const char *a, const char *b, bool cut)
 {
     struct net_side *one = net_side(net, a);

@@ -28,6 +28,9 @@ bool net_deliver(struct net *net);
  */
 void net_kill(struct net_side *side);
 
+/* Whoever holds this connection is gone: no up-call for it any more. */
+void net_forget(void *connection);
+
 /* Cut or heal the wire between two sides: messages and dials vanish, nothing is told to anybody. */
 void net_cut(struct net *net, const char *a, const char *b, bool cut);
 
