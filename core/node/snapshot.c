@@ -302,7 +302,8 @@ int32_t snapshot_take(struct node *node, struct origin origin)
     struct gavel_error error = {0};
     int status;
 
-    if (!node->raft || snapshots->held || snapshots->leaving || snapshots->writing || snapshots->installing || snapshots->reader)
+    if (!node->raft || snapshots->held || snapshots->leaving || snapshots->writing || snapshots->installing ||
+        snapshots->reader)
         return GAVEL_E_BUSY;
     if (!work_idle(node) || node->apply_hold)
         return GAVEL_E_BUSY;

@@ -91,7 +91,8 @@ static void add_pad(struct cluster_node *node)
     for (uint64_t i = 0; i < count; i++)
         node->commands[i] = *(const struct gavel_command *)(const void *)(row + i * node->operations.command_stride);
     node->commands[count] = (struct gavel_command){
-        .name = "pad", .id = 60, .flags = GAVEL_WRITE, .arguments = &pad_fields, .run = run_pad, .help = "Fill the log"};
+        .name = "pad", .id = 60, .flags = GAVEL_WRITE, .arguments = &pad_fields, .run = run_pad,
+            .help = "Fill the log"};
     node->operations.commands = node->commands;
     node->operations.command_count = count + 1;
     node->operations.command_stride = sizeof node->commands[0];
