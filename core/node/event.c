@@ -464,6 +464,18 @@ static uint64_t place_after(struct node_events *events, uint64_t index, uint64_t
     return low;
 }
 
+/*
+ * Whether something behind this revision is gone. Behind a restored snapshot the floor's ordinal is the largest: how
+ * many events its last entry made is not known any more, so only who has seen something later at that index, of this
+ * node's own, has surely seen them all.
+ */
+static bool is_below_floor(const struct node_events *events, uint64_t index, uint64_t ordinal)
+{
+    if (index != events->floor_index)
+        return index < events->floor_index;
+    return ordinal < events->floor_ordinal && !(events->floor_ordinal == UINT64_MAX && ordinal >= LOCAL_ORDINAL);
+}
+
 void event_open(struct conn *conn, const struct codec_stream_open *open)
 {
     struct node *node = conn->node;
@@ -484,10 +496,7 @@ void event_open(struct conn *conn, const struct codec_stream_open *open)
         refuse_stream(conn, open->id, GAVEL_E_BUSY, "this node has as many streams as it may");
         return;
     }
-    if (open->from_index &&
-        (open->from_index < events->floor_index ||
-         (open->from_index == events->floor_index && open->from_ordinal < events->floor_ordinal &&
-          events->floor_ordinal != UINT64_MAX))) {
+    if (open->from_index && is_below_floor(events, open->from_index, open->from_ordinal)) {
         refuse_stream(conn, open->id, GAVEL_E_COMPACTED,
                       "events that far back are gone: read the state, then follow from "
                       "its revision");

@@ -391,6 +391,49 @@ static void test_a_snapshot_that_cannot_be_read_is_replaced(void **state)
     cluster_free(&cluster);
 }
 
+/* ---- streams ------------------------------------------------------------------------------------------- */
+
+/* The second event of an entry is in no ring any more: who has seen the first is told so, not given a gap. */
+static void test_a_stream_into_the_middle_of_a_snapshot_is_compacted(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    struct codec_stream_open open = {.id = 70, .stream = gavel_text("events"), .from_ordinal = 1, .credit = 100};
+
+    (void)state;
+    cluster_init(&cluster, 1, SEED);
+    cluster.limits.snapshot_entries = 1;
+    cluster.limits.snapshot_log_min = 1;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster_command(client, "increment", 0, 0, &reply, plus_one);
+    open.from_index = reply.index;
+    cluster_send(client, CODEC_STREAM_OPEN, &open);
+    cluster_run(&cluster, 50);
+    assert_null(cluster_client_end(client)); /* it is still in the ring */
+    assert_true(cluster_client_events(client) > 0);
+    cluster_client_free(client);
+    cluster_crash(&cluster, 0, OS_MEM_DROP_ALL);
+    cluster_start(&cluster, 0);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster_send(client, CODEC_STREAM_OPEN, &open);
+    cluster_run(&cluster, 5);
+    assert_non_null(cluster_client_end(client));
+    assert_int_equal(cluster_client_end(client)->status, GAVEL_E_COMPACTED);
+    assert_int_equal(cluster_client_end(client)->oldest_index, reply.index);
+    open.from_ordinal = cluster_client_end(client)->oldest_ordinal;
+    cluster_client_free(client);
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster_send(client, CODEC_STREAM_OPEN, &open);
+    cluster_run(&cluster, 5);
+    assert_null(cluster_client_end(client));
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_who_was_away_for_long_gets_a_snapshot),
         cmocka_unit_test(test_a_snapshot_arrives_over_crashes),
         cmocka_unit_test(test_a_snapshot_that_cannot_be_read_is_replaced),
+        cmocka_unit_test(test_a_stream_into_the_middle_of_a_snapshot_is_compacted),
     };
 
     cmocka_set_test_filter(getenv("GAVEL_TEST"));
