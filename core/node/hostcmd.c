@@ -154,7 +154,17 @@ static void transfer_command(struct node *node, const struct asked *asked)
         }
         event.transfer.target = target->id;
     }
-    status = node->transfer_asked ? RAFT_E_BUSY : engine_step(node, &event);
+    status = RAFT_E_BUSY;
+    if (!node->transfer_asked) {
+        /* Before the step: it may end in the same one. */
+        node->transfer_asked = true;
+        node->transfer_origin = asked->origin;
+        status = engine_step(node, &event);
+        if (status != RAFT_OK) {
+            node->transfer_asked = false;
+            node->transfer_origin = (struct origin){0};
+        }
+    }
     if (status == RAFT_E_NOT_LEADER) {
         client_refuse(node, asked->origin, GAVEL_E_NOT_LEADER, "%s does not lead: ask the leader",
                       node->setup.name);
@@ -163,9 +173,6 @@ static void transfer_command(struct node *node, const struct asked *asked)
     } else if (status != RAFT_OK) {
         client_refuse(node, asked->origin, GAVEL_E_INVALID,
                       "leadership cannot go there: it has to be another voter");
-    } else {
-        node->transfer_asked = true;
-        node->transfer_origin = asked->origin;
     }
 }
 

@@ -448,8 +448,11 @@ void node_stop(struct node *node)
         return;
     node->phase = NODE_HANDING;
     node->stop_at = node_now(node) + node->limits.stop_ms * NS_PER_MS;
-    if (node->raft && node->role == RAFT_LEADER && engine_step(node, &event) == RAFT_OK)
-        node->transfer_asked = true;
+    if (node->raft && node->role == RAFT_LEADER && !node->transfer_asked) {
+        node->transfer_asked = true; /* before the step: it may end in the same one */
+        if (engine_step(node, &event) != RAFT_OK)
+            node->transfer_asked = false;
+    }
     node_settle(node);
 }
 
