@@ -143,6 +143,7 @@ void cluster_init(struct cluster *cluster, uint32_t count, uint64_t seed)
     cluster->clock.mono_ns = 1000 * STEP_NS;
     cluster->clock.wall_ms = UINT64_C(1790000000000);
     cluster->loud = getenv("LOUD") != NULL;
+    cluster->limits.log_segment_bytes = 2u << 20; /* the least: zeroing more is most of the time that tests take */
     printf("seed %llu\n", (unsigned long long)seed);
     for (uint32_t i = 0; i < count; i++)
         fill(cluster, i);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/log/snapshot_file.h"
+#include "effort.h"
 #include "node_cluster.h"
 
 #define SEED 20261124
@@ -55,7 +56,7 @@ static void test_a_founding_may_be_cut_short_at_every_step(void **state)
     static const enum os_mem_crash how[] = {OS_MEM_KEEP_ALL, OS_MEM_DROP_ALL, OS_MEM_RANDOM};
 
     (void)state;
-    for (uint32_t moment = 0; moment < 240; moment += 5) {
+    for (uint32_t moment = 0; moment < 240; moment += EFFORT(5, 23)) {
         struct cluster cluster;
 
         cluster_init(&cluster, 3, SEED + moment);
@@ -94,7 +95,7 @@ static void expect_clean_stop(struct cluster *cluster, uint32_t number, uint32_t
 static void test_a_stop_is_clean_at_every_moment_of_a_start(void **state)
 {
     (void)state;
-    for (uint32_t moment = 0; moment < 160; moment += 5) {
+    for (uint32_t moment = 0; moment < 160; moment += EFFORT(5, 17)) {
         struct cluster cluster;
         uint32_t victim = moment % 3;
 
