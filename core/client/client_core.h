@@ -43,7 +43,7 @@
 #define CLIENT_RETRY_MIN_MS 50    /* back-off of dials and of calls: doubles up to the most, and is jittered by half */
 #define CLIENT_RETRY_MAX_MS 2000
 #define CLIENT_SAID 160           /* bytes kept of what an endpoint answered */
-#define CLIENT_MARGIN_MS 100      /* a node is told a tenth less time than is left, at most so much less, so that ... */
+#define CLIENT_MARGIN_MS 500      /* a node is told a tenth less time than is left, at most so much less, so that ... */
 #define CLIENT_MARGIN_PART 10     /* ... its own answer is back before the time is over here */
 
 /* The life of an endpoint. The moves are a table in client_endpoint.c. */
