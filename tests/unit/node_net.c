@@ -374,6 +374,16 @@ void net_pause(struct net_side *side, bool paused)
     side->paused = paused;
 }
 
+uint64_t net_waiting(const struct net_side *side)
+{
+    uint64_t bytes = 0;
+
+    for (const struct item *item = side->net->head; item; item = item->next)
+        if (item->what == MESSAGE && item->to->side == side)
+            bytes += item->size;
+    return bytes;
+}
+
 uint64_t net_delivered(const struct net *net)
 {
     return net->delivered;

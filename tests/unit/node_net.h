@@ -37,6 +37,9 @@ void net_cut(struct net *net, const char *a, const char *b, bool cut);
 /* Whoever dialled from this side does not read at present: what is sent to it stays queued with its sender. */
 void net_pause(struct net_side *side, bool paused);
 
+/* Bytes that were sent to a side and wait for it. */
+uint64_t net_waiting(const struct net_side *side);
+
 /* Messages delivered so far. */
 uint64_t net_delivered(const struct net *net);
 

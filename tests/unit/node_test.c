@@ -423,6 +423,41 @@ static void test_a_reader_that_does_not_read_is_fed_when_it_does(void **state)
     cluster_free(&cluster);
 }
 
+static void test_a_thousand_readers_that_never_read_cost_bounded_memory(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *reader;
+    struct cluster_client *writer;
+    struct net_side *side;
+
+    (void)state;
+    cluster_init(&cluster, 1, SEED);
+    cluster.limits.event_ring_bytes = 64u << 10;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    reader = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    writer = cluster_client_as(&cluster, 0, CODEC_ROLE_CLIENT, "writer");
+    side = net_side(cluster.net, "client");
+    for (uint64_t id = 1; id <= 1000; id++) {
+        struct codec_stream_open open = {.id = id, .stream = gavel_text("events"), .credit = 1000000};
+
+        cluster_send(reader, CODEC_STREAM_OPEN, &open);
+    }
+    cluster_run(&cluster, 5);
+    net_pause(side, true);
+    for (int i = 1; i <= 300; i++) {
+        cluster_command(writer, "increment", 0, 0, &reply, plus_one);
+        assert_int_equal(reply.number, i);
+    }
+    /* What waits for them: one connection's share of events, not 600 events for each of them. */
+    assert_true(net_waiting(side) > 0);
+    assert_true(net_waiting(side) < 200u << 10);
+    cluster_client_free(writer);
+    cluster_client_free(reader);
+    cluster_free(&cluster);
+}
+
 /* Flip a byte in the middle of what a node's log holds. */
 static void rot(struct cluster *cluster, uint32_t number)
 {
@@ -593,6 +628,7 @@ int main(void)
         cmocka_unit_test(test_a_silent_session_expires_by_cluster_time),
         cmocka_unit_test(test_a_slow_reader_costs_a_cursor_and_ends_with_compacted),
         cmocka_unit_test(test_a_reader_that_does_not_read_is_fed_when_it_does),
+        cmocka_unit_test(test_a_thousand_readers_that_never_read_cost_bounded_memory),
         cmocka_unit_test(test_a_damaged_log_is_fetched_again),
         cmocka_unit_test(test_a_lone_node_with_a_damaged_log_stops_and_changes_nothing),
         cmocka_unit_test(test_a_failed_sync_ends_the_node),
