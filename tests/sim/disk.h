@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk.h - the simulated disk of one node: a durable and a present image, and all that can go wrong with either.
+ *
+ * Operations happen at once and cost time that the lanes take into account (sim_disk_cost): a job's completion comes
+ * so much later. Faults come from the options' classes rot, misdirect, disk-error, disk-full and stall, from this disk's
+ * own stream.
+ */
+#ifndef TESTS_SIM_DISK_H
+#define TESTS_SIM_DISK_H
+
+#include "sim.h"
+
+extern const struct os_file_ops sim_disk_files; /* its object is a struct sim_disk */
+
+struct sim_disk *sim_disk_new(struct sim *sim, struct sim_node *node);
+struct sim_disk *sim_disk_free(struct sim_disk *disk);
+
+/* The simulated ns that the operations since the last call took, stalls included; 0 afterwards. */
+uint64_t sim_disk_cost(struct sim_disk *disk);
+
+/* The process is gone. SIM_KILL: what it wrote stays, pending; SIM_POWER: each pending sector, rename and directory entry
+ * is kept, dropped or damaged, in any order. Nothing that was synced changes. */
+void sim_disk_crash(struct sim_disk *disk, enum sim_crash how);
+
+/* The machine dies within its n-th changing operation from now (1: the next): that one happens in part or not, it and
+ * all that follow answer -EIO, and sim_disk_dying is true until sim_disk_crash. 0: never. For crashes inside recovery
+ * and the enumerating mode. */
+void sim_disk_die_after(struct sim_disk *disk, uint64_t operations);
+bool sim_disk_dying(const struct sim_disk *disk);
+uint64_t sim_disk_operations(const struct sim_disk *disk); /* changing ones so far */
+
+/* Everything is gone: a new, empty disk. */
+void sim_disk_wipe(struct sim_disk *disk);
+
+/* Faults of the running disk on or off (the second phase heals a majority). */
+void sim_disk_heal(struct sim_disk *disk);
+
+/* Rot: change one sector at rest, picked and damaged by the disk's stream. The atlas (disk_atlas.c) has been asked and
+ * allows it. False when there was nothing to damage. */
+bool sim_disk_rot(struct sim_disk *disk);
+
+/* What has been damaged on this disk and not been found or overwritten since: the oracle asks before it judges a recovery. */
+bool sim_disk_damaged(const struct sim_disk *disk);
+
+/* The durable bytes of a file, borrowed until the next operation; NULL when it is not durably there. */
+const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_t *size);
+
+/* ---- the atlas: how much of the cluster may be damaged at the same time ---------------------------------- */
+
+/*
+ * Damage on a majority of voters could make what was acknowledged unrecoverable, and no algorithm would be at fault. So
+ * at any time fewer than half of the voters of each configuration in force may carry damage (rot, misdirected or lost
+ * writes, a wiped disk). True: this node's disk may be damaged now, and counts as damaged until sim_atlas_clean.
+ * In the correlated mode everything is allowed.
+ */
+bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node);
+void sim_atlas_clean(struct sim *sim, struct sim_node *node);
+
+#endif

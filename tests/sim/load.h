@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load.h - the clients: each speaks the client protocol over the simulated network to whatever node it finds, within a
+ * session or not, with unique values, reads of every level, conditional writes, deletes, batches, workflows, watches;
+ * and writes down what it saw, for the linearizability checker (tests/linear) and for checks of its own: exactly-once
+ * sessions, watches without gap, unknown never taken for failed.
+ */
+#ifndef TESTS_SIM_LOAD_H
+#define TESTS_SIM_LOAD_H
+
+#include "sim.h"
+
+struct sim_load *sim_load_new(struct sim *sim);
+struct sim_load *sim_load_free(struct sim_load *load);
+
+/* No new operations from now on; what is open must come to an end. */
+void sim_load_finish(struct sim_load *load);
+bool sim_load_finished(const struct sim_load *load);
+
+/* Everything over: check the whole history; calls sim_fail when it is not linearizable, or a session applied twice. */
+void sim_load_check(struct sim_load *load);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net.h - the simulated network: a transport for the nodes and clients of the world ("sim://n1"), and what can go wrong
+ * between two of them. Each directed link has its own stream of random numbers.
+ *
+ * A connection carries a stream of bytes in the frames of transports/ (so that a frame can be cut in two and a reset can
+ * come in the middle of one); what a link loses, doubles or reorders are whole messages: production transports never do
+ * that, but the algorithm must not depend on it, and a message that crosses a reset and a redial looks just so.
+ */
+#ifndef TESTS_SIM_NET_H
+#define TESTS_SIM_NET_H
+
+#include <gavel/transport.h>
+
+#include "sim.h"
+
+extern const struct gavel_transport sim_transport; /* its self is a struct sim_side */
+
+struct sim_net *sim_net_new(struct sim *sim);
+struct sim_net *sim_net_free(struct sim_net *net);
+
+/* One instance, for a node (`node` not NULL) or for a client (`name` then names it in traces). Lives as long as the net. */
+struct sim_side *sim_net_side(struct sim_net *net, struct sim_node *node, const char *name);
+
+/* The process behind a side is gone: its connections end as those of a killed process (or, `silent`, as those of a
+ * machine without power: the other side learns it from time-outs only). Dials are refused until it listens again. */
+void sim_net_kill(struct sim_side *side, bool silent);
+
+/* What passes from node `from` to node `to`: nothing while cut. Clients are on the side of the node they talk to. */
+void sim_net_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut);
+bool sim_net_is_cut(const struct sim_net *net, uint32_t from, uint32_t to);
+void sim_net_heal(struct sim_net *net); /* all links whole, and no more misfortune (the second phase) */
+
+/* A link stops moving until then: what was sent waits, in order. */
+void sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until);
+
+/* Break one connection of this node, picked by the stream; within a frame when it can. */
+void sim_net_reset(struct sim_net *net, uint32_t node);
+
+/* The node's process is paused or runs on: what arrives meanwhile waits at its door. */
+void sim_net_pause(struct sim_side *side, bool paused);
+
+/* Bytes and messages under way, for the oracle of bounded resources. */
+uint64_t sim_net_in_flight(const struct sim_net *net);
+
+#endif

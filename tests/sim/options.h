@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * options.h - what a seed's world is like: one table of numbers, each drawn from the seed or set by --set NAME=VALUE.
+ *
+ * A swarm (Groce et al., 2012): each fault class is on or off by a coin, and its rows' magnitudes are log-uniform
+ * between `low` and `high`; one seed in ten has no faults at all. Shrinking a failure sets rows to 0 (off) or to
+ * `low`, so 0 must mean "never" in every row of a class, and rows outside a class (class NONE) are always drawn.
+ *
+ *   X(name, class, low, high, unit and meaning)
+ */
+#ifndef TESTS_SIM_OPTIONS_H
+#define TESTS_SIM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "random.h"
+
+/* Fault classes: X(symbol, name). Whoever builds a class adds its rows below. */
+#define SIM_CLASSES(X) \
+    X(NONE, "none") \
+    X(DELAY, "delay") \
+    X(LOSS, "loss") \
+    X(DUPLICATE, "duplicate") \
+    X(REORDER, "reorder") \
+    X(CLOG, "clog") \
+    X(PARTITION, "partition") \
+    X(RESET, "reset") \
+    X(REFUSE, "refuse") \
+    X(ROT, "rot") \
+    X(MISDIRECT, "misdirect") \
+    X(DISK_ERROR, "disk-error") \
+    X(DISK_FULL, "disk-full") \
+    X(STALL, "stall") \
+    X(CRASH, "crash") \
+    X(PAUSE, "pause") \
+    X(CLOCK, "clock") \
+    X(WIPE, "wipe") \
+    X(MEMBERS, "members") \
+    X(SNAPSHOT, "snapshot") \
+    X(STOP, "stop")
+
+/* A rate "per hour" is of simulated time and of the whole cluster unless it says otherwise. */
+#define SIM_OPTIONS(X) \
+    X(nodes, NONE, 1, 7, "voters at founding") \
+    X(clients, NONE, 1, 16, "clients, each with one request at a time") \
+    X(keys, NONE, 1, 1000, "keys that they share") \
+    X(rate, NONE, 20, 400, "operations a second of all clients together") \
+    X(value_bytes, NONE, 1, 2000, "bytes of a value at most") \
+    X(link_us, NONE, 20, 2000, "one way over a link without misfortune, microseconds") \
+    X(sync_us, NONE, 50, 4000, "a durable write without misfortune, microseconds") \
+    X(snapshot_entries, NONE, 50, 5000, "the key of that name") \
+    X(snapshot_log_kib, NONE, 16, 4096, "snapshot_log_min, KiB") \
+    X(delay_ppm, DELAY, 1000, 200000, "messages that are late, in a million") \
+    X(delay_ms, DELAY, 1, 1000, "how late at most, ms") \
+    X(loss_ppm, LOSS, 100, 200000, "messages lost, in a million") \
+    X(duplicate_ppm, DUPLICATE, 100, 100000, "messages that come twice, in a million") \
+    X(reorder_ppm, REORDER, 100, 200000, "messages that overtake the one before, in a million") \
+    X(clog_per_hour, CLOG, 6, 600, "links that stop moving for a while") \
+    X(clog_ms, CLOG, 10, 10000, "for how long at most, ms") \
+    X(partition_per_hour, PARTITION, 6, 400, "partitions begun") \
+    X(partition_ms, PARTITION, 100, 20000, "how long one lasts at most, ms") \
+    X(reset_per_hour, RESET, 6, 2000, "connections reset, half of them within a frame") \
+    X(refuse_ppm, REFUSE, 1000, 300000, "dials refused although somebody listens, in a million") \
+    X(rot_per_hour, ROT, 1, 60, "sectors at rest that change: bits, zeros, older content") \
+    X(misdirect_ppm, MISDIRECT, 1, 1000, "writes that land elsewhere, in a million") \
+    X(disk_error_ppm, DISK_ERROR, 1, 2000, "operations that answer EIO, in a million") \
+    X(short_write_ppm, DISK_ERROR, 1, 2000, "writes that end half-way with EIO, in a million") \
+    X(full_per_hour, DISK_FULL, 2, 60, "disks that fill up") \
+    X(full_ms, DISK_FULL, 100, 30000, "until space returns, at most, ms") \
+    X(stall_per_hour, STALL, 6, 600, "disks that stop for a while") \
+    X(stall_ms, STALL, 10, 5000, "for how long at most, ms") \
+    X(crash_per_hour, CRASH, 6, 600, "power cuts and kills of one node, or now and then of all") \
+    X(down_ms, CRASH, 1, 20000, "until it is started again, at most, ms") \
+    X(pause_per_hour, PAUSE, 6, 400, "processes stopped (SIGSTOP)") \
+    X(pause_ms, PAUSE, 10, 10000, "for how long at most, ms") \
+    X(drift_ppm, CLOCK, 10, 50000, "difference of a node's clock rate at most, in a million") \
+    X(jump_per_hour, CLOCK, 6, 200, "wall clocks that jump by up to a day") \
+    X(wipe_per_hour, WIPE, 1, 20, "disks lost whole") \
+    X(members_per_hour, MEMBERS, 6, 400, "membership changes asked for") \
+    X(snapshot_per_hour, SNAPSHOT, 6, 600, "snapshots asked for beside the node's own") \
+    X(stop_per_hour, STOP, 6, 200, "clean stops and restarts")
+
+struct sim_options {
+#define SIM_OPTION_FIELD(name, class, low, high, text) uint64_t name;
+    SIM_OPTIONS(SIM_OPTION_FIELD)
+#undef SIM_OPTION_FIELD
+    /* Correlated faults (all copies of something damaged): safety and a loud stop are asserted, liveness is not. */
+    uint64_t correlated;
+};
+
+/* Draw everything from the seed. */
+void sim_options_draw(struct sim_options *options, uint64_t seed);
+
+/* "name=value" or "class=off"; false, and a sentence on stderr, when there is no such row or it is no number. */
+bool sim_options_set(struct sim_options *options, const char *assignment);
+
+/* One line of every row that is not 0, as --set takes them. */
+void sim_options_print(const struct sim_options *options);
+
+#endif

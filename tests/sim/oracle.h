@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oracle.h - what must be true after every event, whatever happened. It looks into the nodes (core/node/internal.h) but
+ * never changes them, and it remembers what they forgot in crashes: what was sent, acknowledged, committed and applied.
+ */
+#ifndef TESTS_SIM_ORACLE_H
+#define TESTS_SIM_ORACLE_H
+
+#include "sim.h"
+
+struct sim_oracle *sim_oracle_new(struct sim *sim);
+struct sim_oracle *sim_oracle_free(struct sim_oracle *oracle);
+
+/* A life has begun (node_new has returned, node_start not yet been called): is what was recovered what must be there? */
+void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *node);
+
+/* It refused to start with node->exit_code: was there a reason to (damage, its disk)? */
+void sim_oracle_refused(struct sim_oracle *oracle, struct sim_node *node);
+
+/* The life is over (crash, stop or fatal). Called before node_free. */
+void sim_oracle_ended(struct sim_oracle *oracle, struct sim_node *node);
+
+/* Something changed at this node: look at it. The hot path: it costs O(what changed). */
+void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *node);
+
+/* A node has sent one whole message; `to` is NULL for a client. Called from within the node's send. */
+void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct sim_node *to, struct gavel_slice message);
+
+/* A client has seen a write acknowledged at this index. */
+void sim_oracle_acknowledged(struct sim_oracle *oracle, uint64_t index);
+
+/* The disk of this node is gone or was damaged on purpose: what it promised may be broken, the others' promises not. */
+void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node);
+
+/* At the end, everything healed: digests equal, logs equal. */
+void sim_oracle_finish(struct sim_oracle *oracle);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sim.h - one simulated world: the nodes that ship (core/node and all below it, the workflow machine, the codecs) in
+ * one thread, over simulated disks, clocks, lanes and network, all moved by one queue of events.
+ *
+ * Time is simulated nanoseconds since the world began and only moves from event to event. Nothing in here may read a
+ * real clock, the environment, the machine's random numbers or an address of memory to decide anything: the same seed
+ * and options are the same run, to the last byte of the trace.
+ *
+ *   random.h options.h   the dice, and what this seed's world is like
+ *   queue.c              the events
+ *   node.c               one process: starting, stopping, crashing; its clocks and lanes
+ *   disk.h  net.h        the simulated machine
+ *   fate.h               what happens to the world as a whole: crashes, partitions, wipes, changes of members
+ *   load.h               the clients and what they saw
+ *   oracle.h             what must be true after every event
+ */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <gavel/host.h>
+
+#include "core/node/node.h"
+#include "core/os/os.h"
+
+#include "options.h"
+#include "random.h"
+
+#define SIM_NODES_MAX 12 /* seven founders, and those that join later */
+
+#define SIM_US UINT64_C(1000)
+#define SIM_MS UINT64_C(1000000)
+#define SIM_S UINT64_C(1000000000)
+
+struct sim;
+struct sim_node;
+struct sim_disk;
+struct sim_net;
+struct sim_side;
+struct sim_fate;
+struct sim_load;
+struct sim_oracle;
+
+/* ---- events -------------------------------------------------------------------------------------------- */
+
+/*
+ * Embed it, all zero, and find the owner with os_container (core/os/list.h). Events of the same moment run in the order
+ * in which they were scheduled. The owner keeps the memory until the event has run or was cancelled.
+ */
+struct sim_event {
+    void (*run)(struct sim *sim, struct sim_event *event);
+    uint64_t at;    /* simulated ns */
+    uint64_t order; /* the queue's: ties */
+    uint32_t place; /* the queue's: where in the heap, 0 = not in it */
+    uint32_t kind;  /* the owner's, for traces */
+};
+
+/* Have `event` run at `at` (not before now: an earlier moment means now); one that is queued already is moved. */
+void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t at);
+void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it is not queued */
+
+/* ---- what is counted and traced ------------------------------------------------------------------------ */
+
+/* X(name): totals of a run, printed at its end and held against floors.txt. */
+#define SIM_TOTALS(X) \
+    X(events) X(acknowledged) X(reads) X(unknown) X(refused) X(elections) X(crashes) X(crashes_in_recovery) \
+    X(recoveries) X(snapshots_taken) X(snapshots_installed) X(membership_changes) X(torn_tails) X(refetches) \
+    X(corruptions_found) X(partitions) X(resets) X(lost) X(duplicated) X(reordered) X(stalls) X(disk_errors) \
+    X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers)
+
+struct sim_totals {
+#define SIM_TOTAL_FIELD(name) uint64_t name;
+    SIM_TOTALS(SIM_TOTAL_FIELD)
+#undef SIM_TOTAL_FIELD
+};
+
+/* ---- one process --------------------------------------------------------------------------------------- */
+
+enum sim_state {
+    SIM_ABSENT,   /* not part of the world yet, or wiped and not used again */
+    SIM_DOWN,     /* crashed, ended, or refused to start */
+    SIM_UP,
+    SIM_STOPPING, /* node_stop is under way */
+    SIM_DEAD      /* called fatal; its process ends with the event at hand */
+};
+
+struct sim_node {
+    struct sim *sim;
+    uint32_t number; /* 0 ... */
+    uint32_t state;  /* enum sim_state */
+    char name[16];   /* "n1" */
+    char uri[32];    /* "sim://n1" */
+    struct os os;    /* what the node sees of its machine */
+    struct sim_disk *disk;
+    struct sim_side *side;
+    struct node *node; /* NULL unless UP, STOPPING or DEAD */
+    uint64_t lives;    /* how often it was started */
+    int exit_code;     /* of the last life; -1: none, it was killed or runs */
+    char said[512];    /* the sentence that went with it */
+    uint64_t paused_until; /* simulated ns; its events wait, its connections stay */
+    struct sim_process *process; /* node.c's: lanes, clocks, machines, deadline */
+};
+
+/* Whether the process runs and has not been told to stop. */
+static inline bool sim_is_up(const struct sim_node *node)
+{
+    return node->state == SIM_UP;
+}
+
+/* Start the process (state DOWN or ABSENT). It may refuse: state DOWN again, exit_code and `said` say why. `join` is
+ * NULL for a founder, or the addresses that an empty node that wants to join is told. */
+void sim_node_start(struct sim_node *node, const char *const *join, uint32_t join_count);
+
+/* How a process ends without being asked. */
+enum sim_crash {
+    SIM_KILL,  /* the process only: what it wrote is in the machine's memory still */
+    SIM_POWER, /* the machine: what was not synced is kept, dropped or damaged by sector */
+};
+void sim_node_crash(struct sim_node *node, enum sim_crash how);
+
+/* node_stop; the state becomes DOWN by itself. */
+void sim_node_stop(struct sim_node *node);
+
+/* ---- the world ----------------------------------------------------------------------------------------- */
+
+enum sim_phase { SIM_FAULTS, SIM_HEALED };
+
+struct sim {
+    uint64_t seed;
+    struct sim_options options;
+    uint64_t now;
+    uint32_t phase; /* enum sim_phase */
+    uint32_t node_count;
+    struct sim_node nodes[SIM_NODES_MAX];
+    struct sim_net *net;
+    struct sim_fate *fate;
+    struct sim_load *load;
+    struct sim_oracle *oracle;
+    struct sim_totals totals;
+    bool tracing;        /* --trace: sim_trace prints */
+    uint64_t trace_hash; /* of everything traced, printed or not */
+    bool failed;
+};
+
+/* A generator of its own for one part of the world; `number` tells several of a kind apart. */
+struct sim_random sim_stream(const struct sim *sim, enum sim_stream stream, uint64_t number);
+
+/* One line of the trace, and into its hash. Every event that matters says one. `node` may be NULL. Cheap when nobody
+ * reads: only the hash of format and numbers is kept, so use integers and names, no pointers. */
+void sim_trace(struct sim *sim, const struct sim_node *node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* An invariant does not hold: print the name of it, the sentence, seed, options and commit, and end the run as failed.
+ * Does not return. */
+void sim_fail(struct sim *sim, const char *invariant, const char *format, ...)
+    __attribute__((format(printf, 3, 4), noreturn));
+
+/* Tell the world that the event at hand changed something at a node (NULL: at no node): it is counted, and the oracle
+ * looks at that node when the event is over. */
+void sim_acted(struct sim *sim, struct sim_node *node);
+
+#endif
