@@ -12,8 +12,11 @@
 #include <stdbool.h>
 
 #ifdef GAVEL_SEEDED_BUGS
-/* [any] True when GAVEL_BUG names this bug. */
+/* [any] True when GAVEL_BUG, as it was when the first one asked, names this bug, or seeded_choose has. */
 bool seeded_bug(const char *name);
+
+/* [before any thread] Choose by name instead, NULL for none; `name` is kept. */
+void seeded_choose(const char *name);
 #else
 #define seeded_bug(name) (false)
 #endif

@@ -14,7 +14,7 @@ struct sim_fate *sim_fate_free(struct sim_fate *fate);
 /* From now on nothing bad: heal the network, let a random majority of voters (all, in half of the seeds) run again. */
 void sim_fate_heal(struct sim_fate *fate);
 
-/* Whether all that is healed has converged: a leader, equal applied indexes, nobody recovering, members as asked for. */
+/* Whether all that is healed has converged: one leader, all applied, nobody recovering, the members asked for. */
 bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "random.h"
 
@@ -43,6 +44,7 @@
 /* A rate "per hour" is of simulated time and of the whole cluster unless it says otherwise. */
 #define SIM_OPTIONS(X) \
     X(nodes, NONE, 1, 7, "voters at founding") \
+    X(apply_lane, NONE, 1, 2, "2: the machine may block, and its commands run on the apply lane") \
     X(clients, NONE, 1, 16, "clients, each with one request at a time") \
     X(keys, NONE, 1, 1000, "keys that they share") \
     X(rate, NONE, 20, 400, "operations a second of all clients together") \
@@ -51,6 +53,11 @@
     X(sync_us, NONE, 50, 4000, "a durable write without misfortune, microseconds") \
     X(snapshot_entries, NONE, 50, 5000, "the key of that name") \
     X(snapshot_log_kib, NONE, 16, 4096, "snapshot_log_min, KiB") \
+    X(snapshot_keep, NONE, 1, 5, "the key of that name") \
+    X(trailing_kib, NONE, 16, 4096, "log_trailing_bytes, KiB") \
+    X(cache_kib, NONE, 16, 2048, "log_cache_bytes, KiB") \
+    X(ring_kib, NONE, 16, 4096, "event_ring_bytes, KiB") \
+    X(session_ttl_ms, NONE, 20000, 600000, "session_ttl, ms") \
     X(delay_ppm, DELAY, 1000, 200000, "messages that are late, in a million") \
     X(delay_ms, DELAY, 1, 1000, "how late at most, ms") \
     X(loss_ppm, LOSS, 100, 200000, "messages lost, in a million") \
@@ -79,7 +86,8 @@
     X(wipe_per_hour, WIPE, 1, 20, "disks lost whole") \
     X(members_per_hour, MEMBERS, 6, 400, "membership changes asked for") \
     X(snapshot_per_hour, SNAPSHOT, 6, 600, "snapshots asked for beside the node's own") \
-    X(stop_per_hour, STOP, 6, 200, "clean stops and restarts")
+    X(stop_per_hour, STOP, 6, 200, "clean stops and restarts") \
+    X(transfer_per_hour, STOP, 6, 200, "leaders asked to hand over")
 
 struct sim_options {
 #define SIM_OPTION_FIELD(name, class, low, high, text) uint64_t name;
@@ -95,7 +103,25 @@ void sim_options_draw(struct sim_options *options, uint64_t seed);
 /* "name=value" or "class=off"; false, and a sentence on stderr, when there is no such row or it is no number. */
 bool sim_options_set(struct sim_options *options, const char *assignment);
 
-/* One line of every row that is not 0, as --set takes them. */
-void sim_options_print(const struct sim_options *options);
+/* Every row that is not 0, as arguments: " --set NAME=VALUE" each, and the end of the line. */
+void sim_options_print(const struct sim_options *options, FILE *to);
+
+/* The table, for --help. */
+void sim_options_help(FILE *to);
+
+/* ---- the table itself, for shrinking ------------------------------------------------------------------- */
+
+struct sim_option {
+    const char *name;
+    uint32_t class;
+    uint64_t low;
+    uint64_t high;
+    const char *help;
+};
+
+uint64_t sim_options_count(void);
+const struct sim_option *sim_options_row(uint64_t row); /* NULL beyond the end */
+uint64_t *sim_options_value(struct sim_options *options, uint64_t row);
+const char *sim_options_class(uint32_t number); /* "none" is 0; NULL beyond the end */
 
 #endif

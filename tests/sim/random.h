@@ -36,7 +36,7 @@ static inline uint64_t sim_draw(struct sim_random *random)
     return z ^ (z >> 31);
 }
 
-/* 0 ... below - 1; 0 when below is 0. (Multiplication instead of a remainder: no bias worth a name, and no division.) */
+/* 0 ... below - 1; 0 when below is 0. (Multiplication instead of a remainder: no bias and no division.) */
 static inline uint64_t sim_below(struct sim_random *random, uint64_t below)
 {
     return (uint64_t)(((unsigned __int128)sim_draw(random) * below) >> 64);

@@ -44,6 +44,8 @@ struct sim_side;
 struct sim_fate;
 struct sim_load;
 struct sim_oracle;
+struct sim_queue;
+struct sim_process;
 
 /* ---- events -------------------------------------------------------------------------------------------- */
 
@@ -125,11 +127,35 @@ void sim_node_crash(struct sim_node *node, enum sim_crash how);
 /* node_stop; the state becomes DOWN by itself. */
 void sim_node_stop(struct sim_node *node);
 
+/* node.c's part of the world's making and ending. */
+void sim_node_make(struct sim *sim, uint32_t number);
+void sim_node_unmake(struct sim_node *node);
+
+/* After an event that changed this node: bury it when it called fatal, its disk died under it, or it has stopped. */
+void sim_node_after(struct sim_node *node);
+
+/* Stop the process for so long, as SIGSTOP would; until the moment given, in simulated ns. */
+void sim_node_pause(struct sim_node *node, uint64_t until);
+
+/* Let the wall clock jump; what the monotonic clock says never goes back. */
+void sim_node_jump(struct sim_node *node, int64_t milliseconds);
+
+/* The machine will lose its power within the n-th changing operation of its next life: a crash inside recovery. */
+void sim_node_die_in_recovery(struct sim_node *node, uint64_t operations);
+
 /* ---- the world ----------------------------------------------------------------------------------------- */
 
 enum sim_phase { SIM_FAULTS, SIM_HEALED };
 
 struct sim {
+    struct sim_queue *queue; /* queue.h */
+    uint32_t acted;          /* a bit for each node that the event at hand changed */
+    bool counted;            /* the event at hand is in totals.events */
+    uint32_t founders;
+    struct node_member members[SIM_NODES_MAX];    /* all that may ever be; the first `founders` found the cluster */
+    const char *addresses[SIM_NODES_MAX][1];
+    uint64_t deadline;       /* simulated ns: when the second phase begins */
+    uint64_t end;            /* and when it must have come to its end */
     uint64_t seed;
     struct sim_options options;
     uint64_t now;
@@ -162,5 +188,11 @@ void sim_fail(struct sim *sim, const char *invariant, const char *format, ...)
 /* Tell the world that the event at hand changed something at a node (NULL: at no node): it is counted, and the oracle
  * looks at that node when the event is over. */
 void sim_acted(struct sim *sim, struct sim_node *node);
+
+/* The same without counting: nothing may have changed, but somebody should look. */
+static inline void sim_looked_at(struct sim *sim, const struct sim_node *node)
+{
+    sim->acted |= UINT32_C(1) << node->number;
+}
 
 #endif

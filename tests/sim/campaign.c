@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* campaign.c - many seeds; see campaign.h. */
+#define _GNU_SOURCE
+#include "campaign.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define TWICE_EVERY 100
+#define FLOOR_SECONDS UINT64_C(300000) /* floors are for so many simulated seconds: 1,000 seeds of five minutes */
+
+bool campaign_order(const struct campaign *campaign, uint64_t seed, struct sim_run_order *order)
+{
+    *order = (struct sim_run_order){.seed = seed,
+                                    .seconds = campaign->seconds,
+                                    .tracing = campaign->tracing,
+                                    .twice = campaign->twice || seed % TWICE_EVERY == 0,
+                                    .inside = campaign->inside,
+                                    .bug = campaign->bug};
+    sim_options_draw(&order->options, seed);
+    order->options.correlated = campaign->correlated;
+    for (uint32_t i = 0; i < campaign->set_count; i++)
+        if (!sim_options_set(&order->options, campaign->sets[i]))
+            return false;
+    return true;
+}
+
+static void add(struct campaign *campaign, struct sim_run *run)
+{
+    const struct sim_report *report = run->report;
+
+    campaign->runs++;
+    campaign->cpu_us += report->cpu_us;
+    campaign->sim_ns += report->sim_ns;
+#define SIM_TOTAL_ADD(name) campaign->totals.name += report->totals.name;
+    SIM_TOTALS(SIM_TOTAL_ADD)
+#undef SIM_TOTAL_ADD
+    if (report->outcome != SIM_PASSED) {
+        campaign->failures++;
+        sim_run_complain(run, stdout);
+    }
+    sim_run_close(run);
+}
+
+/* Wait for one of them; its place is free then. */
+static void reap(struct campaign *campaign, struct sim_run *runs)
+{
+    struct rusage usage = {0};
+    int status = 0;
+    pid_t ended = wait4(-1, &status, 0, &usage);
+
+    for (uint64_t i = 0; ended > 0 && i < campaign->jobs; i++)
+        if (runs[i].process == ended) {
+            sim_run_ended(&runs[i], status,
+                          (uint64_t)(usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec +
+                                     usage.ru_stime.tv_sec * 1000000 + usage.ru_stime.tv_usec));
+            add(campaign, &runs[i]);
+        }
+}
+
+static bool run_all(struct campaign *campaign)
+{
+    static struct sim_run runs[CAMPAIGN_JOBS_MAX];
+    uint64_t seed = campaign->first;
+    uint64_t running;
+    bool good = true;
+
+    memset(runs, 0, sizeof runs);
+    do {
+        running = 0;
+        for (uint64_t i = 0; i < campaign->jobs; i++) {
+            struct sim_run_order order;
+            bool enough = campaign->failures_max && campaign->failures >= campaign->failures_max;
+
+            if (!runs[i].process && seed <= campaign->last && seed >= campaign->first && !enough && good) {
+                good = campaign_order(campaign, seed, &order) && sim_run_begin(&runs[i], &order);
+                seed++;
+                if (good && order.inside)
+                    add(campaign, &runs[i]);
+            }
+            running += runs[i].process != 0;
+        }
+        if (running)
+            reap(campaign, runs);
+    } while (running || (seed <= campaign->last && seed > campaign->first && good &&
+                         !(campaign->failures_max && campaign->failures >= campaign->failures_max)));
+    return good;
+}
+
+static void print_totals(const struct campaign *campaign)
+{
+    uint64_t column = 0;
+
+    printf("%llu seeds, %llu simulated seconds, %llu.%01llu CPU-seconds, %llu failures, commit %s\n",
+           (unsigned long long)campaign->runs, (unsigned long long)(campaign->sim_ns / SIM_S),
+           (unsigned long long)(campaign->cpu_us / 1000000), (unsigned long long)(campaign->cpu_us / 100000 % 10),
+           (unsigned long long)campaign->failures, sim_commit());
+#define SIM_TOTAL_PRINT(name)                                                                                       \
+    printf("  %-20s %12llu%s", #name, (unsigned long long)campaign->totals.name, ++column % 3 ? "" : "\n");
+    SIM_TOTALS(SIM_TOTAL_PRINT)
+#undef SIM_TOTAL_PRINT
+    if (column % 3)
+        (void)putchar('\n');
+    if (campaign->cpu_us)
+        printf("  %llu events a CPU-second, %llu simulated seconds a CPU-second\n",
+               (unsigned long long)(campaign->totals.events * 1000000 / campaign->cpu_us),
+               (unsigned long long)(campaign->sim_ns / 1000 / campaign->cpu_us));
+}
+
+static uint64_t total_of(const struct campaign *campaign, const char *name, bool *known)
+{
+    *known = true;
+#define SIM_TOTAL_FIND(field)                                                                                       \
+    if (strcmp(name, #field) == 0)                                                                                  \
+        return campaign->totals.field;
+    SIM_TOTALS(SIM_TOTAL_FIND)
+#undef SIM_TOTAL_FIND
+    *known = false;
+    return 0;
+}
+
+/* Lines "name least", what 1,000 seeds of five minutes must reach; scaled to what was run. */
+static bool check_floors(const struct campaign *campaign)
+{
+    FILE *file = fopen(campaign->floors, "r");
+    bool good = file != NULL;
+    char line[256];
+
+    if (!file)
+        fprintf(stderr, "gavel-sim: %s: %s\n", campaign->floors, strerror(errno));
+    while (file && fgets(line, sizeof line, file)) {
+        unsigned long long least = 0;
+        char name[64];
+        uint64_t got;
+        bool known;
+
+        if (line[0] == '#' || sscanf(line, "%63s %llu", name, &least) != 2)
+            continue;
+        got = total_of(campaign, name, &known);
+        least = least * campaign->runs * campaign->seconds / FLOOR_SECONDS;
+        if (!known || got < least) {
+            printf(known ? "FLOOR %s: %llu are fewer than %llu\n" : "FLOOR %s: there is no such total\n", name,
+                   (unsigned long long)got, least);
+            good = false;
+        }
+    }
+    if (file)
+        (void)fclose(file);
+    return good;
+}
+
+static void write_ledger(const struct campaign *campaign)
+{
+    FILE *file = fopen(campaign->ledger, "a");
+    time_t now = time(NULL);
+    struct tm at;
+    char date[32] = "";
+
+    if (!file) {
+        fprintf(stderr, "gavel-sim: %s: %s\n", campaign->ledger, strerror(errno));
+        return;
+    }
+    if (gmtime_r(&now, &at))
+        (void)strftime(date, sizeof date, "%Y-%m-%d", &at);
+    fprintf(file, "%s %s %llu..%llu seconds=%llu%s", date, sim_commit(), (unsigned long long)campaign->first,
+            (unsigned long long)(campaign->first + campaign->runs - 1), (unsigned long long)campaign->seconds,
+            campaign->correlated ? " correlated" : "");
+    for (uint32_t i = 0; i < campaign->set_count; i++)
+        fprintf(file, " %s", campaign->sets[i]);
+    fprintf(file, " cpu_s=%llu events=%llu failures=%llu\n", (unsigned long long)(campaign->cpu_us / 1000000),
+            (unsigned long long)campaign->totals.events, (unsigned long long)campaign->failures);
+    (void)fclose(file);
+}
+
+bool campaign_run(struct campaign *campaign)
+{
+    bool good = run_all(campaign);
+
+    if (!campaign->quiet)
+        print_totals(campaign);
+    if (campaign->ledger)
+        write_ledger(campaign);
+    if (good && campaign->floors)
+        good = check_floors(campaign);
+    return good && campaign->failures == 0 && campaign->runs > 0;
+}

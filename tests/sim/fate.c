@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fate.c - misfortune comes at the rates of the options, each kind by its own clock; a nurse starts again what lies
+ * down, as an init system would, and notices when a process ended in a way that it had no reason for.
+ */
+#include "fate_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/node/internal.h"
+#include "disk.h"
+#include "net.h"
+#include "oracle.h"
+
+#define HOUR_NS (UINT64_C(3600) * SIM_S)
+#define NURSE_NS (20 * SIM_MS)
+#define DAY_MS UINT64_C(86400000)
+#define ALL_PPM 50000        /* crashes that take every node at once */
+#define IN_RECOVERY_PPM 250000 /* crashes whose next life dies in its recovery too */
+
+struct sim_node *fate_pick(struct sim_fate *fate)
+{
+    struct sim *sim = fate->sim;
+    uint32_t up = 0;
+    uint64_t at;
+
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        up += sim_is_up(&sim->nodes[i]);
+    at = sim_below(&fate->dice, up);
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        if (sim_is_up(&sim->nodes[i]) && at-- == 0)
+            return &sim->nodes[i];
+    return NULL;
+}
+
+struct sim_node *fate_leader(const struct sim_fate *fate)
+{
+    struct sim_node *found = NULL;
+
+    for (uint32_t i = 0; i < fate->sim->node_count; i++) {
+        struct sim_node *node = &fate->sim->nodes[i];
+
+        if (sim_is_up(node) && node_is_leader(node->node) && (!found || node->node->term > found->node->term))
+            found = node;
+    }
+    return found;
+}
+
+uint32_t fate_span(const struct sim_fate *fate)
+{
+    uint32_t span = fate->sim->founders;
+
+    for (uint32_t i = span; i < fate->sim->node_count; i++)
+        if (fate->sim->nodes[i].lives)
+            span = i + 1;
+    return span;
+}
+
+/* ---- what may happen ----------------------------------------------------------------------------------- */
+
+static void crash_one(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
+{
+    const struct sim_options *options = &fate->sim->options;
+    uint64_t down = sim_magnitude(&fate->dice, SIM_MS / 10, options->down_ms * SIM_MS);
+
+    sim_node_crash(node, how);
+    fate->start_at[node->number] = fate->sim->now + down;
+    if (sim_chance(&fate->dice, IN_RECOVERY_PPM))
+        sim_node_die_in_recovery(node, sim_magnitude(&fate->dice, 1, 64));
+}
+
+static void crash(struct sim_fate *fate)
+{
+    struct sim *sim = fate->sim;
+    enum sim_crash how = sim_draw(&fate->dice) & 1 ? SIM_POWER : SIM_KILL;
+    struct sim_node *node;
+
+    if (sim_chance(&fate->dice, ALL_PPM)) {
+        for (uint32_t i = 0; i < sim->node_count; i++)
+            if (sim->nodes[i].node)
+                crash_one(fate, &sim->nodes[i], how);
+        return;
+    }
+    /* The leader has more to lose. */
+    node = sim_draw(&fate->dice) & 1 ? fate_leader(fate) : NULL;
+    node = node ? node : fate_pick(fate);
+    if (node)
+        crash_one(fate, node, how);
+}
+
+static void pause_one(struct sim_fate *fate)
+{
+    struct sim_node *node = fate_pick(fate);
+
+    if (node)
+        sim_node_pause(node, fate->sim->now +
+                                 sim_magnitude(&fate->dice, SIM_MS, fate->sim->options.pause_ms * SIM_MS));
+}
+
+static void jump(struct sim_fate *fate)
+{
+    struct sim_node *node = fate_pick(fate);
+    int64_t far = (int64_t)sim_magnitude(&fate->dice, 1, DAY_MS);
+
+    if (node)
+        sim_node_jump(node, sim_draw(&fate->dice) & 1 ? far : -far);
+}
+
+static void clog_link(struct sim_fate *fate)
+{
+    struct sim *sim = fate->sim;
+    uint32_t from = (uint32_t)sim_below(&fate->dice, fate_span(fate));
+    uint32_t to = (uint32_t)sim_below(&fate->dice, fate_span(fate));
+    uint64_t until = sim->now + sim_magnitude(&fate->dice, SIM_MS, sim->options.clog_ms * SIM_MS);
+
+    if (from == to)
+        return;
+    sim_trace(sim, &sim->nodes[from], "clog to n%u until %llu", to + 1, (unsigned long long)until);
+    sim_net_clog(sim->net, from, to, until);
+}
+
+static void reset(struct sim_fate *fate)
+{
+    struct sim_node *node = fate_pick(fate);
+
+    if (node) {
+        sim_trace(fate->sim, node, "a connection is reset");
+        sim_net_reset(fate->sim->net, node->number);
+    }
+}
+
+static void rot(struct sim_fate *fate)
+{
+    struct sim *sim = fate->sim;
+    struct sim_node *node = &sim->nodes[sim_below(&fate->dice, sim->founders)];
+
+    if (node->lives && sim_atlas_may_damage(sim, node) && sim_disk_rot(node->disk)) {
+        sim_trace(sim, node, "a sector rots");
+        sim_oracle_damaged(sim->oracle, node);
+    }
+}
+
+static void snapshot(struct sim_fate *fate)
+{
+    struct sim_node *node = fate_pick(fate);
+
+    if (!node || node->paused_until || !node->node->raft || node->node->phase != NODE_RUNNING)
+        return;
+    sim_trace(fate->sim, node, "a snapshot is asked for");
+    (void)snapshot_take(node->node, (struct origin){0});
+    node_settle(node->node);
+    sim_acted(fate->sim, node);
+}
+
+static void stop(struct sim_fate *fate)
+{
+    struct sim_node *node = fate_pick(fate);
+
+    if (!node || node->paused_until)
+        return;
+    fate->start_at[node->number] = 0;
+    sim_node_stop(node);
+}
+
+static void transfer(struct sim_fate *fate)
+{
+    struct sim_node *node = fate_leader(fate);
+    struct raft_event event = {.type = RAFT_EVENT_TRANSFER};
+
+    if (!node || node->paused_until || node->node->transfer_asked)
+        return;
+    sim_trace(fate->sim, node, "is asked to hand over");
+    node->node->transfer_asked = true;
+    if (engine_step(node->node, &event) == RAFT_OK)
+        fate->sim->totals.transfers++;
+    else
+        node->node->transfer_asked = false;
+    node_settle(node->node);
+    sim_acted(fate->sim, node);
+}
+
+/* ---- the clocks of misfortune -------------------------------------------------------------------------- */
+
+static const struct {
+    size_t rate; /* offset in the options: per hour */
+    void (*happen)(struct sim_fate *fate);
+} kinds[FATE_KINDS] = {
+    {offsetof(struct sim_options, crash_per_hour), crash},
+    {offsetof(struct sim_options, pause_per_hour), pause_one},
+    {offsetof(struct sim_options, jump_per_hour), jump},
+    {offsetof(struct sim_options, clog_per_hour), clog_link},
+    {offsetof(struct sim_options, reset_per_hour), reset},
+    {offsetof(struct sim_options, rot_per_hour), rot},
+    {offsetof(struct sim_options, snapshot_per_hour), snapshot},
+    {offsetof(struct sim_options, stop_per_hour), stop},
+    {offsetof(struct sim_options, transfer_per_hour), transfer},
+    {offsetof(struct sim_options, partition_per_hour), fate_partition},
+};
+
+static uint64_t rate_of(const struct sim_fate *fate, uint32_t kind)
+{
+    const char *options = (const char *)&fate->sim->options;
+
+    return *(const uint64_t *)(const void *)(options + kinds[kind].rate);
+}
+
+/* Somewhere within twice the mean: no logarithm of the machine's library decides what a seed means. */
+static void next(struct sim_fate *fate, struct fate_clock *clock)
+{
+    uint64_t rate = rate_of(fate, clock->kind);
+
+    if (rate)
+        sim_schedule(fate->sim, &clock->event, fate->sim->now + 1 + sim_below(&clock->dice, 2 * HOUR_NS / rate));
+}
+
+static void strike(struct sim *sim, struct sim_event *event)
+{
+    struct fate_clock *clock = os_container(event, struct fate_clock, event);
+
+    if (sim->phase != SIM_FAULTS)
+        return;
+    kinds[clock->kind].happen(sim->fate);
+    next(sim->fate, clock);
+}
+
+/* ---- the nurse ----------------------------------------------------------------------------------------- */
+
+static void judge_exit(struct sim *sim, const struct sim_node *node)
+{
+    const struct sim_options *options = &sim->options;
+    bool disk = options->disk_error_ppm || options->short_write_ppm || options->full_per_hour;
+    bool damage = options->rot_per_hour || options->misdirect_ppm || options->wipe_per_hour || disk;
+
+    if (node->exit_code <= 0 || (node->exit_code == 74 && disk) || (node->exit_code == 65 && damage))
+        return;
+    sim_fail(sim, "exit", "%s ended with %d although nothing is wrong with its machine: %s", node->name,
+             node->exit_code, node->said);
+}
+
+static void nurse(struct sim *sim, struct sim_event *event)
+{
+    struct sim_fate *fate = os_container(event, struct sim_fate, nurse);
+
+    for (uint32_t i = 0; i < sim->founders; i++) {
+        struct sim_node *node = &sim->nodes[i];
+
+        if ((node->state != SIM_DOWN && node->state != SIM_ABSENT) || fate->given_up[i])
+            continue;
+        if (fate->start_at[i] == 0) { /* it ended by itself */
+            judge_exit(sim, node);
+            fate->given_up[i] = node->exit_code == 65;
+            fate->start_at[i] = sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
+        } else if (fate->start_at[i] <= sim->now) {
+            fate->start_at[i] = 0;
+            sim_node_start(node, NULL, 0);
+        }
+    }
+    sim_schedule(sim, event, sim->now + NURSE_NS);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+struct sim_fate *sim_fate_new(struct sim *sim)
+{
+    struct sim_fate *fate = calloc(1, sizeof *fate);
+
+    assert(fate);
+    fate->sim = sim;
+    fate->dice = sim_stream(sim, SIM_STREAM_FATE, 0);
+    for (uint32_t i = 0; i < FATE_KINDS; i++) {
+        fate->clocks[i].kind = i;
+        fate->clocks[i].dice = sim_stream(sim, SIM_STREAM_FATE, i + 1);
+        fate->clocks[i].event.run = strike;
+        next(fate, &fate->clocks[i]);
+    }
+    for (uint32_t i = 0; i < sim->founders; i++)
+        fate->start_at[i] = 1 + sim_below(&fate->dice, SIM_S);
+    fate->nurse.run = nurse;
+    sim_schedule(sim, &fate->nurse, 0);
+    return fate;
+}
+
+struct sim_fate *sim_fate_free(struct sim_fate *fate)
+{
+    free(fate);
+    return NULL;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fate_internal.h - what the files of fate know of each other. */
+#ifndef TESTS_SIM_FATE_INTERNAL_H
+#define TESTS_SIM_FATE_INTERNAL_H
+
+#include "core/os/list.h"
+#include "fate.h"
+
+#define FATE_KINDS 10
+#define FATE_PARTITIONS 4 /* at the same time */
+
+/* One kind of misfortune: when it strikes next. */
+struct fate_clock {
+    uint32_t kind;
+    struct sim_random dice;
+    struct sim_event event;
+};
+
+struct fate_link {
+    uint8_t from;
+    uint8_t to;
+};
+
+/* Links that are cut, all at once or one by one, and healed again, in another order. */
+struct fate_partition {
+    struct sim_event event;
+    bool used;
+    bool healing;
+    uint32_t count;
+    uint32_t next;
+    uint64_t step_ns; /* between two links; 0: all at once */
+    uint64_t lasts_ns;
+    struct fate_link links[SIM_NODES_MAX * SIM_NODES_MAX];
+};
+
+struct sim_fate {
+    struct sim *sim;
+    struct sim_random dice;
+    struct fate_clock clocks[FATE_KINDS];
+    struct sim_event nurse;
+    uint64_t start_at[SIM_NODES_MAX]; /* when a node that is down is started; 0: not decided */
+    bool given_up[SIM_NODES_MAX];     /* nobody starts it again */
+    bool chosen[SIM_NODES_MAX];       /* those that the second phase heals */
+    uint8_t cuts[SIM_NODES_MAX][SIM_NODES_MAX];
+    struct fate_partition partitions[FATE_PARTITIONS];
+};
+
+/* One of the nodes that are up, by chance; NULL: none is. */
+struct sim_node *fate_pick(struct sim_fate *fate);
+
+/* The leader with the highest term; NULL: there is none. */
+struct sim_node *fate_leader(const struct sim_fate *fate);
+
+/* fate_partition.c: begin one, of a random shape. */
+void fate_partition(struct sim_fate *fate);
+void fate_partitions_end(struct sim_fate *fate);
+
+/* Nodes that take part, the founders and those that joined: numbers below this. */
+uint32_t fate_span(const struct sim_fate *fate);
+
+#endif

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node.c - one process of the world: the node that ships, its machine, its clocks and its lanes. A lane runs one job at
+ * a time, in order; a job acts when it begins, and its completion reaches the node after what it cost. In between the
+ * process may die, and then the disk knows what the node never learned.
+ */
+#include "node.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/field.h"
+#include "core/codec/value.h"
+#include "core/node/internal.h"
+#include "disk.h"
+#include "net.h"
+#include "oracle.h"
+
+#define WALL_MS UINT64_C(1790000000000) /* when the world begins */
+#define WAKE_NS_MAX 60000               /* an idle thread takes up to so long to begin; a busy one none */
+#define FOREVER UINT64_MAX
+
+const struct gavel_plugin *gavel_plugin_workflow(void);
+
+/* What a job costs beside the disk, ns: at least this, and at most eight times as much. */
+static const uint64_t lane_cost[OS_LANES] = {
+    [OS_LANE_LOG] = 4000, [OS_LANE_DISK] = 20000, [OS_LANE_APPLY] = 2000, [OS_LANE_WORKER] = 50000,
+    [OS_LANE_OBSERVER] = 5000};
+
+/* ---- clocks -------------------------------------------------------------------------------------------- */
+
+static uint64_t mono_ns(void *self)
+{
+    const struct sim_process *process = self;
+    int64_t elapsed = (int64_t)(process->node->sim->now - process->clock_since);
+
+    return process->clock_mono + (uint64_t)(elapsed + (int64_t)((__int128)elapsed * process->drift_ppm / 1000000));
+}
+
+/* The first simulated moment at which mono_ns says `mono` or more. */
+static uint64_t moment_of(const struct sim_process *process, uint64_t mono)
+{
+    uint64_t ahead = mono > process->clock_mono ? mono - process->clock_mono : 0;
+    unsigned __int128 scaled = (unsigned __int128)ahead * 1000000;
+
+    return process->clock_since + (uint64_t)(scaled / (uint64_t)(1000000 + process->drift_ppm)) + 2;
+}
+
+static uint64_t wall_ms(void *self)
+{
+    const struct sim_process *process = self;
+
+    return WALL_MS + process->node->sim->now / SIM_MS + (uint64_t)process->wall_offset_ms;
+}
+
+static void random_bytes(void *self, void *data, size_t size)
+{
+    struct sim_process *process = self;
+    unsigned char *at = data;
+
+    while (size) {
+        uint64_t drawn = sim_draw(&process->bytes);
+        size_t some = size < sizeof drawn ? size : sizeof drawn;
+
+        memcpy(at, &drawn, some);
+        at += some;
+        size -= some;
+    }
+}
+
+static const struct os_clock_ops clock_ops = {.mono_ns = mono_ns, .wall_ms = wall_ms, .random = random_bytes};
+
+/* The monotonic clock goes on from a new base: what it says now stays. */
+static void rebase(struct sim_process *process, uint64_t mono, int64_t drift_ppm)
+{
+    process->clock_mono = mono;
+    process->clock_since = process->node->sim->now;
+    process->drift_ppm = drift_ppm;
+}
+
+static int64_t draw_drift(struct sim_process *process)
+{
+    uint64_t most = process->node->sim->options.drift_ppm;
+
+    return (int64_t)sim_below(&process->clocks, 2 * most + 1) - (int64_t)most;
+}
+
+/* A machine that comes up counts from anywhere. */
+static void boot(struct sim_process *process)
+{
+    rebase(process, SIM_S + sim_below(&process->clocks, 1000 * SIM_S), draw_drift(process));
+    process->booted = true;
+}
+
+void sim_node_jump(struct sim_node *node, int64_t milliseconds)
+{
+    struct sim_process *process = node->process;
+
+    sim_trace(node->sim, node, "wall clock jumps by %lld ms", (long long)milliseconds);
+    node->sim->totals.clock_jumps++;
+    process->wall_offset_ms += milliseconds;
+    /* With a jump the rate may change too, as when a virtual machine moves. */
+    if (node->sim->options.drift_ppm && process->booted)
+        rebase(process, mono_ns(process), draw_drift(process));
+}
+
+/* ---- a paused process ---------------------------------------------------------------------------------- */
+
+static bool deferred(struct sim_process *process, struct sim_event *event)
+{
+    struct sim_node *node = process->node;
+
+    if (node->paused_until <= node->sim->now)
+        return false;
+    sim_schedule(node->sim, event, node->paused_until);
+    return true;
+}
+
+static void resume(struct sim *sim, struct sim_event *event)
+{
+    struct sim_process *process = os_container(event, struct sim_process, resume);
+
+    (void)sim;
+    sim_trace(sim, process->node, "runs on");
+    process->node->paused_until = 0;
+    sim_net_pause(process->node->side, false);
+}
+
+void sim_node_pause(struct sim_node *node, uint64_t until)
+{
+    if (!node->node || node->paused_until)
+        return;
+    node->sim->totals.pauses++;
+    sim_trace(node->sim, node, "paused until %llu", (unsigned long long)until);
+    node->paused_until = until;
+    sim_net_pause(node->side, true);
+    sim_schedule(node->sim, &node->process->resume, until);
+}
+
+/* ---- lanes --------------------------------------------------------------------------------------------- */
+
+static void begin_job(struct sim_process *process, struct process_lane *lane)
+{
+    struct sim_node *node = process->node;
+    struct os_job *job = lane->head;
+    uint32_t number = (uint32_t)(lane - process->lanes);
+    uint64_t cost = lane_cost[number] + sim_below(&process->dice, lane_cost[number] * 7);
+
+    if (!job)
+        return;
+    lane->head = job->next;
+    job->next = NULL;
+    job->state = OS_JOB_RUNNING;
+    job->run(job);
+    job->state = OS_JOB_RAN;
+    lane->ran = job;
+    sim_schedule(node->sim, &lane->event, node->sim->now + cost + sim_disk_cost(node->disk));
+}
+
+static void lane_event(struct sim *sim, struct sim_event *event)
+{
+    struct process_lane *lane = os_container(event, struct process_lane, event);
+    struct sim_process *process = lane->process;
+    struct os_job *job = lane->ran;
+
+    if (deferred(process, event))
+        return;
+    if (job) {
+        lane->ran = NULL;
+        job->state = OS_JOB_IDLE;
+        sim_trace(sim, process->node, "lane %u done", event->kind);
+        job->done(job); /* may free it or submit it again */
+        sim_acted(sim, process->node);
+    }
+    if (!lane->ran)
+        begin_job(process, lane);
+    sim_looked_at(sim, process->node); /* the disk may have died of it */
+}
+
+static void submit(void *self, uint32_t number, struct os_job *job)
+{
+    struct sim_process *process = self;
+    struct process_lane *lane = &process->lanes[number];
+    struct sim *sim = process->node->sim;
+
+    assert(number < OS_LANES);
+    assert(job->run);
+    assert(job->done);
+    assert(job->state == OS_JOB_IDLE);
+    job->lane = number;
+    job->state = OS_JOB_QUEUED;
+    job->next = NULL;
+    process->submitted++;
+    if (lane->head)
+        lane->tail->next = job;
+    else
+        lane->head = job;
+    lane->tail = job;
+    if (!lane->event.place && !lane->ran)
+        sim_schedule(sim, &lane->event, sim->now + 1 + sim_below(&process->dice, WAKE_NS_MAX));
+}
+
+static const struct os_lane_ops lane_ops = {.submit = submit};
+
+/* ---- the node's call-backs ----------------------------------------------------------------------------- */
+
+static void deadline_event(struct sim *sim, struct sim_event *event)
+{
+    struct sim_process *process = os_container(event, struct sim_process, deadline);
+    struct node *node = process->node->node;
+    uint64_t submitted = process->submitted;
+    uint64_t term = node->term;
+    uint32_t role = node->role;
+
+    if (deferred(process, event))
+        return;
+    node_deadline(node);
+    if (process->submitted != submitted || node->term != term || node->role != role)
+        sim_acted(sim, process->node);
+    sim_looked_at(sim, process->node);
+}
+
+static void deadline(void *context, uint64_t mono)
+{
+    struct sim_process *process = context;
+
+    if (mono == FOREVER)
+        sim_cancel(process->node->sim, &process->deadline);
+    else
+        sim_schedule(process->node->sim, &process->deadline, moment_of(process, mono));
+}
+
+static void fatal(void *context, int exit_code, const char *sentence)
+{
+    struct sim_process *process = context;
+    struct sim_node *node = process->node;
+
+    node->state = SIM_DEAD;
+    node->exit_code = exit_code;
+    (void)snprintf(node->said, sizeof node->said, "%s", sentence);
+    sim_trace(node->sim, node, "exits with %d: %s", exit_code, node->said);
+    sim_looked_at(node->sim, node);
+}
+
+static void stopped(void *context)
+{
+    struct sim_process *process = context;
+
+    process->stopped = true;
+    sim_looked_at(process->node->sim, process->node);
+}
+
+static bool log_wanted(void *context, uint64_t level, const char *module)
+{
+    const struct sim_process *process = context;
+
+    (void)module;
+    return level >= (process->node->sim->tracing ? GAVEL_LOG_DEBUG : GAVEL_LOG_INFO);
+}
+
+/* What only the node's own words tell. */
+static void log_line(void *self, uint64_t level, const char *module, struct gavel_slice text)
+{
+    const struct sim_process *process = self;
+    struct sim *sim = process->node->sim;
+    const struct {
+        const char *begins;
+        uint64_t *total;
+    } rows[] = {{"Installed the leader's snapshot", &sim->totals.snapshots_installed},
+                {"Snapshot created", &sim->totals.snapshots_taken},
+                {"Recovered: the log is whole again", &sim->totals.refetches},
+                {"The disk is full", &sim->totals.disks_full}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (text.size >= strlen(rows[i].begins) && memcmp(text.data, rows[i].begins, strlen(rows[i].begins)) == 0)
+            ++*rows[i].total;
+    if (level >= GAVEL_LOG_INFO)
+        sim_trace(sim, process->node, "[%s] %.*s", module, (int)text.size, (const char *)text.data);
+}
+
+/* ---- a life -------------------------------------------------------------------------------------------- */
+
+static void make_machine(struct sim_process *process)
+{
+    const struct gavel_plugin *plugin = gavel_plugin_workflow();
+    _Alignas(16) unsigned char options[512];
+    _Alignas(16) unsigned char memory[4096];
+    struct codec_arena arena = codec_arena(memory, sizeof memory);
+    struct gavel_error error = {0};
+
+    assert(plugin->options->struct_size <= sizeof options);
+    memset(options, 0, sizeof options);
+    if (codec_fields_defaults(plugin->options, options, &arena, &error) != GAVEL_OK ||
+        plugin->create(&process->host, options, &process->machine.self, &error) != GAVEL_OK)
+        sim_fail(process->node->sim, "machine", "the workflow machine cannot be made: %s", error.text);
+    process->operations = *(const struct gavel_statemachine *)plugin->operations;
+    if (process->node->sim->options.apply_lane == 2)
+        process->operations.flags &= ~(uint64_t)GAVEL_BOUNDED;
+    process->machine.name = "workflow";
+    process->machine.plugin = plugin;
+    process->machine.operations = &process->operations;
+    process->machine.settings = "";
+}
+
+static void fill_setup(struct sim_process *process)
+{
+    struct sim_node *node = process->node;
+    const struct sim_options *options = &node->sim->options;
+
+    process->setup = (struct node_setup){
+        .os = &node->os,
+        .host = &process->host,
+        .name = node->name,
+        .version = "sim",
+        .data_dir = "data",
+        .members = node->sim->members,
+        .member_count = node->sim->founders,
+        .transports = &process->transport,
+        .transport_count = 1,
+        .machines = &process->machine,
+        .machine_count = 1,
+        .limits = {.log_segment_bytes = 2u << 20,
+                   .snapshot_entries = options->snapshot_entries,
+                   .snapshot_log_min = options->snapshot_log_kib << 10,
+                   .snapshot_keep = options->snapshot_keep,
+                   .log_trailing_bytes = options->trailing_kib << 10,
+                   .log_cache_bytes = options->cache_kib << 10,
+                   .session_ttl_ms = options->session_ttl_ms,
+                   .proposals = 1024,
+                   .reads = 1024,
+                   .event_ring_bytes = options->ring_kib << 10},
+        .callbacks = {.context = process,
+                      .deadline = deadline,
+                      .fatal = fatal,
+                      .stopped = stopped,
+                      .log_wanted = log_wanted},
+    };
+}
+
+void sim_node_make(struct sim *sim, uint32_t number)
+{
+    struct sim_node *node = &sim->nodes[number];
+    struct sim_process *process = calloc(1, sizeof *process);
+
+    assert(process);
+    *node = (struct sim_node){.sim = sim, .number = number, .state = SIM_ABSENT, .exit_code = -1, .process = process};
+    process->node = node;
+    (void)snprintf(node->name, sizeof node->name, "n%u", number + 1);
+    (void)snprintf(node->uri, sizeof node->uri, "sim://n%u", number + 1);
+    process->listen[0] = node->uri;
+    process->dice = sim_stream(sim, SIM_STREAM_LANES, number);
+    process->clocks = sim_stream(sim, SIM_STREAM_CLOCKS, number);
+    process->bytes = sim_stream(sim, SIM_STREAM_NODES, number);
+    process->resume.run = resume;
+    process->deadline.run = deadline_event;
+    for (uint32_t i = 0; i < OS_LANES; i++) {
+        process->lanes[i].process = process;
+        process->lanes[i].event.run = lane_event;
+        process->lanes[i].event.kind = i;
+    }
+    node->disk = sim_disk_new(sim, node);
+    node->side = sim_net_side(sim->net, node, node->name);
+    node->os = (struct os){.files = &sim_disk_files,
+                           .files_self = node->disk,
+                           .clock = &clock_ops,
+                           .clock_self = process,
+                           .lanes = &lane_ops,
+                           .lanes_self = process};
+    process->host = (struct gavel_host){.size = GAVEL_END(struct gavel_host, log),
+                                        .self = process,
+                                        .heap = &codec_heap,
+                                        .log = log_line,
+                                        .node = node->name,
+                                        .instance = "node"};
+    process->transport = (struct node_transport){.name = "sim",
+                                                 .operations = &sim_transport,
+                                                 .listen = process->listen,
+                                                 .listen_count = 1,
+                                                 .self = node->side};
+}
+
+/* What a process takes with it when it ends; `how` is what becomes of its machine. */
+static void bury(struct sim_node *node, enum sim_crash how)
+{
+    struct sim_process *process = node->process;
+
+    if (node->node)
+        sim_oracle_ended(node->sim->oracle, node);
+    sim_cancel(node->sim, &process->deadline);
+    sim_cancel(node->sim, &process->resume);
+    for (uint32_t i = 0; i < OS_LANES; i++) {
+        sim_cancel(node->sim, &process->lanes[i].event);
+        process->lanes[i].head = NULL;
+        process->lanes[i].ran = NULL;
+    }
+    if (node->paused_until)
+        sim_net_pause(node->side, false);
+    node->paused_until = 0;
+    sim_net_kill(node->side, how == SIM_POWER);
+    if (node->node) {
+        node_abandon(node->node);
+        node_free(node->node);
+    }
+    node->node = NULL;
+    process->machine.plugin->destroy(process->machine.self);
+    process->machine.self = NULL;
+    sim_disk_crash(node->disk, how);
+    (void)sim_disk_cost(node->disk);
+    if (how == SIM_POWER)
+        process->booted = false;
+    node->state = SIM_DOWN;
+}
+
+void sim_node_unmake(struct sim_node *node)
+{
+    if (!node->process)
+        return;
+    if (node->node)
+        bury(node, SIM_KILL);
+    sim_disk_free(node->disk);
+    free(node->process);
+    node->process = NULL;
+}
+
+void sim_node_die_in_recovery(struct sim_node *node, uint64_t operations)
+{
+    node->process->die_after = operations;
+}
+
+static void refused(struct sim_node *node, int exit_code, const struct gavel_error *error)
+{
+    node->exit_code = exit_code;
+    (void)snprintf(node->said, sizeof node->said, "%s", error->text);
+    sim_trace(node->sim, node, "does not start, %d: %s", exit_code, node->said);
+}
+
+static void count_recovery(struct sim_node *node)
+{
+    struct sim_totals *totals = &node->sim->totals;
+
+    if (node->node->recovery.start != LOG_START_FRESH)
+        totals->recoveries++;
+    if (node->node->recovery.start == LOG_START_TORN)
+        totals->torn_tails++;
+    if (node->node->recovery.start == LOG_START_RECOVERING)
+        totals->corruptions_found++;
+}
+
+void sim_node_start(struct sim_node *node, const char *const *join, uint32_t join_count)
+{
+    struct sim_process *process = node->process;
+    struct gavel_error error = {0};
+    int exit_code = 0;
+    bool dying;
+
+    assert(node->state == SIM_DOWN || node->state == SIM_ABSENT);
+    (void)join;
+    (void)join_count;
+    if (!process->booted)
+        boot(process);
+    node->lives++;
+    node->exit_code = -1;
+    node->said[0] = 0;
+    process->stopped = false;
+    sim_disk_die_after(node->disk, process->die_after);
+    process->die_after = 0;
+    make_machine(process);
+    fill_setup(process);
+    sim_trace(node->sim, node, "starts, life %llu", (unsigned long long)node->lives);
+    node->state = SIM_UP;
+    if (node_new(&process->setup, &node->node, &exit_code, &error) != 0) {
+        node->node = NULL;
+        dying = sim_disk_dying(node->disk);
+        refused(node, exit_code, &error);
+        node->state = SIM_DOWN;
+        if (!dying)
+            sim_oracle_refused(node->sim->oracle, node);
+        else
+            node->sim->totals.crashes_in_recovery++;
+        bury(node, dying ? SIM_POWER : SIM_KILL);
+        if (dying)
+            node->exit_code = -1;
+        return;
+    }
+    (void)sim_disk_cost(node->disk);
+    count_recovery(node);
+    sim_oracle_started(node->sim->oracle, node);
+    node_start(node->node);
+    sim_acted(node->sim, node);
+}
+
+void sim_node_crash(struct sim_node *node, enum sim_crash how)
+{
+    if (!node->node)
+        return;
+    node->sim->totals.crashes++;
+    sim_trace(node->sim, node, how == SIM_POWER ? "loses its power" : "is killed");
+    node->exit_code = -1;
+    bury(node, how);
+}
+
+void sim_node_stop(struct sim_node *node)
+{
+    assert(node->state == SIM_UP);
+    sim_trace(node->sim, node, "is asked to stop");
+    node->state = SIM_STOPPING;
+    node_stop(node->node);
+    sim_acted(node->sim, node);
+}
+
+void sim_node_after(struct sim_node *node)
+{
+    if (!node->node)
+        return;
+    if (sim_disk_dying(node->disk)) {
+        node->sim->totals.crashes_in_recovery++;
+        sim_node_crash(node, SIM_POWER);
+    } else if (node->state == SIM_DEAD) {
+        bury(node, SIM_KILL);
+    } else if (node->process->stopped) {
+        node->sim->totals.clean_stops++;
+        sim_trace(node->sim, node, "has stopped");
+        node->exit_code = 0;
+        bury(node, SIM_KILL);
+    }
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node.h - what a process of the world is made of; for node.c and its neighbours that look inside. */
+#ifndef TESTS_SIM_NODE_H
+#define TESTS_SIM_NODE_H
+
+#include "sim.h"
+
+struct process_lane {
+    struct sim_process *process;
+    struct os_job *head; /* that wait */
+    struct os_job *tail;
+    struct os_job *ran;  /* that has run, and whose completion is on its way */
+    struct sim_event event;
+};
+
+struct sim_process {
+    struct sim_node *node;
+    struct sim_random dice;   /* of the lanes */
+    struct sim_random clocks;
+    struct sim_random bytes;  /* os_random */
+    struct process_lane lanes[OS_LANES];
+    uint64_t submitted;
+    struct sim_event deadline;
+    struct sim_event resume;
+    bool stopped;
+    bool booted;            /* the machine is up: its monotonic clock counts */
+    uint64_t clock_since;   /* simulated ns at which ... */
+    uint64_t clock_mono;    /* ... the monotonic clock said this */
+    int64_t drift_ppm;
+    int64_t wall_offset_ms;
+    uint64_t die_after;     /* of the next life */
+    const char *listen[1];
+    struct gavel_host host;
+    struct node_transport transport;
+    struct node_machine machine;
+    struct gavel_statemachine operations;
+    struct node_setup setup;
+};
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run.h - one run of one world in a process of its own: what it is asked for and what came of it. A process each, so
+ * that an assertion, a sanitizer or an endless loop is that seed's failure and nobody else's.
+ */
+#ifndef TESTS_SIM_RUN_H
+#define TESTS_SIM_RUN_H
+
+#include <sys/types.h>
+
+#include "sim.h"
+
+#define RUN_INVARIANT_MAX 48
+#define RUN_SENTENCE_MAX 1024
+
+struct sim_run_order {
+    uint64_t seed;
+    uint64_t seconds; /* simulated, of the first phase */
+    struct sim_options options;
+    bool tracing;
+    bool twice;      /* run it again and compare the traces */
+    bool inside;     /* in this process: for debuggers */
+    const char *bug; /* a seeded one; NULL: none */
+};
+
+enum sim_outcome { SIM_RUNNING, SIM_PASSED, SIM_FAILED };
+
+/* What a run leaves behind, in memory that both processes share. */
+struct sim_report {
+    uint32_t outcome; /* enum sim_outcome */
+    char invariant[RUN_INVARIANT_MAX];
+    char sentence[RUN_SENTENCE_MAX];
+    struct sim_totals totals;
+    uint64_t sim_ns;    /* simulated, when it ended */
+    uint64_t trace_hash;
+    uint64_t cpu_us;    /* of the process */
+};
+
+struct sim_run {
+    struct sim_run_order order;
+    struct sim_report *report; /* shared */
+    pid_t process;             /* 0: none */
+    int output;                /* what it said; -1: it speaks for itself */
+};
+
+/* Begin it. False, and a sentence on stderr, when the machine does not let us. */
+bool sim_run_begin(struct sim_run *run, const struct sim_run_order *order);
+
+/* It has ended, with this status of wait4: fill in the report what the process could not, and let go of the process. */
+void sim_run_ended(struct sim_run *run, int status, uint64_t cpu_us);
+
+/* Begin, wait, and copy the report out. */
+bool sim_run_whole(const struct sim_run_order *order, struct sim_report *report);
+
+/* Give back what sim_run_begin took. */
+void sim_run_close(struct sim_run *run);
+
+/* The failure as people read it: commit, seed, invariant, sentence, options, and how to see it again; with the last
+ * words of the process. */
+void sim_run_complain(const struct sim_run *run, FILE *to);
+
+/* The arguments that make this run again, without a line's end. */
+void sim_run_print_order(const struct sim_run_order *order, FILE *to);
+
+const char *sim_commit(void);
+
+#endif

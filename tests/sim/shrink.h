@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shrink.h - from a failing seed to the least that still fails, as a file that stays in tests/regress for ever:
+ *
+ *     # what was seen
+ *     invariant log-matching       the one that did not hold then, and has held since
+ *     seed 123
+ *     seconds 17
+ *     set nodes=3                  every row that is not 0
+ *
+ * The file holds all options, so that a later change of the dice does not change what it replays.
+ */
+#ifndef TESTS_SIM_SHRINK_H
+#define TESTS_SIM_SHRINK_H
+
+#include "campaign.h"
+
+/* The campaign's one seed must fail. True when the file was written. */
+bool shrink_run(const struct campaign *campaign, const char *path);
+
+/* Run a file's order; true when nothing failed. --trace, --twice, --inside and --bug come from the campaign. */
+bool shrink_replay(const char *path, const struct campaign *campaign);
+
+#endif

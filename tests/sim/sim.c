@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sim.c - the world: it is made, it moves from event to event, it is healed and must come to rest. See world.h. */
+#include "world.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/node/internal.h"
+#include "disk.h"
+#include "fate.h"
+#include "guard.h"
+#include "load.h"
+#include "net.h"
+#include "oracle.h"
+#include "queue.h"
+
+#define HEAL_S 180           /* everything pending must have ended so long after the second phase began */
+#define LOOK_NS (50 * SIM_MS) /* how often the second phase looks whether it has */
+#define STEPS_A_SECOND UINT64_C(20000000) /* of one simulated second: more is no progress */
+
+struct world {
+    struct sim sim;
+    struct sim_queue queue;
+    struct sim_event phase;
+    bool over;
+};
+
+static struct world *world_of(struct sim *sim)
+{
+    return os_container(sim, struct world, sim);
+}
+
+struct sim_random sim_stream(const struct sim *sim, enum sim_stream stream, uint64_t number)
+{
+    struct sim_random of_part = sim_split(sim->seed, stream);
+
+    return sim_split(of_part.state, number);
+}
+
+void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t at)
+{
+    event->at = at < sim->now ? sim->now : at;
+    sim_queue_put(sim->queue, event);
+}
+
+void sim_cancel(struct sim *sim, struct sim_event *event)
+{
+    sim_queue_remove(sim->queue, event);
+}
+
+void sim_acted(struct sim *sim, struct sim_node *node)
+{
+    if (node)
+        sim->acted |= UINT32_C(1) << node->number;
+    sim->totals.events += !sim->counted;
+    sim->counted = true;
+}
+
+/* ---- phases -------------------------------------------------------------------------------------------- */
+
+static void look(struct sim *sim, struct sim_event *event)
+{
+    struct world *world = os_container(event, struct world, phase);
+    char why[512] = "";
+
+    if (sim->phase == SIM_FAULTS) {
+        sim->phase = SIM_HEALED;
+        sim_trace(sim, NULL, "the second phase: all that is pending must end");
+        sim_fate_heal(sim->fate);
+        sim_load_finish(sim->load);
+        sim->end = sim->now + HEAL_S * SIM_S;
+    } else if (sim_fate_converged(sim->fate, why, sizeof why)) {
+        if (sim_load_finished(sim->load)) {
+            world->over = true;
+            return;
+        }
+        (void)snprintf(why, sizeof why, "requests of clients have no end");
+    }
+    if (sim->now >= sim->end && !sim->options.correlated)
+        sim_fail(sim, "liveness", "%u s after everything was healed: %s", HEAL_S, why);
+    if (sim->now >= sim->end) {
+        world->over = true;
+        return;
+    }
+    sim_schedule(sim, event, sim->now + LOOK_NS);
+}
+
+/* ---- making -------------------------------------------------------------------------------------------- */
+
+struct sim *sim_new(uint64_t seed, const struct sim_options *options, uint64_t seconds, bool tracing)
+{
+    struct world *world = calloc(1, sizeof *world);
+    struct sim *sim;
+
+    assert(world);
+    sim = &world->sim;
+    sim->queue = &world->queue;
+    sim->seed = seed;
+    sim->options = *options;
+    sim->tracing = tracing;
+    sim->deadline = seconds * SIM_S;
+    sim->founders = (uint32_t)options->nodes;
+    sim->node_count = SIM_NODES_MAX;
+    assert(sim->founders <= 7);
+    sim->net = sim_net_new(sim);
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        sim_node_make(sim, i);
+        sim->addresses[i][0] = sim->nodes[i].uri;
+        sim->members[i] =
+            (struct node_member){.name = sim->nodes[i].name, .addresses = sim->addresses[i], .address_count = 1};
+    }
+    sim->oracle = sim_oracle_new(sim);
+    sim->fate = sim_fate_new(sim);
+    sim->load = sim_load_new(sim);
+    world->phase.run = look;
+    sim_schedule(sim, &world->phase, sim->deadline);
+    return sim;
+}
+
+struct sim *sim_free(struct sim *sim)
+{
+    if (!sim)
+        return NULL;
+    sim_load_free(sim->load);
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
+        sim_node_unmake(&sim->nodes[i]);
+    sim_fate_free(sim->fate);
+    sim_oracle_free(sim->oracle);
+    sim_net_free(sim->net);
+    sim_queue_free(sim->queue);
+    free(world_of(sim));
+    return NULL;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------- */
+
+/* Whoever the event changed: is it still alive, and is what it did right? */
+static void after(struct sim *sim)
+{
+    while (sim->acted) {
+        uint32_t number = (uint32_t)__builtin_ctz(sim->acted);
+        struct sim_node *node = &sim->nodes[number];
+
+        sim->acted &= sim->acted - 1;
+        if (node->node)
+            sim_oracle_step(sim->oracle, node);
+        sim_node_after(node);
+    }
+    sim->counted = false;
+}
+
+void sim_run(struct sim *sim)
+{
+    struct world *world = world_of(sim);
+    uint64_t second = 0;
+    uint64_t steps = 0;
+
+    guard_on(sim);
+    after(sim);
+    while (!world->over) {
+        struct sim_event *event = sim_queue_pop(sim->queue);
+
+        if (!event)
+            break;
+        sim->now = event->at;
+        event->run(sim, event);
+        after(sim);
+        if (sim->now >= second) {
+            second = sim->now + SIM_S;
+            steps = 0;
+        } else if (++steps > STEPS_A_SECOND) {
+            sim_fail(sim, "progress", "%llu steps within one simulated second", (unsigned long long)steps);
+        }
+    }
+    if (!world->over)
+        sim_fail(sim, "progress", "nothing is going to happen any more");
+    sim_oracle_finish(sim->oracle);
+    sim_load_check(sim->load);
+    guard_off();
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* world.h - one run from its making to its end, for main.c and what drives single worlds. */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "sim.h"
+
+/* A world at its first moment; the first phase lasts so many simulated seconds. */
+struct sim *sim_new(uint64_t seed, const struct sim_options *options, uint64_t seconds, bool tracing);
+struct sim *sim_free(struct sim *sim);
+
+/* Both phases, and the checks at the end. Returns when all was well; sim_fail does not return. */
+void sim_run(struct sim *sim);
+
+#endif
