@@ -1,360 +1,356 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net.c - a network that carries every message in order after the link's delay; see net.h. */
-#include "net.h"
+/* net.c - the simulated network, its links and its faults; see net.h and net_internal.h. */
+#include "net_internal.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/os/list.h"
-#include "oracle.h"
+/* The numbers of the streams: the network's own, then one for each directed link. */
+#define STREAM_OWN 0u
+#define STREAM_LINKS 1u
 
-#define SIDES_MAX 64
+/* A byte takes between 1 and 50 ns (1 GB/s ... 20 MB/s), in 1/1024 ns. */
+#define BYTE_LOW 1024u
+#define BYTE_HIGH (50u * 1024u)
 
-enum what { ACCEPT = 1, CONNECTED, MESSAGE, CLOSED };
+/* After a cut, what was held back comes when the sender tries again: at most this long after the healing. */
+#define RETRY_NS_MAX (2 * SIM_S)
 
-struct end {
-    struct sim_net *net;
-    struct sim_side *side;
-    struct end *other;
-    struct end *next;
-    void *cookie;
-    bool open;
-    bool gone;
-    uint64_t last; /* when the newest item for it arrives */
-    uint64_t waiting;
-};
+void *net_must(size_t size)
+{
+    void *memory = calloc(1, size);
 
-struct item {
-    struct sim_event event;
-    struct end *to;
-    uint64_t reason;
-    struct item *next;
-    struct item **link;
-    size_t size;
-    unsigned char bytes[];
-};
+    if (!memory)
+        abort();
+    return memory;
+}
 
-struct sim_side {
-    struct sim_net *net;
-    struct sim_node *node;
-    char name[32];
-    const struct gavel_transport_events *events;
-    bool listening;
-};
+static void *resize(void *self, void *old, uint64_t wanted)
+{
+    void *memory = NULL;
 
-struct sim_net {
-    struct sim *sim;
-    struct sim_side sides[SIDES_MAX];
-    uint32_t count;
-    struct end *ends;
-    struct item *items;
-    bool cut[SIM_NODES_MAX][SIM_NODES_MAX];
-    uint64_t in_flight;
-};
+    (void)self;
+    if (wanted == 0)
+        free(old);
+    else
+        memory = realloc(old, (size_t)wanted);
+    if (wanted && !memory)
+        abort();
+    return memory;
+}
 
 struct sim_net *sim_net_new(struct sim *sim)
 {
-    struct sim_net *net = calloc(1, sizeof *net);
+    struct sim_net *net = net_must(sizeof *net);
+    const struct sim_options *options = &sim->options;
 
-    assert(net);
+    net->magic = SIM_NET_MAGIC;
     net->sim = sim;
+    net->random = sim_stream(sim, SIM_STREAM_NETWORK, STREAM_OWN);
+    net->rough = options->loss_ppm || options->duplicate_ppm || options->reorder_ppm || options->delay_ppm;
+    net->heap = (struct gavel_heap){.size = GAVEL_END(struct gavel_heap, resize), .resize = resize};
+    os_list_init(&net->wires);
     return net;
 }
 
 struct sim_net *sim_net_free(struct sim_net *net)
 {
-    while (net && net->items) {
-        struct item *item = net->items;
+    if (!net)
+        return NULL;
+    assert(net->magic == SIM_NET_MAGIC);
+    while (!os_list_empty(&net->wires))
+        net_wire_free(os_container(net->wires.next, struct net_wire, link));
+    while (net->free_wires) {
+        struct net_wire *wire = net->free_wires;
 
-        net->items = item->next;
+        net->free_wires = wire->next_free;
+        free(wire);
+    }
+    while (net->free_items) {
+        struct net_item *item = net->free_items;
+
+        net->free_items = item->next;
+        gavel_buffer_free(&item->run);
         free(item);
     }
-    while (net && net->ends) {
-        struct end *end = net->ends;
-
-        net->ends = end->next;
-        free(end);
+    for (uint32_t i = 0; i < net->side_count; i++) {
+        for (uint32_t k = 0; k < net->side_count; k++)
+            free(net->links[i][k]);
+        sim_cancel(net->sim, &net->sides[i]->turn);
+        net->sides[i]->magic = 0;
+        free(net->sides[i]);
     }
+    net->magic = 0;
     free(net);
     return NULL;
 }
 
 struct sim_side *sim_net_side(struct sim_net *net, struct sim_node *node, const char *name)
 {
-    struct sim_side *side = &net->sides[net->count++];
+    struct sim_side *side = net_must(sizeof *side);
 
-    assert(net->count <= SIDES_MAX);
+    assert(net->magic == SIM_NET_MAGIC);
+    assert(net->side_count < NET_SIDES_MAX);
+    side->magic = SIM_SIDE_MAGIC;
     side->net = net;
+    side->number = net->side_count;
     side->node = node;
-    (void)snprintf(side->name, sizeof side->name, "%s", name);
+    side->turn.run = net_turn;
+    (void)snprintf(side->name, sizeof side->name, "%.*s", (int)sizeof side->name - 1, node ? node->name : name);
+    (void)snprintf(side->address, sizeof side->address, "%s:%u", side->name, 40000 + side->number);
+    (void)snprintf(side->uri, sizeof side->uri, "sim://%s", side->name);
+    os_list_init(&side->dirty);
+    net->sides[net->side_count++] = side;
+    if (node) {
+        assert(node->number < SIM_NODES_MAX);
+        assert(!net->nodes[node->number]);
+        net->nodes[node->number] = side;
+    }
     return side;
 }
 
-static void arrive(struct sim *sim, struct sim_event *event);
+/* ---- links --------------------------------------------------------------------------------------------- */
 
-static void push(struct end *to, enum what what, uint64_t reason, const struct gavel_slice *parts, uint64_t count)
+struct net_link *net_link(struct sim_net *net, const struct sim_side *from, const struct sim_side *to)
 {
-    struct sim *sim = to->net->sim;
-    struct item *item;
-    size_t size = 0;
+    struct net_link **link = &net->links[from->number][to->number];
+    uint64_t usual = net->sim->options.link_us * SIM_US;
 
-    for (uint64_t i = 0; i < count; i++)
-        size += parts[i].size;
-    item = calloc(1, sizeof *item + size);
-    assert(item);
-    for (uint64_t i = 0, at = 0; i < count; at += parts[i].size, i++)
-        if (parts[i].size)
-            memcpy(item->bytes + at, parts[i].data, parts[i].size);
-    item->event.run = arrive;
-    item->event.kind = what;
-    item->to = to;
-    item->reason = reason;
-    item->size = size;
-    item->next = to->net->items;
-    item->link = &to->net->items;
-    if (item->next)
-        item->next->link = &item->next;
-    to->net->items = item;
-    to->net->in_flight += size;
-    to->waiting += size;
-    if (to->last < sim->now + sim->options.link_us * SIM_US)
-        to->last = sim->now + sim->options.link_us * SIM_US;
-    sim_schedule(sim, &item->event, to->last);
+    if (*link)
+        return *link;
+    *link = net_must(sizeof **link);
+    (*link)->random =
+        sim_stream(net->sim, SIM_STREAM_NETWORK, STREAM_LINKS + from->number * NET_SIDES_MAX + to->number);
+    (*link)->latency_ns = usual / 2 + sim_below(&(*link)->random, usual + 1);
+    (*link)->byte_ns = sim_magnitude(&(*link)->random, BYTE_LOW, BYTE_HIGH);
+    return *link;
 }
 
-static bool is_cut(const struct end *from, const struct end *to)
+uint64_t net_travel(struct sim_net *net, struct net_link *link, uint64_t size)
 {
-    return from->side->node && to->side->node && from->net->cut[from->side->node->number][to->side->node->number];
+    uint64_t now = net->sim->now;
+    uint64_t leaves = link->busy_until > now ? link->busy_until : now;
+
+    leaves += size * link->byte_ns >> 10;
+    link->busy_until = leaves;
+    return leaves - now + link->latency_ns / 4 * 3 + sim_below(&link->random, link->latency_ns / 2 + 1);
 }
 
-static struct end *end_new(struct sim_side *side)
+/* The link between two nodes; NULL when one of them was never part of the world. */
+static struct net_link *node_link(const struct sim_net *net, uint32_t from, uint32_t to)
 {
-    struct end *end = calloc(1, sizeof *end);
-
-    assert(end);
-    end->net = side->net;
-    end->side = side;
-    end->open = true;
-    end->next = side->net->ends;
-    side->net->ends = end;
-    return end;
+    assert(net->magic == SIM_NET_MAGIC);
+    assert(from < SIM_NODES_MAX);
+    assert(to < SIM_NODES_MAX);
+    if (!net->nodes[from] || !net->nodes[to])
+        return NULL;
+    return net_link((struct sim_net *)(uintptr_t)net, net->nodes[from], net->nodes[to]);
 }
 
-static int32_t prepare(void *self, const struct gavel_transport_events *events,
-                       const struct gavel_transport_limits *limits, struct gavel_error *error)
+/* What waited for the link may come when its sender has tried again, which it does less and less often. */
+static void mend(struct sim_net *net, struct net_link *link)
 {
-    (void)limits;
-    (void)error;
-    ((struct sim_side *)self)->events = events;
-    return 0;
-}
+    uint64_t now = net->sim->now;
+    uint64_t most = now - link->cut_at < RETRY_NS_MAX ? now - link->cut_at : RETRY_NS_MAX;
+    struct net_wire *wire;
 
-static int32_t listen_sim(void *self, struct gavel_slice uri, struct gavel_slice *bound, struct gavel_error *error)
-{
-    (void)error;
-    ((struct sim_side *)self)->listening = true;
-    *bound = uri;
-    return 0;
-}
-
-static int32_t connect_sim(void *self, struct gavel_slice uri, void *cookie, void **connection,
-                           struct gavel_error *error)
-{
-    struct sim_side *side = self;
-    struct sim_side *target = NULL;
-    struct end *end = end_new(side);
-
-    (void)error;
-    end->cookie = cookie;
-    *connection = end;
-    for (uint32_t i = 0; i < side->net->count; i++)
-        if (strlen(side->net->sides[i].name) + 6 == uri.size &&
-            memcmp(side->net->sides[i].name, (const char *)uri.data + 6, uri.size - 6) == 0)
-            target = &side->net->sides[i];
-    if (!target || !target->listening) {
-        push(end, CLOSED, GAVEL_CLOSE_REFUSED, NULL, 0);
-        return 0;
-    }
-    end->other = end_new(target);
-    end->other->other = end;
-    if (is_cut(end, end->other))
-        push(end, CLOSED, GAVEL_CLOSE_TIMEOUT, NULL, 0);
-    else
-        push(end->other, ACCEPT, 0, NULL, 0);
-    return 0;
-}
-
-static int32_t send_sim(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
-{
-    struct end *end = connection;
-
-    (void)self;
-    if (!end->open)
-        return GAVEL_E_CLOSED;
-    if (end->other && end->other->open && !is_cut(end, end->other))
-        push(end->other, MESSAGE, 0, parts, count);
-    return 0;
-}
-
-static uint64_t queued(void *self, void *connection)
-{
-    struct end *end = connection;
-
-    (void)self;
-    return end->other ? end->other->waiting : 0;
-}
-
-static void pause_sim(void *self, void *connection, uint64_t on)
-{
-    (void)self;
-    (void)connection;
-    (void)on;
-}
-
-static void close_sim(void *self, void *connection, uint64_t reason, struct gavel_slice why)
-{
-    struct end *end = connection;
-
-    (void)self;
-    (void)why;
-    if (!end->open)
-        return;
-    end->open = false;
-    push(end, CLOSED, reason, NULL, 0);
-    if (end->other && end->other->open) {
-        end->other->open = false;
-        push(end->other, CLOSED, GAVEL_CLOSE_LOST, NULL, 0);
-    }
-}
-
-static void unlisten(void *self)
-{
-    ((struct sim_side *)self)->listening = false;
-}
-
-const struct gavel_transport sim_transport = {.size = GAVEL_END(struct gavel_transport, respond),
-                                              .schemes = "sim",
-                                              .prepare = prepare,
-                                              .listen = listen_sim,
-                                              .connect = connect_sim,
-                                              .send = send_sim,
-                                              .queued = queued,
-                                              .pause = pause_sim,
-                                              .close = close_sim,
-                                              .unlisten = unlisten};
-
-static void accept_one(struct end *to, const struct gavel_peer *peer)
-{
-    const struct gavel_transport_events *events = to->side->events;
-
-    to->cookie = to->side->listening ? events->accepted(events->context, to, peer) : NULL;
-    if (to->cookie) {
-        push(to->other, CONNECTED, 0, NULL, 0);
-        return;
-    }
-    to->gone = true;
-    to->open = false;
-    push(to->other, CLOSED, GAVEL_CLOSE_LOST, NULL, 0);
-}
-
-static void arrive(struct sim *sim, struct sim_event *event)
-{
-    struct item *item = os_container(event, struct item, event);
-    struct end *to = item->to;
-    const struct gavel_transport_events *events = to->side->events;
-    struct gavel_peer peer = {.size = sizeof peer, .address = gavel_text(to->other ? to->other->side->name : "?")};
-
-    if (to->side->node && to->side->node->paused_until) {
-        to->last = to->side->node->paused_until;
-        sim_schedule(sim, event, to->last);
-        return;
-    }
-    *item->link = item->next;
-    if (item->next)
-        item->next->link = item->link;
-    to->net->in_flight -= item->size;
-    to->waiting -= item->size;
-    sim_trace(sim, to->side->node, "arrives %u, %zu bytes", event->kind, item->size);
-    if (!to->gone && events) {
-        if (event->kind == ACCEPT) {
-            accept_one(to, &peer);
-        } else if (event->kind == CONNECTED) {
-            if (to->open)
-                events->connected(events->context, to->cookie, &peer);
-        } else if (event->kind == MESSAGE) {
-            if (to->open) {
-                events->message(events->context, to->cookie, gavel_bytes(item->bytes, item->size));
-                events->quiet(events->context);
-            }
-        } else {
-            to->open = false;
-            to->gone = true;
-            events->closed(events->context, to->cookie, item->reason, gavel_text("the connection ended"));
-        }
-    }
-    free(item);
-    sim_acted(sim, to->side->node);
-}
-
-void sim_net_kill(struct sim_side *side, bool silent)
-{
-    (void)silent;
-    side->listening = false;
-    side->events = NULL;
-    for (struct end *end = side->net->ends; end; end = end->next) {
-        if (end->side != side || end->gone)
-            continue;
-        end->gone = true;
-        end->open = false;
-        if (end->other && !end->other->gone && end->other->side != side) {
-            end->other->open = false;
-            push(end->other, CLOSED, GAVEL_CLOSE_LOST, NULL, 0);
-        }
-    }
+    link->cut = false;
+    os_list_each (wire, &net->wires, struct net_wire, link)
+        for (int i = 0; i < 2; i++)
+            if (wire->ends[i].in == link && wire->ends[i].first)
+                sim_schedule(net->sim, &wire->ends[i].arrive,
+                             now + link->latency_ns + sim_below(&link->random, most + 1));
 }
 
 void sim_net_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut)
 {
-    net->cut[from][to] = cut;
+    struct net_link *link = node_link(net, from, to);
+
+    if (!link || link->cut == cut)
+        return;
+    if (!cut) {
+        mend(net, link);
+        return;
+    }
+    link->cut = true;
+    link->cut_at = net->sim->now;
 }
 
 bool sim_net_is_cut(const struct sim_net *net, uint32_t from, uint32_t to)
 {
-    return net->cut[from][to];
-}
+    const struct net_link *link = node_link(net, from, to);
 
-void sim_net_heal(struct sim_net *net)
-{
-    memset(net->cut, 0, sizeof net->cut);
+    return link && link->cut;
 }
 
 void sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until)
 {
-    for (struct end *end = net->ends; end; end = end->next)
-        if (end->side->node && end->side->node->number == to && end->other && end->other->side->node &&
-            end->other->side->node->number == from && end->last < until)
-            end->last = until;
+    struct net_link *link = node_link(net, from, to);
+
+    if (link && link->clogged_until < until)
+        link->clogged_until = until;
 }
 
-void sim_net_reset(struct sim_net *net, uint32_t node)
+void sim_net_heal(struct sim_net *net)
 {
-    for (struct end *end = net->ends; end; end = end->next)
-        if (end->open && end->side->node && end->side->node->number == node) {
-            net->sim->totals.resets++;
-            close_sim(end->side, end, GAVEL_CLOSE_LOST, gavel_text(""));
-            return;
+    struct net_wire *wire;
+
+    assert(net->magic == SIM_NET_MAGIC);
+    net->calm = true;
+    net->rough = false;
+    for (uint32_t from = 0; from < net->side_count; from++) {
+        for (uint32_t to = 0; to < net->side_count; to++) {
+            struct net_link *link = net->links[from][to];
+
+            if (!link)
+                continue;
+            link->clogged_until = 0;
+            if (link->cut)
+                mend(net, link);
         }
+    }
+    os_list_each (wire, &net->wires, struct net_wire, link)
+        for (int i = 0; i < 2; i++)
+            net_look_again(&wire->ends[i]);
+    sim_trace(net->sim, NULL, "net: healed");
+}
+
+/* ---- processes and connections ------------------------------------------------------------------------- */
+
+void sim_net_kill(struct sim_side *side, bool silent)
+{
+    struct sim_net *net = side->net;
+    struct os_list *at = net->wires.next;
+
+    assert(side->magic == SIM_SIDE_MAGIC);
+    side->listening = false;
+    side->prepared = false;
+    side->paused = false;
+    side->dark = silent;
+    sim_cancel(net->sim, &side->turn);
+    while (at != &net->wires) {
+        struct net_wire *wire = os_container(at, struct net_wire, link);
+
+        at = at->next;
+        wire->busy++; /* its memory must outlast the loop's look at the second end */
+        for (int i = 0; i < 2; i++) {
+            struct net_end *end = &wire->ends[i];
+
+            if (end->side != side || end->state == NET_GONE)
+                continue;
+            /* A dead process's system resets what it held; the reset itself may be lost. */
+            if (!silent && end->state != NET_PENDING)
+                net_end_tell(end, GAVEL_CLOSE_LOST, sim_chance(&end->in->random, 500000));
+            net_end_gone(end);
+        }
+        wire->busy--;
+        net_wire_release(wire);
+    }
+    side->accepted = 0;
 }
 
 void sim_net_pause(struct sim_side *side, bool paused)
 {
-    (void)side;
-    (void)paused;
+    struct sim_net *net = side->net;
+    struct net_wire *wire;
+
+    assert(side->magic == SIM_SIDE_MAGIC);
+    if (side->paused == paused)
+        return;
+    side->paused = paused;
+    if (paused)
+        return;
+    os_list_each (wire, &net->wires, struct net_wire, link)
+        for (int i = 0; i < 2; i++)
+            if (wire->ends[i].side == side)
+                net_end_resume(&wire->ends[i]);
+    if (!os_list_empty(&side->dirty))
+        sim_schedule(net->sim, &side->turn, net->sim->now);
+}
+
+/* Whether a connection of that node could be broken. */
+static bool breakable(const struct net_wire *wire, uint32_t node)
+{
+    for (int i = 0; i < 2; i++)
+        if (wire->ends[i].side->node && wire->ends[i].side->node->number == node &&
+            wire->ends[i].state == NET_OPEN && wire->ends[!i].state == NET_OPEN)
+            return true;
+    return false;
+}
+
+void sim_net_reset(struct sim_net *net, uint32_t node)
+{
+    struct net_wire *wire;
+    uint64_t count = 0;
+    uint64_t chosen;
+
+    assert(net->magic == SIM_NET_MAGIC);
+    os_list_each (wire, &net->wires, struct net_wire, link)
+        count += breakable(wire, node);
+    if (!count)
+        return;
+    chosen = sim_below(&net->random, count);
+    os_list_each (wire, &net->wires, struct net_wire, link) {
+        if (!breakable(wire, node) || chosen--)
+            continue;
+        net_wire_break(wire, sim_chance(&net->random, 500000));
+        return;
+    }
 }
 
 uint64_t sim_net_in_flight(const struct sim_net *net)
 {
     return net->in_flight;
 }
+
+/* ---- the transport ------------------------------------------------------------------------------------- */
+
+static int32_t prepare(void *self, const struct gavel_transport_events *events,
+                       const struct gavel_transport_limits *limits, struct gavel_error *error)
+{
+    struct sim_side *side = self;
+    int32_t status;
+
+    assert(side->magic == SIM_SIDE_MAGIC);
+    status = upcalls_take(&side->up, events, limits, error);
+    side->prepared = status == GAVEL_OK;
+    side->dark = false;
+    return status;
+}
+
+static int32_t listen_here(void *self, struct gavel_slice uri, struct gavel_slice *bound, struct gavel_error *error)
+{
+    struct sim_side *side = self;
+
+    assert(side->magic == SIM_SIDE_MAGIC);
+    assert(side->prepared);
+    if (!gavel_slice_equal(uri, gavel_text(side->uri)))
+        return gavel_fail(error, GAVEL_E_IO, "%.*s is not an address of this machine", (int)uri.size,
+                          (const char *)uri.data);
+    side->listening = true;
+    *bound = gavel_text(side->uri);
+    return GAVEL_OK;
+}
+
+static void unlisten(void *self)
+{
+    struct sim_side *side = self;
+
+    assert(side->magic == SIM_SIDE_MAGIC);
+    side->listening = false;
+}
+
+const struct gavel_transport sim_transport = {
+    .size = GAVEL_END(struct gavel_transport, respond),
+    .schemes = "sim",
+    .prepare = prepare,
+    .listen = listen_here,
+    .connect = net_connect,
+    .send = net_send,
+    .queued = net_queued,
+    .pause = net_pause_reading,
+    .close = net_close,
+    .unlisten = unlisten,
+};
