@@ -1,84 +1,421 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* oracle.c - election safety and terms that never go back; see oracle.h. */
-#include "oracle.h"
+/*
+ * oracle.c - looks at real nodes and asks the invariants: what of a node they are shown, and in which order.
+ */
+#include "oracle_memory.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "core/log/format.h"
+#include "core/node/apply_internal.h"
 #include "core/node/internal.h"
 
-struct sim_oracle {
-    struct sim *sim;
-    uint64_t terms[SIM_NODES_MAX];
-    uint64_t led[SIM_NODES_MAX]; /* the newest term that each one led */
-};
+#include "disk.h"
+
+#define DIGEST_SESSIONS 256 /* with more of them a digest costs too much to be taken each time */
 
 struct sim_oracle *sim_oracle_new(struct sim *sim)
 {
     struct sim_oracle *oracle = calloc(1, sizeof *oracle);
 
+    assert(oracle);
+    oracle->magic = ORACLE_MAGIC;
     oracle->sim = sim;
     return oracle;
 }
 
 struct sim_oracle *sim_oracle_free(struct sim_oracle *oracle)
 {
+    if (!oracle)
+        return NULL;
+    assert(oracle->magic == ORACLE_MAGIC);
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
+        free(oracle->nodes[i].log);
+    free(oracle->batches);
+    free(oracle->terms);
+    free(oracle->committed);
+    free(oracle->steps);
+    free(oracle->digests);
+    free(oracle->ticks);
+    free(oracle->entries);
+    oracle_map_free(&oracle->by_place);
+    oracle_map_free(&oracle->votes);
+    oracle_map_free(&oracle->willing);
+    oracle_map_free(&oracle->members);
+    oracle_map_free(&oracle->sampled);
+    oracle_map_free(&oracle->sessions);
+    oracle->magic = 0;
     free(oracle);
     return NULL;
 }
 
-void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *node)
+/* ---- members ------------------------------------------------------------------------------------------- */
+
+void oracle_member(struct sim_oracle *oracle, struct oracle_node *node, uint64_t member)
 {
-    (void)oracle;
-    (void)node;
+    bool added;
+    uint64_t *place = oracle_map_put(&oracle->members, member, 0, &added);
+
+    if (added) {
+        assert(oracle->member_count < ORACLE_MEMBERS_MAX);
+        *place = (uint64_t)oracle->member_count++ << 6 | oracle_number(oracle, node);
+    }
+    if ((*place & 63) != oracle_number(oracle, node))
+        sim_fail(oracle->sim, "member ids are never used again", "n%u is member %llu, as n%llu was",
+                 oracle_number(oracle, node) + 1, (unsigned long long)member, (unsigned long long)(*place & 63) + 1);
+    node->member = member;
+    node->bit = UINT64_C(1) << (*place >> 6);
+}
+
+uint64_t oracle_member_bit(const struct sim_oracle *oracle, uint64_t member)
+{
+    const uint64_t *place = oracle_map_find(&oracle->members, member, 0);
+
+    return place ? UINT64_C(1) << (*place >> 6) : 0;
+}
+
+uint64_t oracle_node_bit(const struct sim_oracle *oracle, uint64_t member)
+{
+    const uint64_t *place = oracle_map_find(&oracle->members, member, 0);
+
+    return place ? UINT64_C(1) << (*place & 63) : 0;
+}
+
+/* ---- one look ------------------------------------------------------------------------------------------ */
+
+void oracle_observe(struct sim_oracle *oracle, const struct oracle_view *view)
+{
+    struct oracle_node *node = &oracle->nodes[view->number];
+    const struct raft_status *now = &view->status;
+    bool began_to_lead;
+
+    if (!view->core)
+        return;
+    began_to_lead = now->role == RAFT_LEADER && (node->seen.role != RAFT_LEADER || node->seen.term != now->term);
+    if (node->member != now->self)
+        oracle_member(oracle, node, now->self);
+    oracle_monotonic(oracle, node, view);
+    oracle_candidacy(oracle, node, view);
+    if (began_to_lead)
+        oracle_election_safety(oracle, now->term, now->self, view->number);
+    oracle_log_follow(oracle, node, view);
+    oracle_recovered(oracle, node, view);
+    oracle_held_follow(oracle, node, view);
+    oracle_commit_follow(oracle, node, view);
+    if (began_to_lead)
+        oracle_leader_completeness(oracle, node, now->term, now->base_index);
+    oracle_configuration_follow(oracle, node, view);
+    node->seen = *now;
+}
+
+/* ---- real nodes ---------------------------------------------------------------------------------------- */
+
+static bool core_batch_at(const void *ctx, uint64_t index, struct raft_batch *batch)
+{
+    return raft_batch_at(ctx, index, batch);
+}
+
+static struct oracle_view view_of(const struct sim_node *sim_node)
+{
+    const struct node *node = sim_node->node;
+    struct oracle_view view = {.number = sim_node->number};
+
+    if (!node || !node->raft)
+        return view;
+    view.core = true;
+    raft_status(node->raft, &view.status);
+    view.configuration = raft_configuration(node->raft);
+    view.batch_at = core_batch_at;
+    view.ctx = node->raft;
+    return view;
+}
+
+/* Queues, pools and windows: "a bound on everything". */
+static void bounds(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node)
+{
+    const struct raft_status *status = &memory->seen;
+    uint64_t open = status->last_index > node->applied ? status->last_index - node->applied : 0;
+
+    oracle_bound(oracle, memory, "proposals that wait", node->waiting, node->limits.proposals);
+    oracle_bound(oracle, memory, "proposals that wait for entries that are applied or gone", node->waiting, open);
+    oracle_bound(oracle, memory, "entries in the making", node->building_count, node->limits.batch_entries);
+    oracle_bound(oracle, memory, "messages that wait for the disk", node->gated_count, NODE_GATED_MAX);
+    oracle_bound(oracle, memory, "parked requests", node->parked_count, NODE_PARKED_MAX);
+    oracle_bound(oracle, memory, "bytes of parked requests", node->parked_bytes, NODE_PARKED_BYTES);
+    oracle_bound(oracle, memory, "reads", node->read_count, node->limits.reads);
+    oracle_bound(oracle, memory, "bytes of reads", node->read_bytes, NODE_READ_BYTES);
+    oracle_bound(oracle, memory, "clients", node->client_count, node->limits.clients);
+    oracle_bound(oracle, memory, "batches above the snapshot", status->batches, NODE_BATCHES_MAX);
+    oracle_bound(oracle, memory, "commit", status->commit, status->last_index);
+    oracle_bound(oracle, memory, "applied", node->applied, status->commit);
+    if (status->fenced && !os_list_empty(&node->ready_reads))
+        sim_fail(oracle->sim, "a fenced node serves no reads", "n%u does", oracle_number(oracle, memory) + 1);
+}
+
+/* Sessions and sequences of what has just been committed, from the log of who committed it. */
+static void note_entries(struct sim_oracle *oracle, struct node *node, uint64_t from)
+{
+    oracle->entries =
+        oracle_grow(oracle->entries, &oracle->entry_capacity, oracle->committed_last + 1, sizeof *oracle->entries);
+    while (from <= oracle->committed_last) {
+        const struct log_batch *batch = from >= log_first(node->log) ? log_cached(node->log, from) : NULL;
+        struct log_entries entries;
+        struct log_entry entry;
+
+        if (!batch)
+            return;
+        log_entries_begin(&entries, batch->data);
+        while (log_entries_next(&entries, &entry))
+            if (entry.kind == LOG_COMMAND && entry.index <= oracle->committed_last)
+                oracle->entries[entry.index] = (struct oracle_entry){entry.session, entry.sequence};
+        from = batch->head.first + batch->head.count;
+    }
+}
+
+static void note_sessions(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node, uint64_t from)
+{
+    const struct apply_record *record = NULL;
+
+    while ((record = apply_record_next(&node->run, record)) != NULL) {
+        const struct oracle_entry *entry;
+
+        if (record->type != APPLY_RECORD_RESULT || record->kind != LOG_COMMAND || record->index < from ||
+            record->index > node->applied || record->index >= oracle->entry_capacity)
+            continue;
+        entry = &oracle->entries[record->index];
+        if (entry->session && (record->duplicate || record->command))
+            oracle_session(oracle, memory, record->index, entry->session, entry->sequence, record->duplicate != 0,
+                           record->first_index);
+    }
+}
+
+static void machines(struct sim_oracle *oracle, struct oracle_node *memory, struct node *node)
+{
+    uint64_t before = memory->applied;
+    uint64_t slot = node->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS;
+    bool whole = node->phase >= NODE_RUNNING && !node->applying && !node->apply_hold && !node->apply->restoring;
+
+    if (node->applied == before || !whole || apply_index(node->apply) != node->applied)
+        return;
+    oracle_applied(oracle, memory, node->applied, node->applied_tick);
+    note_sessions(oracle, memory, node, before + 1);
+    if (node->digest_index && node->digest_index > before)
+        oracle_sample(oracle, memory, node->digest_index, node->digests[slot].digest);
+    if (sessions_count(node->apply->sessions) <= DIGEST_SESSIONS || node->applied % 16 == 0)
+        oracle_digest(oracle, memory, node->applied, apply_digest(node->apply));
+}
+
+/* The newest batch of a leader against the one before it. */
+static void leader_tick(struct sim_oracle *oracle, struct oracle_node *memory, struct node *node, uint64_t last)
+{
+    const struct log_batch *batch, *before;
+
+    if (memory->seen.role != RAFT_LEADER || memory->seen.last_index == last || memory->count == 0)
+        return;
+    batch = log_cached(node->log, memory->seen.last_index);
+    if (!batch || batch->head.first <= log_first(node->log))
+        return;
+    before = log_cached(node->log, batch->head.first - 1);
+    if (before)
+        oracle_tick_made(oracle, memory, batch->head.first, before->head.tick, batch->head.tick);
+}
+
+void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
+{
+    struct oracle_node *memory = &oracle->nodes[sim_node->number];
+    struct node *node = sim_node->node;
+    struct oracle_view view = view_of(sim_node);
+    uint64_t committed = oracle->committed_last;
+    uint64_t last = memory->seen.last_index;
+
+    assert(oracle->magic == ORACLE_MAGIC);
+    if (!view.core || !memory->alive)
+        return;
+    oracle_observe(oracle, &view);
+    if (node->phase == NODE_DEAD)
+        return; /* nothing of it answers any more; its log is what it was */
+    if (oracle->committed_last != committed)
+        note_entries(oracle, node, committed + 1);
+    leader_tick(oracle, memory, node, last);
+    machines(oracle, memory, node);
+    bounds(oracle, memory, node);
+}
+
+/* ---- lives --------------------------------------------------------------------------------------------- */
+
+static uint32_t raft_kind(uint32_t kind)
+{
+    return kind == LOG_NOOP ? RAFT_BATCH_NOOP : kind == LOG_CONFIG ? RAFT_BATCH_CONFIGURATION : RAFT_BATCH_COMMAND;
+}
+
+/* What was recovered becomes the log that we remember. */
+static void take_recovered(struct sim_oracle *oracle, struct oracle_node *memory, const struct log_recovery *recovery)
+{
+    oracle_log_restart(memory);
+    for (uint64_t i = 0; i < recovery->batch_count; i++) {
+        const struct log_descriptor *found = &recovery->batches[i];
+        struct raft_batch batch = {.first = found->first,
+                                   .term = found->term,
+                                   .count = found->count,
+                                   .chain = found->chain,
+                                   .kind = raft_kind(found->kind)};
+
+        (void)oracle_log_push(oracle, memory, &batch, false);
+    }
+}
+
+void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
+{
+    struct oracle_node *memory = &oracle->nodes[sim_node->number];
+    const struct node *node = sim_node->node;
+    const struct log_recovery *recovery = &node->recovery;
+    uint64_t promised = memory->acked > memory->promised ? memory->acked : memory->promised;
+    uint32_t batch = promised ? oracle_in_log(oracle, memory, promised) : ORACLE_NONE;
+    struct oracle_start start = {.start = recovery->start,
+                                 .damaged = memory->hurt || sim_disk_damaged(sim_node->disk),
+                                 .term = recovery->term,
+                                 .vote = recovery->vote,
+                                 .snapshot_index = recovery->snapshot.index,
+                                 .snapshot_term = recovery->snapshot.term,
+                                 .snapshot_chain = recovery->snapshot.chain,
+                                 .last = recovery->last,
+                                 .text = recovery->text};
+
+    assert(oracle->magic == ORACLE_MAGIC);
+    memory->seen = (struct raft_status){0};
+    memory->in_force.count = 0;
+    memory->applied = 0;
+    memory->tick = 0;
+    memory->alive = true;
+    if (recovery->start == LOG_START_FRESH && memory->hurt) { /* wiped: nobody remembers anything here */
+        memory->member = memory->promised = memory->acked = memory->sent_term = 0;
+        memory->refetching = false;
+    }
+    take_recovered(oracle, memory, recovery);
+    oracle_sound_recovery(oracle, memory, &start, batch);
+    memory->promised = recovery->last;
+    if (memory->acked > recovery->last)
+        memory->acked = recovery->last;
+    memory->hurt = false;
+    if (recovery->start != LOG_START_FRESH)
+        oracle->sim->totals.recoveries++;
+    if (recovery->start == LOG_START_TORN)
+        oracle->sim->totals.torn_tails++;
+    if (recovery->start == LOG_START_RECOVERING)
+        oracle->sim->totals.corruptions_found++;
+}
+
+/* Whether this world's disks answer with errors at all, so that leaving with 74 can be right. */
+static bool disk_trouble(const struct sim *sim, const struct sim_node *node)
+{
+    const struct sim_options *options = &sim->options;
+
+    return options->disk_error_ppm || options->short_write_ppm || options->full_per_hour ||
+           sim_disk_dying(node->disk);
 }
 
 void sim_oracle_refused(struct sim_oracle *oracle, struct sim_node *node)
 {
-    (void)oracle;
-    (void)node;
+    struct oracle_node *memory = &oracle->nodes[node->number];
+
+    assert(oracle->magic == ORACLE_MAGIC);
+    oracle_sound_refusal(oracle, memory, node->exit_code, memory->hurt || sim_disk_damaged(node->disk),
+                         disk_trouble(oracle->sim, node), node->said);
+    if (node->exit_code == 65)
+        oracle->sim->totals.corruptions_found++;
 }
 
 void sim_oracle_ended(struct sim_oracle *oracle, struct sim_node *node)
 {
-    (void)oracle;
-    (void)node;
-}
+    struct oracle_node *memory = &oracle->nodes[node->number];
 
-void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *node)
-{
-    uint64_t term = node->node->term;
-
-    if (node->node->role != RAFT_LEADER || oracle->led[node->number] == term)
-        return;
-    oracle->led[node->number] = term;
-    oracle->sim->totals.elections++;
-    for (uint32_t i = 0; i < oracle->sim->node_count; i++)
-        if (i != node->number && oracle->led[i] == term)
-            sim_fail(oracle->sim, "election-safety", "%s and n%u lead in term %llu", node->name, i + 1,
-                     (unsigned long long)term);
-}
-
-void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct sim_node *to, struct gavel_slice message)
-{
-    (void)oracle;
-    (void)from;
-    (void)to;
-    (void)message;
-}
-
-void sim_oracle_acknowledged(struct sim_oracle *oracle, uint64_t index)
-{
-    (void)oracle;
-    (void)index;
+    assert(oracle->magic == ORACLE_MAGIC);
+    sim_oracle_step(oracle, node);
+    memory->alive = false;
+    if (node->state == SIM_DEAD && !oracle->sim->options.correlated)
+        oracle_sound_refusal(oracle, memory, node->exit_code, memory->hurt || sim_disk_damaged(node->disk),
+                             disk_trouble(oracle->sim, node), node->said);
 }
 
 void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node)
 {
-    (void)oracle;
-    (void)node;
+    assert(oracle->magic == ORACLE_MAGIC);
+    oracle->nodes[node->number].hurt = true;
 }
 
+/* ---- messages ------------------------------------------------------------------------------------------ */
+
+static void read_vote_files(const struct sim_node *sim_node, struct oracle_durable *durable)
+{
+    const struct node *node = sim_node->node;
+
+    durable->votes_known = !sim_disk_damaged(sim_node->disk);
+    for (int i = 0; i < 2 && durable->votes_known; i++) {
+        char path[OS_PATH_MAX];
+        struct log_vote_record record;
+        uint64_t size = 0;
+        const uint8_t *bytes;
+
+        (void)snprintf(path, sizeof path, "%s/vote.%d", node->setup.data_dir, i);
+        bytes = sim_disk_durable(sim_node->disk, path, &size);
+        if (!bytes || size < LOG_VOTE_BYTES || !log_vote_decode(bytes, node->incarnation, &record))
+            record = (struct log_vote_record){0}; /* not there: then nothing is */
+        durable->term[i] = record.term;
+        durable->vote[i] = record.vote;
+    }
+}
+
+void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct sim_node *to, struct gavel_slice bytes)
+{
+    struct oracle_message message = {0};
+    struct oracle_durable durable = {0};
+    const struct node *node = from->node;
+    struct oracle_node *memory = &oracle->nodes[from->number];
+
+    assert(oracle->magic == ORACLE_MAGIC);
+    if (!to || !node || !node->raft || !memory->alive || !oracle_message_read(bytes, &message))
+        return;
+    message.from = from->number;
+    message.to = to->number;
+    message.from_member = node->member_id;
+    message.to_member = oracle->nodes[to->number].member;
+    oracle_message_sent(oracle, &message);
+    if (message.type == RAFT_VOTE_REQUEST || message.type == RAFT_VOTE_RESPONSE)
+        read_vote_files(from, &durable);
+    if (message.type != RAFT_APPEND_REQUEST && message.type != RAFT_SNAPSHOT_REQUEST) {
+        struct raft_status status;
+
+        raft_status(node->raft, &status);
+        durable.log = log_durable(node->log);
+        durable.raft = status.durable_index;
+        durable.snapshot = log_snapshot_newest(node->log).index;
+    }
+    oracle_persisted(oracle, memory, &message, &durable);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------- */
+
+/*
+ * Everything healed: whoever is up holds what is committed, in the state that it makes, and nothing waits any more.
+ */
 void sim_oracle_finish(struct sim_oracle *oracle)
 {
-    (void)oracle;
+    assert(oracle->magic == ORACLE_MAGIC);
+    for (uint32_t i = 0; i < oracle->sim->node_count; i++) {
+        struct sim_node *sim_node = &oracle->sim->nodes[i];
+        struct oracle_node *memory = &oracle->nodes[i];
+        struct node *node = sim_node->node;
+
+        if (!sim_is_up(sim_node) || !node || !node->raft || !memory->alive)
+            continue;
+        sim_oracle_step(oracle, sim_node);
+        if (!node->applying && !node->apply_hold && !node->apply->restoring &&
+            apply_index(node->apply) == node->applied)
+            oracle_digest(oracle, memory, node->applied, apply_digest(node->apply));
+        oracle_bound(oracle, memory, "reads without an end", node->read_count, 0);
+        oracle_bound(oracle, memory, "parked requests without an end", node->parked_count, 0);
+        oracle_bound(oracle, memory, "forwarded requests without an end", node->forward_count, 0);
+    }
 }

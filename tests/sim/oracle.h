@@ -11,7 +11,8 @@
 struct sim_oracle *sim_oracle_new(struct sim *sim);
 struct sim_oracle *sim_oracle_free(struct sim_oracle *oracle);
 
-/* A life has begun (node_new has returned, node_start not yet been called): is what was recovered what must be there? */
+/* A life has begun (node_new has returned, node_start not yet been called): is what was recovered what must be there?
+ */
 void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *node);
 
 /* It refused to start with node->exit_code: was there a reason to (damage, its disk)? */

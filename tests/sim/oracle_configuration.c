@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oracle_configuration.c - who takes part: two leaders must never be able to decide without each other.
+ */
+#include "oracle_memory.h"
+
+static bool is_joint(const struct raft_configuration *configuration)
+{
+    for (uint32_t i = 0; i < configuration->count; i++)
+        if (configuration->members[i].outgoing)
+            return true;
+    return false;
+}
+
+/* Ids of all who vote in either, in no order. */
+static uint32_t voters_of(const struct raft_configuration *a, const struct raft_configuration *b,
+                          uint64_t ids[2 * RAFT_MEMBERS_MAX])
+{
+    const struct raft_configuration *both[2] = {a, b};
+    uint32_t count = 0;
+
+    for (int k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < both[k]->count; i++) {
+            const struct raft_member *member = &both[k]->members[i];
+            uint32_t at = 0;
+
+            if (member->role != RAFT_VOTER && !member->outgoing)
+                continue;
+            while (at < count && ids[at] != member->id)
+                at++;
+            if (at == count)
+                ids[count++] = member->id;
+        }
+    }
+    return count;
+}
+
+/* The voters of one set as bits. */
+static uint32_t set_of(const struct raft_configuration *configuration, bool outgoing, const uint64_t *ids,
+                       uint32_t count)
+{
+    uint32_t set = 0;
+
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        const struct raft_member *member = &configuration->members[i];
+
+        for (uint32_t k = 0; k < count; k++)
+            if (ids[k] == member->id && (outgoing ? member->outgoing != 0 : member->role == RAFT_VOTER))
+                set |= 1u << k;
+    }
+    return set;
+}
+
+static bool majority(uint32_t nodes, uint32_t set)
+{
+    return 2 * __builtin_popcount(nodes & set) > __builtin_popcount(set);
+}
+
+/* Whether every quorum of the one has a node in common with every quorum of the other: all sets of nodes are tried. */
+bool oracle_overlap(const struct raft_configuration *a, const struct raft_configuration *b)
+{
+    uint64_t ids[2 * RAFT_MEMBERS_MAX];
+    uint32_t count = voters_of(a, b, ids);
+    uint32_t all, a_new, a_old, b_new, b_old;
+
+    if (count > 20)
+        return true; /* beyond what a simulated world has */
+    all = (1u << count) - 1;
+    a_new = set_of(a, false, ids, count);
+    a_old = is_joint(a) ? set_of(a, true, ids, count) : a_new;
+    b_new = set_of(b, false, ids, count);
+    b_old = is_joint(b) ? set_of(b, true, ids, count) : b_new;
+    for (uint32_t nodes = 0; nodes <= all; nodes++) {
+        uint32_t others = all & ~nodes;
+
+        if (majority(nodes, a_new) && majority(nodes, a_old) && majority(others, b_new) && majority(others, b_old))
+            return false;
+    }
+    return true;
+}
+
+static bool same(const struct raft_configuration *a, const struct raft_configuration *b)
+{
+    return a->count == b->count && raft_configuration_equal(a, b);
+}
+
+/*
+ * Switching from one configuration to the next is safe only while their majorities overlap (4.1, figure 4.2), which a
+ * joint one makes sure of (4.3): each configuration in a log shares its quorums with the one before it.
+ */
+static void adjacent(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view)
+{
+    if (node->in_force.count && view->configuration->count && !oracle_overlap(&node->in_force, view->configuration))
+        sim_fail(oracle->sim, "overlapping configurations",
+                 "n%u went at %llu to a configuration that can decide without that of before", view->number + 1,
+                 (unsigned long long)view->status.configuration_index);
+}
+
+/*
+ * One change after the other (4.1): a leader appends a configuration when the one before has committed; and when an
+ * entry of its own term has, which the single-server change was found to need (Ongaro on raft-dev, July 2015).
+ */
+static void appended_by_leader(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view)
+{
+    const struct raft_status *now = &view->status;
+    const struct oracle_term *term = oracle_term(oracle, now->term);
+    uint32_t number = oracle_in_log(oracle, node, now->configuration_index);
+
+    if (number == ORACLE_NONE || oracle->batches[number].term != now->term)
+        return;
+    if (now->commit < term->first)
+        sim_fail(oracle->sim, "a change after the own term's commit",
+                 "n%u changes members at %llu, but nothing of its term %llu has committed", view->number + 1,
+                 (unsigned long long)now->configuration_index, (unsigned long long)now->term);
+    if (node->seen.configuration_index > now->commit)
+        sim_fail(oracle->sim, "one change at a time",
+                 "n%u changes members at %llu while the change at %llu has not committed", view->number + 1,
+                 (unsigned long long)now->configuration_index, (unsigned long long)node->seen.configuration_index);
+    /* What is joint is left, and nothing else (4.3). */
+    if (is_joint(&node->in_force) && is_joint(view->configuration))
+        sim_fail(oracle->sim, "one change at a time", "n%u goes at %llu from one joint configuration to another",
+                 view->number + 1, (unsigned long long)now->configuration_index);
+}
+
+/*
+ * The configuration in force is "the latest configuration in its log, regardless of whether the entry is committed"
+ * (4.1): what the core says is in force is the last one of the log that we followed.
+ */
+static void latest_in_log(struct sim_oracle *oracle, const struct oracle_node *node, const struct oracle_view *view)
+{
+    const struct raft_status *now = &view->status;
+    uint64_t newest = node->configuration > now->snapshot_index ? node->configuration : 0;
+
+    if (newest ? now->configuration_index != newest : now->configuration_index > now->snapshot_index)
+        sim_fail(oracle->sim, "the latest configuration is in force",
+                 "n%u goes by the configuration of %llu; in its log (up to %llu) the last one is at %llu",
+                 view->number + 1, (unsigned long long)now->configuration_index, (unsigned long long)now->last_index,
+                 (unsigned long long)newest);
+}
+
+/* Who knows of all that has committed, and of no newer change, goes by the newest committed configuration: also when a
+ * snapshot brought it (5.1: it "also includes the latest configuration in the log as of last included index"). */
+static void as_committed(struct sim_oracle *oracle, const struct oracle_view *view)
+{
+    const struct raft_status *now = &view->status;
+
+    if (oracle->committed_configuration.count == 0 || now->commit < oracle->configuration_committed ||
+        now->configuration_index > now->commit)
+        return;
+    if (!same(view->configuration, &oracle->committed_configuration))
+        sim_fail(oracle->sim, "the latest configuration is in force",
+                 "n%u knows of commits up to %llu and goes by another configuration than that of %llu",
+                 view->number + 1, (unsigned long long)now->commit,
+                 (unsigned long long)oracle->configuration_committed);
+}
+
+/*
+ * Two leaders that could both decide must need a common voter (4.1, figure 4.2). A leader whose configuration is older
+ * than the newest committed one decides nothing any more.
+ */
+static void leaders_overlap(struct sim_oracle *oracle, const struct oracle_view *view)
+{
+    if (view->status.role != RAFT_LEADER || view->status.configuration_index < oracle->configuration_committed)
+        return;
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        const struct oracle_node *other = &oracle->nodes[i];
+
+        if (i == view->number || !other->alive || other->seen.role != RAFT_LEADER ||
+            other->seen.configuration_index < oracle->configuration_committed)
+            continue;
+        if (!oracle_overlap(&other->in_force, view->configuration))
+            sim_fail(oracle->sim, "overlapping configurations",
+                     "n%u leads term %llu and n%u term %llu by configurations that share no quorum", view->number + 1,
+                     (unsigned long long)view->status.term, i + 1, (unsigned long long)other->seen.term);
+    }
+}
+
+void oracle_configuration_follow(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view)
+{
+    const struct raft_status *now = &view->status;
+    bool began_to_lead = now->role == RAFT_LEADER && node->seen.role != RAFT_LEADER;
+    bool changed = now->configuration_index != node->seen.configuration_index;
+
+    latest_in_log(oracle, node, view);
+    if (now->snapshot_index != node->seen.snapshot_index ||
+        (now->commit >= oracle->configuration_committed && node->seen.commit < oracle->configuration_committed))
+        as_committed(oracle, view);
+    if (!changed && !began_to_lead && !(node->in_force.count != view->configuration->count))
+        return;
+    /* A snapshot may jump over several; a truncation goes back by one. */
+    if (changed && now->role == RAFT_LEADER && node->seen.role == RAFT_LEADER && node->seen.term == now->term) {
+        adjacent(oracle, node, view);
+        appended_by_leader(oracle, node, view);
+    }
+    leaders_overlap(oracle, view);
+    if (changed || !same(&node->in_force, view->configuration))
+        node->in_force = *view->configuration;
+}

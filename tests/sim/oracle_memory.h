@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oracle_memory.h - what the oracle sees of a node (a view), what it remembers of all of them, and its invariants: one
+ * function each. Only the files oracle_*.c, and the test that plants violations in crafted views.
+ *
+ *   oracle.c                views of real nodes; the order in which the invariants are asked
+ *   oracle_log.c            election safety, leader append-only, log matching, what is durably held by whom
+ *   oracle_commit.c         leader completeness, state-machine safety, what may be committed, acknowledgements
+ *   oracle_vote.c           monotonic term, one vote per term, terms begin with a candidacy that was wanted
+ *   oracle_sent.c           persist before send
+ *   oracle_recovery.c       sound recovery decisions, end of recovery
+ *   oracle_configuration.c  overlapping configurations, one change at a time
+ *   oracle_state.c          digests, ticks, sessions, bounds
+ */
+#ifndef TESTS_SIM_ORACLE_MEMORY_H
+#define TESTS_SIM_ORACLE_MEMORY_H
+
+#include "core/raft/raft.h"
+
+#include "oracle.h"
+#include "oracle_map.h"
+
+#define ORACLE_NONE UINT32_MAX /* no batch */
+
+/* One batch that was ever seen in a log. They are kept for ever, by number. */
+struct oracle_batch {
+    uint64_t first;
+    uint64_t term;
+    uint64_t held; /* a bit a member: it has it, or had it, on its disk, and was no refetching node */
+    uint32_t count;
+    uint32_t chain;
+    uint32_t kind;
+    uint32_t committed;
+};
+
+static inline uint64_t oracle_last(const struct oracle_batch *batch)
+{
+    return batch->first + batch->count - 1;
+}
+
+/* What is known of a term. */
+struct oracle_term {
+    uint64_t leader;     /* member id; 0: nobody yet */
+    uint64_t first;      /* index of the first entry made in it; 0: none yet */
+    uint64_t last;       /* of the last */
+    uint64_t candidates; /* bit n: node n has stood in it */
+};
+
+/* One node as it is now. All zero but `number` when it has no core. */
+struct oracle_view {
+    uint32_t number;
+    bool core; /* there is one: the rest is filled in */
+    struct raft_status status;
+    const struct raft_configuration *configuration; /* in force */
+    bool (*batch_at)(const void *ctx, uint64_t index, struct raft_batch *batch);
+    const void *ctx;
+};
+
+/* What is remembered of a node, across its lives. */
+struct oracle_node {
+    uint64_t member;      /* id, once known */
+    uint64_t bit;         /* of this member in oracle_batch.held */
+    bool alive;
+    struct raft_status seen;              /* at the last step of this life; zero before the first */
+    struct raft_configuration in_force;   /* at the last step */
+    uint32_t *log;                        /* its log: numbers of batches, log[head .. head + count) */
+    uint64_t log_capacity;
+    uint64_t head;
+    uint64_t count;
+    uint64_t durable;  /* up to here `held` is marked */
+    uint64_t promised; /* index: what lies on its disk and may have been acknowledged */
+    uint64_t acked;    /* the highest index that it ever acknowledged of this log */
+    uint64_t sent_term; /* the highest term that a message of it has named, pre-votes apart */
+    uint64_t configuration; /* index of the newest configuration in its log; 0: none */
+    bool hurt;          /* its disk was damaged since it was started */
+    bool refetching;    /* started as recovering and has not ended that */
+    uint64_t refetch;   /* what it had promised when its disk was damaged */
+    uint64_t applied;   /* this life's */
+    uint64_t tick;
+};
+
+/* "Up to this index everything was committed when this term was the leader's": both rise. */
+struct oracle_step {
+    uint64_t term;
+    uint64_t index;
+};
+
+struct oracle_entry {
+    uint64_t session;
+    uint64_t sequence;
+};
+
+#define ORACLE_TOLD (UINT64_C(1) << 63) /* a leader told the node to campaign */
+
+#define ORACLE_MAGIC 0x4f52434cu
+
+struct sim_oracle {
+    uint32_t magic;
+    struct sim *sim;
+    struct oracle_node nodes[SIM_NODES_MAX];
+    struct oracle_batch *batches;
+    uint64_t batch_count;
+    uint64_t batch_capacity;
+    struct oracle_map by_place; /* (term, first) -> number + 1 */
+    struct oracle_term *terms;  /* by number of the term: they are few */
+    uint64_t term_capacity;
+    struct oracle_map votes;    /* (member, term) -> candidate */
+    struct oracle_map willing;  /* (term, node) -> who would vote for that node in it (bits), ORACLE_TOLD */
+    struct oracle_map members;  /* (member, 0) -> place among the members * 64 + node */
+    uint32_t member_count;
+    uint32_t *committed;        /* batches in the order of the log, from index 1 on */
+    uint64_t committed_count;
+    uint64_t committed_capacity;
+    uint64_t committed_last;    /* index */
+    struct oracle_step *steps;
+    uint64_t step_count;
+    uint64_t step_capacity;
+    uint64_t acknowledged;      /* the highest index that a client saw acknowledged */
+    uint64_t configuration_committed; /* index of the newest committed configuration */
+    struct raft_configuration committed_configuration;
+    uint64_t *digests;          /* by index; 0: not known */
+    uint64_t digest_capacity;
+    uint64_t *ticks;            /* by index + 1; 0: not known */
+    uint64_t tick_capacity;
+    struct oracle_map sampled;  /* (index, 0) -> digest: the nodes' own samples */
+    struct oracle_map sessions; /* (session, sequence) -> index at which it was applied */
+    struct oracle_entry *entries; /* by index: the session and sequence of a command */
+    uint64_t entry_capacity;
+    uint64_t largest_term;
+};
+
+#define ORACLE_MEMBERS_MAX 64 /* that one world ever has: wiped nodes come back as new ones */
+
+/* ---- oracle.c: members --------------------------------------------------------------------------------- */
+
+/* A node has become this member. */
+void oracle_member(struct sim_oracle *oracle, struct oracle_node *node, uint64_t member);
+/* The bit of a member in oracle_batch.held, and of its node elsewhere; 0: not known. */
+uint64_t oracle_member_bit(const struct sim_oracle *oracle, uint64_t member);
+uint64_t oracle_node_bit(const struct sim_oracle *oracle, uint64_t member);
+
+/* All that is asked of a node after an event, in its order. */
+void oracle_observe(struct sim_oracle *oracle, const struct oracle_view *view);
+
+/* ---- oracle_log.c: memory of logs ---------------------------------------------------------------------- */
+
+struct oracle_term *oracle_term(struct sim_oracle *oracle, uint64_t term);
+/* The batch of this node's log that holds an index; ORACLE_NONE. */
+uint32_t oracle_in_log(const struct sim_oracle *oracle, const struct oracle_node *node, uint64_t index);
+/* Put a recovered log in the place of what was remembered; `promised` and `held` are the caller's business. */
+void oracle_log_restart(struct oracle_node *node);
+uint32_t oracle_log_push(struct sim_oracle *oracle, struct oracle_node *node, const struct raft_batch *batch,
+                         bool may_be_new);
+/* Follow the log of a node to its present state: log matching and leader append-only on the way. */
+void oracle_log_follow(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
+void oracle_held_follow(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
+
+/* ---- invariants ---------------------------------------------------------------------------------------- */
+
+void oracle_election_safety(struct sim_oracle *oracle, uint64_t term, uint64_t leader, uint32_t number);
+void oracle_monotonic(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
+void oracle_candidacy(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
+void oracle_one_vote(struct sim_oracle *oracle, uint32_t number, uint64_t member, uint64_t term, uint64_t candidate);
+void oracle_commit_follow(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
+void oracle_leader_completeness(struct sim_oracle *oracle, struct oracle_node *node, uint64_t term, uint64_t base);
+void oracle_snapshot_is(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint32_t chain);
+/* The committed batch that holds an index that is committed. */
+uint32_t oracle_committed(const struct sim_oracle *oracle, uint64_t index);
+void oracle_configuration_follow(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
+bool oracle_overlap(const struct raft_configuration *a, const struct raft_configuration *b);
+void oracle_recovered(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
+
+/* A vote, a request for one, or an acknowledgement is leaving: what the disk says of it. */
+struct oracle_message {
+    uint32_t type; /* enum raft_message_type */
+    uint32_t from; /* numbers of nodes */
+    uint32_t to;
+    uint64_t from_member;
+    uint64_t to_member;
+    uint64_t term;
+    uint64_t for_term;
+    uint64_t last_index; /* of a candidate */
+    uint64_t match;
+    uint64_t index;
+    uint32_t flags;
+    uint32_t status; /* enum raft_snapshot_status */
+};
+
+struct oracle_durable {
+    bool votes_known; /* the vote files could be read on the durable image */
+    uint64_t term[2]; /* of each */
+    uint64_t vote[2];
+    uint64_t log;      /* the log's word for its durable end */
+    uint64_t raft;     /* the core's */
+    uint64_t snapshot; /* of the newest published snapshot */
+};
+
+/* False: not a message of the algorithm in MessagePack. Fills in all but the ends. */
+bool oracle_message_read(struct gavel_slice bytes, struct oracle_message *message);
+void oracle_persisted(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_message *message,
+                      const struct oracle_durable *durable);
+void oracle_message_sent(struct sim_oracle *oracle, const struct oracle_message *message);
+
+/* What a start found. */
+struct oracle_start {
+    uint32_t start; /* enum log_start */
+    bool damaged;   /* there was a reason to find damage */
+    uint64_t term;
+    uint64_t vote;
+    uint64_t snapshot_index;
+    uint64_t snapshot_term;
+    uint32_t snapshot_chain;
+    uint64_t last;
+    const char *text;
+};
+/* The node's log is the recovered one already, `old_log` what was remembered before. */
+void oracle_sound_recovery(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_start *start,
+                           uint32_t promised_batch);
+void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, int exit_code, bool damaged,
+                          bool disk_trouble, const char *said);
+
+void oracle_applied(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t tick);
+void oracle_digest(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t digest);
+void oracle_sample(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t digest);
+/* A command of a session was applied at `index`, or (duplicate) found to have been applied at `first`. */
+void oracle_session(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t session,
+                    uint64_t sequence, bool duplicate, uint64_t first);
+void oracle_tick_made(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t before,
+                      uint64_t tick);
+
+static inline uint32_t oracle_number(const struct sim_oracle *oracle, const struct oracle_node *node)
+{
+    return (uint32_t)(node - oracle->nodes);
+}
+
+/* One queue, pool or window against its limit. */
+#define oracle_bound(oracle, node, what, have, limit) \
+    do { \
+        if ((uint64_t)(have) > (uint64_t)(limit)) \
+            oracle_over((oracle), (node), (what), (uint64_t)(have), (uint64_t)(limit)); \
+    } while (0)
+void oracle_over(struct sim_oracle *oracle, struct oracle_node *node, const char *what, uint64_t have, uint64_t limit)
+    __attribute__((noreturn));
+
+#endif

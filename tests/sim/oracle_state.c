@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* oracle_state.c - what the logs make of the machines: the same everywhere, each write once, time never backwards. */
+#include "oracle_memory.h"
+
+static void differs(struct sim_oracle *oracle, struct oracle_node *node, const char *invariant, uint64_t index,
+                    uint64_t here, uint64_t there)
+{
+    sim_fail(oracle->sim, invariant, "n%u has %016llx at index %llu, others had %016llx",
+             oracle_number(oracle, node) + 1, (unsigned long long)here, (unsigned long long)index,
+             (unsigned long long)there);
+}
+
+/*
+ * "Since the state machines are deterministic, each computes the same state and the same sequence of outputs" (2.1),
+ * whether it got there by the log or by a snapshot (5.1): snapshot equivalence.
+ */
+void oracle_digest(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t digest)
+{
+    digest += digest == 0;
+    oracle->digests = oracle_grow(oracle->digests, &oracle->digest_capacity, index + 1, sizeof *oracle->digests);
+    if (oracle->digests[index] == 0)
+        oracle->digests[index] = digest;
+    if (oracle->digests[index] != digest)
+        differs(oracle, node, "digest equality", index, digest, oracle->digests[index]);
+}
+
+/* What the nodes tell each other of themselves. */
+void oracle_sample(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t digest)
+{
+    bool added;
+    uint64_t *known = oracle_map_put(&oracle->sampled, index, 0, &added);
+
+    if (added)
+        *known = digest;
+    if (*known != digest)
+        differs(oracle, node, "digest equality", index, digest, *known);
+}
+
+/*
+ * "lastApplied: index of highest log entry applied to state machine (initialized to 0, increases monotonically)"
+ * (figure 3.1); and with it rises the clock of the cluster, by which sessions expire (6.3: the leader's time, in the log).
+ */
+void oracle_applied(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t tick)
+{
+    if (index < node->applied)
+        sim_fail(oracle->sim, "monotonic applied", "n%u went back from %llu to %llu", oracle_number(oracle, node) + 1,
+                 (unsigned long long)node->applied, (unsigned long long)index);
+    if (tick < node->tick)
+        sim_fail(oracle->sim, "tick never back", "n%u went back from %llu to %llu", oracle_number(oracle, node) + 1,
+                 (unsigned long long)node->tick, (unsigned long long)tick);
+    if (index > oracle->committed_last)
+        sim_fail(oracle->sim, "state-machine safety", "n%u has applied %llu, committed is up to %llu",
+                 oracle_number(oracle, node) + 1, (unsigned long long)index,
+                 (unsigned long long)oracle->committed_last);
+    node->applied = index;
+    node->tick = tick;
+    oracle->ticks = oracle_grow(oracle->ticks, &oracle->tick_capacity, index + 1, sizeof *oracle->ticks);
+    if (oracle->ticks[index] == 0)
+        oracle->ticks[index] = tick + 1;
+    if (oracle->ticks[index] != tick + 1)
+        differs(oracle, node, "tick never back", index, tick, oracle->ticks[index] - 1);
+}
+
+/* A batch of the leader's, stamped: cluster time goes on from where the log had got to. */
+void oracle_tick_made(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t before,
+                      uint64_t tick)
+{
+    if (tick < before)
+        sim_fail(oracle->sim, "tick never back", "n%u stamps %llu with %llu; the batch before has %llu",
+                 oracle_number(oracle, node) + 1, (unsigned long long)index, (unsigned long long)tick,
+                 (unsigned long long)before);
+}
+
+/*
+ * "The session tracks the latest serial number processed for the client [...]. If a server receives a command whose
+ * serial number has already been executed, it responds immediately without re-executing the request." (6.3)
+ */
+void oracle_session(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t session,
+                    uint64_t sequence, bool duplicate, uint64_t first)
+{
+    bool added;
+    uint64_t *known = oracle_map_put(&oracle->sessions, session, sequence, &added);
+    uint64_t applied = duplicate ? first : index;
+
+    if (added)
+        *known = applied;
+    if (*known != applied)
+        sim_fail(oracle->sim, "exactly-once sessions",
+                 "n%u applied write %llu of session %llu at %llu; it had been applied at %llu",
+                 oracle_number(oracle, node) + 1, (unsigned long long)sequence, (unsigned long long)session,
+                 (unsigned long long)applied, (unsigned long long)*known);
+}
+
+void oracle_over(struct sim_oracle *oracle, struct oracle_node *node, const char *what, uint64_t have, uint64_t limit)
+{
+    sim_fail(oracle->sim, "bounded resources", "n%u has %llu %s, the limit is %llu", oracle_number(oracle, node) + 1,
+             (unsigned long long)have, what, (unsigned long long)limit);
+}
