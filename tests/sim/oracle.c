@@ -299,12 +299,6 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     if (memory->acked > recovery->last)
         memory->acked = recovery->last;
     memory->hurt = false;
-    if (recovery->start != LOG_START_FRESH)
-        oracle->sim->totals.recoveries++;
-    if (recovery->start == LOG_START_TORN)
-        oracle->sim->totals.torn_tails++;
-    if (recovery->start == LOG_START_RECOVERING)
-        oracle->sim->totals.corruptions_found++;
 }
 
 /* Whether this world's disks answer with errors at all, so that leaving with 74 can be right. */

@@ -89,7 +89,6 @@ void oracle_recovered(struct sim_oracle *oracle, struct oracle_node *node, const
     node->refetching = false;
     node->refetch = 0;
     node->durable = 0; /* all of its log is held from now on */
-    oracle->sim->totals.refetches++;
 }
 
 /*
