@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/os/seeded.h"
+#include "core/raft/bugs.h"
+
 static int exit_code_of(int32_t status)
 {
     switch (status) {
@@ -206,6 +209,24 @@ static int load_batches(struct node *node, const struct replay *replay)
     return RAFT_OK;
 }
 
+/* The chosen bug of core/raft, if it is one of those: the core itself may not look. */
+static uint64_t raft_bugs(void)
+{
+    uint64_t bugs = 0;
+
+#ifdef GAVEL_SEEDED_BUGS
+    static const char *const names[] = {
+#define NAME(symbol, name, scenario) name,
+        RAFT_BUGS(NAME)
+#undef NAME
+    };
+
+    for (uint32_t i = 0; i < RAFT_BUG_COUNT; i++)
+        bugs |= (uint64_t)seeded_bug(names[i]) << i;
+#endif
+    return bugs;
+}
+
 static int make_core(struct node *node)
 {
     const struct log_recovery *recovery = &node->recovery;
@@ -219,6 +240,7 @@ static int make_core(struct node *node)
         .batches_max = NODE_BATCHES_MAX,
         .append_batches_max = NODE_APPEND_BATCHES,
         .window_bytes = node->limits.append_window_bytes,
+        .seeded_bugs = raft_bugs(),
     };
     struct raft_recovered recovered = {
         .term = recovery->term,

@@ -12,10 +12,12 @@
 #include "core/node/internal.h"
 #include "disk.h"
 #include "net.h"
+#include "node.h"
 #include "oracle.h"
 
 #define HOUR_NS (UINT64_C(3600) * SIM_S)
 #define NURSE_NS (20 * SIM_MS)
+#define ASK_MS 10000 /* an administrator waits so long */
 #define DAY_MS UINT64_C(86400000)
 #define ALL_PPM 50000        /* crashes that take every node at once */
 #define IN_RECOVERY_PPM 250000 /* crashes whose next life dies in its recovery too */
@@ -146,12 +148,10 @@ static void snapshot(struct sim_fate *fate)
 {
     struct sim_node *node = fate_pick(fate);
 
-    if (!node || node->paused_until || !node->node->raft || node->node->phase != NODE_RUNNING)
+    if (!node || node->paused_until)
         return;
     sim_trace(fate->sim, node, "a snapshot is asked for");
-    (void)snapshot_take(node->node, (struct origin){0});
-    node_settle(node->node);
-    sim_acted(fate->sim, node);
+    (void)sim_admin_ask(node->process->admin, "snapshot", NULL, ASK_MS, NULL);
 }
 
 static void stop(struct sim_fate *fate)
@@ -164,21 +164,22 @@ static void stop(struct sim_fate *fate)
     sim_node_stop(node);
 }
 
+static void handed_over(struct sim *sim, struct sim_node *node, uint64_t id, int64_t status, struct gavel_slice text)
+{
+    (void)id;
+    (void)text;
+    sim_trace(sim, node, "hand-over: %d", (int)status);
+    sim->totals.transfers += status == GAVEL_OK;
+}
+
 static void transfer(struct sim_fate *fate)
 {
     struct sim_node *node = fate_leader(fate);
-    struct raft_event event = {.type = RAFT_EVENT_TRANSFER};
 
-    if (!node || node->paused_until || node->node->transfer_asked)
+    if (!node || node->paused_until)
         return;
     sim_trace(fate->sim, node, "is asked to hand over");
-    node->node->transfer_asked = true;
-    if (engine_step(node->node, &event) == RAFT_OK)
-        fate->sim->totals.transfers++;
-    else
-        node->node->transfer_asked = false;
-    node_settle(node->node);
-    sim_acted(fate->sim, node);
+    (void)sim_admin_ask(node->process->admin, "transfer", NULL, ASK_MS, handed_over);
 }
 
 /* ---- the clocks of misfortune -------------------------------------------------------------------------- */

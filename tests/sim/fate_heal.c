@@ -17,7 +17,7 @@ static bool sound(const struct sim_fate *fate, uint32_t number)
 
     if (fate->given_up[number] || sim_disk_damaged(node->disk))
         return false;
-    return !node->node || node->node->recovery.start != LOG_START_RECOVERING;
+    return !node->node || !node->node->raft || !engine_status(node->node).recovering;
 }
 
 /* The sound ones first, in a random order. */

@@ -35,6 +35,7 @@ static void usage(FILE *to)
             "  --floors FILE              fail when a total is below its floor\n"
             "  --ledger FILE              add a line about this run\n"
             "  --failures N               no new seeds after so many failures (10)\n"
+            "  --about                    what this build is\n"
             "  --inside                   no process of its own, for debuggers; with one seed\n"
             "Options (name, class, smallest, greatest, meaning); a class that is off is 0 in all its rows:\n");
     sim_options_help(to);
@@ -135,6 +136,24 @@ static bool check(const struct arguments *arguments)
     return campaign_order(campaign, campaign->first, &order);
 }
 
+/* For scripts: how many seeds are reasonable here. */
+static int about(void)
+{
+    const char *sanitized = "none";
+    const char *seeded = "no";
+
+#if defined(__SANITIZE_ADDRESS__)
+    sanitized = "address";
+#elif defined(__SANITIZE_THREAD__)
+    sanitized = "thread";
+#endif
+#ifdef GAVEL_SEEDED_BUGS
+    seeded = "yes";
+#endif
+    printf("commit=%s sanitizer=%s seeded-bugs=%s\n", sim_commit(), sanitized, seeded);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -151,6 +170,8 @@ int main(int argc, char **argv)
             usage(stdout);
             return 0;
         }
+        if (strcmp(argv[i], "--about") == 0)
+            return about();
         if (flag(&arguments.campaign, argv[i]))
             continue;
         if (i + 1 >= argc || !take(&arguments, argv[i], argv[i + 1])) {

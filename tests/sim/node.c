@@ -317,8 +317,8 @@ static void fill_setup(struct sim_process *process)
         .data_dir = "data",
         .members = node->sim->members,
         .member_count = node->sim->founders,
-        .transports = &process->transport,
-        .transport_count = 1,
+        .transports = process->transports,
+        .transport_count = 2,
         .machines = &process->machine,
         .machine_count = 1,
         .limits = {.log_segment_bytes = 2u << 20,
@@ -350,6 +350,8 @@ void sim_node_make(struct sim *sim, uint32_t number)
     (void)snprintf(node->name, sizeof node->name, "n%u", number + 1);
     (void)snprintf(node->uri, sizeof node->uri, "sim://n%u", number + 1);
     process->listen[0] = node->uri;
+    process->admin_listen[0] = "admin://";
+    process->admin = sim_admin_new(node);
     process->dice = sim_stream(sim, SIM_STREAM_LANES, number);
     process->clocks = sim_stream(sim, SIM_STREAM_CLOCKS, number);
     process->bytes = sim_stream(sim, SIM_STREAM_NODES, number);
@@ -374,11 +376,17 @@ void sim_node_make(struct sim *sim, uint32_t number)
                                         .log = log_line,
                                         .node = node->name,
                                         .instance = "node"};
-    process->transport = (struct node_transport){.name = "sim",
-                                                 .operations = &sim_transport,
-                                                 .listen = process->listen,
-                                                 .listen_count = 1,
-                                                 .self = node->side};
+    process->transports[0] = (struct node_transport){.name = "sim",
+                                                     .operations = &sim_transport,
+                                                     .listen = process->listen,
+                                                     .listen_count = 1,
+                                                     .self = node->side};
+    process->transports[1] = (struct node_transport){.name = "admin",
+                                                     .operations = &sim_admin_transport,
+                                                     .listen = process->admin_listen,
+                                                     .listen_count = 1,
+                                                     .self = process->admin,
+                                                     .admin = true};
 }
 
 /* What a process takes with it when it ends; `how` is what becomes of its machine. */
@@ -399,6 +407,7 @@ static void bury(struct sim_node *node, enum sim_crash how)
         sim_net_pause(node->side, false);
     node->paused_until = 0;
     sim_net_kill(node->side, how == SIM_POWER);
+    sim_admin_kill(process->admin);
     if (node->node) {
         node_abandon(node->node);
         node_free(node->node);
@@ -420,6 +429,7 @@ void sim_node_unmake(struct sim_node *node)
     if (node->node)
         bury(node, SIM_KILL);
     sim_disk_free(node->disk);
+    sim_admin_free(node->process->admin);
     free(node->process);
     node->process = NULL;
 }

@@ -3,6 +3,7 @@
 #ifndef TESTS_SIM_NODE_H
 #define TESTS_SIM_NODE_H
 
+#include "admin.h"
 #include "sim.h"
 
 struct process_lane {
@@ -30,8 +31,10 @@ struct sim_process {
     int64_t wall_offset_ms;
     uint64_t die_after;     /* of the next life */
     const char *listen[1];
+    const char *admin_listen[1];
+    struct sim_admin *admin;
     struct gavel_host host;
-    struct node_transport transport;
+    struct node_transport transports[2];
     struct node_machine machine;
     struct gavel_statemachine operations;
     struct node_setup setup;

