@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # test.sh: everything there is to test, from a bare Debian 12 with git to one line of totals.
 #
-#   contrib/test.sh            normal build, sanitizers, seeded bugs, distcheck; well below 40 minutes on two cores
+#   contrib/test.sh            normal build, simulator, sanitizers, seeded bugs, distcheck; within an hour on two cores
 #   contrib/test.sh --quick    the normal build only
 #   contrib/test.sh --watch    --quick again after every change of a source file, until interrupted
-#   contrib/test.sh STAGE...   some of: normal asan tsan mutants distcheck
+#   contrib/test.sh STAGE...   some of: normal asan sim tsan mutants distcheck
 #
 # Builds go to build/ (or $GAVEL_BUILD_DIR) and are kept, so that a second run is quick. The last line is
 # "N passed, N failed, N skipped", counted from the results of make check and of the scripts.
@@ -21,11 +21,11 @@ for argument; do
         --quick) stages=(normal) ;;
         --watch) stages=(normal) watch=yes ;;
         --help | -h) usage 0 ;;
-        normal | asan | tsan | mutants | distcheck) stages+=("$argument") ;;
+        normal | asan | sim | tsan | mutants | distcheck) stages+=("$argument") ;;
         *) usage 64 ;;
     esac
 done
-[ ${#stages[@]} -gt 0 ] || stages=(normal mutants asan tsan distcheck)
+[ ${#stages[@]} -gt 0 ] || stages=(normal mutants asan sim tsan distcheck)
 
 stage() { say ""; say "== $1 ($(date +%H:%M:%S))"; }
 
@@ -92,6 +92,33 @@ run_mutants()
     say "mutants: $caught seeded bugs caught"
 }
 
+# simulate BUILD SEEDS: so many seeds of five simulated minutes with the build's simulator. One result.
+simulate()
+{
+    local name=$1 seeds=$2 log=$work/sim-$1.log
+    make -C "$work/$name" -j"$jobs" tests/sim/gavel-sim >"$work/sim-$name-build.log" 2>&1 \
+        || { count_fail "sim: the build $name" "$work/sim-$name-build.log"; return; }
+    if "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes 5 --jobs "$jobs" \
+        --floors "$root/tests/sim/floors.txt" --ledger "$work/sim.ledger" >"$log" 2>&1; then
+        count_pass
+    else
+        count_fail "sim: $name" "$log"
+    fi
+    grep -A 40 -E '^[0-9]+ seeds,' "$log" | sed "s/^/$name: /"
+}
+
+# A thousand seeds, and a tenth of that with the sanitizers watching; their builds are those of the stages before.
+run_sim()
+{
+    stage "simulator"
+    if setup_build normal --enable-werror; then simulate normal 1..1000; else count_fail "sim: build"; fi
+    if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
+        ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 1001..1100
+    else
+        count_fail "sim: build with sanitizers"
+    fi
+}
+
 # The tarball: made, unpacked read-only, built, checked, installed, uninstalled, cleaned. One result.
 run_distcheck()
 {
@@ -108,11 +135,16 @@ run_distcheck()
 
 run_all()
 {
-    local name
+    local name began took=()
     passed=0 failed=0 skipped=0 failures=()
     setup_bootstrap
-    for name in "${stages[@]}"; do "run_$name"; done
+    for name in "${stages[@]}"; do
+        began=$SECONDS
+        "run_$name"
+        took+=("$name $((SECONDS - began)) s")
+    done
     say ""
+    for name in "${took[@]}"; do say "stage $name"; done
     totals
 }
 
