@@ -3,7 +3,7 @@
  * mem.c - a file system in memory that can lose power. What it keeps through a crash is the least that POSIX promises:
  * synced bytes of files, and names whose directory was synced. Everything else is the seed's to decide.
  */
-#include "core/os/mem_node.h"
+#include "core/os/mem_state.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,56 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEM_MAGIC 0x4d454d46u
-#define MEM_FILE_MAGIC 0x4d454d48u
-
-struct mem_name {
-    char *path;
-    struct mem_node *node;
-};
-
-struct mem_table {
-    struct mem_name *names;
-    uint32_t count;
-    uint32_t capacity;
-};
-
-/* A directory operation that is not durable yet. `from` NULL: link `node` at `to`; `to` NULL: unlink `from`. */
-struct mem_change {
-    char *from;
-    char *to;
-    struct mem_node *node;
-};
-
-struct os_mem {
-    uint32_t magic;
-    bool stopped;
-    uint64_t generation; /* grows with each crash: older open files are dead */
-    uint64_t operations;
-    uint64_t stop_at; /* operation number; 0: never */
-    uint64_t budget;
-    uint32_t open_files;
-    struct mem_table durable;
-    struct mem_table present;
-    struct mem_change *changes;
-    uint32_t change_count;
-    uint32_t change_capacity;
-    int (*hook)(void *ctx, enum os_mem_op op, const char *path);
-    void *hook_ctx;
-};
-
-struct os_file {
-    uint32_t magic;
-    uint32_t flags;
-    uint64_t generation;
-    struct os_mem *mem;
-    struct mem_node *node;
-    char path[OS_PATH_MAX];
-};
-
 /* ---- tables of names ----------------------------------------------------------------------------------- */
 
-static struct mem_name *table_find(const struct mem_table *table, const char *path)
+struct mem_name *mem_table_find(const struct mem_table *table, const char *path)
 {
     for (uint32_t i = 0; i < table->count; i++) {
         if (strcmp(table->names[i].path, path) == 0)
@@ -71,7 +24,7 @@ static struct mem_name *table_find(const struct mem_table *table, const char *pa
 
 static void table_remove(struct mem_table *table, const char *path)
 {
-    struct mem_name *name = table_find(table, path);
+    struct mem_name *name = mem_table_find(table, path);
 
     if (!name)
         return;
@@ -243,7 +196,7 @@ static int open_make(struct os_mem *mem, const char *path, struct mem_node **nod
     result = admit(mem, OS_MEM_OPEN, path, &begin);
     if (result && !begin)
         return result;
-    *node = mem_node_new(0, 0600);
+    *node = mem_node_new(++mem->last_id, 0, 0600);
     table_set(&mem->present, path, *node);
     change_add(mem, NULL, path, *node);
     return result;
@@ -252,7 +205,7 @@ static int open_make(struct os_mem *mem, const char *path, struct mem_node **nod
 static int mem_open(void *self, const char *path, uint32_t flags, struct os_file **file)
 {
     struct os_mem *mem = self;
-    struct mem_name *name = table_find(&mem->present, path);
+    struct mem_name *name = mem_table_find(&mem->present, path);
     struct mem_node *node = name ? name->node : NULL;
     struct os_file *made;
 
@@ -270,8 +223,15 @@ static int mem_open(void *self, const char *path, uint32_t flags, struct os_file
         if (result)
             return result;
     }
-    if ((flags & OS_OPEN_TRUNCATE) && node->size)
-        mem_node_resize(node, 0);
+    if ((flags & OS_OPEN_TRUNCATE) && node->size) {
+        bool begin;
+        int result = admit(mem, OS_MEM_TRUNCATE, path, &begin);
+
+        if (result == 0 || begin)
+            mem_node_resize(node, 0);
+        if (result)
+            return result;
+    }
     made = mem_must(calloc(1, sizeof *made));
     made->magic = MEM_FILE_MAGIC;
     made->flags = flags;
@@ -296,20 +256,26 @@ static void mem_close(void *self, struct os_file *file)
     free(file);
 }
 
-static int mem_sync(void *self, struct os_file *file)
+/* 0: make it durable. Otherwise what is pending has been dealt with. */
+static int admit_sync(struct os_mem *mem, struct os_file *file)
 {
-    struct os_mem *mem = self;
     bool begin;
     int result = file_alive(file);
 
-    if (result == 0)
-        result = admit(mem, OS_MEM_SYNC, file->path, &begin);
-    else
+    if (result)
         return result;
+    result = admit(mem, OS_MEM_SYNC, file->path, &begin);
+    if (result && !mem->stopped)
+        mem_node_fail_sync(file->node, NULL);
+    return result;
+}
+
+static int mem_sync(void *self, struct os_file *file)
+{
+    int result = admit_sync(self, file);
+
     if (result == 0)
         mem_node_sync(file->node);
-    else if (!mem->stopped)
-        mem_node_forget_pending(file->node);
     return result;
 }
 
@@ -318,6 +284,7 @@ static int mem_pwritev(void *self, struct os_file *file, const struct iovec *iov
 {
     struct os_mem *mem = self;
     struct mem_node *node = file->node;
+    uint64_t from = offset;
     uint64_t end = offset;
     bool begin = false;
     int result = file_alive(file);
@@ -336,16 +303,14 @@ static int mem_pwritev(void *self, struct os_file *file, const struct iovec *iov
     if (end > node->size)
         mem_node_resize(node, end);
     for (int i = 0; i < count; i++) {
-        uint64_t length = iov[i].iov_len;
-
-        if (!length)
-            continue;
-        memcpy(node->present + offset, iov[i].iov_base, length);
-        memset(node->pending + offset / OS_MEM_SECTOR, 1, mem_sectors(offset + length) - offset / OS_MEM_SECTOR);
-        offset += length;
+        mem_node_write(node, offset, iov[i].iov_base, iov[i].iov_len);
+        offset += iov[i].iov_len;
     }
-    if (result == 0 && (flags & OS_WRITE_DURABLE))
-        return mem_sync(self, file);
+    if (result == 0 && (flags & OS_WRITE_DURABLE)) {
+        result = admit_sync(mem, file);
+        if (result == 0)
+            mem_node_sync_range(node, from, end);
+    }
     return result;
 }
 
@@ -363,8 +328,7 @@ static int mem_pread(void *self, struct os_file *file, void *data, size_t size, 
         size = 0;
     else if (size > file->node->size - offset)
         size = (size_t)(file->node->size - offset);
-    if (size)
-        memcpy(data, file->node->present + offset, size);
+    mem_node_read(file->node, offset, data, size);
     *got = size;
     return 0;
 }
@@ -410,7 +374,7 @@ static int mem_lock(void *self, struct os_file *file)
 static int mem_rename(void *self, const char *from, const char *to)
 {
     struct os_mem *mem = self;
-    struct mem_name *name = table_find(&mem->present, from);
+    struct mem_name *name = mem_table_find(&mem->present, from);
     struct mem_node *node;
     bool begin;
     int result;
@@ -433,7 +397,7 @@ static int mem_unlink(void *self, const char *path)
     bool begin;
     int result;
 
-    if (!table_find(&mem->present, path))
+    if (!mem_table_find(&mem->present, path))
         return mem->stopped ? -EIO : -ENOENT;
     result = admit(mem, OS_MEM_UNLINK, path, &begin);
     if (result && !begin)
@@ -450,14 +414,14 @@ static int mem_mkdir(void *self, const char *path, uint32_t mode)
     bool begin;
     int result;
 
-    if (table_find(&mem->present, path))
+    if (mem_table_find(&mem->present, path))
         return mem->stopped ? -EIO : -EEXIST;
     if (!parent_exists(&mem->present, path))
         return mem->stopped ? -EIO : -ENOENT;
     result = admit(mem, OS_MEM_MKDIR, path, &begin);
     if (result && !begin)
         return result;
-    node = mem_node_new(1, mode);
+    node = mem_node_new(++mem->last_id, 1, mode);
     table_set(&mem->present, path, node);
     change_add(mem, NULL, path, node);
     return result;
@@ -466,7 +430,7 @@ static int mem_mkdir(void *self, const char *path, uint32_t mode)
 static int mem_chmod(void *self, const char *path, uint32_t mode)
 {
     struct os_mem *mem = self;
-    struct mem_name *name = table_find(&mem->present, path);
+    struct mem_name *name = mem_table_find(&mem->present, path);
 
     if (!name)
         return -ENOENT;
@@ -512,7 +476,7 @@ static int mem_list(void *self, const char *path, int (*each)(void *ctx, const c
 static int mem_stat(void *self, const char *path, struct os_stat *stat)
 {
     struct os_mem *mem = self;
-    struct mem_name *name = table_find(&mem->present, path);
+    struct mem_name *name = mem_table_find(&mem->present, path);
 
     if (mem->stopped)
         return -EIO;
@@ -538,17 +502,12 @@ static int mem_space(void *self, const char *path, uint64_t *free_bytes)
 
 static int mem_refresh(void *self, struct os_file *file)
 {
-    struct mem_node *node = file->node;
     int result = file_alive(file);
 
     (void)self;
-    if (result)
-        return result;
-    for (uint64_t sector = 0; sector < mem_sectors(node->size); sector++) {
-        if (!node->pending[sector])
-            memcpy(node->present + sector * OS_MEM_SECTOR, node->durable + sector * OS_MEM_SECTOR, OS_MEM_SECTOR);
-    }
-    return 0;
+    if (result == 0)
+        mem_node_refresh(file->node);
+    return result;
 }
 
 const struct os_file_ops os_mem_files = {
@@ -618,15 +577,7 @@ static struct mem_node *clone_node(struct mem_map *map, const struct mem_node *o
         if (map->pairs[i].old == old)
             return map->pairs[i].copy;
     }
-    copy = mem_node_new(old->is_dir, old->mode);
-    if (old->capacity) {
-        mem_node_reserve(copy, old->capacity);
-        memcpy(copy->durable, old->durable, old->capacity);
-        memcpy(copy->present, old->present, old->capacity);
-        memcpy(copy->pending, old->pending, mem_sectors(old->capacity));
-    }
-    copy->size = old->size;
-    copy->durable_size = old->durable_size;
+    copy = mem_node_copy(old);
     map->pairs[map->count].old = old;
     map->pairs[map->count].copy = copy;
     map->count++;
@@ -648,6 +599,7 @@ struct os_mem *os_mem_clone(const struct os_mem *mem)
     for (uint32_t i = 0; i < mem->change_count; i++)
         change_add(copy, mem->changes[i].from, mem->changes[i].to, clone_node(&map, mem->changes[i].node));
     copy->budget = mem->budget;
+    copy->last_id = mem->last_id;
     copy->operations = mem->operations;
     copy->stopped = mem->stopped;
     free(map.pairs);
@@ -685,6 +637,11 @@ void os_mem_crash(struct os_mem *mem, enum os_mem_crash how, uint64_t seed)
         mem_node_crash(mem->present.names[i].node, how, &seed);
 }
 
+uint64_t os_mem_used(const struct os_mem *mem)
+{
+    return used_bytes(mem);
+}
+
 void os_mem_set_budget(struct os_mem *mem, uint64_t bytes)
 {
     mem->budget = bytes;
@@ -709,52 +666,6 @@ bool os_mem_stopped(const struct os_mem *mem)
 uint64_t os_mem_operations(const struct os_mem *mem)
 {
     return mem->operations;
-}
-
-const uint8_t *os_mem_peek(struct os_mem *mem, const char *path, uint64_t *size)
-{
-    struct mem_name *name = table_find(&mem->present, path);
-
-    if (!name || name->node->is_dir)
-        return NULL;
-    mem_node_reserve(name->node, 1);
-    *size = name->node->size;
-    return name->node->present;
-}
-
-int os_mem_poke(struct os_mem *mem, const char *path, uint64_t offset, const void *data, uint64_t size)
-{
-    struct mem_name *name = table_find(&mem->present, path);
-
-    if (!name)
-        return -ENOENT;
-    if (offset > name->node->size || size > name->node->size - offset)
-        return -EINVAL;
-    memcpy(name->node->present + offset, data, size);
-    memcpy(name->node->durable + offset, data, size);
-    return 0;
-}
-
-uint64_t os_mem_digest(const struct os_mem *mem)
-{
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < mem->present.count; i++) {
-        const struct mem_name *name = &mem->present.names[i];
-        uint64_t hash = 0xcbf29ce484222325u;
-
-        for (const char *at = name->path; *at; at++)
-            hash = (hash ^ (uint8_t)*at) * 0x100000001b3u;
-        for (uint64_t at = 0; at < name->node->size; at++)
-            hash = (hash ^ name->node->present[at]) * 0x100000001b3u;
-        sum += hash ^ name->node->size; /* the order of names does not matter */
-    }
-    return sum;
-}
-
-uint32_t os_mem_open_files(const struct os_mem *mem)
-{
-    return mem->open_files;
 }
 
 /* ---- clock --------------------------------------------------------------------------------------------- */

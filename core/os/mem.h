@@ -57,6 +57,9 @@ void os_mem_crash(struct os_mem *mem, enum os_mem_crash how, uint64_t seed);
 /* Limit all files together to this many bytes, counted in sectors; beyond it -ENOSPC. 0: no limit. */
 void os_mem_set_budget(struct os_mem *mem, uint64_t bytes);
 
+/* What is counted against it. */
+uint64_t os_mem_used(const struct os_mem *mem);
+
 /* Ask `hook` before each operation (of enum os_mem_op); a negative answer is the operation's result and nothing is
  * done, but for a failed OS_MEM_SYNC: its pending sectors become clean and lost, as Linux does, so that a second
  * sync succeeds although the bytes are not on the disk. NULL: no hook. */
@@ -75,6 +78,9 @@ uint64_t os_mem_operations(const struct os_mem *mem);
 /* The present bytes of a file, borrowed until the next call that changes it; NULL when there is none. */
 const uint8_t *os_mem_peek(struct os_mem *mem, const char *path, uint64_t *size);
 
+/* The durable bytes of a file under its durable name, as above; NULL when it is not durably there. */
+const uint8_t *os_mem_peek_durable(struct os_mem *mem, const char *path, uint64_t *size);
+
 /* Change bytes of a file in both images, as rot or a stray hand would; -ENOENT, -EINVAL beyond its end. */
 int os_mem_poke(struct os_mem *mem, const char *path, uint64_t offset, const void *data, uint64_t size);
 
@@ -83,6 +89,41 @@ uint64_t os_mem_digest(const struct os_mem *mem);
 
 /* Files that are open: a test sees leaks. */
 uint32_t os_mem_open_files(const struct os_mem *mem);
+
+/* ---- for those who plan misfortune: the simulator ------------------------------------------------------- */
+
+struct os_mem_entry {
+    const char *path; /* borrowed until the next operation */
+    uint64_t id;      /* of the file or directory, whatever its names; never used again */
+    uint64_t size;    /* bytes that are there in both images */
+    uint64_t filled;  /* of these, up to the last page that is not of zeroes */
+    uint32_t is_dir;
+};
+
+/* The durable name `number` (0 ...), in an order that depends on the past operations only; false behind the last. */
+bool os_mem_entry(const struct os_mem *mem, uint32_t number, struct os_mem_entry *entry);
+
+/* Whether a file still has a name, durable or present. */
+bool os_mem_exists(const struct os_mem *mem, uint64_t id);
+
+/* The durable bytes of a sector of a file under its durable name, zeroes behind the end; true when the sector is not
+ * pending. False, and nothing useful in `bytes`, when there is no such file or sector. */
+bool os_mem_sector(const struct os_mem *mem, const char *path, uint64_t sector, uint8_t bytes[OS_MEM_SECTOR]);
+
+/* The same of an open file; its id; its present name (the one it was opened by when it has none); its sectors that are
+ * not durable. */
+bool os_mem_file_sector(const struct os_file *file, uint64_t sector, uint8_t bytes[OS_MEM_SECTOR]);
+uint64_t os_mem_file_id(const struct os_file *file);
+const char *os_mem_file_path(const struct os_file *file);
+uint64_t os_mem_file_pending(const struct os_file *file);
+
+/* One pending sector is written back now, as the kernel may do at any time: so a crash can leave it as it was
+ * between two writes. */
+void os_mem_write_back(struct os_file *file, uint64_t *seed);
+
+/* What a sync leaves that is about to be reported as failed: each pending sector was written or not, and all are clean,
+ * so that a second sync succeeds. Without a seed none was written. */
+void os_mem_fail_sync(struct os_file *file, uint64_t *seed);
 
 /* A clock for tests: time stands still until it is set, random bytes come from the seed. All zero is valid. */
 struct os_mem_clock {

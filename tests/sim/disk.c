@@ -1,160 +1,394 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* disk.c - a disk in memory (core/os/mem.h) with a price for every durable write; see disk.h. */
-#include "disk.h"
-
+/*
+ * disk.c - the operations of a simulated disk: what they cost, and which of them fail.
+ *
+ * What fails is drawn from this disk's own stream, so that the same seed gives the same misfortune whatever the others
+ * do. A machine that is dying (sim_disk_die_after) has no misfortune besides.
+ */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "core/os/mem.h"
+#include "disk_state.h"
+#include "oracle.h"
 
-struct sim_disk {
-    struct sim *sim;
-    struct sim_node *node;
-    struct os_mem *mem;
-    struct sim_random dice;
-    uint64_t cost;
-    bool damaged;
-};
+#define HOUR (3600 * SIM_S)
+#define NAME_COST (3 * SIM_US)  /* open, rename, unlink ...: in the page cache */
+#define BYTES_COST (2 * SIM_US) /* a read or a write into the page cache, and a nanosecond for 4 bytes */
+#define MEDIUM_BYTES_NS 2       /* a nanosecond of the medium takes so many bytes: 2 GB/s */
+#define FULL_ROOM (512 * 1024)  /* at most so many bytes are left when a disk begins to be full */
 
-static struct os_mem *mem_of(void *self)
+/* ---- misfortune ---------------------------------------------------------------------------------------- */
+
+static bool faulty(const struct sim_disk *disk)
 {
-    return ((struct sim_disk *)self)->mem;
+    return !disk->healed && !os_mem_stopped(disk->mem);
 }
 
-static void pay(void *self, bool durable)
+static void spend(struct sim_disk *disk, uint64_t ns)
 {
-    struct sim_disk *disk = self;
-    uint64_t sync = disk->sim->options.sync_us * SIM_US;
+    uint64_t now = disk->sim->now + disk->cost;
 
-    disk->cost += durable ? sync / 2 + sim_below(&disk->dice, sync) : 2 * SIM_US;
+    if (now < disk->stalled_until)
+        disk->cost += disk->stalled_until - now;
+    disk->cost += ns;
 }
+
+/* The time of a sync that has so many sectors to write. */
+static uint64_t sync_cost(struct sim_disk *disk, uint64_t sectors)
+{
+    uint64_t base = disk->sim->options.sync_us * SIM_US;
+
+    return base / 2 + sim_below(&disk->random, base) + sectors * OS_MEM_SECTOR / MEDIUM_BYTES_NS;
+}
+
+static int error(struct sim_disk *disk, const char *what, const char *path)
+{
+    disk->sim->totals.disk_errors++;
+    sim_trace(disk->sim, disk->node, "disk: %s %s: EIO", what, path);
+    return -EIO;
+}
+
+/* Whether this operation fails, and the time that it takes anyway. */
+static bool fails(struct sim_disk *disk, uint64_t ns)
+{
+    assert(disk->magic == DISK_MAGIC);
+    spend(disk, ns);
+    return faulty(disk) && sim_chance(&disk->random, disk->sim->options.disk_error_ppm);
+}
+
+/* ---- operations on names ------------------------------------------------------------------------------- */
 
 static int disk_open(void *self, const char *path, uint32_t flags, struct os_file **file)
 {
-    pay(self, false);
-    return os_mem_files.open(mem_of(self), path, flags, file);
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "open", path);
+    return os_mem_files.open(disk->mem, path, flags, file);
 }
 
 static void disk_close(void *self, struct os_file *file)
 {
-    os_mem_files.close(mem_of(self), file);
+    os_mem_files.close(((struct sim_disk *)self)->mem, file);
+}
+
+static int disk_rename(void *self, const char *from, const char *to)
+{
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "rename", from);
+    return os_mem_files.rename(disk->mem, from, to);
+}
+
+static int disk_unlink(void *self, const char *path)
+{
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "unlink", path);
+    return os_mem_files.unlink(disk->mem, path);
+}
+
+static int disk_mkdir(void *self, const char *path, uint32_t mode)
+{
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "mkdir", path);
+    return os_mem_files.mkdir(disk->mem, path, mode);
+}
+
+static int disk_chmod(void *self, const char *path, uint32_t mode)
+{
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "chmod", path);
+    return os_mem_files.chmod(disk->mem, path, mode);
+}
+
+static int disk_sync_dir(void *self, const char *path)
+{
+    struct sim_disk *disk = self;
+
+    if (fails(disk, sync_cost(disk, 1)))
+        return error(disk, "sync", path);
+    return os_mem_files.sync_dir(disk->mem, path);
+}
+
+static int disk_list(void *self, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
+{
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "list", path);
+    return os_mem_files.list(disk->mem, path, each, ctx);
+}
+
+static int disk_stat(void *self, const char *path, struct os_stat *stat)
+{
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "stat", path);
+    return os_mem_files.stat(disk->mem, path, stat);
+}
+
+static int disk_space(void *self, const char *path, uint64_t *free_bytes)
+{
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "statfs", path);
+    return os_mem_files.space(disk->mem, path, free_bytes);
+}
+
+/* ---- operations on files ------------------------------------------------------------------------------- */
+
+/* A sync that fails once, and forgets. */
+static int failed_sync(struct sim_disk *disk, struct os_file *file)
+{
+    uint64_t seed = sim_draw(&disk->random);
+
+    os_mem_fail_sync(file, &seed);
+    return error(disk, "sync", os_mem_file_path(file));
+}
+
+/* The first bytes are written, but not made durable. */
+static int short_write(struct sim_disk *disk, struct os_file *file, const struct iovec *iov, int count, uint64_t offset,
+                       uint64_t size)
+{
+    uint64_t left = sim_below(&disk->random, size);
+
+    for (int i = 0; i < count && left; i++) {
+        struct iovec piece = {.iov_base = iov[i].iov_base, .iov_len = iov[i].iov_len < left ? iov[i].iov_len : left};
+
+        if (os_mem_files.pwritev(disk->mem, file, &piece, 1, offset, 0))
+            break;
+        disk_overwritten(disk, file, offset, piece.iov_len, false);
+        offset += piece.iov_len;
+        left -= piece.iov_len;
+    }
+    return error(disk, "write", os_mem_file_path(file));
+}
+
+/* What comes with a write that succeeds. */
+static void written(struct sim_disk *disk, struct os_file *file, uint64_t offset, uint64_t size, bool durable)
+{
+    disk_overwritten(disk, file, offset, size, durable);
+    if (durable && disk_kind(os_mem_file_path(file)) == DISK_SEGMENT) {
+        disk->tail_id = os_mem_file_id(file);
+        disk->tail_from = offset;
+        disk->tail_end = offset + size;
+        disk_settle_ghosts(disk);
+    }
+}
+
+/* Written whole, in the page cache; the sync fails. */
+static int unsynced_write(struct sim_disk *disk, struct os_file *file, const struct iovec *iov, int count,
+                          uint64_t offset, uint64_t size)
+{
+    int result = os_mem_files.pwritev(disk->mem, file, iov, count, offset, 0);
+
+    disk_overwritten(disk, file, offset, size, false);
+    return result ? result : failed_sync(disk, file);
 }
 
 static int disk_pwritev(void *self, struct os_file *file, const struct iovec *iov, int count, uint64_t offset,
                         uint32_t flags)
 {
-    pay(self, flags & OS_WRITE_DURABLE);
-    return os_mem_files.pwritev(mem_of(self), file, iov, count, offset, flags);
+    struct sim_disk *disk = self;
+    const struct sim_options *options = &disk->sim->options;
+    bool durable = flags & OS_WRITE_DURABLE;
+    bool misdirected;
+    uint64_t size = 0;
+    int result;
+
+    for (int i = 0; i < count; i++)
+        size += iov[i].iov_len;
+    if (os_mem_stopped(disk->mem) || size == 0)
+        return os_mem_files.pwritev(disk->mem, file, iov, count, offset, flags);
+    if (fails(disk, BYTES_COST + size / 4))
+        return error(disk, "write", os_mem_file_path(file));
+    if (faulty(disk) && sim_chance(&disk->random, options->short_write_ppm))
+        return short_write(disk, file, iov, count, offset, size);
+    if (durable && fails(disk, sync_cost(disk, size / OS_MEM_SECTOR + 1)))
+        return unsynced_write(disk, file, iov, count, offset, size);
+    misdirected = faulty(disk) && sim_chance(&disk->random, options->misdirect_ppm) &&
+                  sim_atlas_may_damage(disk->sim, disk->node);
+    if (os_mem_file_pending(file) && (sim_draw(&disk->random) & 15) == 0) {
+        uint64_t seed = sim_draw(&disk->random);
+
+        os_mem_write_back(file, &seed);
+    }
+    disk_remember(disk, file, offset, size, misdirected);
+    result = os_mem_files.pwritev(disk->mem, file, iov, count, offset, flags);
+    if (result == 0)
+        written(disk, file, offset, size, durable);
+    if (result == 0 && misdirected)
+        disk_misdirect(disk, iov, count);
+    return result;
 }
 
 static int disk_pread(void *self, struct os_file *file, void *data, size_t size, uint64_t offset, size_t *got)
 {
-    return os_mem_files.pread(mem_of(self), file, data, size, offset, got);
+    struct sim_disk *disk = self;
+
+    if (fails(disk, BYTES_COST + size / 4))
+        return error(disk, "read", os_mem_file_path(file));
+    return os_mem_files.pread(disk->mem, file, data, size, offset, got);
 }
 
 static int disk_sync(void *self, struct os_file *file)
 {
-    pay(self, true);
-    return os_mem_files.sync(mem_of(self), file);
+    struct sim_disk *disk = self;
+    uint64_t pending = os_mem_file_pending(file);
+
+    int result;
+
+    if (fails(disk, pending ? sync_cost(disk, pending) : NAME_COST))
+        return failed_sync(disk, file);
+    result = os_mem_files.sync(disk->mem, file);
+    if (result == 0)
+        disk_synced(disk, file);
+    return result;
 }
 
 static int disk_truncate(void *self, struct os_file *file, uint64_t size)
 {
-    return os_mem_files.truncate(mem_of(self), file, size);
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "truncate", os_mem_file_path(file));
+    return os_mem_files.truncate(disk->mem, file, size);
 }
 
 static int disk_size(void *self, struct os_file *file, uint64_t *size)
 {
-    return os_mem_files.size(mem_of(self), file, size);
+    return os_mem_files.size(((struct sim_disk *)self)->mem, file, size);
 }
 
 static int disk_lock(void *self, struct os_file *file)
 {
-    return os_mem_files.lock(mem_of(self), file);
-}
-
-static int disk_rename(void *self, const char *from, const char *to)
-{
-    return os_mem_files.rename(mem_of(self), from, to);
-}
-
-static int disk_unlink(void *self, const char *path)
-{
-    return os_mem_files.unlink(mem_of(self), path);
-}
-
-static int disk_mkdir(void *self, const char *path, uint32_t mode)
-{
-    return os_mem_files.mkdir(mem_of(self), path, mode);
-}
-
-static int disk_chmod(void *self, const char *path, uint32_t mode)
-{
-    return os_mem_files.chmod(mem_of(self), path, mode);
-}
-
-static int disk_sync_dir(void *self, const char *path)
-{
-    pay(self, true);
-    return os_mem_files.sync_dir(mem_of(self), path);
-}
-
-static int disk_list(void *self, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
-{
-    return os_mem_files.list(mem_of(self), path, each, ctx);
-}
-
-static int disk_stat(void *self, const char *path, struct os_stat *stat)
-{
-    return os_mem_files.stat(mem_of(self), path, stat);
-}
-
-static int disk_space(void *self, const char *path, uint64_t *free_bytes)
-{
-    return os_mem_files.space(mem_of(self), path, free_bytes);
+    return os_mem_files.lock(((struct sim_disk *)self)->mem, file);
 }
 
 static int disk_refresh(void *self, struct os_file *file)
 {
-    return os_mem_files.refresh(mem_of(self), file);
+    struct sim_disk *disk = self;
+
+    if (fails(disk, NAME_COST))
+        return error(disk, "refresh", os_mem_file_path(file));
+    return os_mem_files.refresh(disk->mem, file);
 }
 
-const struct os_file_ops sim_disk_files = {.open = disk_open,
-                                           .close = disk_close,
-                                           .pwritev = disk_pwritev,
-                                           .pread = disk_pread,
-                                           .sync = disk_sync,
-                                           .truncate = disk_truncate,
-                                           .size = disk_size,
-                                           .lock = disk_lock,
-                                           .rename = disk_rename,
-                                           .unlink = disk_unlink,
-                                           .mkdir = disk_mkdir,
-                                           .chmod = disk_chmod,
-                                           .sync_dir = disk_sync_dir,
-                                           .list = disk_list,
-                                           .stat = disk_stat,
-                                           .space = disk_space,
-                                           .refresh = disk_refresh};
+const struct os_file_ops sim_disk_files = {
+    .open = disk_open,
+    .close = disk_close,
+    .pwritev = disk_pwritev,
+    .pread = disk_pread,
+    .sync = disk_sync,
+    .truncate = disk_truncate,
+    .size = disk_size,
+    .lock = disk_lock,
+    .rename = disk_rename,
+    .unlink = disk_unlink,
+    .mkdir = disk_mkdir,
+    .chmod = disk_chmod,
+    .sync_dir = disk_sync_dir,
+    .list = disk_list,
+    .stat = disk_stat,
+    .space = disk_space,
+    .refresh = disk_refresh,
+};
+
+/* ---- what happens by itself ---------------------------------------------------------------------------- */
+
+/* The next time for something that happens `per_hour` times in the whole cluster; 0: never. */
+static void again(struct sim_disk *disk, struct sim_event *event, uint64_t per_hour)
+{
+    uint64_t nodes = disk->sim->options.nodes ? disk->sim->options.nodes : 1;
+
+    if (per_hour && !disk->healed)
+        sim_schedule(disk->sim, event, disk->sim->now + 1 + sim_below(&disk->random, 2 * HOUR / per_hour * nodes));
+}
+
+static void stall_now(struct sim *sim, struct sim_event *event)
+{
+    struct sim_disk *disk = os_container(event, struct sim_disk, stall);
+    uint64_t ms = sim->options.stall_ms ? sim_magnitude(&disk->random, 1, sim->options.stall_ms) : 0;
+
+    disk->stalled_until = sim->now + ms * SIM_MS;
+    sim->totals.stalls++;
+    sim_trace(sim, disk->node, "disk: stalls for %llu ms", (unsigned long long)ms);
+    again(disk, event, sim->options.stall_per_hour);
+}
+
+static void full_now(struct sim *sim, struct sim_event *event)
+{
+    struct sim_disk *disk = os_container(event, struct sim_disk, full);
+    uint64_t room = sim_below(&disk->random, FULL_ROOM);
+    uint64_t ms = sim->options.full_ms ? sim_magnitude(&disk->random, 1, sim->options.full_ms) : 0;
+
+    os_mem_set_budget(disk->mem, os_mem_used(disk->mem) + room + 1);
+    sim->totals.disks_full++;
+    sim_trace(sim, disk->node, "disk: %llu bytes left for %llu ms", (unsigned long long)room, (unsigned long long)ms);
+    sim_schedule(sim, &disk->room, sim->now + ms * SIM_MS);
+}
+
+static void room_now(struct sim *sim, struct sim_event *event)
+{
+    struct sim_disk *disk = os_container(event, struct sim_disk, room);
+
+    os_mem_set_budget(disk->mem, 0);
+    sim_trace(sim, disk->node, "disk: space returns");
+    again(disk, &disk->full, sim->options.full_per_hour);
+}
+
+/* ---- the disk as a whole ------------------------------------------------------------------------------- */
+
+static void *must(void *pointer)
+{
+    if (!pointer)
+        abort();
+    return pointer;
+}
 
 struct sim_disk *sim_disk_new(struct sim *sim, struct sim_node *node)
 {
-    struct sim_disk *disk = calloc(1, sizeof *disk);
+    struct sim_disk *disk = must(calloc(1, sizeof *disk));
 
-    assert(disk);
+    disk->magic = DISK_MAGIC;
     disk->sim = sim;
     disk->node = node;
-    disk->dice = sim_stream(sim, SIM_STREAM_DISK, node->number);
-    disk->mem = os_mem_new();
-    assert(disk->mem);
+    disk->mem = must(os_mem_new());
+    disk->random = sim_stream(sim, SIM_STREAM_DISK, node->number);
+    disk->stall.run = stall_now;
+    disk->full.run = full_now;
+    disk->room.run = room_now;
+    again(disk, &disk->stall, sim->options.stall_per_hour);
+    again(disk, &disk->full, sim->options.full_per_hour);
     return disk;
+}
+
+static void cancel_all(struct sim_disk *disk)
+{
+    sim_cancel(disk->sim, &disk->stall);
+    sim_cancel(disk->sim, &disk->full);
+    sim_cancel(disk->sim, &disk->room);
 }
 
 struct sim_disk *sim_disk_free(struct sim_disk *disk)
 {
     if (!disk)
         return NULL;
-    os_mem_free(disk->mem);
+    assert(disk->magic == DISK_MAGIC);
+    cancel_all(disk);
+    disk->mem = os_mem_free(disk->mem);
+    disk->magic = 0;
     free(disk);
     return NULL;
 }
@@ -163,17 +397,33 @@ uint64_t sim_disk_cost(struct sim_disk *disk)
 {
     uint64_t cost = disk->cost;
 
+    assert(disk->magic == DISK_MAGIC);
     disk->cost = 0;
     return cost;
 }
 
 void sim_disk_crash(struct sim_disk *disk, enum sim_crash how)
 {
-    os_mem_crash(disk->mem, how == SIM_KILL ? OS_MEM_KILL : OS_MEM_RANDOM, sim_draw(&disk->dice));
+    enum os_mem_crash kind = OS_MEM_KILL;
+
+    assert(disk->magic == DISK_MAGIC);
+    if (how == SIM_POWER) {
+        uint64_t draw = sim_below(&disk->random, 8);
+
+        kind = draw == 0 ? OS_MEM_KEEP_ALL : draw == 1 ? OS_MEM_DROP_ALL : OS_MEM_RANDOM;
+    }
+    /* Lost writes that have not come to light never happened: see disk_damage.c. */
+    for (uint32_t i = 0; i < DISK_GHOSTS; i++)
+        disk->ghosts[i].owed = false;
+    for (uint32_t i = 0; how == SIM_POWER && i < disk->mark_count; i++)
+        memset(disk->marks[i].covered, 0, sizeof disk->marks[i].covered);
+    disk->cost = 0;
+    os_mem_crash(disk->mem, kind, sim_draw(&disk->random));
 }
 
 void sim_disk_die_after(struct sim_disk *disk, uint64_t operations)
 {
+    assert(disk->magic == DISK_MAGIC);
     os_mem_stop_after(disk->mem, operations);
 }
 
@@ -189,43 +439,28 @@ uint64_t sim_disk_operations(const struct sim_disk *disk)
 
 void sim_disk_wipe(struct sim_disk *disk)
 {
-    os_mem_free(disk->mem);
-    disk->mem = os_mem_new();
-    disk->damaged = true;
+    assert(disk->magic == DISK_MAGIC);
+    assert(os_mem_open_files(disk->mem) == 0); /* whoever held them is gone */
+    disk->mem = os_mem_free(disk->mem);
+    disk->mem = must(os_mem_new());
+    disk->mark_count = 0;
+    memset(disk->ghosts, 0, sizeof disk->ghosts);
+    disk->tail_id = 0;
+    if (disk->sim->oracle)
+        sim_oracle_damaged(disk->sim->oracle, disk->node);
 }
 
 void sim_disk_heal(struct sim_disk *disk)
 {
+    assert(disk->magic == DISK_MAGIC);
+    cancel_all(disk);
+    disk->healed = true;
+    disk->stalled_until = 0;
     os_mem_set_budget(disk->mem, 0);
-}
-
-bool sim_disk_rot(struct sim_disk *disk)
-{
-    (void)disk;
-    return false;
-}
-
-bool sim_disk_damaged(const struct sim_disk *disk)
-{
-    return disk->damaged;
 }
 
 const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_t *size)
 {
-    return os_mem_peek(disk->mem, path, size);
-}
-
-bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node)
-{
-    uint32_t damaged = 1;
-
-    for (uint32_t i = 0; i < sim->founders; i++)
-        damaged += &sim->nodes[i] != node && sim->nodes[i].disk->damaged;
-    return sim->options.correlated || damaged * 2 < sim->founders;
-}
-
-void sim_atlas_clean(struct sim *sim, struct sim_node *node)
-{
-    (void)sim;
-    node->disk->damaged = false;
+    assert(disk->magic == DISK_MAGIC);
+    return os_mem_peek_durable(disk->mem, path, size);
 }

@@ -3,8 +3,8 @@
  * disk.h - the simulated disk of one node: a durable and a present image, and all that can go wrong with either.
  *
  * Operations happen at once and cost time that the lanes take into account (sim_disk_cost): a job's completion comes
- * so much later. Faults come from the options' classes rot, misdirect, disk-error, disk-full and stall, from this disk's
- * own stream.
+ * so much later. Faults come from the options' classes misdirect, disk-error, disk-full and stall by themselves, from
+ * this disk's own stream; only for rot fate asks (sim_disk_rot).
  */
 #ifndef TESTS_SIM_DISK_H
 #define TESTS_SIM_DISK_H
@@ -19,8 +19,8 @@ struct sim_disk *sim_disk_free(struct sim_disk *disk);
 /* The simulated ns that the operations since the last call took, stalls included; 0 afterwards. */
 uint64_t sim_disk_cost(struct sim_disk *disk);
 
-/* The process is gone. SIM_KILL: what it wrote stays, pending; SIM_POWER: each pending sector, rename and directory entry
- * is kept, dropped or damaged, in any order. Nothing that was synced changes. */
+/* The process is gone. SIM_KILL: what it wrote stays, pending; SIM_POWER: each pending sector, rename and directory
+ * entry is kept, dropped or damaged, in any order. Nothing that was synced changes. */
 void sim_disk_crash(struct sim_disk *disk, enum sim_crash how);
 
 /* The machine dies within its n-th changing operation from now (1: the next): that one happens in part or not, it and
@@ -30,7 +30,7 @@ void sim_disk_die_after(struct sim_disk *disk, uint64_t operations);
 bool sim_disk_dying(const struct sim_disk *disk);
 uint64_t sim_disk_operations(const struct sim_disk *disk); /* changing ones so far */
 
-/* Everything is gone: a new, empty disk. */
+/* Everything is gone: a new, empty disk. Every file must have been closed (node_free). */
 void sim_disk_wipe(struct sim_disk *disk);
 
 /* Faults of the running disk on or off (the second phase heals a majority). */
@@ -40,8 +40,9 @@ void sim_disk_heal(struct sim_disk *disk);
  * allows it. False when there was nothing to damage. */
 bool sim_disk_rot(struct sim_disk *disk);
 
-/* What has been damaged on this disk and not been found or overwritten since: the oracle asks before it judges a recovery. */
-bool sim_disk_damaged(const struct sim_disk *disk);
+/* Whether something has been damaged on this disk and not been written over since, nor met by a start that got over it:
+ * the oracle asks before it judges a recovery. */
+bool sim_disk_damaged(struct sim_disk *disk);
 
 /* The durable bytes of a file, borrowed until the next operation; NULL when it is not durably there. */
 const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_t *size);
@@ -56,5 +57,14 @@ const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_
  */
 bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node);
 void sim_atlas_clean(struct sim *sim, struct sim_node *node);
+
+/* Whether this node counts as damaged now: its disk is (sim_disk_damaged), or it is still recovering from it, or it
+ * has left with status 65. What a start has met and got over is no damage any more, so this becomes false by itself; a
+ * disk that was wiped has no identity, so its old member counts as lost as long as it is one. */
+bool sim_atlas_damaged(struct sim *sim, struct sim_node *node);
+
+/* Whether the cluster may do without this member: without it (or with it wiped) every configuration in force still has
+ * a majority of undamaged voters. For whoever takes members out or chooses the majority that is healed. */
+bool sim_atlas_may_lose(struct sim *sim, struct sim_node *node);
 
 #endif

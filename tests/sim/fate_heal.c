@@ -15,7 +15,7 @@ static bool sound(const struct sim_fate *fate, uint32_t number)
 {
     const struct sim_node *node = &fate->sim->nodes[number];
 
-    if (fate->given_up[number] || sim_disk_damaged(node->disk))
+    if (fate->given_up[number] || sim_atlas_damaged(fate->sim, &fate->sim->nodes[number]))
         return false;
     return !node->node || !node->node->raft || !engine_status(node->node).recovering;
 }

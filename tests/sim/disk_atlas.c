@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_atlas.c - the fault atlas: which disks may be damaged at the same time.
+ *
+ * What counts as damage: bytes that had been synced and are no longer what was written (rot, misdirected and lost
+ * writes), and a wiped disk. What does not: everything that a crash does to what was not synced, EIO (the node
+ * exits 74, and what a failed sync lost was never acknowledged), a full disk, a stall.
+ *
+ * Until when: until it has been written over or its file is gone; or until a start has met it and the node runs
+ * without `recovering` in its durable directory. A start reads everything but the snapshots behind the newest sound
+ * one, so damage to a snapshot counts as long as the file is there. A node that left with status 65 (both votes,
+ * the directory or the founding record damaged) is lost for good, until its disk is wiped and it becomes another
+ * member.
+ *
+ * A voter of a configuration is sound when some undamaged disk bears its member id: so a wiped or renumbered node
+ * needs no book-keeping. The majority is asked for in every configuration that any running node has in force, among
+ * its voters, among its outgoing voters, and among voters and joining members together (a joining member may be a
+ * voter soon).
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "core/node/internal.h"
+#include "core/os/bytes.h"
+#include "disk_state.h"
+
+#define DIRECTORY_MEMBER 24 /* offset of the member id in the directory record: gavel-formats(7) */
+#define EXIT_CORRUPT 65
+
+/* The member id that the disk bears; 0: none. */
+static uint64_t member_of(const struct sim_disk *disk)
+{
+    struct os_mem_entry entry;
+    uint8_t bytes[OS_MEM_SECTOR];
+
+    if (!disk_find_named(disk, "directory", &entry) || !os_mem_sector(disk->mem, entry.path, 0, bytes))
+        return 0;
+    return os_get64(bytes + DIRECTORY_MEMBER);
+}
+
+bool sim_atlas_damaged(struct sim *sim, struct sim_node *node)
+{
+    (void)sim;
+    if (!node->disk)
+        return false;
+    assert(node->disk->magic == DISK_MAGIC);
+    return sim_disk_damaged(node->disk) || disk_is_recovering(node->disk) || node->exit_code == EXIT_CORRUPT;
+}
+
+/* Whether the voter is on an undamaged disk, when `without` is taken for damaged. */
+static bool is_sound(struct sim *sim, uint64_t member, const struct sim_node *without)
+{
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
+
+        if (node->disk && member_of(node->disk) == member)
+            return node != without && !sim_atlas_damaged(sim, node);
+    }
+    return false;
+}
+
+struct tally {
+    uint32_t all;
+    uint32_t sound;
+};
+
+static void count(struct tally *tally, bool sound)
+{
+    tally->all++;
+    tally->sound += sound;
+}
+
+static bool has_majority(const struct tally *tally)
+{
+    return tally->all == 0 || tally->sound > tally->all / 2;
+}
+
+static bool holds(struct sim *sim, const struct raft_configuration *configuration, const struct sim_node *without)
+{
+    struct tally voters = {0};
+    struct tally outgoing = {0};
+    struct tally soon = {0};
+
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        const struct raft_member *member = &configuration->members[i];
+        bool sound = is_sound(sim, member->id, without);
+
+        if (member->role == RAFT_VOTER)
+            count(&voters, sound);
+        if (member->outgoing)
+            count(&outgoing, sound);
+        if (member->role == RAFT_VOTER || member->role == RAFT_JOINING)
+            count(&soon, sound);
+    }
+    return has_majority(&voters) && has_majority(&outgoing) && has_majority(&soon);
+}
+
+bool sim_atlas_may_lose(struct sim *sim, struct sim_node *node)
+{
+    bool known = false;
+
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        const struct node *up = sim->nodes[i].node;
+        const struct raft_configuration *configuration = up && up->raft ? raft_configuration(up->raft) : NULL;
+
+        if (!configuration || !configuration->count)
+            continue;
+        known = true;
+        if (!holds(sim, configuration, node))
+            return false;
+    }
+    return known; /* nobody who runs knows a configuration: better not */
+}
+
+bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node)
+{
+    if (!node->disk)
+        return false;
+    return sim->options.correlated || sim_atlas_may_lose(sim, node);
+}
+
+void sim_atlas_clean(struct sim *sim, struct sim_node *node)
+{
+    (void)sim;
+    if (node->disk)
+        node->disk->mark_count = 0;
+}

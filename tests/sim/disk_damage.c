@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_damage.c - damage to what was durable: rot, zeroed sectors, older content, misdirected and lost writes.
+ *
+ * What is never done, because no log can tell it from what may happen to a sound disk, and gavel promises nothing:
+ *
+ *   - damage to the last durable write into a segment. Nothing proves yet that its sync had returned, so a start takes
+ *     it for torn and cuts it (gavel-formats(7), RECOVERY). A lost write therefore comes to light only when a later one
+ *     proves it; a crash before that makes it undone.
+ *   - an older content of a vote file, and damage to both of them at a time: the older vote would be believed. A torn
+ *     write of one beside rot in the other is allowed; it ends the node for good (exit 65), which the atlas counts.
+ *
+ * The directory and founding records are hit rarely: that too ends a node for good.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "disk_state.h"
+#include "oracle.h"
+
+#define VOTE_BYTES 48    /* of a vote file, that count */
+#define RECORD_CHANCE 16 /* one in so many hits on a record that ends a node is let through */
+#define TRIES 32         /* to find a sector worth it */
+#define REMEMBER 31      /* one write in 32 is remembered */
+
+/* ---- what a file is ------------------------------------------------------------------------------------ */
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name);
+    size_t wanted = strlen(end);
+
+    return length >= wanted && strcmp(name + length - wanted, end) == 0;
+}
+
+enum disk_kind disk_kind(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+
+    if (ends_with(name, ".seg"))
+        return DISK_SEGMENT;
+    if (ends_with(name, ".snap") || ends_with(name, ".part") || strcmp(name, "incoming") == 0)
+        return DISK_SNAPSHOT;
+    if (strcmp(name, "synced") == 0)
+        return DISK_SYNCED;
+    if (strcmp(name, "vote.0") == 0 || strcmp(name, "vote.1") == 0)
+        return DISK_VOTE;
+    if (strcmp(name, "directory") == 0 || strcmp(name, "founding") == 0)
+        return DISK_RECORD;
+    return DISK_OTHER;
+}
+
+/* ---- marks --------------------------------------------------------------------------------------------- */
+
+/* What is covered and durable is whole again; false when nothing of the damage is left. */
+static bool is_left(struct disk_mark *mark)
+{
+    uint64_t left = 0;
+
+    for (uint32_t i = 0; i < OS_MEM_SECTOR / 64; i++) {
+        mark->bytes[i] &= ~mark->covered[i];
+        mark->covered[i] = 0;
+        left |= mark->bytes[i];
+    }
+    return left != 0;
+}
+
+static void cover(struct disk_mark *mark, uint64_t offset, uint64_t size)
+{
+    uint64_t start = mark->sector * OS_MEM_SECTOR;
+
+    for (uint64_t at = 0; at < OS_MEM_SECTOR; at++) {
+        if (start + at >= offset && start + at < offset + size)
+            mark->covered[at / 64] |= UINT64_C(1) << at % 64;
+    }
+}
+
+void disk_overwritten(struct sim_disk *disk, const struct os_file *file, uint64_t offset, uint64_t size, bool durable)
+{
+    uint64_t id = os_mem_file_id(file);
+
+    for (uint32_t i = disk->mark_count; i-- > 0;) {
+        struct disk_mark *mark = &disk->marks[i];
+        uint64_t start = mark->sector * OS_MEM_SECTOR;
+
+        if (mark->id != id || offset + size <= start || offset >= start + OS_MEM_SECTOR)
+            continue;
+        cover(mark, offset, size);
+        if (durable && !is_left(mark))
+            *mark = disk->marks[--disk->mark_count];
+    }
+    for (uint32_t i = 0; i < DISK_GHOSTS; i++) {
+        struct disk_ghost *ghost = &disk->ghosts[i];
+
+        /* What is owed to an older write is not owed to this one. */
+        if (ghost->owed && ghost->id == id && !ghost->fresh && (ghost->sector + 1) * OS_MEM_SECTOR > offset &&
+            ghost->sector * OS_MEM_SECTOR < offset + size)
+            ghost->owed = false;
+        ghost->fresh = false;
+    }
+}
+
+void disk_synced(struct sim_disk *disk, const struct os_file *file)
+{
+    uint64_t id = os_mem_file_id(file);
+
+    for (uint32_t i = disk->mark_count; i-- > 0;) {
+        if (disk->marks[i].id == id && !is_left(&disk->marks[i]))
+            disk->marks[i] = disk->marks[--disk->mark_count];
+    }
+}
+
+bool disk_find_named(const struct sim_disk *disk, const char *name, struct os_mem_entry *entry)
+{
+    for (uint32_t i = 0; os_mem_entry(disk->mem, i, entry); i++) {
+        const char *slash = strrchr(entry->path, '/');
+
+        if (!entry->is_dir && strcmp(slash ? slash + 1 : entry->path, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool disk_is_recovering(const struct sim_disk *disk)
+{
+    struct os_mem_entry entry;
+
+    return disk_find_named(disk, "recovering", &entry);
+}
+
+/* What an earlier life has left was met by the start of the present one, and got over when it is not recovering: all
+ * but damage to snapshots, of which a start reads the newest sound one only. */
+static bool was_met(const struct sim_disk *disk, const struct disk_mark *mark)
+{
+    const struct sim_node *node = disk->node;
+
+    return node->node && node->state == SIM_UP && mark->lives < node->lives && mark->kind != DISK_SNAPSHOT;
+}
+
+void disk_prune_marks(struct sim_disk *disk)
+{
+    bool recovering = disk->mark_count && disk_is_recovering(disk);
+
+    for (uint32_t i = disk->mark_count; i-- > 0;) {
+        if (!os_mem_exists(disk->mem, disk->marks[i].id) || (!recovering && was_met(disk, &disk->marks[i])))
+            disk->marks[i] = disk->marks[--disk->mark_count];
+    }
+}
+
+bool sim_disk_damaged(struct sim_disk *disk)
+{
+    assert(disk->magic == DISK_MAGIC);
+    disk_prune_marks(disk);
+    return disk->mark_count > 0;
+}
+
+static bool vote_is_marked(const struct sim_disk *disk)
+{
+    for (uint32_t i = 0; i < disk->mark_count; i++) {
+        if (disk->marks[i].kind == DISK_VOTE)
+            return true;
+    }
+    return false;
+}
+
+/* ---- one sector ---------------------------------------------------------------------------------------- */
+
+struct target {
+    char path[OS_PATH_MAX];
+    uint64_t id;
+    uint64_t size; /* of the file */
+    uint64_t sector;
+    uint32_t kind;
+    uint8_t bytes[OS_MEM_SECTOR]; /* as they are */
+};
+
+/* Whether this sector may be damaged, and what is in it. */
+static bool aim(const struct sim_disk *disk, struct target *target)
+{
+    uint64_t start = target->sector * OS_MEM_SECTOR;
+
+    if (disk->mark_count == DISK_MARKS)
+        return false;
+    if (target->id == disk->tail_id && start < disk->tail_end && start + OS_MEM_SECTOR > disk->tail_from)
+        return false;
+    if (target->kind == DISK_VOTE && (target->sector != 0 || vote_is_marked(disk)))
+        return false;
+    return os_mem_sector(disk->mem, target->path, target->sector, target->bytes);
+}
+
+/* Put `bytes` there; false when nothing changes by it. */
+static bool hit(struct sim_disk *disk, const struct target *target, const uint8_t *bytes, const char *how)
+{
+    struct disk_mark *mark = &disk->marks[disk->mark_count];
+    uint64_t start = target->sector * OS_MEM_SECTOR;
+    uint64_t size = target->size - start < OS_MEM_SECTOR ? target->size - start : OS_MEM_SECTOR;
+
+    if (target->kind == DISK_VOTE)
+        size = VOTE_BYTES; /* the rest does not count, and is never written again */
+    if (memcmp(bytes, target->bytes, size) == 0)
+        return false;
+    memset(mark, 0, sizeof *mark);
+    mark->id = target->id;
+    mark->sector = target->sector;
+    mark->lives = disk->node->lives;
+    mark->kind = target->kind;
+    for (uint64_t at = 0; at < size; at++) {
+        if (bytes[at] != target->bytes[at])
+            mark->bytes[at / 64] |= UINT64_C(1) << at % 64;
+    }
+    disk->mark_count++;
+    (void)os_mem_poke(disk->mem, target->path, start, bytes, size);
+    sim_trace(disk->sim, disk->node, "disk: %s in %s at %llu", how, target->path, (unsigned long long)start);
+    if (disk->sim->oracle)
+        sim_oracle_damaged(disk->sim->oracle, disk->node);
+    return true;
+}
+
+/* ---- older content ------------------------------------------------------------------------------------- */
+
+void disk_remember(struct sim_disk *disk, const struct os_file *file, uint64_t offset, uint64_t size, bool owed)
+{
+    struct disk_ghost *ghost = &disk->ghosts[disk->next_ghost % DISK_GHOSTS];
+    enum disk_kind kind;
+
+    if (!owed && (!disk->sim->options.rot_per_hour || disk->healed || (sim_draw(&disk->random) & REMEMBER)))
+        return;
+    kind = disk_kind(os_mem_file_path(file));
+    if ((kind != DISK_SEGMENT && kind != DISK_SYNCED && kind != DISK_SNAPSHOT) || ghost->owed)
+        return;
+    ghost->id = os_mem_file_id(file);
+    ghost->sector = offset / OS_MEM_SECTOR;
+    if (!owed)
+        ghost->sector += sim_below(&disk->random, size / OS_MEM_SECTOR + 1);
+    ghost->owed = owed;
+    ghost->fresh = owed;
+    if (os_mem_file_sector(file, ghost->sector, ghost->bytes))
+        disk->next_ghost++;
+    else
+        memset(ghost, 0, sizeof *ghost);
+}
+
+/* A file's durable name by its number. */
+static bool find(const struct sim_disk *disk, uint64_t id, struct target *target)
+{
+    struct os_mem_entry entry;
+
+    for (uint32_t i = 0; os_mem_entry(disk->mem, i, &entry); i++) {
+        size_t length = strlen(entry.path);
+
+        if (entry.id != id || entry.is_dir || length >= sizeof target->path)
+            continue;
+        memcpy(target->path, entry.path, length + 1);
+        target->id = id;
+        target->size = entry.size;
+        target->kind = disk_kind(entry.path);
+        return true;
+    }
+    return false;
+}
+
+/* An older content comes back; true when it did. */
+static bool come_back(struct sim_disk *disk, struct disk_ghost *ghost, const char *how)
+{
+    struct target target;
+
+    if (!ghost->id || !find(disk, ghost->id, &target))
+        return false;
+    target.sector = ghost->sector;
+    if (!aim(disk, &target))
+        return false;
+    ghost->id = 0;
+    ghost->owed = false;
+    return hit(disk, &target, ghost->bytes, how);
+}
+
+void disk_settle_ghosts(struct sim_disk *disk)
+{
+    for (uint32_t i = 0; i < DISK_GHOSTS; i++) {
+        if (disk->ghosts[i].owed && !disk->healed && sim_atlas_may_damage(disk->sim, disk->node))
+            (void)come_back(disk, &disk->ghosts[i], "a lost write");
+    }
+}
+
+/* ---- picking ------------------------------------------------------------------------------------------- */
+
+static uint32_t weight(struct sim_disk *disk, const struct os_mem_entry *entry)
+{
+    if (entry->is_dir || !entry->filled)
+        return 0;
+    switch (disk_kind(entry->path)) {
+    case DISK_SEGMENT:
+        return 6;
+    case DISK_SNAPSHOT:
+        return 4;
+    case DISK_VOTE:
+        return 1;
+    case DISK_SYNCED:
+        return 1;
+    case DISK_RECORD:
+        return sim_below(&disk->random, RECORD_CHANCE) == 0;
+    default:
+        return 0;
+    }
+}
+
+/* A sector that may be damaged; false when none was found. */
+static bool pick(struct sim_disk *disk, struct target *target)
+{
+    struct os_mem_entry entry;
+    uint64_t picked = 0;
+    uint64_t filled = 0;
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; os_mem_entry(disk->mem, i, &entry); i++) {
+        uint32_t heavy = weight(disk, &entry);
+
+        total += heavy;
+        if (heavy && sim_below(&disk->random, total) < heavy) {
+            picked = entry.id;
+            filled = entry.filled;
+        }
+    }
+    if (!picked || !find(disk, picked, target))
+        return false;
+    for (int i = 0; i < TRIES; i++) {
+        target->sector = target->kind == DISK_VOTE
+                             ? 0
+                             : sim_below(&disk->random, (filled + OS_MEM_SECTOR - 1) / OS_MEM_SECTOR);
+        if (aim(disk, target))
+            return true;
+    }
+    return false;
+}
+
+static void fill_noise(struct sim_disk *disk, uint8_t *bytes)
+{
+    for (uint32_t i = 0; i < OS_MEM_SECTOR; i += 8) {
+        uint64_t noise = sim_draw(&disk->random);
+
+        memcpy(bytes + i, &noise, 8);
+    }
+}
+
+bool sim_disk_rot(struct sim_disk *disk)
+{
+    struct target target;
+    uint8_t bytes[OS_MEM_SECTOR];
+    uint64_t limit;
+
+    assert(disk->magic == DISK_MAGIC);
+    disk_prune_marks(disk);
+    if (sim_below(&disk->random, 4) == 0) {
+        uint32_t from = (uint32_t)sim_below(&disk->random, DISK_GHOSTS);
+
+        for (uint32_t i = 0; i < DISK_GHOSTS; i++) {
+            if (come_back(disk, &disk->ghosts[(from + i) % DISK_GHOSTS], "older content"))
+                return true;
+        }
+    }
+    if (!pick(disk, &target))
+        return false;
+    memcpy(bytes, target.bytes, sizeof bytes);
+    limit = target.size - target.sector * OS_MEM_SECTOR;
+    if (limit > OS_MEM_SECTOR)
+        limit = OS_MEM_SECTOR;
+    if (target.kind == DISK_VOTE)
+        limit = VOTE_BYTES;
+    switch (sim_below(&disk->random, 4)) {
+    case 0:
+        memset(bytes, 0, sizeof bytes);
+        return hit(disk, &target, bytes, "zeroes");
+    case 1:
+        fill_noise(disk, bytes);
+        return hit(disk, &target, bytes, "noise");
+    default:
+        bytes[sim_below(&disk->random, limit)] ^= (uint8_t)(1u << sim_below(&disk->random, 8));
+        return hit(disk, &target, bytes, "a flipped bit");
+    }
+}
+
+void disk_misdirect(struct sim_disk *disk, const struct iovec *iov, int count)
+{
+    struct target target;
+    uint8_t bytes[OS_MEM_SECTOR] = {0};
+    size_t filled = 0;
+
+    disk_prune_marks(disk);
+    for (int i = 0; i < count && filled < sizeof bytes; i++) {
+        size_t part = iov[i].iov_len < sizeof bytes - filled ? iov[i].iov_len : sizeof bytes - filled;
+
+        memcpy(bytes + filled, iov[i].iov_base, part);
+        filled += part;
+    }
+    if (pick(disk, &target))
+        (void)hit(disk, &target, bytes, "a misdirected write");
+}

@@ -1,0 +1,761 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_test.c - the simulated disk does to its files what it says, and nothing else. The world around it is faked here:
+ * a clock, a short list of events, and a hash of what was traced.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "disk_state.h"
+#include "oracle.h"
+
+#define SEED 20261123
+#define BLOCK (8 * OS_MEM_SECTOR)
+#define EVENTS 16
+
+/* ---- a world ------------------------------------------------------------------------------------------- */
+
+static struct sim *world;
+static struct sim_event *queue[EVENTS];
+static uint32_t damage_told;
+
+void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t at)
+{
+    uint32_t free_place = EVENTS;
+
+    event->at = at < sim->now ? sim->now : at;
+    for (uint32_t i = 0; i < EVENTS; i++) {
+        if (queue[i] == event)
+            return;
+        if (!queue[i])
+            free_place = i;
+    }
+    assert_true(free_place < EVENTS);
+    queue[free_place] = event;
+}
+
+void sim_cancel(struct sim *sim, struct sim_event *event)
+{
+    (void)sim;
+    for (uint32_t i = 0; i < EVENTS; i++) {
+        if (queue[i] == event)
+            queue[i] = NULL;
+    }
+}
+
+static void run_until(uint64_t end)
+{
+    for (;;) {
+        struct sim_event *next = NULL;
+
+        for (uint32_t i = 0; i < EVENTS; i++) {
+            if (queue[i] && queue[i]->at <= end && (!next || queue[i]->at < next->at))
+                next = queue[i];
+        }
+        if (!next)
+            break;
+        world->now = next->at;
+        sim_cancel(world, next);
+        next->run(world, next);
+    }
+    world->now = end;
+}
+
+struct sim_random sim_stream(const struct sim *sim, enum sim_stream stream, uint64_t number)
+{
+    struct sim_random part = sim_split(sim->seed, stream);
+
+    return sim_split(part.state, number);
+}
+
+uint64_t sim_magnitude(struct sim_random *random, uint64_t low, uint64_t high)
+{
+    return low + sim_below(random, high - low + 1);
+}
+
+void sim_trace(struct sim *sim, const struct sim_node *node, const char *format, ...)
+{
+    char line[512];
+    va_list arguments;
+
+    (void)node;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    for (const char *at = line; *at; at++)
+        sim->trace_hash = (sim->trace_hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
+    if (sim->tracing)
+        print_message("%llu %s\n", (unsigned long long)sim->now, line);
+}
+
+void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node)
+{
+    (void)oracle;
+    (void)node;
+    damage_told++;
+}
+
+/* A disk alone; `correlated`, so that the atlas allows what these tests ask for. */
+static struct sim_disk *begin(uint64_t seed)
+{
+    static int anything;
+
+    world = calloc(1, sizeof *world);
+    assert_non_null(world);
+    memset(queue, 0, sizeof queue);
+    world->seed = seed;
+    world->options.nodes = 1;
+    world->options.sync_us = 100;
+    world->options.correlated = 1;
+    world->node_count = 1;
+    world->nodes[0].sim = world;
+    world->nodes[0].exit_code = -1;
+    world->oracle = (void *)&anything; /* somebody listens */
+    damage_told = 0;
+    return NULL;
+}
+
+static struct sim_disk *plug_in(void)
+{
+    world->nodes[0].disk = sim_disk_new(world, &world->nodes[0]);
+    return world->nodes[0].disk;
+}
+
+static void end(struct sim_disk *disk)
+{
+    assert_null(sim_disk_free(disk));
+    free(world);
+}
+
+/* ---- shorthands ---------------------------------------------------------------------------------------- */
+
+static const struct os_file_ops *const ops = &sim_disk_files;
+
+static struct os_file *make(struct sim_disk *disk, const char *path)
+{
+    struct os_file *file = NULL;
+    int result;
+
+    do {
+        result = ops->open(disk, path, OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE, &file);
+    } while (result == -EIO && !sim_disk_dying(disk));
+    assert_int_equal(result, 0);
+    return file;
+}
+
+static int put(struct sim_disk *disk, struct os_file *file, uint64_t offset, uint8_t fill, size_t size, uint32_t flags)
+{
+    static uint8_t bytes[64 * 1024];
+    struct iovec iov = {.iov_base = bytes, .iov_len = size};
+
+    memset(bytes, fill, size);
+    return ops->pwritev(disk, file, &iov, 1, offset, flags);
+}
+
+/* How many of the file's durable sectors are filled with `fill`. */
+static uint32_t filled_with(struct sim_disk *disk, const char *path, uint8_t fill)
+{
+    uint64_t size = 0;
+    const uint8_t *bytes = sim_disk_durable(disk, path, &size);
+    uint32_t count = 0;
+
+    for (uint64_t at = 0; bytes && at + OS_MEM_SECTOR <= size; at += OS_MEM_SECTOR)
+        count += bytes[at] == fill && memcmp(bytes + at, bytes + at + 1, OS_MEM_SECTOR - 1) == 0;
+    return count;
+}
+
+/* ---- crashes ------------------------------------------------------------------------------------------- */
+
+static void test_crash_takes_only_what_was_not_synced(void **state)
+{
+    uint32_t kept = 0, dropped = 0, noise = 0, names = 0;
+
+    (void)state;
+    for (uint64_t seed = SEED; seed < SEED + 200; seed++) {
+        struct sim_disk *disk;
+        struct os_file *a, *b;
+        uint32_t new, old;
+
+        (void)begin(seed);
+        disk = plug_in();
+        a = make(disk, "a");
+        assert_int_equal(put(disk, a, 0, 1, BLOCK, 0), 0);
+        assert_int_equal(ops->sync(disk, a), 0);
+        assert_int_equal(ops->sync_dir(disk, ""), 0);
+        assert_int_equal(put(disk, a, 0, 2, BLOCK / 2, 0), 0);
+        b = make(disk, "b");
+        assert_int_equal(put(disk, b, 0, 3, OS_MEM_SECTOR, OS_WRITE_DURABLE), 0);
+        assert_int_equal(ops->rename(disk, "b", "c"), 0);
+        sim_disk_crash(disk, SIM_POWER);
+        ops->close(disk, a);
+        ops->close(disk, b);
+        new = filled_with(disk, "a", 2);
+        old = filled_with(disk, "a", 1);
+        assert_true(old >= 4); /* the half that was not written again */
+        kept += new;
+        dropped += old - 4;
+        noise += 8 - new - old;
+        /* A name is there or not; where it is, so are the synced bytes. */
+        for (const char *name = "b"; *name; name = *name == 'b' ? "c" : "") {
+            if (sim_disk_durable(disk, name, &(uint64_t){0})) {
+                assert_int_equal(filled_with(disk, name, 3), 1);
+                names++;
+            }
+        }
+        end(disk);
+    }
+    assert_true(kept > 100);
+    assert_true(dropped > 100);
+    assert_true(noise > 20);
+    assert_true(names > 50);
+    assert_true(names < 350);
+}
+
+static void test_killed_process_loses_nothing(void **state)
+{
+    struct sim_disk *disk;
+    struct os_file *a;
+    uint8_t byte = 0;
+    size_t got = 0;
+
+    (void)state;
+    (void)begin(SEED);
+    disk = plug_in();
+    a = make(disk, "a");
+    assert_int_equal(put(disk, a, 0, 7, BLOCK, 0), 0);
+    sim_disk_crash(disk, SIM_KILL);
+    assert_int_equal(ops->pread(disk, a, &byte, 1, 0, &got), -EIO);
+    ops->close(disk, a);
+    assert_int_equal(ops->open(disk, "a", OS_OPEN_READ, &a), 0);
+    assert_int_equal(ops->pread(disk, a, &byte, 1, 100, &got), 0);
+    assert_int_equal(got, 1);
+    assert_int_equal(byte, 7);
+    ops->close(disk, a);
+    assert_null(sim_disk_durable(disk, "a", &(uint64_t){0})); /* and it is pending still */
+    end(disk);
+}
+
+/* Between two writes without a sync the kernel may write the first one back: a crash can leave it. */
+static void test_a_version_in_between_can_survive(void **state)
+{
+    uint32_t first = 0, middle = 0, last = 0;
+
+    (void)state;
+    for (uint64_t seed = SEED; seed < SEED + 400; seed++) {
+        struct sim_disk *disk;
+        struct os_file *a;
+
+        (void)begin(seed);
+        disk = plug_in();
+        a = make(disk, "a");
+        assert_int_equal(put(disk, a, 0, 1, BLOCK, OS_WRITE_DURABLE), 0);
+        assert_int_equal(ops->sync_dir(disk, ""), 0);
+        for (uint8_t fill = 2; fill < 10; fill++)
+            assert_int_equal(put(disk, a, 0, fill, BLOCK, 0), 0);
+        sim_disk_crash(disk, SIM_POWER);
+        ops->close(disk, a);
+        first += filled_with(disk, "a", 1);
+        last += filled_with(disk, "a", 9);
+        for (uint8_t fill = 2; fill < 9; fill++)
+            middle += filled_with(disk, "a", fill);
+        end(disk);
+    }
+    assert_true(first > 100);
+    assert_true(middle > 20);
+    assert_true(last > 100);
+}
+
+static void test_dying_in_every_operation(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 12; n++) {
+        struct sim_disk *disk;
+        struct os_file *a = NULL;
+        uint32_t done = 0;
+
+        (void)begin(SEED + n);
+        disk = plug_in();
+        sim_disk_die_after(disk, n);
+        if (ops->open(disk, "a", OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE, &a) == 0) {
+            for (uint8_t i = 0; i < 12; i++)
+                done += put(disk, a, (uint64_t)i * OS_MEM_SECTOR, 5, OS_MEM_SECTOR, OS_WRITE_DURABLE) == 0;
+            assert_int_equal(ops->sync(disk, a), -EIO);
+        }
+        assert_true(sim_disk_dying(disk));
+        assert_int_equal(sim_disk_operations(disk), n);
+        assert_int_equal(done, n < 3 ? 0 : (n - 2) / 2); /* one to open, two (write, sync) for each */
+        assert_int_equal(ops->sync_dir(disk, ""), -EIO);
+        sim_disk_crash(disk, SIM_POWER);
+        assert_false(sim_disk_dying(disk));
+        if (a)
+            ops->close(disk, a);
+        if (sim_disk_durable(disk, "a", &(uint64_t){0}))
+            assert_true(filled_with(disk, "a", 5) >= done);
+        end(disk);
+    }
+}
+
+/* ---- a running disk ------------------------------------------------------------------------------------ */
+
+static void test_failed_sync_reports_once_and_forgets(void **state)
+{
+    uint32_t lost = 0;
+
+    (void)state;
+    for (uint64_t seed = SEED; seed < SEED + 40; seed++) {
+        struct sim_disk *disk;
+        struct os_file *a;
+        uint8_t byte = 0;
+        size_t got = 0;
+
+        (void)begin(seed);
+        disk = plug_in();
+        a = make(disk, "a");
+        assert_int_equal(ops->sync_dir(disk, ""), 0);
+        assert_int_equal(put(disk, a, 0, 9, BLOCK, 0), 0);
+        world->options.disk_error_ppm = 1000000;
+        assert_int_equal(ops->sync(disk, a), -EIO);
+        world->options.disk_error_ppm = 0;
+        assert_int_equal(world->totals.disk_errors, 1);
+        assert_int_equal(ops->sync(disk, a), 0); /* the second one lies */
+        assert_int_equal(ops->pread(disk, a, &byte, 1, 0, &got), 0);
+        assert_int_equal(byte, 9); /* reads see the cache */
+        assert_int_equal(ops->refresh(disk, a), 0);
+        lost += 8 - filled_with(disk, "a", 9);
+        sim_disk_crash(disk, SIM_POWER);
+        ops->close(disk, a);
+        end(disk);
+    }
+    assert_true(lost > 40);
+    assert_true(lost < 280);
+}
+
+static void test_every_operation_can_fail(void **state)
+{
+    struct sim_disk *disk;
+    struct os_file *a, *b = NULL;
+    struct os_stat stat;
+    uint64_t room = 0;
+    uint8_t byte;
+    size_t got;
+
+    (void)state;
+    (void)begin(SEED);
+    disk = plug_in();
+    a = make(disk, "a");
+    world->options.disk_error_ppm = 1000000;
+    assert_int_equal(ops->open(disk, "a", OS_OPEN_READ, &b), -EIO);
+    assert_int_equal(put(disk, a, 0, 1, 1, 0), -EIO);
+    assert_int_equal(ops->pread(disk, a, &byte, 1, 0, &got), -EIO);
+    assert_int_equal(ops->truncate(disk, a, 0), -EIO);
+    assert_int_equal(ops->rename(disk, "a", "b"), -EIO);
+    assert_int_equal(ops->unlink(disk, "a"), -EIO);
+    assert_int_equal(ops->mkdir(disk, "d", 0700), -EIO);
+    assert_int_equal(ops->sync_dir(disk, ""), -EIO);
+    assert_int_equal(ops->stat(disk, "a", &stat), -EIO);
+    assert_int_equal(ops->space(disk, "", &room), -EIO);
+    assert_int_equal(ops->refresh(disk, a), -EIO);
+    assert_int_equal(world->totals.disk_errors, 11);
+    sim_disk_heal(disk);
+    assert_int_equal(ops->stat(disk, "a", &stat), 0);
+    assert_int_equal(put(disk, a, 0, 1, 1, 0), 0);
+    ops->close(disk, a);
+    end(disk);
+}
+
+static void test_short_write(void **state)
+{
+    uint32_t some = 0;
+
+    (void)state;
+    for (uint64_t seed = SEED; seed < SEED + 20; seed++) {
+        struct sim_disk *disk;
+        struct os_file *a;
+        uint64_t size = 0;
+
+        (void)begin(seed);
+        world->options.short_write_ppm = 1000000;
+        disk = plug_in();
+        a = make(disk, "a");
+        assert_int_equal(put(disk, a, 0, 4, BLOCK, OS_WRITE_DURABLE), -EIO);
+        assert_int_equal(ops->size(disk, a, &size), 0);
+        assert_true(size < BLOCK);
+        some += size > 0;
+        ops->close(disk, a);
+        end(disk);
+    }
+    assert_true(some > 10);
+}
+
+static void test_full_and_back(void **state)
+{
+    struct sim_disk *disk;
+    struct os_file *a;
+    uint64_t at = 0;
+    int result = 0;
+
+    (void)state;
+    (void)begin(SEED);
+    world->options.full_per_hour = 60;
+    world->options.full_ms = 1000;
+    disk = plug_in();
+    a = make(disk, "a");
+    for (uint64_t t = 0; !world->totals.disks_full; t += SIM_S)
+        run_until(t);
+    for (int i = 0; i < 100 && result == 0; i++, at += BLOCK)
+        result = put(disk, a, at, 1, BLOCK, 0);
+    for (int i = 0; i < 100 && result == 0; i++, at += 32768)
+        result = put(disk, a, at, 1, 32768, 0);
+    if (world->now < disk->room.at) /* it has not come back already */
+        assert_int_equal(result, -ENOSPC);
+    assert_int_equal(put(disk, a, 0, 2, 1, 0), 0); /* what is there may be written over */
+    run_until(world->now + 2 * SIM_S);
+    assert_int_equal(put(disk, a, at, 1, BLOCK, 0), 0);
+    ops->close(disk, a);
+    end(disk);
+}
+
+static void test_cost_and_stalls(void **state)
+{
+    struct sim_disk *disk;
+    struct os_file *a;
+    uint64_t cost;
+
+    (void)state;
+    (void)begin(SEED);
+    disk = plug_in();
+    a = make(disk, "a");
+    (void)sim_disk_cost(disk);
+    assert_int_equal(put(disk, a, 0, 1, 1, 0), 0);
+    cost = sim_disk_cost(disk);
+    assert_true(cost > 0);
+    assert_true(cost < 10 * SIM_US);
+    assert_int_equal(ops->sync(disk, a), 0);
+    cost = sim_disk_cost(disk);
+    assert_true(cost >= 50 * SIM_US);
+    assert_true(cost < 200 * SIM_US);
+    assert_int_equal(sim_disk_cost(disk), 0);
+    ops->close(disk, a);
+    end(disk);
+
+    (void)begin(SEED);
+    world->options.stall_per_hour = 60;
+    world->options.stall_ms = 5000;
+    disk = plug_in();
+    a = make(disk, "a");
+    while (!world->totals.stalls)
+        run_until(world->now + 1 * SIM_MS);
+    (void)sim_disk_cost(disk);
+    assert_int_equal(put(disk, a, 0, 1, 1, OS_WRITE_DURABLE), 0);
+    cost = sim_disk_cost(disk);
+    assert_true(cost <= 5001 * SIM_MS);
+    assert_true(disk->stalled_until <= world->now || cost >= disk->stalled_until - world->now);
+    ops->close(disk, a);
+    end(disk);
+}
+
+/* ---- damage -------------------------------------------------------------------------------------------- */
+
+/* A small data directory. */
+struct directory {
+    struct os_file *segment;
+    struct os_file *synced;
+    struct os_file *vote[2];
+    uint64_t used;
+};
+
+static void fill(struct sim_disk *disk, struct directory *directory)
+{
+    struct os_file *record, *snapshot;
+
+    assert_int_equal(ops->mkdir(disk, "log", 0700), 0);
+    assert_int_equal(ops->mkdir(disk, "snap", 0700), 0);
+    directory->segment = make(disk, "log/1.seg");
+    directory->synced = make(disk, "log/synced");
+    directory->vote[0] = make(disk, "vote.0");
+    directory->vote[1] = make(disk, "vote.1");
+    record = make(disk, "directory");
+    snapshot = make(disk, "snap/1-1.snap");
+    for (uint64_t at = 0; at < 2 << 20; at += 65536)
+        assert_int_equal(put(disk, directory->segment, at, 0, 65536, 0), 0);
+    assert_int_equal(ops->sync(disk, directory->segment), 0);
+    assert_int_equal(put(disk, directory->synced, 0, 11, BLOCK, OS_WRITE_DURABLE), 0);
+    assert_int_equal(put(disk, directory->vote[0], 0, 12, 4096, OS_WRITE_DURABLE), 0);
+    assert_int_equal(put(disk, directory->vote[1], 0, 12, 4096, OS_WRITE_DURABLE), 0);
+    assert_int_equal(put(disk, record, 0, 13, 128, OS_WRITE_DURABLE), 0);
+    assert_int_equal(put(disk, snapshot, 0, 14, 4 * BLOCK, OS_WRITE_DURABLE), 0);
+    directory->used = 4096;
+    for (uint32_t i = 0; i < 64; i++, directory->used += OS_MEM_SECTOR)
+        assert_int_equal(put(disk, directory->segment, directory->used, (uint8_t)(100 + i), 300, OS_WRITE_DURABLE), 0);
+    assert_int_equal(ops->sync_dir(disk, ""), 0);
+    assert_int_equal(ops->sync_dir(disk, "log"), 0);
+    assert_int_equal(ops->sync_dir(disk, "snap"), 0);
+    ops->close(disk, record);
+    ops->close(disk, snapshot);
+}
+
+static void close_all(struct sim_disk *disk, struct directory *directory)
+{
+    ops->close(disk, directory->segment);
+    ops->close(disk, directory->synced);
+    ops->close(disk, directory->vote[0]);
+    ops->close(disk, directory->vote[1]);
+}
+
+/* The last group is sound, and so is one of the votes. */
+static void check_spared(struct sim_disk *disk, const struct directory *directory)
+{
+    uint64_t size = 0;
+    const uint8_t *bytes = sim_disk_durable(disk, "log/1.seg", &size);
+    uint32_t votes = 0;
+
+    assert_non_null(bytes);
+    for (uint32_t i = 0; i < 300; i++)
+        assert_int_equal(bytes[directory->used - OS_MEM_SECTOR + i], 163);
+    for (int i = 0; i < 2; i++) {
+        bool sound = true;
+
+        bytes = sim_disk_durable(disk, i ? "vote.1" : "vote.0", &size);
+        for (uint32_t k = 0; k < 48; k++)
+            sound = sound && bytes[k] == 12;
+        votes += sound;
+    }
+    assert_true(votes >= 1);
+}
+
+static void test_rot(void **state)
+{
+    uint32_t kinds[DISK_RECORD + 1] = {0};
+
+    (void)state;
+    for (uint64_t seed = SEED; seed < SEED + 40; seed++) {
+        struct directory directory;
+        struct sim_disk *disk;
+
+        (void)begin(seed);
+        disk = plug_in();
+        fill(disk, &directory);
+        assert_false(sim_disk_damaged(disk));
+        for (int i = 0; i < 20; i++) {
+            uint64_t before = os_mem_digest(disk->mem);
+            uint32_t marks = disk->mark_count;
+            bool hit = sim_disk_rot(disk);
+
+            assert_int_equal(hit, os_mem_digest(disk->mem) != before);
+            assert_int_equal(disk->mark_count, marks + hit);
+            assert_true(!hit || sim_disk_damaged(disk));
+            if (hit)
+                kinds[disk->marks[marks].kind]++;
+            check_spared(disk, &directory);
+        }
+        assert_int_equal(damage_told, disk->mark_count);
+        close_all(disk, &directory);
+        end(disk);
+    }
+    assert_int_equal(kinds[DISK_OTHER], 0);
+    assert_true(kinds[DISK_SEGMENT] > 50);
+    assert_true(kinds[DISK_SNAPSHOT] > 50);
+    assert_true(kinds[DISK_SYNCED] > 5);
+    assert_true(kinds[DISK_VOTE] > 5);
+    assert_true(kinds[DISK_RECORD] > 0);
+}
+
+static void test_written_over_is_no_damage(void **state)
+{
+    struct directory directory;
+    struct sim_disk *disk;
+    uint64_t sector;
+
+    (void)state;
+    (void)begin(SEED);
+    disk = plug_in();
+    fill(disk, &directory);
+    do {
+        assert_true(disk->mark_count < DISK_MARKS);
+        disk->mark_count = 0;
+        (void)sim_disk_rot(disk);
+    } while (!disk->mark_count || disk->marks[0].kind != DISK_SYNCED);
+    sector = disk->marks[0].sector;
+    /* Not by a write that a crash takes back ... */
+    assert_int_equal(put(disk, directory.synced, sector * OS_MEM_SECTOR, 50, OS_MEM_SECTOR, 0), 0);
+    assert_true(sim_disk_damaged(disk));
+    sim_disk_crash(disk, SIM_POWER);
+    assert_true(sim_disk_damaged(disk));
+    close_all(disk, &directory);
+    /* ... but by one that is synced, or when the file goes. */
+    directory.synced = make(disk, "log/synced");
+    assert_int_equal(put(disk, directory.synced, sector * OS_MEM_SECTOR, 50, OS_MEM_SECTOR, 0), 0);
+    assert_int_equal(ops->sync(disk, directory.synced), 0);
+    assert_false(sim_disk_damaged(disk));
+    while (!sim_disk_rot(disk) || disk->marks[0].kind != DISK_SNAPSHOT)
+        disk->mark_count = 0;
+    assert_int_equal(ops->unlink(disk, "snap/1-1.snap"), 0);
+    assert_true(sim_disk_damaged(disk)); /* it may come back */
+    assert_int_equal(ops->sync_dir(disk, "snap"), 0);
+    assert_false(sim_disk_damaged(disk));
+    ops->close(disk, directory.synced);
+    end(disk);
+}
+
+/* A misdirected write damages something else, and is itself missing once a later one proves that it had been there. */
+static void test_misdirected_write(void **state)
+{
+    uint32_t elsewhere = 0, missing = 0;
+
+    (void)state;
+    for (uint64_t seed = SEED; seed < SEED + 50; seed++) {
+        struct directory directory;
+        struct sim_disk *disk;
+        const uint8_t *bytes;
+        uint64_t size = 0;
+
+        (void)begin(seed);
+        disk = plug_in();
+        fill(disk, &directory);
+        world->options.misdirect_ppm = 1000000;
+        assert_int_equal(put(disk, directory.segment, directory.used, 200, OS_MEM_SECTOR, OS_WRITE_DURABLE), 0);
+        world->options.misdirect_ppm = 0;
+        elsewhere += disk->mark_count == 1;
+        bytes = sim_disk_durable(disk, "log/1.seg", &size);
+        assert_int_equal(bytes[directory.used], 200); /* nothing can prove it yet */
+        if (seed & 1) { /* a crash: it was never lost */
+            sim_disk_crash(disk, SIM_POWER);
+            close_all(disk, &directory);
+            directory.segment = make(disk, "log/1.seg");
+        }
+        assert_int_equal(put(disk, directory.segment, directory.used + OS_MEM_SECTOR, 201, 300, OS_WRITE_DURABLE), 0);
+        bytes = sim_disk_durable(disk, "log/1.seg", &size);
+        if (seed & 1)
+            assert_int_equal(bytes[directory.used], 200);
+        else
+            missing += bytes[directory.used] == 0;
+        if (seed & 1)
+            ops->close(disk, directory.segment);
+        else
+            close_all(disk, &directory);
+        end(disk);
+    }
+    assert_true(elsewhere > 40);
+    assert_true(missing > 20);
+}
+
+static void test_older_content_comes_back(void **state)
+{
+    uint32_t older = 0;
+
+    (void)state;
+    for (uint64_t seed = SEED; seed < SEED + 20; seed++) {
+        struct directory directory;
+        struct sim_disk *disk;
+
+        (void)begin(seed);
+        world->options.rot_per_hour = 1;
+        disk = plug_in();
+        fill(disk, &directory);
+        for (int i = 0; i < 40; i++)
+            assert_int_equal(put(disk, directory.segment, 4096, (uint8_t)(1 + i), 20 * 512, OS_WRITE_DURABLE), 0);
+        assert_int_equal(put(disk, directory.segment, 1 << 20, 1, 512, OS_WRITE_DURABLE), 0);
+        for (int i = 0; i < 30; i++)
+            (void)sim_disk_rot(disk);
+        for (uint8_t i = 1; i < 40; i++)
+            older += filled_with(disk, "log/1.seg", i);
+        close_all(disk, &directory);
+        end(disk);
+    }
+    assert_true(older > 20);
+}
+
+static void test_wipe(void **state)
+{
+    struct directory directory;
+    struct sim_disk *disk;
+
+    (void)state;
+    (void)begin(SEED);
+    disk = plug_in();
+    fill(disk, &directory);
+    while (!sim_disk_rot(disk))
+        ;
+    sim_disk_crash(disk, SIM_KILL);
+    close_all(disk, &directory);
+    sim_disk_wipe(disk);
+    assert_null(sim_disk_durable(disk, "directory", &(uint64_t){0}));
+    assert_false(sim_disk_damaged(disk));
+    fill(disk, &directory);
+    close_all(disk, &directory);
+    end(disk);
+}
+
+/* ---- all of it, twice ---------------------------------------------------------------------------------- */
+
+static uint64_t live(uint64_t seed)
+{
+    struct directory directory;
+    struct sim_disk *disk;
+    uint64_t hash;
+
+    (void)begin(seed);
+    disk = plug_in();
+    fill(disk, &directory);
+    world->options.rot_per_hour = 600;
+    world->options.misdirect_ppm = 1000;
+    world->options.disk_error_ppm = 5000;
+    world->options.short_write_ppm = 5000;
+    for (uint64_t i = 0; i < 2000; i++) {
+        (void)put(disk, directory.segment, 8192 + i * OS_MEM_SECTOR, (uint8_t)i, 300, OS_WRITE_DURABLE);
+        (void)put(disk, directory.synced, i % 64 * 64, (uint8_t)i, 64, 0);
+        if (i % 50 == 0)
+            (void)sim_disk_rot(disk);
+        if (i % 500 == 499) {
+            sim_disk_crash(disk, SIM_POWER);
+            close_all(disk, &directory);
+            directory.segment = make(disk, "log/1.seg");
+            directory.synced = make(disk, "log/synced");
+            directory.vote[0] = make(disk, "vote.0");
+            directory.vote[1] = make(disk, "vote.1");
+        }
+        world->now += sim_disk_cost(disk);
+    }
+    hash = os_mem_digest(disk->mem) ^ world->trace_hash ^ world->now;
+    close_all(disk, &directory);
+    end(disk);
+    return hash;
+}
+
+static void test_the_same_seed_is_the_same_disk(void **state)
+{
+    (void)state;
+    assert_true(live(SEED) == live(SEED));
+    assert_true(live(SEED) != live(SEED + 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_crash_takes_only_what_was_not_synced),
+        cmocka_unit_test(test_killed_process_loses_nothing),
+        cmocka_unit_test(test_a_version_in_between_can_survive),
+        cmocka_unit_test(test_dying_in_every_operation),
+        cmocka_unit_test(test_failed_sync_reports_once_and_forgets),
+        cmocka_unit_test(test_every_operation_can_fail),
+        cmocka_unit_test(test_short_write),
+        cmocka_unit_test(test_full_and_back),
+        cmocka_unit_test(test_cost_and_stalls),
+        cmocka_unit_test(test_rot),
+        cmocka_unit_test(test_written_over_is_no_damage),
+        cmocka_unit_test(test_misdirected_write),
+        cmocka_unit_test(test_older_content_comes_back),
+        cmocka_unit_test(test_wipe),
+        cmocka_unit_test(test_the_same_seed_is_the_same_disk),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
