@@ -78,6 +78,7 @@ static const struct gavel_field welcome_rows[] = {
     ROW_REQUIRED(codec_welcome, 12, version_minor, GAVEL_UINT),
     ROW(codec_welcome, 13, founded, GAVEL_BOOL),
     ROW(codec_welcome, 14, message_bytes, GAVEL_UINT),
+    ROW(codec_welcome, 15, removed, GAVEL_BOOL),
 };
 static const struct gavel_fields welcome_fields = GAVEL_FIELDS(welcome_rows, struct codec_welcome);
 
@@ -264,6 +265,7 @@ static const struct gavel_field found_record_rows[] = {
     ROW(codec_found_record, 2, id, GAVEL_UINT),
     ROW_REQUIRED(codec_found_record, 3, record, GAVEL_BYTES),
     ROW(codec_found_record, 4, member_id, GAVEL_UINT),
+    ROW_ID(codec_found_record, 5, incarnation),
 };
 static const struct gavel_fields found_record_fields = GAVEL_FIELDS(found_record_rows, struct codec_found_record);
 

@@ -90,6 +90,7 @@ struct codec_welcome {
     uint64_t version_minor;
     uint64_t founded;
     uint64_t message_bytes;
+    uint64_t removed; /* the dialling node was a member of this cluster, and was removed from it */
 };
 
 /* Either side is about to close, and why. */
@@ -246,6 +247,7 @@ struct codec_found_record {
     uint64_t id;
     struct gavel_slice record;
     uint64_t member_id; /* the receiver's */
+    struct gavel_slice incarnation; /* the receiver's, as the cluster knows it: for one that joins */
 };
 
 struct codec_found_done {

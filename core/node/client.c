@@ -123,7 +123,7 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
 
 const char *client_leader(struct node *node, struct codec_reply *reply, struct gavel_slice *addresses)
 {
-    const struct member *leader = node->leader ? members_find(&node->members, node->leader) : NULL;
+    const struct member *leader = node->leader ? directory_find(&node->directory, node->leader) : NULL;
 
     if (!leader)
         return NULL;

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/os/seeded.h"
+
 static const struct gavel_limits message_limits = {.size = GAVEL_END(struct gavel_limits, items),
                                                    .depth = CODEC_MESSAGE_DEPTH,
                                                    .bytes = NODE_MESSAGE_BYTES,
@@ -107,6 +109,19 @@ void conn_close(struct conn *conn, uint64_t reason, const char *why)
         return;
     conn->state = CONN_CLOSING;
     conn->transport->operations->close(conn->transport->self, conn->handle, reason, gavel_text(why));
+}
+
+void conn_close_peers(struct node *node, const char *why)
+{
+    struct os_list *at = node->conns.next;
+
+    while (at != &node->conns) {
+        struct conn *conn = os_container(at, struct conn, link);
+
+        at = at->next;
+        if (conn->role == CODEC_ROLE_PEER)
+            conn_close(conn, GAVEL_CLOSE_NORMAL, why);
+    }
 }
 
 void conn_goodbye(struct conn *conn, int32_t status, const char *why)
@@ -252,33 +267,78 @@ static bool send_hello(struct conn *conn)
     return send_with(conn, codec_msgpack(), NULL, CODEC_HELLO, &hello);
 }
 
+#define WIPED \
+    "it lost its data directory: an empty node cannot return under its old identity; replace the member"
+#define OTHER_DIRECTORY "it has another data directory than the member of that name"
+
+static bool same_cluster(const struct node *node, struct gavel_slice cluster_id)
+{
+    return gavel_slice_equal(cluster_id, gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes));
+}
+
+/* A node that is in no cluster: it founds this one with us, was added to it and comes to join, or was wiped. */
+static const char *judge_empty(struct conn *conn, uint64_t incarnation)
+{
+    struct node *node = conn->node;
+    const struct member *member;
+
+    if (!node->founded) {
+        conn->peer = peer_named(node, conn->name);
+        return conn->peer ? NULL : "no member of this cluster has its name";
+    }
+    member = members_named(directory_now(&node->directory), conn->name);
+    if (!member)
+        return "no member of this cluster has its name: it waits to be added";
+    if (member->id == node->member_id)
+        return "it has the name of this node";
+    if (member->incarnation && member->incarnation != incarnation && !seeded_bug("member-wiped-returns"))
+        return WIPED;
+    conn->peer = peer_find(node, member->id);
+    if (!conn->peer)
+        return "this node is short of memory";
+    peer_wake(conn->peer); /* it is there: it need not wait for our next attempt */
+    return NULL;
+}
+
+/* A node of a formed cluster. Ids are never used again, so the id says who it is; a name may have changed hands. */
+static const char *judge_member(struct conn *conn, const struct codec_hello *hello, uint64_t incarnation)
+{
+    struct node *node = conn->node;
+    uint64_t id = hello->member_id;
+    struct peer *peer;
+
+    if (!same_cluster(node, hello->cluster_id))
+        return "it belongs to another cluster";
+    if (id == 0 || id == node->member_id)
+        return "it has the member id of this node";
+    peer = peer_find(node, id);
+    if (!peer && directory_removed(&node->directory, engine_status(node).commit, id) &&
+        !seeded_bug("member-removed-returns")) {
+        conn->removed = true;
+        return "it was removed from this cluster";
+    }
+    if (!peer) /* added since the last that is known here: it may lead by now, and have to tell */
+        peer = peer_stranger(node, id, conn->name);
+    if (!peer)
+        return "too many members at once that this node has not heard of";
+    if (peer->incarnation && incarnation != peer->incarnation)
+        return OTHER_DIRECTORY;
+    if (strcmp(peer->name, conn->name) != 0)
+        return "it has another name than the member with its id";
+    conn->peer = peer;
+    return NULL;
+}
+
 /* Why a peer's hello is refused; NULL: it is welcome. */
 static const char *judge_peer(struct node *node, struct conn *conn, const struct codec_hello *hello)
 {
-    struct peer *peer;
-    uint64_t incarnation = id_number(hello->incarnation);
-
-    if (!members_copy_text(conn->name, sizeof conn->name, hello->name))
+    if (!members_name_valid(hello->name) || !members_copy_text(conn->name, sizeof conn->name, hello->name))
         return "its name is malformed";
     if (hello->to.size && !gavel_slice_equal(hello->to, gavel_text(node->setup.name)))
         return "it looks for a node of another name at this address";
-    peer = peer_named(node, conn->name);
-    if (!peer)
-        return "no member of this cluster has its name";
-    if (node->founded && hello->founded) {
-        if (!gavel_slice_equal(hello->cluster_id,
-                               gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes)))
-            return "it belongs to another cluster";
-        if (peer->incarnation && incarnation != peer->incarnation)
-            return "it has another data directory than the member of that name";
-        if (hello->member_id != peer->id)
-            return "it has another member id than the member of that name";
-    }
-    if (node->founded && !hello->founded && peer->incarnation && incarnation != peer->incarnation)
-        return "it lost its data directory: an empty node cannot return under its old identity; replace the "
-               "member";
-    conn->peer = peer;
-    return NULL;
+    if (!hello->founded)
+        return judge_empty(conn, id_number(hello->incarnation));
+    return node->founded ? judge_member(conn, hello, id_number(hello->incarnation)) : NULL;
 }
 
 static const char *judge_hello(struct conn *conn, const struct codec_hello *hello, int32_t *status)
@@ -311,6 +371,8 @@ static void adopt_incoming(struct conn *conn)
 {
     struct peer *peer = conn->peer;
 
+    if (!peer)
+        return; /* a guest */
     if (peer->in && peer->in != conn)
         conn_close(peer->in, GAVEL_CLOSE_NORMAL, "a newer connection took its place");
     peer->in = conn;
@@ -343,6 +405,7 @@ static void on_hello(struct conn *conn, const struct codec_hello *hello)
     if (refused) {
         welcome.status = status;
         welcome.text = gavel_text(refused);
+        welcome.removed = conn->removed;
         (void)send_with(conn, codec_msgpack(), NULL, CODEC_WELCOME, &welcome);
         node_log(node, GAVEL_LOG_WARN, "node", "Refused a %s from %s (%.*s): %s",
                  hello->role == CODEC_ROLE_PEER ? "peer" : "client", conn->address, (int)hello->name.size,
@@ -368,15 +431,18 @@ static const char *judge_welcome(struct node *node, const struct peer *peer,
 {
     if (welcome->version_major != CODEC_PROTOCOL_MAJOR)
         return "it speaks another major version of the protocol";
-    if (!gavel_slice_equal(welcome->name, gavel_text(peer->name)))
+    if (peer->name[0] && !gavel_slice_equal(welcome->name, gavel_text(peer->name)))
         return "a node of another name answers there";
-    if (node->founded && welcome->founded) {
-        if (!gavel_slice_equal(welcome->cluster_id,
-                               gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes)))
-            return "it belongs to another cluster";
-        if (peer->incarnation && id_number(welcome->incarnation) != peer->incarnation)
-            return "it has another data directory than the member of that name";
-    }
+    if (gavel_slice_equal(welcome->name, gavel_text(node->setup.name)))
+        return "this node itself answers there";
+    if (!node->founded)
+        return NULL;
+    if (!welcome->founded)
+        return peer->incarnation && id_number(welcome->incarnation) != peer->incarnation ? WIPED : NULL;
+    if (!same_cluster(node, welcome->cluster_id))
+        return "it belongs to another cluster";
+    if (welcome->member_id != peer->id || (peer->incarnation && id_number(welcome->incarnation) != peer->incarnation))
+        return OTHER_DIRECTORY;
     return NULL;
 }
 
@@ -397,7 +463,12 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
     conn->serializer = serializer_named(node, welcome->serializer);
     if (!refused && !conn->serializer)
         refused = "it chose a serializer that was not offered";
+    if (!node->founded)
+        (void)snprintf(node->waits, sizeof node->waits, "%.*s: %.200s", (int)welcome->name.size,
+                       (const char *)welcome->name.data, refused ? refused : "this node joins");
     if (refused) {
+        if (welcome->removed && node->founded && same_cluster(node, welcome->cluster_id))
+            join_removed(node);
         if (!peer->complained)
             node_log(node, GAVEL_LOG_WARN, "peer", "%s at %s: %s", peer->name, conn->address, refused);
         peer->complained = true;
@@ -406,6 +477,7 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
     }
     conn->state = CONN_READY;
     conn->up = true;
+    peer->blank_incarnation = id_number(welcome->incarnation);
     peer_up(peer, welcome);
 }
 
@@ -429,7 +501,7 @@ static void dispatch(struct conn *conn, uint64_t type, void *message)
     if (conn->role == CODEC_ROLE_PEER) {
         if (type >= CODEC_FOUND_ASK && type <= CODEC_FOUND_DONE)
             found_message(conn, type, message);
-        else
+        else if (conn->peer)
             peer_message(conn, type, message);
         return;
     }

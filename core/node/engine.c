@@ -86,6 +86,24 @@ static void write_checked(struct node *node, int status, const char *what)
         node_fatal(node, 74, "the log takes no %s (%d): nothing more can be promised", what, status);
 }
 
+/* A configuration is in force from now on, with its names. */
+static void learn_batch(struct node *node, const struct log_batch *batch)
+{
+    struct gavel_error error = {0};
+    struct members members;
+    int32_t status;
+
+    if (batch->kind != LOG_CONFIG)
+        return;
+    status = peer_batch_members(batch, &members, &error);
+    if (status == GAVEL_OK)
+        status = directory_push(&node->directory, batch->head.first, &members);
+    if (status != GAVEL_OK)
+        node_fatal(node, 70, "a configuration cannot be kept (%d): %s", status, error.text);
+    else
+        peers_learn(node);
+}
+
 static void effect_append(struct node *node, const struct raft_effect *effect)
 {
     uint64_t part = 0;
@@ -93,6 +111,7 @@ static void effect_append(struct node *node, const struct raft_effect *effect)
     if (node->proposing) {
         assert(effect->range.first == node->proposing->head.first);
         node->last_own_io = effect->io;
+        learn_batch(node, node->proposing);
         write_checked(node, log_append(node->log, log_io(effect->io, IO_LAST), node->proposing), "append");
         return;
     }
@@ -107,6 +126,7 @@ static void effect_append(struct node *node, const struct raft_effect *effect)
             node,
             log_append(node->log, log_io(effect->io, last == effect->range.last ? IO_LAST : part++), batch),
             "append");
+        learn_batch(node, batch);
         if (batch->head.tick > node->tick_base)
             node->tick_base = batch->head.tick;
     }
@@ -131,7 +151,7 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
 {
     uint64_t leader_before = node->leader;
     bool new_term = node->term != effect->role.term;
-    const struct member *member = members_find(&node->members, effect->role.leader);
+    const struct member *member = directory_find(&node->directory, effect->role.leader);
     char term[24];
     const char *const pairs[] = {"leader", member ? member->name : "", "term", term, NULL};
 
@@ -161,7 +181,7 @@ static void tell_members(struct node *node, const struct raft_configuration *now
                          const struct raft_configuration *before, const char *type)
 {
     for (uint32_t i = 0; i < now->count; i++) {
-        const struct member *member = members_find(&node->members, now->members[i].id);
+        const struct member *member = directory_find(&node->directory, now->members[i].id);
         const char *const pairs[] = {"member", member ? member->name : "", NULL};
 
         if (!raft_configuration_find(before, now->members[i].id))
@@ -173,6 +193,11 @@ static void effect_configuration(struct node *node, const struct raft_effect *ef
 {
     const struct raft_configuration *now = effect->configuration.configuration;
     bool first = node->in_force.count == 0;
+    struct raft_configuration named;
+
+    /* The same stack twice, with names and without: whatever pushes or pops one of them does so to the other. */
+    members_configuration(directory_now(&node->directory), &named);
+    assert(raft_configuration_equal(now, &named));
 
     if (!first && raft_configuration_equal(now, &node->in_force))
         return; /* a snapshot brought what was in force already */
@@ -230,6 +255,11 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
         write_checked(node, log_truncate(node->log, log_io(effect->io, IO_LAST), effect->range.first),
                       "truncation");
         propose_truncated(node, effect->range.first);
+        if (node->change.active && node->change.index >= effect->range.first)
+            change_lost(node, GAVEL_E_UNKNOWN,
+                        "a new leader took over before the change of members was decided; look at the members");
+        if (directory_truncate(&node->directory, effect->range.first))
+            peers_learn(node);
         break;
     case RAFT_EFFECT_COMMIT: break;
     case RAFT_EFFECT_APPLY: node->apply_to = effect->range.last; break;

@@ -143,7 +143,7 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
     if (status == GAVEL_OK)
         status = compare_limit("[session] ttl (ms)", limits[3], node->limits.session_ttl_ms, error);
     if (status == GAVEL_OK)
-        status = members_decode(gavel_bytes(cursor.at, cursor.left), &node->base_members, error);
+        status = members_decode(gavel_bytes(cursor.at, cursor.left), &node->founding_members, error);
     if (status == GAVEL_OK)
         memcpy(node->cluster_id.bytes, cluster, sizeof node->cluster_id.bytes);
     return status;
@@ -152,6 +152,13 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
 /* ---- becoming a member --------------------------------------------------------------------------------- */
 
 static void saved(struct log_task *task);
+
+/* One that is told to join founds nothing, whatever else its configuration says. */
+static bool is_founder(const struct node *node)
+{
+    return node->setup.member_count > 0 && node->setup.join_count == 0 &&
+           strcmp(node->setup.members[0].name, node->setup.name) == 0;
+}
 
 static void save_identity(struct node *node)
 {
@@ -174,22 +181,24 @@ static void saved(struct log_task *task)
         save_identity(node);
         return;
     }
+    if (directory_begin(&node->directory, 0, &node->founding_members) != GAVEL_OK) {
+        node_fatal(node, 70, "no memory for the members");
+        return;
+    }
     node->founded = true;
     node->founding_saving = false;
-    node->members = node->base_members;
-    peers_from_members(node);
-    node_log(node, GAVEL_LOG_INFO, "cluster", "Cluster founded: %u members, this is member %llu",
-             node->members.count, (unsigned long long)node->member_id);
-    /* Answer with the id that we have now, and let every later hello carry it: connections begin anew. */
-    if (strcmp(node->setup.members[0].name, node->setup.name) == 0) {
-        struct peer *peer;
-
-        os_list_each (peer, &node->peers, struct peer, link)
-            if (peer->out && peer->out->up)
-                found_peer_up(peer, false);
-    } else {
-        peers_close_all(node, "the cluster has been founded");
-    }
+    node->waits[0] = 0;
+    peers_sync(node);
+    if (members_find(&node->founding_members, node->member_id))
+        node_log(node, GAVEL_LOG_INFO, "cluster", "Cluster founded: %u members, this is member %llu",
+                 node->founding_members.count, (unsigned long long)node->member_id);
+    else
+        node_log(node, GAVEL_LOG_INFO, "cluster", "Joined the cluster: this is member %llu",
+                 (unsigned long long)node->member_id);
+    /* Answer with the id that we have now, and let every later hello carry it: connections begin anew. The founder's
+     * own stay: those it dialled get the record on them. */
+    if (!is_founder(node) || !members_find(&node->founding_members, node->member_id))
+        conn_close_peers(node, "this node is a member now");
     recover_begin(node);
     node_settle(node);
 }
@@ -203,17 +212,16 @@ static void save(struct node *node, struct gavel_slice record)
 }
 
 /*
- * The record is durable, the identity is not: whoever wrote the record meant this node, or it would not be here. The
- * log takes one founding record in its life, and others may hold the same one already.
+ * The record is durable, the identity is not. Whoever wrote the record meant this node, or it would not be here; the
+ * log takes one founding record in its life, and others may hold the same one already. A founder finds itself in it;
+ * one that joins does not, and is sent it again, with its id.
  */
 static void found_resume(struct node *node)
 {
-    const struct member *self = members_named(&node->base_members, node->setup.name);
+    const struct member *self = members_named(&node->founding_members, node->setup.name);
 
-    if (!self || self->incarnation != node->incarnation) {
-        node_fatal(node, 78, "the founding record in the data directory was made for another data directory");
+    if (!self || self->incarnation != node->incarnation)
         return;
-    }
     node->member_id = self->id;
     node->founding_saving = true;
     save_identity(node);
@@ -245,13 +253,8 @@ static void found_now(struct node *node)
         node_fatal(node, 70, "no memory for the founding record");
         return;
     }
-    node->base_members = members;
+    node->founding_members = members;
     save(node, gavel_buffer_slice(&node->record));
-}
-
-static bool is_founder(const struct node *node)
-{
-    return node->setup.member_count > 0 && strcmp(node->setup.members[0].name, node->setup.name) == 0;
 }
 
 void found_step(struct node *node)
@@ -280,25 +283,13 @@ static void id_bytes(uint64_t number, uint8_t raw[CODEC_ID_BYTES])
     bytes_store64(raw, number);
 }
 
-void found_peer_up(struct peer *peer, bool founded)
+void found_peer_up(struct peer *peer)
 {
     struct node *node = peer->node;
     uint8_t hash[CODEC_ID_BYTES];
     uint8_t incarnation[CODEC_ID_BYTES];
 
-    if (founded)
-        return;
-    if (node->founded && node->record.size) {
-        /* It answered that it was empty, or had no time to write: give it the record, if it is the one that
-         * is meant. */
-        struct codec_found_record record = {.record = gavel_buffer_slice(&node->record),
-                                            .member_id = peer->id};
-
-        if (peer_mark_sent(peer, &record.id))
-            (void)conn_send(peer->out, CODEC_FOUND_RECORD, &record);
-        return;
-    }
-    if (node->phase == NODE_FOUNDING && is_founder(node) && !peer->asked) {
+    if (node->phase == NODE_FOUNDING && is_founder(node) && !node->record.size && peer->blank && !peer->asked) {
         struct codec_found_ask ask = {.name = gavel_text(node->setup.name)};
 
         id_bytes(node->member_hash, hash);
@@ -323,6 +314,9 @@ static void on_ask(struct conn *conn, const struct codec_found_ask *ask)
     if (node->founded || node->founding_saving) {
         answer.state = CODEC_FOUND_FORMED;
         answer.cluster_id = gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes);
+    } else if (node->setup.join_count) {
+        answer.state = CODEC_FOUND_DIFFERS;
+        answer.text = gavel_text("it waits to be added to a cluster that is there already");
     } else if (!gavel_slice_equal(ask->members, gavel_bytes(hash, sizeof hash))) {
         answer.state = CODEC_FOUND_DIFFERS;
         answer.text = gavel_text("its configuration lists other members, or in another order");
@@ -335,7 +329,7 @@ static void on_answer(struct conn *conn, const struct codec_found_answer *answer
     struct node *node = conn->node;
     struct peer *peer = conn->peer;
 
-    if (node->phase != NODE_FOUNDING || node->founding_saving)
+    if (node->phase != NODE_FOUNDING || node->founding_saving || !peer || !conn->dialled)
         return;
     if (answer->state == CODEC_FOUND_EMPTY && answer->incarnation.size == CODEC_ID_BYTES) {
         peer->incarnation = bytes_load64(answer->incarnation.data);
@@ -353,42 +347,67 @@ static void on_answer(struct conn *conn, const struct codec_found_answer *answer
     peer->complained = true;
 }
 
+/* Which member this node becomes by a record, 0: none; it may be a founder, or one that was added since. */
+static uint64_t meant_id(const struct node *node, const struct codec_found_record *message)
+{
+    const struct member *self = members_named(&node->founding_members, node->setup.name);
+    uint8_t incarnation[CODEC_ID_BYTES];
+
+    id_bytes(node->incarnation, incarnation);
+    if (self && self->incarnation == node->incarnation)
+        return self->id;
+    if (gavel_slice_equal(message->incarnation, gavel_bytes(incarnation, sizeof incarnation)))
+        return message->member_id;
+    return 0;
+}
+
+static int32_t take_record(struct node *node, const struct codec_found_record *message, struct gavel_error *error)
+{
+    bool held = node->record.size > 0;
+    int32_t status;
+
+    if (held && !gavel_slice_equal(gavel_buffer_slice(&node->record), message->record))
+        return gavel_fail(error, GAVEL_E_DENIED,
+                          "the founding record of another cluster is in its data directory already");
+    status = found_load(node, message->record, error);
+    if (status != GAVEL_OK)
+        return status;
+    node->member_id = meant_id(node, message);
+    if (node->member_id == 0)
+        return gavel_fail(error, GAVEL_E_DENIED, "the record names another data directory for this node");
+    if (held) {
+        node->founding_saving = true;
+        save_identity(node);
+    } else if (gavel_buffer_append(&node->record, message->record.data, message->record.size) != GAVEL_OK) {
+        node_fatal(node, 70, "no memory for the founding record");
+    } else {
+        save(node, gavel_buffer_slice(&node->record));
+    }
+    return GAVEL_OK;
+}
+
 static void on_record(struct conn *conn, const struct codec_found_record *message)
 {
     struct node *node = conn->node;
     struct codec_found_done done = {.id = message->id};
     struct gavel_error error = {0};
-    const struct member *self;
 
-    if (node->founded || node->founding_saving) {
+    if (node->founded || node->founding_saving || node->phase != NODE_FOUNDING) {
         done.status = node->founded ? GAVEL_OK : GAVEL_E_BUSY;
         (void)conn_send(conn, CODEC_FOUND_DONE, &done);
         return;
     }
-    done.status = found_load(node, message->record, &error);
-    self = done.status == GAVEL_OK ? members_named(&node->base_members, node->setup.name) : NULL;
+    done.status = take_record(node, message, &error);
+    if (done.status == GAVEL_OK)
+        return;
     if (done.status == GAVEL_E_CONFIG) {
-        node_fatal(node, 78, "this node does not fit the cluster that is being founded: %s", error.text);
+        node_fatal(node, 78, "this node does not fit the cluster: %s", error.text);
         return;
     }
-    if (done.status == GAVEL_OK && (!self || self->incarnation != node->incarnation))
-        done.status =
-            gavel_fail(&error, GAVEL_E_DENIED, "the record names another data directory for this node");
-    if (done.status != GAVEL_OK) {
-        memset(&node->cluster_id, 0, sizeof node->cluster_id);
-        done.text = gavel_text(error.text);
-        (void)conn_send(conn, CODEC_FOUND_DONE, &done);
-        node_log(node, GAVEL_LOG_ERROR, "cluster", "Refused a founding record from %s: %s", conn->peer->name,
-                 error.text);
-        return;
-    }
-    node->member_id = self->id;
-    node->record.size = 0;
-    if (gavel_buffer_append(&node->record, message->record.data, message->record.size) != GAVEL_OK) {
-        node_fatal(node, 70, "no memory for the founding record");
-        return;
-    }
-    save(node, gavel_buffer_slice(&node->record));
+    memset(&node->cluster_id, 0, sizeof node->cluster_id);
+    done.text = gavel_text(error.text);
+    (void)conn_send(conn, CODEC_FOUND_DONE, &done);
+    node_log(node, GAVEL_LOG_ERROR, "cluster", "Refused a founding record from %s: %s", conn->name, error.text);
 }
 
 void found_message(struct conn *conn, uint64_t type, void *message)
@@ -402,7 +421,7 @@ void found_message(struct conn *conn, uint64_t type, void *message)
     case CODEC_FOUND_DONE:
         if (done->status != GAVEL_OK && done->status != GAVEL_E_BUSY)
             node_log(conn->node, GAVEL_LOG_ERROR, "cluster", "%s refused the founding: %.*s",
-                     conn->peer->name, (int)done->text.size,
+                     conn->peer ? conn->peer->name : conn->name, (int)done->text.size,
                      done->text.data ? (const char *)done->text.data : "");
         break;
     default: break;

@@ -15,6 +15,7 @@ struct asked {
     const struct codec_request *request;
     struct origin origin;
     uint64_t deadline_ns;
+    const char *name; /* of the command */
 };
 
 struct host_command {
@@ -122,6 +123,20 @@ static void members_command(struct node *node, const struct asked *asked)
     reply_body(node, asked, &writer);
 }
 
+static void member_list_command(struct node *node, const struct asked *asked)
+{
+    struct codec_writer writer;
+
+    status_member_list(node, begin_body(node, &writer));
+    reply_body(node, asked, &writer);
+}
+
+static void member_command(struct node *node, const struct asked *asked)
+{
+    (void)node;
+    change_command(asked->conn, asked->request, asked->name, asked->origin, asked->deadline_ns);
+}
+
 static void metrics_command(struct node *node, const struct asked *asked)
 {
     struct codec_writer writer;
@@ -142,11 +157,13 @@ static void transfer_command(struct node *node, const struct asked *asked)
     struct gavel_slice to = codec_string_or(codec_map_find(asked->request->arguments, "to"), "");
     struct raft_event event = {.type = RAFT_EVENT_TRANSFER};
     char name[NODE_NAME_MAX];
+    const struct members *members;
     const struct member *target;
     int status;
 
     if (to.size) {
-        target = members_copy_text(name, sizeof name, to) ? members_named(&node->members, name) : NULL;
+        members = directory_now(&node->directory);
+        target = members && members_copy_text(name, sizeof name, to) ? members_named(members, name) : NULL;
         if (!target) {
             client_refuse(node, asked->origin, GAVEL_E_NOT_FOUND, "no member has the name '%.*s'",
                           (int)to.size, (const char *)to.data);
@@ -238,11 +255,25 @@ static const struct host_command host_commands[] = {
     {"describe", false, describe_command},
     {"members", false, members_command},
     {"metrics", false, metrics_command},
+    {"member_list", false, member_list_command},
+    {"member_add", true, member_command},
+    {"member_remove", true, member_command},
+    {"member_promote", true, member_command},
+    {"member_demote", true, member_command},
+    {"member_replace", true, member_command},
+    {"member_update", true, member_command},
+    {"member_change", true, member_command},
     {"transfer", true, transfer_command},
     {"snapshot", true, snapshot_command},
     {"log_level", true, log_level_command},
     {"stop", true, stop_command},
 };
+
+/* A member that passes a request on has seen that it came from an administrator. */
+static bool may_administer(const struct conn *conn, const struct codec_request *request)
+{
+    return conn->role == CODEC_ROLE_ADMIN || (conn->role == CODEC_ROLE_PEER && request->forwarded);
+}
 
 void hostcmd_request(struct conn *conn, const struct codec_request *request, struct gavel_slice command,
                      struct origin origin, uint64_t deadline_ns)
@@ -259,7 +290,8 @@ void hostcmd_request(struct conn *conn, const struct codec_request *request, str
             codec_nearest_offer(&nearest, gavel_text(row->name));
             continue;
         }
-        if (row->admin && conn->role != CODEC_ROLE_ADMIN)
+        asked.name = row->name;
+        if (row->admin && !may_administer(conn, request))
             client_refuse(
                 node, origin, GAVEL_E_DENIED,
                 "'%s' is for administrators, who connect through the socket admin.sock in the node's data "

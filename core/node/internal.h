@@ -2,14 +2,15 @@
 /*
  * internal.h - struct node, and what the files of core/node know of each other. Everything is [loop].
  *
- *   node.c      life: new, start, deadline, stop, free        recover.c  from what the disk holds to a
- * running core engine.c    raft_step and its effects, gates               found.c    the founding of a
- * cluster conn.c      connections and their hellos                   peer.c     dialling members, messages of
- * the algorithm client.c    requests: resolve, propose, forward, reply     propose.c  batches in the making,
- * waiters by index read.c      reads behind their barrier                     work.c     the apply lane:
- * runs, results, maintenance snapshot.c  taking, sending, receiving, installing         event.c    the ring
- * of events, streams with credit status.c    what a node says of itself                     hostcmd.c  the
- * commands of the machine "gavel"
+ *   node.c      life: new, start, deadline, stop, free      recover.c  from what the disk holds to a running core
+ *   engine.c    raft_step and its effects, gates             found.c    the founding of a cluster
+ *   conn.c      connections and their hellos                 peer.c     dialling members, the algorithm's messages
+ *   directory.c the members of every configuration           join.c     members that join, and one that was removed
+ *   change.c    commands that change the members             hostcmd.c  the other commands of the machine "gavel"
+ *   client.c    requests: resolve, propose, forward, reply   propose.c  batches in the making, waiters by index
+ *   read.c      reads behind their barrier                   work.c     the apply lane: runs, results, maintenance
+ *   snapshot.c  taking, sending, receiving, installing       event.c    the ring of events, streams with credit
+ *   status.c    what a node says of itself
  */
 #ifndef CORE_NODE_INTERNAL_H
 #define CORE_NODE_INTERNAL_H
@@ -18,6 +19,7 @@
 #include "core/log/log.h"
 #include "core/log/snapshot.h"
 #include "core/node/apply.h"
+#include "core/node/directory.h"
 #include "core/node/members.h"
 #include "core/node/node.h"
 #include "core/os/list.h"
@@ -86,8 +88,13 @@ struct conn {
     bool dialled;
     bool up;      /* dialled and welcomed */
     bool counted; /* among the clients */
+    bool removed; /* a peer that is refused because it was removed */
     bool paused;
-    struct peer *peer; /* of role PEER, once it is known */
+    /*
+     * Of role PEER, once it is known. NULL for a guest: a member of a formed cluster that calls on a node without one,
+     * and may bring it the record. Also NULL once the peer was dropped: then the connection is closing.
+     */
+    struct peer *peer;
     uint64_t opened_ns;
     uint64_t in_flight;
     struct os_list streams;
@@ -102,9 +109,9 @@ struct conn {
 struct peer {
     uint32_t magic;
     uint32_t address_count;
-    struct os_list link; /* node->peers */
+    struct os_list link; /* node->peers, or node->gone */
     struct node *node;
-    uint64_t id;          /* 0 until the cluster is founded */
+    uint64_t id;          /* 0 until the cluster is founded, and for an address of `join` */
     uint64_t incarnation; /* 0: not known */
     char name[NODE_NAME_MAX];
     char addresses[NODE_ADDRESSES_MAX][NODE_URI_MAX];
@@ -118,6 +125,11 @@ struct peer {
     bool complained; /* the reason of a failure was logged, until it works again */
     bool asked;      /* founding */
     bool empty;
+    bool blank;       /* what answers there has joined no cluster yet ... */
+    bool record_sent; /* ... and was sent the record */
+    bool stranger;    /* newer than any configuration that is known here: it can only be answered */
+    bool gone;        /* dropped, but a read for it is under way */
+    uint64_t blank_incarnation;
     uint64_t next_id;
     struct {
         uint64_t id;
@@ -232,8 +244,22 @@ struct node {
     bool founded;
     bool founding_saving;
     uint64_t member_hash;
-    struct members members;      /* everyone who is or was known, with names */
-    struct members base_members; /* the configuration of the newest snapshot, or of the founding */
+    struct directory directory;     /* who is a member, by the log */
+    struct members founding_members; /* of the record */
+    const struct members *wanted;    /* while a change is being proposed: what it leads to */
+    bool blanks;                     /* some peer may be blank */
+    bool removed;                    /* this node is no member any more: it is stopping */
+    uint64_t synced_first;           /* what the peers were last brought in line with: the committed configuration ... */
+    uint64_t synced_last;            /* ... and the newest */
+    bool peers_stale;
+    char waits[256];                 /* a node without a cluster: what it was told last */
+    struct {
+        bool active;
+        struct origin origin;
+        uint64_t deadline_ns;
+        uint64_t index; /* of the entry that began it */
+        uint64_t id;    /* of the member that it adds; 0: none */
+    } change; /* of members, whose end a client waits for */
     struct gavel_buffer record;  /* the founding record */
     struct log_task task_identity;
     struct log_task task_founding;
@@ -302,6 +328,7 @@ struct node {
     struct listener listeners[NODE_TRANSPORTS_MAX];
     struct os_list conns;
     struct os_list peers;
+    struct os_list gone; /* peers that were dropped while something still points at them */
     uint64_t conn_serial;
     struct conn **conn_slots;
     uint32_t *conn_free;
@@ -403,13 +430,22 @@ void conn_close(struct conn *conn, uint64_t reason, const char *why);
 void conn_goodbye(struct conn *conn, int32_t status, const char *why);
 void conn_expire(struct node *node, uint64_t now);
 void conn_release(struct conn *conn); /* one request of it was answered */
+/* Close all that other nodes have to this one, and the other way round. */
+void conn_close_peers(struct node *node, const char *why);
 /* Forget every connection without a word: their transports are the host's to end. */
 void conn_free_all(struct node *node);
 
 /* ---- peer.c -------------------------------------------------------------------------------------------- */
 
 int32_t peers_from_setup(struct node *node);
-void peers_from_members(struct node *node);
+/* Know everyone whom the directory names. */
+void peers_learn(struct node *node);
+/* The same, and let go of everyone whose removal is committed. Only between steps. */
+void peers_sync(struct node *node);
+/* A peer of this cluster that is newer than all that is known here; NULL: there are too many of them. */
+struct peer *peer_stranger(struct node *node, uint64_t id, const char *name);
+/* Dial it now, if nothing is under way. */
+void peer_wake(struct peer *peer);
 struct peer *peer_find(struct node *node, uint64_t id);
 struct peer *peer_named(struct node *node, const char *name);
 void peers_dial(struct node *node, uint64_t now);
@@ -418,15 +454,14 @@ void peer_up(struct peer *peer, const struct codec_welcome *welcome);
 void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char *why);
 void peer_message(struct conn *conn, uint64_t type, void *message);
 void peer_send(struct node *node, const struct raft_message *message, uint64_t wire_id);
-void peers_close_all(struct node *node, const char *why);
 void peer_free(struct peer *peer);
 /* Number a request to a peer; false: there is no connection for it now. */
 bool peer_mark_sent(struct peer *peer, uint64_t *id);
 /* What the algorithm has to know of a batch; of a configuration batch also who is named in it. */
-int32_t peer_describe_batch(struct node *node, const struct log_batch *batch, struct raft_batch *described,
+int32_t peer_describe_batch(const struct log_batch *batch, struct raft_batch *described,
                             struct raft_configuration *configuration, struct gavel_error *error);
-/* Remember the names and addresses of these members too. */
-void members_learn(struct node *node, const struct members *members);
+/* The members that a configuration batch holds. */
+int32_t peer_batch_members(const struct log_batch *batch, struct members *members, struct gavel_error *error);
 /* Send an append or a chunk of a snapshot with its bytes. */
 void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *wire,
                     const struct gavel_slice *parts, uint32_t count);
@@ -437,7 +472,27 @@ void found_hash(struct node *node);
 int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_error *error);
 void found_step(struct node *node);
 void found_message(struct conn *conn, uint64_t type, void *message);
-void found_peer_up(struct peer *peer, bool founded);
+void found_peer_up(struct peer *peer);
+
+/* ---- join.c -------------------------------------------------------------------------------------------- */
+
+/* Bring in those that are members and have not joined yet. Between steps. */
+void join_settle(struct node *node);
+/* This node learns that it is no member any more: it stops. */
+void join_removed(struct node *node);
+
+/* ---- change.c ------------------------------------------------------------------------------------------ */
+
+/* The commands member_add ... member_change of the machine "gavel"; `command` is the name without its machine. */
+void change_command(struct conn *conn, const struct codec_request *request, const char *command, struct origin origin,
+                    uint64_t deadline_ns);
+/* The leader notes the incarnation of a member that answers for the first time. False: not now. */
+bool change_incarnation(struct node *node, uint64_t id, uint64_t incarnation);
+/* Answer whoever waits for a change that is over. */
+void change_settle(struct node *node);
+void change_expire(struct node *node, uint64_t now);
+/* The log lost, or a snapshot took the place of, the entry of the change. */
+void change_lost(struct node *node, int32_t status, const char *why);
 
 /* ---- propose.c ----------------------------------------------------------------------------------------- */
 
@@ -538,6 +593,8 @@ uint64_t event_stream_count(const struct node *node);
 /* ---- status.c ------------------------------------------------------------------------------------------ */
 
 void status_members(const struct node *node, struct gavel_writer *out);
+/* The same with the version that a change may be made conditional on. */
+void status_member_list(const struct node *node, struct gavel_writer *out);
 void status_describe(const struct node *node, struct gavel_writer *out);
 
 /* ---- hostcmd.c ----------------------------------------------------------------------------------------- */

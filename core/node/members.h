@@ -28,15 +28,28 @@ struct member {
 };
 
 struct members {
+    uint64_t version; /* index of the configuration entry that made them; 0: the founding */
     uint64_t next_id; /* what the next new member will be */
     uint32_t count;
     uint32_t reserved;
     struct member items[NODE_MEMBERS_MAX];
 };
 
-/* The member with that id or name, or NULL. */
+/* The member with that id, or NULL. */
 const struct member *members_find(const struct members *members, uint64_t id);
+
+/*
+ * The one with that name, or NULL. Names are unique but for one moment: in the joint configuration of a replacement
+ * the old member is leaving while the new one of the same name is there already. The one that leaves is not found.
+ */
 const struct member *members_named(const struct members *members, const char *name);
+
+/* The one that lists this address (and is not leaving), or NULL. */
+const struct member *members_at_address(const struct members *members, const char *address);
+
+/* Whether it is well formed: a name of 1 to 63 of A-Z a-z 0-9 . _ - ; an address like scheme://something. */
+bool members_name_valid(struct gavel_slice name);
+bool members_address_valid(struct gavel_slice address);
 
 /* Append them as bytes. GAVEL_E_NO_MEMORY. */
 int32_t members_encode(const struct members *members, struct gavel_buffer *out);
@@ -47,9 +60,12 @@ int32_t members_decode(struct gavel_slice bytes, struct members *members, struct
 /* What the algorithm has to know of them. */
 void members_configuration(const struct members *members, struct raft_configuration *configuration);
 
-/* The members of `configuration` with the names that `known` has for them; false when it names a stranger. */
-bool members_dress(const struct raft_configuration *configuration, const struct members *known,
-                   struct members *out);
+/*
+ * The members of `configuration` with the names that `wanted` (may be NULL) or else `known` has for them; false when
+ * it names a stranger. next_id is that of `wanted`, if there is one; version is that of neither: 0.
+ */
+bool members_dress(const struct raft_configuration *configuration, const struct members *wanted,
+                   const struct members *known, struct members *out);
 
 /* Text into a field of `size` bytes; false when it does not fit. */
 bool members_copy_text(char *to, uint64_t size, struct gavel_slice text);

@@ -208,17 +208,17 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
 
 static int32_t check_setup(const struct node_setup *setup, struct gavel_error *error)
 {
-    bool listed = setup->member_count == 0;
+    bool listed = setup->member_count == 0 || setup->join_count > 0;
 
     for (uint32_t i = 0; i < setup->member_count; i++)
         listed = listed || strcmp(setup->members[i].name, setup->name) == 0;
     if (!listed)
         return gavel_fail(error, GAVEL_E_CONFIG, "[cluster] members does not list this node, '%s'",
                           setup->name);
-    if (setup->member_count > NODE_MEMBERS_MAX || setup->machine_count > NODE_MACHINES_MAX ||
+    if (setup->member_count > NODE_MEMBERS_MAX || setup->join_count > NODE_JOIN_MAX || setup->machine_count > NODE_MACHINES_MAX ||
         setup->transport_count > NODE_TRANSPORTS_MAX || setup->serializer_count > NODE_SERIALIZERS_MAX)
         return gavel_fail(error, GAVEL_E_CONFIG,
-                          "more members, machines, transports or serializers than a node takes");
+                          "more members, addresses to join by, machines, transports or serializers than a node takes");
     if (setup->machine_count == 0)
         return gavel_fail(error, GAVEL_E_CONFIG,
                           "no state machine is configured: add a section [statemachine.NAME]");
@@ -249,6 +249,7 @@ int32_t node_new(const struct node_setup *setup, struct node **out, int *exit_co
     node->seed |= 1;
     os_list_init(&node->conns);
     os_list_init(&node->peers);
+    os_list_init(&node->gone);
     os_list_init(&node->forwards);
     os_list_init(&node->parked);
     os_list_init(&node->reads);
@@ -289,7 +290,7 @@ void node_start(struct node *node)
 
 static bool something_waits(const struct node *node)
 {
-    return node->waiting || node->parked_count || node->forward_count || node->read_count;
+    return node->waiting || node->change.active || node->parked_count || node->forward_count || node->read_count;
 }
 
 static void check_space(struct node *node)
@@ -317,6 +318,7 @@ static void housekeeping(struct node *node, uint64_t now)
     conn_expire(node, now);
     client_expire(node, now);
     propose_expire(node, now);
+    change_expire(node, now);
     read_expire(node, now);
     work_maintain(node, now);
     node_gauges(node);
@@ -341,6 +343,30 @@ static void arm(struct node *node)
 }
 
 /*
+ * Configurations that came, went or committed: who is dialled, who is let go, who waits for the end of a change, who
+ * joins; and whether this node still is a member.
+ */
+static void settle_members(struct node *node)
+{
+    uint64_t commit = engine_status(node).commit;
+    const struct members *committed = directory_at(&node->directory, commit);
+    const struct members *newest = directory_now(&node->directory);
+
+    if (!newest || !committed || !node_working(node))
+        return;
+    if (node->peers_stale || node->synced_first != committed->version || node->synced_last != newest->version) {
+        node->synced_first = committed->version;
+        node->synced_last = newest->version;
+        node->blanks = true;
+        peers_sync(node);
+    }
+    change_settle(node);
+    join_settle(node);
+    if (node->raft && directory_removed(&node->directory, commit, node->member_id))
+        join_removed(node);
+}
+
+/*
  * The end of every entry point. The order matters: what came in is proposed and asked for, then what
  * committed is applied, then readers and streams get what that made possible. Each may cause more of the
  * others, so until nothing changes.
@@ -360,6 +386,7 @@ void node_settle(struct node *node)
             node->redispatch = false;
             client_leader_known(node);
         }
+        settle_members(node);
         propose_flush(node);
         read_flush(node);
         engine_drain(node);
@@ -403,6 +430,12 @@ static void log_stopped(void *ctx)
 
     if (!node_alive(node))
         return;
+    if (node->removed) {
+        node_fatal(node, 78,
+                   "this node, member %llu, was removed from its cluster: its data directory is of no use any more",
+                   (unsigned long long)node->member_id);
+        return;
+    }
     node->phase = NODE_STOPPED;
     node->setup.callbacks.stopped(node->setup.callbacks.context);
 }
@@ -415,6 +448,8 @@ static void close_everything(struct node *node)
     node->stop_at = 0;
     event_end_all(node, GAVEL_E_CLOSED, "this node is stopping");
     propose_drop(node, GAVEL_E_NO_LEADER, "this node is stopping; nothing was done");
+    if (node->change.active)
+        change_lost(node, GAVEL_E_UNKNOWN, "this node is stopping; the change of members may or may not be done");
     for (uint32_t i = 0; i < node->setup.transport_count; i++)
         node->setup.transports[i].operations->unlisten(node->setup.transports[i].self);
     while (at != &node->conns) {
@@ -477,6 +512,13 @@ void node_free(struct node *node)
             log_read_release(&peer->read);
         peer_free(peer);
     }
+    while (!os_list_empty(&node->gone)) {
+        struct peer *peer = os_container(node->gone.next, struct peer, link);
+
+        log_read_release(&peer->read);
+        peer_free(peer);
+    }
+    directory_free(&node->directory);
     conn_free_all(node);
     client_free(node);
     read_free_all(node);

@@ -7,6 +7,26 @@
  * calls in node_setup. So three whole nodes run in one thread of a test, and the same objects run in gaveld
  * and in a simulator.
  *
+ * CHANGING THE MEMBERS: an administrator (a connection through a transport with `admin`) sends a request to the machine
+ * "gavel" of any member; it is passed on to the leader.
+ *
+ *   member_list                                       -> {version, in_flight, next_id, members: [...]}
+ *   member_add {name, addresses, role, priority}      role "voter" (default) or "learner"
+ *   member_remove {name}
+ *   member_promote {name}   member_demote {name}      learner to voter when it has caught up; voter to learner
+ *   member_replace {name, addresses}                  the old id goes, an empty node of that name joins with a new one
+ *   member_update {name, addresses, priority}
+ *   member_change {changes: [{op: "add" ..., name ...} ...]}    several at once, in one step
+ *
+ * `addresses` is a list of strings, or one string with commas. Each command but the first takes `version`: it is refused
+ * with GAVEL_E_CONDITION unless member_list's version is that. The reply {version, id} comes when the change is committed
+ * and no joint configuration is left; a new voter is "joining" until it has caught up, and whoever leads promotes it then.
+ * GAVEL_E_STATE: another change is in flight, or the change is refused for good reason. GAVEL_E_BUSY: again, in a moment.
+ *
+ * The new node itself: an empty data directory, its name, and `join`. Nothing else tells it to join: it does so when it
+ * is dialled as that member. A node that learns of its own removal stops and calls fatal(78): its data directory is of
+ * no use any more, and an empty one may come back under the same name when it is added again.
+ *
  * Every function here is [loop], and every call-back is made on [loop]. Whoever made the lanes calls their
  * drain on the loop; completions then reach the node by themselves.
  */
@@ -27,6 +47,7 @@
 
 #define NODE_MEMBERS_MAX 32   /* as raft's: more would not make a cluster safer */
 #define NODE_ADDRESSES_MAX 4  /* addresses of one member */
+#define NODE_JOIN_MAX 16      /* addresses to join by */
 #define NODE_TRANSPORTS_MAX 8 /* instances, the admin socket's included */
 #define NODE_SERIALIZERS_MAX 4
 #define NODE_MACHINES_MAX 16
@@ -61,7 +82,7 @@ struct node_machine {
     const char *settings;
 };
 
-/* A member as the INI lists it; read only when the cluster is founded. */
+/* A member as the INI lists it; read only when the cluster is founded: later, members are changed by command. */
 struct node_member {
     const char *name;
     const char *const *addresses; /* URIs, the preferred first */
@@ -135,6 +156,12 @@ struct node_setup {
     const char *data_dir;
     const struct node_member *members;
     uint32_t member_count;
+    /*
+     * Addresses of members of a formed cluster: an empty node with these founds nothing. It asks there whether it has
+     * been added, and waits until it is. Not looked at once the data directory belongs to a cluster.
+     */
+    const char *const *join;
+    uint32_t join_count;
     const struct node_transport *transports;
     uint32_t transport_count;
     const struct node_serializer *serializers; /* the preferred first; MessagePack is always known */

@@ -12,8 +12,8 @@
 
 #include "core/os/crc32c.h"
 
-#define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again   \
-                              */
+#define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again */
+#define STRANGERS_MAX 8      /* peers that no configuration names yet: as many members may be new at once */
 
 struct peer *peer_find(struct node *node, uint64_t id)
 {
@@ -31,6 +31,16 @@ struct peer *peer_named(struct node *node, const char *name)
 
     os_list_each (peer, &node->peers, struct peer, link)
         if (strcmp(peer->name, name) == 0)
+            return peer;
+    return NULL;
+}
+
+static struct peer *peer_named_without_id(struct node *node, const char *name)
+{
+    struct peer *peer;
+
+    os_list_each (peer, &node->peers, struct peer, link)
+        if (peer->id == 0 && strcmp(peer->name, name) == 0)
             return peer;
     return NULL;
 }
@@ -58,6 +68,20 @@ void peer_free(struct peer *peer)
     free(peer);
 }
 
+/* Addresses of `join` are dialled like members whose names are not known yet. */
+static int32_t seeds_from_setup(struct node *node)
+{
+    for (uint32_t i = 0; i < node->setup.join_count; i++) {
+        struct peer *peer = peer_new(node, "");
+
+        if (!peer)
+            return GAVEL_E_NO_MEMORY;
+        if (members_copy_text(peer->addresses[0], NODE_URI_MAX, gavel_text(node->setup.join[i])))
+            peer->address_count = 1;
+    }
+    return GAVEL_OK;
+}
+
 int32_t peers_from_setup(struct node *node)
 {
     for (uint32_t i = 0; i < node->setup.member_count; i++) {
@@ -74,27 +98,155 @@ int32_t peers_from_setup(struct node *node)
                                   gavel_text(member->addresses[a])))
                 peer->address_count++;
     }
-    return GAVEL_OK;
+    return seeds_from_setup(node);
 }
 
-void peers_from_members(struct node *node)
-{
-    for (uint32_t i = 0; i < node->members.count; i++) {
-        const struct member *member = &node->members.items[i];
-        struct peer *peer;
+/* ---- in line with the directory ------------------------------------------------------------------------ */
 
-        if (member->id == node->member_id)
+/* The oldest configuration that may still be in force somewhere: the newest committed one, as far as is known. */
+static uint32_t oldest_needed(const struct node *node)
+{
+    uint64_t commit = engine_status(node).commit;
+    uint32_t at = 0;
+
+    while (at + 1 < node->directory.count && node->directory.items[at + 1].index <= commit)
+        at++;
+    return at;
+}
+
+static bool is_needed(const struct node *node, const struct peer *peer)
+{
+    if (peer->id == 0)
+        return !node->founded;
+    if (peer->stranger)
+        return peer->in != NULL;
+    for (uint32_t i = oldest_needed(node); i < node->directory.count; i++)
+        if (members_find(node->directory.items[i].members, peer->id))
+            return true;
+    return false;
+}
+
+/* End both connections, whatever they carry. */
+static void disconnect(struct peer *peer, const char *why)
+{
+    struct node *node = peer->node;
+    struct os_list *at = node->conns.next;
+
+    while (at != &node->conns) {
+        struct conn *conn = os_container(at, struct conn, link);
+
+        at = at->next;
+        if (conn->peer != peer)
             continue;
-        peer = peer_named(node, member->name);
-        if (!peer)
-            peer = peer_new(node, member->name);
-        if (!peer)
-            return; /* no memory: it is not dialled now; the next configuration tries again */
-        peer->id = member->id;
-        peer->incarnation = member->incarnation;
-        peer->address_count = member->address_count;
-        memcpy(peer->addresses, member->addresses, sizeof peer->addresses);
+        conn->peer = NULL;
+        conn_close(conn, GAVEL_CLOSE_NORMAL, why);
     }
+    peer->out = NULL;
+    peer->in = NULL;
+    peer->blank = false;
+    peer->healthy = false;
+    if (peer->id)
+        client_forward_lost(node, peer->id);
+}
+
+static void learn_member(struct node *node, const struct member *member)
+{
+    struct peer *peer = peer_find(node, member->id);
+    bool moved;
+
+    if (member->id == node->member_id)
+        return;
+    if (!peer) /* as the INI listed it, before it had an id */
+        peer = peer_named_without_id(node, member->name);
+    if (!peer)
+        peer = peer_new(node, member->name);
+    if (!peer)
+        return; /* no memory: it is not dialled now; the next configuration tries again */
+    moved = peer->address_count != member->address_count ||
+            memcmp(peer->addresses, member->addresses, sizeof peer->addresses) != 0;
+    if (peer->id && strcmp(peer->name, member->name) != 0) {
+        /* An id that was given out and rolled back goes to another: who answered as the first is not the second. */
+        disconnect(peer, "it is not the member that it was taken for");
+        moved = true;
+    }
+    peer->id = member->id;
+    peer->stranger = false;
+    peer->incarnation = member->incarnation;
+    (void)members_copy_text(peer->name, sizeof peer->name, gavel_text(member->name));
+    peer->address_count = member->address_count;
+    memcpy(peer->addresses, member->addresses, sizeof peer->addresses);
+    if (moved)
+        peer_wake(peer);
+}
+
+void peers_learn(struct node *node)
+{
+    for (uint32_t i = oldest_needed(node); i < node->directory.count; i++)
+        for (uint32_t m = 0; m < node->directory.items[i].members->count; m++)
+            learn_member(node, &node->directory.items[i].members->items[m]);
+    node->peers_stale = true;
+    node->blanks = true;
+}
+
+/* It is no member any more, and everyone who counts knows it. */
+static void peer_drop(struct peer *peer)
+{
+    struct node *node = peer->node;
+
+    disconnect(peer, "it is no member of the cluster any more");
+    os_list_remove(&peer->link);
+    if (!peer->reading) {
+        peer_free(peer);
+        return;
+    }
+    peer->gone = true;
+    log_snapshot_close(peer->reader);
+    peer->reader = NULL;
+    os_list_push(&node->gone, &peer->link);
+}
+
+void peers_sync(struct node *node)
+{
+    struct os_list *at = node->peers.next;
+
+    assert(!node->stepping);
+    if (node->directory.count)
+        peers_learn(node);
+    node->peers_stale = false;
+    while (at != &node->peers) {
+        struct peer *peer = os_container(at, struct peer, link);
+
+        at = at->next;
+        if (!is_needed(node, peer))
+            peer_drop(peer);
+    }
+}
+
+struct peer *peer_stranger(struct node *node, uint64_t id, const char *name)
+{
+    uint32_t strangers = 0;
+    struct peer *peer;
+
+    os_list_each (peer, &node->peers, struct peer, link)
+        strangers += peer->stranger;
+    if (strangers >= STRANGERS_MAX)
+        return NULL;
+    peer = peer_new(node, name);
+    if (!peer)
+        return NULL;
+    peer->id = id;
+    peer->stranger = true;
+    peer->redial_at = UINT64_MAX; /* where it can be dialled is not known */
+    return peer;
+}
+
+void peer_wake(struct peer *peer)
+{
+    if (peer->out || peer->address_count == 0)
+        return;
+    peer->address_next = 0;
+    peer->backoff_ms = peer->node->limits.redial_min_ms;
+    peer->redial_at = node_now(peer->node);
 }
 
 /* ---- dialling ------------------------------------------------------------------------------------------ */
@@ -180,7 +332,10 @@ void peer_up(struct peer *peer, const struct codec_welcome *welcome)
     peer->complained = false;
     peer->node->redispatch = true;
     set_healthy(peer, true, true, "");
-    found_peer_up(peer, welcome->founded != 0);
+    peer->blank = !welcome->founded;
+    peer->record_sent = false;
+    peer->node->blanks |= peer->blank;
+    found_peer_up(peer);
     link_event(peer, RAFT_EVENT_LINK_UP, false);
 }
 
@@ -188,12 +343,15 @@ void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char
 {
     struct node *node = peer->node;
 
-    if (peer->in == conn)
+    if (peer->in == conn) {
         peer->in = NULL;
+        node->peers_stale |= peer->stranger;
+    }
     if (peer->out != conn)
         return;
     peer->out = NULL;
     peer->asked = false;
+    peer->blank = false;
     if (conn->up) {
         /* At once again: whether that is refused tells a dead process from a broken wire. */
         peer->quick = true;
@@ -210,18 +368,6 @@ void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char
         node_log(node, GAVEL_LOG_INFO, "peer", "%s cannot be reached: %s", peer->name, why);
     peer->complained = true;
     schedule_redial(peer);
-}
-
-void peers_close_all(struct node *node, const char *why)
-{
-    struct peer *peer;
-
-    os_list_each (peer, &node->peers, struct peer, link) {
-        if (peer->out)
-            conn_close(peer->out, GAVEL_CLOSE_NORMAL, why);
-        if (peer->in)
-            conn_close(peer->in, GAVEL_CLOSE_NORMAL, why);
-    }
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
@@ -368,6 +514,11 @@ static void outbox_done(struct log_read *read)
     struct node *node = peer->node;
 
     peer->reading = false;
+    if (peer->gone) {
+        log_read_release(read);
+        peer_free(peer);
+        return;
+    }
     if (node_working(node) && read->status == GAVEL_OK && peer->outbox[0].term >= node->term)
         outbox_send(peer, read);
     log_read_release(read);
@@ -440,7 +591,18 @@ static uint32_t batch_kind(uint32_t log_kind)
                                     : RAFT_BATCH_COMMAND;
 }
 
-int32_t peer_describe_batch(struct node *node, const struct log_batch *batch, struct raft_batch *described,
+int32_t peer_batch_members(const struct log_batch *batch, struct members *members, struct gavel_error *error)
+{
+    struct log_entries entries;
+    struct log_entry entry;
+
+    log_entries_begin(&entries, batch->data);
+    if (!log_entries_next(&entries, &entry))
+        return gavel_fail(error, GAVEL_E_CORRUPT, "a configuration batch without an entry");
+    return members_decode(entry.payload, members, error);
+}
+
+int32_t peer_describe_batch(const struct log_batch *batch, struct raft_batch *described,
                             struct raft_configuration *configuration, struct gavel_error *error)
 {
     *described = (struct raft_batch){.first = batch->head.first,
@@ -450,40 +612,15 @@ int32_t peer_describe_batch(struct node *node, const struct log_batch *batch, st
                                      .chain = batch->head.chain,
                                      .kind = batch_kind(batch->kind)};
     if (batch->kind == LOG_CONFIG) {
-        struct log_entries entries;
-        struct log_entry entry;
         struct members members;
-        int32_t status;
+        int32_t status = peer_batch_members(batch, &members, error);
 
-        log_entries_begin(&entries, batch->data);
-        if (!log_entries_next(&entries, &entry))
-            return gavel_fail(error, GAVEL_E_CORRUPT, "a configuration batch without an entry");
-        status = members_decode(entry.payload, &members, error);
         if (status != GAVEL_OK)
             return status;
-        members_learn(node, &members);
         members_configuration(&members, configuration);
         described->configuration = configuration;
     }
     return GAVEL_OK;
-}
-
-void members_learn(struct node *node, const struct members *members)
-{
-    for (uint32_t i = 0; i < members->count; i++) {
-        struct member *known = NULL;
-
-        for (uint32_t k = 0; k < node->members.count && !known; k++)
-            if (node->members.items[k].id == members->items[i].id)
-                known = &node->members.items[k];
-        if (!known && node->members.count < NODE_MEMBERS_MAX)
-            known = &node->members.items[node->members.count++];
-        if (known)
-            *known = members->items[i];
-    }
-    if (members->next_id > node->members.next_id)
-        node->members.next_id = members->next_id;
-    peers_from_members(node);
 }
 
 /* Take the batches out of an append's tail, checked whole, their chain included. */
@@ -512,7 +649,7 @@ static int32_t unpack(struct node *node, struct gavel_slice tail, uint32_t chain
                               "a batch at index %llu that does not follow the one before it",
                               (unsigned long long)batch->head.first);
         }
-        status = peer_describe_batch(node, batch, &batches[node->incoming_count],
+        status = peer_describe_batch(batch, &batches[node->incoming_count],
                                      &configurations[configuration_count], error);
         configuration_count += batch->kind == LOG_CONFIG;
         node->incoming_count++;

@@ -65,7 +65,7 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
     if (log_builder_seal(builder, node->pool, status.term, status.last_index + 1, os_wall_ms(node->os),
                          engine_tick(node), status.last_chain, &batch) != GAVEL_OK)
         return RAFT_E_BUSY;
-    if (peer_describe_batch(node, batch, &event.batch, &configuration, &error) != GAVEL_OK) {
+    if (peer_describe_batch(batch, &event.batch, &configuration, &error) != GAVEL_OK) {
         log_batch_unref(batch);
         return RAFT_E_INVALID;
     }
@@ -120,6 +120,14 @@ void propose_flush(struct node *node)
     }
 }
 
+static bool dress(struct node *node, struct members *members)
+{
+    if (!members_dress(&node->propose_configuration, node->wanted, directory_now(&node->directory), members))
+        return false;
+    members->version = engine_status(node).last_index + 1;
+    return true;
+}
+
 /* The algorithm wants an entry of its own: the first of a term, or a configuration. It stands alone in its
  * batch. */
 void propose_special(struct node *node)
@@ -133,8 +141,7 @@ void propose_special(struct node *node)
         return;
     node->body.size = 0;
     if (kind == RAFT_BATCH_CONFIGURATION) {
-        if (!members_dress(&node->propose_configuration, &node->members, &members) ||
-            members_encode(&members, &node->body) != GAVEL_OK) {
+        if (!dress(node, &members) || members_encode(&members, &node->body) != GAVEL_OK) {
             node_log(node, GAVEL_LOG_ERROR, "cluster",
                      "A configuration cannot be written: a member has no name here");
             return;

@@ -47,7 +47,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
         .cache_bytes = node->limits.log_cache_bytes,
         .trail_bytes = node->limits.log_trailing_bytes,
         .snapshot_keep = (uint32_t)node->limits.snapshot_keep,
-        .recover = node->setup.member_count > 1,
+        .recover = node->setup.member_count > 1 || node->setup.join_count > 0,
         .pool = node->pool,
     };
     struct log_events events = {.ctx = node, .written = engine_written, .failed = engine_failed};
@@ -73,8 +73,11 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     if (node->member_id == 0)
         return GAVEL_OK; /* cut short between record and identity: found_resume goes on from here */
     node->founded = true;
-    node->members = node->base_members;
-    peers_from_members(node);
+    if (directory_begin(&node->directory, 0, &node->founding_members) != GAVEL_OK) {
+        *exit_code = 70;
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the members");
+    }
+    peers_sync(node);
     return GAVEL_OK;
 }
 
@@ -102,6 +105,7 @@ static bool keep_configuration(struct replay *replay, const struct log_batch *ba
                                struct gavel_error *error)
 {
     struct raft_batch described;
+    struct members members;
     struct raft_configuration *grown;
 
     if (replay->count == replay->capacity) {
@@ -115,8 +119,16 @@ static bool keep_configuration(struct replay *replay, const struct log_batch *ba
         replay->configurations = grown;
         replay->capacity = capacity;
     }
-    return peer_describe_batch(replay->node, batch, &described, &replay->configurations[replay->count++],
-                               error) == GAVEL_OK;
+    if (peer_describe_batch(batch, &described, &replay->configurations[replay->count++], error) !=
+            GAVEL_OK ||
+        peer_batch_members(batch, &members, error) != GAVEL_OK)
+        return false;
+    if (directory_push(&replay->node->directory, batch->head.first, &members) != GAVEL_OK) {
+        (void)gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory");
+        return false;
+    }
+    peers_learn(replay->node);
+    return true;
 }
 
 static void next_batch(struct replay *replay);
@@ -256,7 +268,8 @@ static int make_core(struct node *node)
     };
     size_t size = raft_size(&options);
 
-    members_configuration(&node->base_members, &configuration);
+    /* The first of the directory is that of the snapshot, or of the founding; the others come with their batches. */
+    members_configuration(node->directory.items[0].members, &configuration);
     node->effects.capacity = raft_effects_max(&options);
     node->effects.items = calloc(node->effects.capacity, sizeof *node->effects.items);
     node->raft_memory = aligned_alloc(64, (size + 63) & ~(size_t)63);
@@ -293,6 +306,7 @@ static void start_core(struct replay *replay)
         if (peer->out && peer->out->up && peer->id)
             (void)engine_step(node, &up);
     }
+    node->blanks = true;
     node_gauges(node);
 }
 
@@ -308,8 +322,12 @@ static void restored(struct node *node, int32_t status)
                    "the snapshot cannot be restored: %s", snapshot_error(node));
         return;
     }
-    if (node->recovery.snapshot.index)
-        node->base_members = *snapshot_members(node);
+    if (node->recovery.snapshot.index &&
+        directory_begin(&node->directory, node->recovery.snapshot.index, snapshot_members(node)) != GAVEL_OK) {
+        node_fatal(node, 70, "no memory to start");
+        return;
+    }
+    peers_sync(node);
     replay = calloc(1, sizeof *replay);
     if (!replay) {
         node_fatal(node, 70, "no memory to start");

@@ -193,6 +193,7 @@ static void published(struct node *node)
     event_local(node, "snapshot_created", "", pairs);
     take_end(node, GAVEL_OK, "");
     (void)engine_step(node, &event);
+    directory_prune(&node->directory, snapshots->index);
     snapshot_compact(node);
 }
 
@@ -288,9 +289,12 @@ static void produce(struct node *node)
 /* The configuration that belongs to a snapshot of `index`, with names. */
 static bool members_at(struct node *node, uint64_t index, struct members *out)
 {
-    const struct raft_configuration *configuration = raft_configuration_at(node->raft, index);
+    const struct members *members = directory_at(&node->directory, index);
 
-    return configuration && members_dress(configuration, &node->members, out);
+    if (!members || !raft_configuration_at(node->raft, index))
+        return false;
+    *out = *members;
+    return true;
 }
 
 int32_t snapshot_take(struct node *node, struct origin origin)
@@ -573,7 +577,14 @@ static void tell_installed(struct node *node, bool failed)
     snapshots->installing = false;
     node->apply_hold = false;
     if (!failed) {
-        node->base_members = snapshots->members;
+        if (directory_begin(&node->directory, snapshots->incoming.index, &snapshots->members) != GAVEL_OK) {
+            node_fatal(node, 70, "no memory for the members of the leader's snapshot");
+            return;
+        }
+        if (node->change.active && node->change.index <= snapshots->incoming.index)
+            change_lost(node, GAVEL_E_UNKNOWN,
+                        "a snapshot of a new leader covers the change of members; look at the members");
+        peers_learn(node);
         propose_passed(node, snapshots->incoming.index);
         node_log(node, GAVEL_LOG_INFO, "snapshot", "Installed the leader's snapshot at index %llu",
                  (unsigned long long)snapshots->incoming.index);
@@ -719,11 +730,8 @@ void snapshot_restore(struct node *node, uint64_t index, void (*done)(struct nod
         status = apply_restore_begin(node->apply, index, &snapshots->error);
     if (status == GAVEL_OK)
         status = log_snapshot_read(snapshots->reader, 0, READ_BYTES);
-    if (status != GAVEL_OK) {
+    if (status != GAVEL_OK)
         restore_end(node, status);
-        return;
-    }
-    members_learn(node, &snapshots->members);
 }
 
 const char *snapshot_error(const struct node *node)

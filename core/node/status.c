@@ -9,7 +9,9 @@
 static const char *role_name(const struct node *node, const struct raft_status *status)
 {
     if (!node->raft)
-        return node->phase == NODE_FOUNDING ? "founding" : "restoring";
+        return node->phase != NODE_FOUNDING ? "restoring" : node->setup.join_count ? "joining" : "founding";
+    if (node->removed)
+        return "removed";
     if (status->recovering)
         return "recovering";
     switch (status->role) {
@@ -51,29 +53,31 @@ static void put_text(struct gavel_writer *out, const char *name, const char *val
     gavel_put_text(out, value);
 }
 
-static void put_member(const struct node *node, const struct raft_member *listed, struct gavel_writer *out)
+static void put_member(const struct node *node, const struct member *member, struct gavel_writer *out)
 {
-    const struct member *member = members_find(&node->members, listed->id);
     struct raft_progress_status progress = {0};
-    bool self = listed->id == node->member_id;
+    bool self = member->id == node->member_id;
     const struct peer *peer = NULL;
     const struct peer *each;
     bool known =
-        node->role == RAFT_LEADER && !self && raft_progress(node->raft, listed->id, &progress) == RAFT_OK;
+        node->role == RAFT_LEADER && !self && raft_progress(node->raft, member->id, &progress) == RAFT_OK;
 
     os_list_each (each, &node->peers, struct peer, link)
-        if (each->id == listed->id)
+        if (each->id == member->id)
             peer = each;
-    gavel_put_map(out, known ? 8 : 6);
-    put_text(out, "name", member ? member->name : "");
-    put_number(out, "id", listed->id);
-    put_text(out, "role", member_role(listed->role));
+    gavel_put_map(out, known ? 10 : 8);
+    put_text(out, "name", member->name);
+    put_number(out, "id", member->id);
+    put_text(out, "role", member_role(member->role));
+    put_number(out, "priority", member->priority);
+    gavel_put_key(out, "joined");
+    gavel_put_bool(out, member->incarnation != 0);
     gavel_put_key(out, "leader");
-    gavel_put_bool(out, node->leader == listed->id);
+    gavel_put_bool(out, node->leader == member->id);
     put_text(out, "health", self || (peer && peer->healthy) ? "HEALTHY" : "DEGRADED");
     gavel_put_key(out, "addresses");
-    gavel_put_array(out, member ? member->address_count : 0);
-    for (uint32_t i = 0; member && i < member->address_count; i++)
+    gavel_put_array(out, member->address_count);
+    for (uint32_t i = 0; i < member->address_count; i++)
         gavel_put_text(out, member->addresses[i]);
     gavel_put_end(out);
     if (known) {
@@ -88,11 +92,35 @@ static void put_member(const struct node *node, const struct raft_member *listed
 
 void status_members(const struct node *node, struct gavel_writer *out)
 {
-    const struct raft_configuration *configuration = node->raft ? raft_configuration(node->raft) : NULL;
+    const struct members *members = node->raft ? directory_now(&node->directory) : NULL;
 
-    gavel_put_array(out, configuration ? configuration->count : 0);
-    for (uint32_t i = 0; configuration && i < configuration->count; i++)
-        put_member(node, &configuration->members[i], out);
+    gavel_put_array(out, members ? members->count : 0);
+    for (uint32_t i = 0; members && i < members->count; i++)
+        put_member(node, &members->items[i], out);
+    gavel_put_end(out);
+}
+
+static uint64_t members_version(const struct node *node)
+{
+    const struct members *members = directory_now(&node->directory);
+
+    return members ? members->version : 0;
+}
+
+void status_member_list(const struct node *node, struct gavel_writer *out)
+{
+    const struct members *members = directory_now(&node->directory);
+    struct raft_status status = engine_status(node);
+    bool in_flight = node->raft && (status.configuration_index > status.commit ||
+                                    raft_configuration_joint(raft_configuration(node->raft)));
+
+    gavel_put_map(out, 4);
+    put_number(out, "version", members_version(node));
+    gavel_put_key(out, "in_flight");
+    gavel_put_bool(out, in_flight);
+    put_number(out, "next_id", members ? members->next_id : 0);
+    gavel_put_key(out, "members");
+    status_members(node, out);
     gavel_put_end(out);
 }
 
@@ -138,11 +166,15 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
     bool full = !log_space_ok(node->log);
     bool recovering = engine_status(node).recovering;
 
-    gavel_put_array(out, (uint64_t)full + recovering + node->fenced);
+    bool waits = !node->founded && node->waits[0];
+
+    gavel_put_array(out, (uint64_t)full + recovering + node->fenced + waits);
     if (full)
         gavel_put_text(out, "no space: writes are refused until the disk has room");
     if (recovering)
         gavel_put_text(out, "recovering: damaged entries are being fetched again");
+    if (waits)
+        gavel_put_text(out, node->waits);
     if (node->fenced)
         gavel_put_text(out, "fenced: this node's state differs from the majority's");
     gavel_put_end(out);
@@ -151,13 +183,13 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
 void node_status(const struct node *node, struct gavel_writer *out)
 {
     struct raft_status status = engine_status(node);
-    const struct member *leader = node->leader ? members_find(&node->members, node->leader) : NULL;
+    const struct member *leader = node->leader ? directory_find(&node->directory, node->leader) : NULL;
     bool quiet = work_idle(node) && !node->apply_hold;
     char digest[20] = "";
 
     if (quiet)
         (void)snprintf(digest, sizeof digest, "%016llx", (unsigned long long)apply_digest(node->apply));
-    gavel_put_map(out, 24);
+    gavel_put_map(out, 25);
     gavel_put_key(out, "cluster_id");
     put_hex(out, node->cluster_id.bytes, node->founded ? sizeof node->cluster_id.bytes : 0);
     put_text(out, "name", node->setup.name);
@@ -180,6 +212,7 @@ void node_status(const struct node *node, struct gavel_writer *out)
     put_number(out, "sessions", quiet ? sessions_count(apply_sessions(node->apply)) : 0);
     put_number(out, "waiting", node->waiting + node->parked_count + node->read_count + node->forward_count);
     put_number(out, "commands", node->commands_total);
+    put_number(out, "members_version", members_version(node));
     gavel_put_key(out, "members");
     status_members(node, out);
     gavel_put_key(out, "machines");

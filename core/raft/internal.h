@@ -235,7 +235,7 @@ void raft_prune_configurations(struct raft *r, uint64_t index);
 void raft_sync_peers(struct raft *r);
 struct raft_peer *raft_find_peer(struct raft *r, uint64_t id);
 bool raft_is_voter(const struct raft *r);
-int raft_membership(struct raft *r, const struct raft_configuration *target);
+int raft_membership(struct raft *r, const struct raft_configuration *target, bool anew);
 int raft_may_append_configuration(const struct raft *r, const struct raft_batch *batch);
 void raft_membership_pump(struct raft *r);
 void raft_membership_settle(struct raft *r);

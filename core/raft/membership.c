@@ -126,7 +126,7 @@ static void want(struct raft *r, const struct raft_configuration *next)
 }
 
 /* The caller wants other members. */
-int raft_membership(struct raft *r, const struct raft_configuration *target)
+int raft_membership(struct raft *r, const struct raft_configuration *target, bool anew)
 {
     struct raft_configuration next;
     if (r->role != RAFT_LEADER)
@@ -140,7 +140,7 @@ int raft_membership(struct raft *r, const struct raft_configuration *target)
         return RAFT_E_NOT_READY;
     if (in_flight(r) && !raft_bug(r, RAFT_BUG_CHANGE_IN_FLIGHT))
         return RAFT_E_IN_FLIGHT;
-    if (raft_configuration_equal(raft_in_force(r), target))
+    if (!anew && raft_configuration_equal(raft_in_force(r), target))
         return RAFT_E_UNCHANGED;
     if (r->transfer.target)
         return RAFT_E_BUSY;

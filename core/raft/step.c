@@ -242,7 +242,7 @@ static int dispatch(struct raft *r, const struct raft_event *e)
     case RAFT_EVENT_READ:
         return raft_read(r, e->read.id);
     case RAFT_EVENT_MEMBERSHIP:
-        return raft_membership(r, e->membership.target);
+        return raft_membership(r, e->membership.target, e->membership.anew);
     case RAFT_EVENT_TRANSFER:
         return raft_transfer_begin(r, e->transfer.target);
     case RAFT_EVENT_LINK_LOST:

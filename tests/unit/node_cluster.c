@@ -130,6 +130,15 @@ static void fill(struct cluster *cluster, uint32_t number)
                                               .listen = node->listen,
                                               .listen_count = 1,
                                               .self = net_side(cluster->net, node->name)};
+    snprintf(node->admin_uri, sizeof node->admin_uri, "mem://a%u", number + 1);
+    node->admin_listen[0] = node->admin_uri;
+    node->transports[0] = node->transport;
+    node->transports[1] = (struct node_transport){.name = "admin",
+                                                  .operations = &net_transport,
+                                                  .listen = node->admin_listen,
+                                                  .listen_count = 1,
+                                                  .self = net_side(cluster->net, node->admin_uri + 6),
+                                                  .admin = true};
     node->machines[0] = (struct node_machine){
         .name = "counter", .plugin = counter, .operations = counter->operations, .settings = ""};
 }
@@ -138,6 +147,7 @@ void cluster_init(struct cluster *cluster, uint32_t count, uint64_t seed)
 {
     memset(cluster, 0, sizeof *cluster);
     cluster->count = count;
+    cluster->founders = count;
     cluster->net = net_new();
     cluster->clock.seed = seed;
     cluster->clock.mono_ns = 1000 * STEP_NS;
@@ -171,9 +181,11 @@ void cluster_start(struct cluster *cluster, uint32_t number)
                                       .version = "test",
                                       .data_dir = "data",
                                       .members = cluster->members,
-                                      .member_count = cluster->count,
-                                      .transports = &node->transport,
-                                      .transport_count = 1,
+                                      .member_count = node->join_count ? 0 : cluster->founders,
+                                      .join = node->join,
+                                      .join_count = node->join_count,
+                                      .transports = node->transports,
+                                      .transport_count = 2,
                                       .machines = node->machines,
                                       .machine_count = 1,
                                       .limits = cluster->limits,
@@ -204,6 +216,7 @@ void cluster_start_all(struct cluster *cluster)
 static void bury(struct cluster_node *node)
 {
     net_kill(node->transport.self);
+    net_kill(node->transports[1].self);
     os_inline_drop(&node->lanes);
     if (node->node) {
         node_abandon(node->node);
@@ -220,6 +233,27 @@ void cluster_crash(struct cluster *cluster, uint32_t number, enum os_mem_crash h
 
     bury(node);
     os_mem_crash(node->disk, how, os_mem_random(&cluster->clock.seed));
+}
+
+uint32_t cluster_joiner(struct cluster *cluster)
+{
+    uint32_t number = cluster->count;
+    struct cluster_node *node = &cluster->nodes[number];
+
+    fill(cluster, number);
+    for (uint32_t i = 0; i < number; i++)
+        node->join[node->join_count++] = cluster->nodes[i].uri;
+    cluster->count++;
+    return number;
+}
+
+void cluster_wipe(struct cluster *cluster, uint32_t number)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+
+    os_mem_free(node->disk);
+    node->disk = os_mem_new();
+    node->os.files_self = node->disk;
 }
 
 void cluster_end(struct cluster *cluster, uint32_t number)
@@ -429,7 +463,10 @@ struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t numbe
     client->number = -1;
     client->side = net_side(cluster->net, side);
     net_transport.prepare(client->side, &client_events, NULL, &error); /* one side serves many clients */
-    net_transport.connect(client->side, gavel_text(cluster->nodes[number].uri), client, &client->connection,
+    net_transport.connect(client->side,
+                          gavel_text(role == CODEC_ROLE_ADMIN ? cluster->nodes[number].admin_uri
+                                                              : cluster->nodes[number].uri),
+                          client, &client->connection,
                           &error);
     for (int i = 0; i < 50 && !client->open; i++)
         cluster_run(cluster, 1);

@@ -12,7 +12,7 @@
 #include "core/os/mem.h"
 #include "node_net.h"
 
-#define CLUSTER_MAX 5
+#define CLUSTER_MAX 8
 
 struct cluster_node {
     struct cluster *cluster;
@@ -24,10 +24,15 @@ struct cluster_node {
     struct os_inline lanes;
     struct gavel_host host;
     struct node_transport transport;
+    struct node_transport transports[2]; /* the second one is for administrators */
+    char admin_uri[32];
+    const char *admin_listen[1];
     struct node_machine machines[2];
     struct gavel_statemachine operations;
     struct gavel_command commands[8]; /* the counter's, and `pad` */
     struct node_setup setup;
+    const char *join[CLUSTER_MAX];
+    uint32_t join_count; /* set before cluster_start: it was not a founder */
     struct node *node; /* NULL while it is down */
     uint64_t deadline;
     uint64_t stalled_until; /* its lanes, disks among them, stand still until this moment (ns) */
@@ -38,7 +43,8 @@ struct cluster_node {
 };
 
 struct cluster {
-    uint32_t count;
+    uint32_t count;    /* nodes that exist */
+    uint32_t founders; /* the first so many are listed as members */
     struct net *net;
     struct os_mem_clock clock;
     struct node_member members[CLUSTER_MAX];
@@ -69,6 +75,10 @@ void cluster_start(struct cluster *cluster, uint32_t number);
 void cluster_start_all(struct cluster *cluster);
 /* Power off: lanes dropped, connections broken; what was not synced is lost or kept as `how` says. */
 void cluster_crash(struct cluster *cluster, uint32_t number, enum os_mem_crash how);
+/* Another node, that joins by the address of every node that exists. Returns its number; it is not started. */
+uint32_t cluster_joiner(struct cluster *cluster);
+/* Its data directory is lost: it must be down. */
+void cluster_wipe(struct cluster *cluster, uint32_t number);
 void cluster_free(struct cluster *cluster);
 /* End a node that has stopped cleanly, as its process would. */
 void cluster_end(struct cluster *cluster, uint32_t number);
@@ -84,6 +94,7 @@ bool cluster_until(struct cluster *cluster, bool (*condition)(struct cluster *cl
 int cluster_leader(struct cluster *cluster);
 bool cluster_has_leader(struct cluster *cluster);
 
+/* An administrator (role CODEC_ROLE_ADMIN) comes in through the transport that is for them. */
 struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, uint64_t role);
 /* The same with a side of the network of its own. */
 struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t number, uint64_t role, const char *side);

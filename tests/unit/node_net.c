@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIDES_MAX 16
+#define SIDES_MAX 32
 
 enum what { ACCEPT = 1, CONNECTED, REFUSED, MESSAGE, CLOSED };
 
@@ -241,8 +241,10 @@ static void close_mem(void *self, void *connection, uint64_t reason, struct gave
         return;
     end->open = false;
     push(end->net, CLOSED, end, reason, NULL, 0);
+    /* What was sent before arrives before the end does, as the transport's rules say. */
     if (end->other && end->other->open) {
-        end->other->open = false;
+        if (reason == GAVEL_CLOSE_PROTOCOL || reason == GAVEL_CLOSE_SLOW)
+            end->other->open = false;
         push(end->net, CLOSED, end->other, GAVEL_CLOSE_LOST, NULL, 0);
     }
 }
