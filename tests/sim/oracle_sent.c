@@ -116,7 +116,7 @@ void oracle_message_sent(struct sim_oracle *oracle, const struct oracle_message 
     case RAFT_APPEND_REQUEST:
         oracle_election_safety(oracle, message->term, message->from_member, message->from);
         break;
-    case RAFT_TIMEOUT_NOW: 
+    case RAFT_TIMEOUT_NOW:
         *oracle_map_put(&oracle->willing, message->term + 1, message->to, &added) |= ORACLE_TOLD;
         break;
     default: break;
@@ -161,8 +161,8 @@ static void log_persisted(struct sim_oracle *oracle, const struct oracle_message
 
 /*
  * "Persistent state on all servers (updated on stable storage before responding to RPCs): currentTerm, votedFor, log[]"
- * (figure 3.1). "Each server also persists new log entries before they are counted towards the entries' commitment; this
- * prevents committed entries from being lost or `uncommitted' when servers restart." (3.8)
+ * (figure 3.1). "Each server also persists new log entries before they are counted towards the entries' commitment;
+ * this prevents committed entries from being lost or `uncommitted' when servers restart." (3.8)
  */
 void oracle_persisted(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_message *message,
                       const struct oracle_durable *durable)

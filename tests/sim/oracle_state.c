@@ -38,7 +38,7 @@ void oracle_sample(struct sim_oracle *oracle, struct oracle_node *node, uint64_t
 
 /*
  * "lastApplied: index of highest log entry applied to state machine (initialized to 0, increases monotonically)"
- * (figure 3.1); and with it rises the clock of the cluster, by which sessions expire (6.3: the leader's time, in the log).
+ * (figure 3.1); and with it rises the clock of the cluster, by which sessions expire (6.3: the leader's, in the log).
  */
 void oracle_applied(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t tick)
 {

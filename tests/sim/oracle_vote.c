@@ -69,7 +69,8 @@ static bool wanted_by(const struct sim_oracle *oracle, const struct raft_configu
 /*
  * "In the Pre-Vote algorithm, a candidate only increments its term if it first learns from a majority of the cluster
  * that they would be willing to grant the candidate their votes" (9.6); the other way into a candidacy is the leader's
- * TimeoutNow (3.10). And nobody else begins a term: who enters one without standing in it has heard of somebody who did.
+ * TimeoutNow (3.10). And nobody else begins a term: who enters one without standing in it has heard of somebody who
+ * did.
  */
 void oracle_candidacy(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view)
 {

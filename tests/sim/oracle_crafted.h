@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oracle_crafted.h - three nodes made of observations alone, and what the oracle calls; for oracle_test.c, which
+ * includes it once.
+ */
+#ifndef TESTS_SIM_ORACLE_CRAFTED_H
+#define TESTS_SIM_ORACLE_CRAFTED_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/log/log.h"
+
+#include "disk.h"
+#include "oracle_memory.h"
+
+/* ---- what the oracle calls ----------------------------------------------------------------------------- */
+
+static jmp_buf failed;
+static char fired[64];
+static char sentence[512];
+
+void sim_fail(struct sim *sim, const char *invariant, const char *format, ...)
+{
+    va_list arguments;
+
+    (void)sim;
+    va_start(arguments, format);
+    (void)snprintf(fired, sizeof fired, "%s", invariant);
+    (void)vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    longjmp(failed, 1);
+}
+
+bool sim_disk_damaged(const struct sim_disk *disk)
+{
+    (void)disk;
+    return false;
+}
+
+bool sim_disk_dying(const struct sim_disk *disk)
+{
+    (void)disk;
+    return false;
+}
+
+const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_t *size)
+{
+    (void)disk;
+    (void)path;
+    *size = 0;
+    return NULL;
+}
+
+/* ---- crafted nodes ------------------------------------------------------------------------------------- */
+
+#define NODES 3
+#define BATCHES 32
+
+struct crafted {
+    struct raft_status status;
+    struct raft_configuration configuration;
+    struct raft_configuration changed; /* what the last configuration batch holds */
+    struct raft_batch log[BATCHES];    /* one entry each: log[i] is index i + 1 */
+};
+
+static struct sim sim;
+static struct sim_oracle *oracle;
+static struct crafted nodes[NODES];
+
+static bool batch_at(const void *ctx, uint64_t index, struct raft_batch *batch)
+{
+    const struct crafted *node = ctx;
+
+    if (index <= node->status.base_index || index > node->status.last_index)
+        return false;
+    *batch = node->log[index - 1];
+    batch->configuration = batch->kind == RAFT_BATCH_CONFIGURATION ? &node->changed : NULL;
+    return true;
+}
+
+static void look(uint32_t number)
+{
+    struct oracle_view view = {.number = number,
+                               .core = true,
+                               .status = nodes[number].status,
+                               .configuration = &nodes[number].configuration,
+                               .batch_at = batch_at,
+                               .ctx = &nodes[number]};
+
+    oracle_observe(oracle, &view);
+}
+
+static void append(uint32_t number, uint64_t term, uint32_t kind)
+{
+    struct raft_status *status = &nodes[number].status;
+    uint32_t chain = status->last_chain * 31 + (uint32_t)term * 7 + 1;
+
+    nodes[number].log[status->last_index] = (struct raft_batch){
+        .first = status->last_index + 1, .term = term, .count = 1, .bytes = 64, .chain = chain, .kind = kind};
+    status->last_index++;
+    status->last_term = term;
+    status->last_chain = chain;
+    if (kind == RAFT_BATCH_CONFIGURATION)
+        status->configuration_index = status->last_index;
+}
+
+static void truncate_to(uint32_t number, uint64_t index)
+{
+    struct raft_status *status = &nodes[number].status;
+
+    status->last_index = index;
+    status->last_term = index ? nodes[number].log[index - 1].term : 0;
+    status->last_chain = index ? nodes[number].log[index - 1].chain : 0;
+    if (status->durable_index > index)
+        status->durable_index = index;
+}
+
+static void voters(struct raft_configuration *configuration, uint64_t first, uint64_t last)
+{
+    memset(configuration, 0, sizeof *configuration);
+    for (uint64_t id = first; id <= last; id++)
+        configuration->members[configuration->count++] = (struct raft_member){.id = id, .role = RAFT_VOTER};
+}
+
+static struct oracle_message message(uint32_t type, uint32_t from, uint32_t to, uint64_t term)
+{
+    return (struct oracle_message){.type = type,
+                                   .from = from,
+                                   .to = to,
+                                   .from_member = from + UINT64_C(1),
+                                   .to_member = to + UINT64_C(1),
+                                   .term = term,
+                                   .for_term = term};
+}
+
+static void prevotes(uint32_t to, uint64_t term)
+{
+    for (uint32_t i = 0; i < NODES; i++) {
+        struct oracle_message granted = message(RAFT_PREVOTE_RESPONSE, i, to, term - 1);
+
+        granted.for_term = term;
+        granted.flags = RAFT_VOTE_GRANTED;
+        oracle_message_sent(oracle, &granted);
+    }
+}
+
+/* The node stands for a term, is elected, and the others hear of it. */
+static void elect(uint32_t number, uint64_t term)
+{
+    struct raft_status *status = &nodes[number].status;
+
+    prevotes(number, term);
+    status->term = term;
+    status->vote = status->self;
+    status->role = RAFT_CANDIDATE;
+    look(number);
+    status->role = RAFT_LEADER;
+    look(number);
+}
+
+static void follow(uint32_t number, uint64_t term)
+{
+    nodes[number].status.term = term;
+    nodes[number].status.vote = 0;
+    nodes[number].status.role = RAFT_FOLLOWER;
+    look(number);
+}
+
+static void durable(uint32_t number, uint64_t index)
+{
+    nodes[number].status.durable_index = index;
+    look(number);
+}
+
+static void commit(uint32_t number, uint64_t index)
+{
+    nodes[number].status.commit = index;
+    look(number);
+}
+
+/* n1 leads term 1; `entries` of it lie on n1 and n2 and are committed there. */
+static void committed_world(uint64_t entries)
+{
+    elect(0, 1);
+    for (uint64_t i = 0; i < entries; i++)
+        append(0, 1, i ? RAFT_BATCH_COMMAND : RAFT_BATCH_NOOP);
+    look(0);
+    follow(1, 1);
+    for (uint64_t i = 0; i < entries; i++)
+        append(1, 1, i ? RAFT_BATCH_COMMAND : RAFT_BATCH_NOOP);
+    durable(1, entries);
+    durable(0, entries);
+    commit(0, entries);
+    commit(1, entries);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&sim, 0, sizeof sim);
+    memset(nodes, 0, sizeof nodes);
+    sim.node_count = NODES;
+    oracle = sim_oracle_new(&sim);
+    for (uint32_t i = 0; i < NODES; i++) {
+        nodes[i].status.self = i + UINT64_C(1);
+        nodes[i].status.role = RAFT_FOLLOWER;
+        nodes[i].status.voter = true;
+        voters(&nodes[i].configuration, 1, NODES);
+        oracle->nodes[i].alive = true;
+        look(i);
+    }
+    fired[0] = 0;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    oracle = sim_oracle_free(oracle);
+    return 0;
+}
+
+#endif

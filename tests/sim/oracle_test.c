@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oracle_test.c - each invariant of the oracle, seen to fire: a small world of crafted observations in which all is
+ * well, and then one thing is not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/codec/message.h"
+#include "core/codec/value.h"
+#include "core/log/log.h"
+
+#include "oracle_crafted.h"
+
+/* The statement must make just this invariant fire. */
+#define fires(invariant, statement) \
+    do { \
+        if (setjmp(failed) == 0) { \
+            statement; \
+            fail_msg("nothing fired, wanted: %s", (invariant)); \
+        } \
+        if (strcmp(fired, (invariant)) != 0) \
+            fail_msg("wanted: %s; fired: %s: %s", (invariant), fired, sentence); \
+    } while (0)
+
+/* What is before the planted violation must be accepted. */
+#define holds(statement) \
+    do { \
+        if (setjmp(failed) == 0) { \
+            statement; \
+        } else { \
+            fail_msg("%s fired: %s", fired, sentence); \
+        } \
+    } while (0)
+
+/* ---- the invariants ------------------------------------------------------------------------------------ */
+
+static void two_leaders_of_a_term(void **state)
+{
+    (void)state;
+    holds(elect(0, 1));
+    holds((elect(0, 3), follow(1, 3)));
+    fires("election safety", elect(1, 3));
+}
+
+static void appends_of_who_was_not_elected(void **state)
+{
+    struct oracle_message sent = message(RAFT_APPEND_REQUEST, 2, 1, 1);
+
+    (void)state;
+    holds(elect(0, 1));
+    fires("election safety", oracle_message_sent(oracle, &sent));
+}
+
+static void leader_drops_entries(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), append(0, 1, RAFT_BATCH_COMMAND), look(0)));
+    fires("leader append-only", (truncate_to(0, 1), look(0)));
+}
+
+static void one_place_two_batches(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), look(0), follow(1, 1)));
+    nodes[1].status.last_chain = 12345; /* another history before it */
+    fires("log matching", (append(1, 1, RAFT_BATCH_NOOP), look(1)));
+}
+
+static void batch_that_nobody_made(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), append(0, 1, RAFT_BATCH_COMMAND), look(0), follow(1, 1)));
+    append(1, 1, RAFT_BATCH_NOOP);
+    nodes[1].log[0].count = 2; /* the same indexes, cut another way */
+    nodes[1].status.last_index = 2;
+    fires("log matching", look(1));
+}
+
+static void leader_without_what_is_committed(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    holds(follow(2, 1));
+    fires("leader completeness", elect(2, 2));
+}
+
+static void commit_behind_a_later_leader(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), look(0), follow(1, 1), append(1, 1, RAFT_BATCH_NOOP)));
+    holds((durable(0, 1), durable(1, 1), follow(2, 1), elect(2, 2)));
+    fires("leader completeness", commit(0, 1));
+}
+
+static void two_commits_at_an_index(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    holds((follow(2, 1), append(2, 1, RAFT_BATCH_NOOP), look(2)));
+    oracle_term(oracle, 2)->candidates = 1;
+    holds((follow(2, 2), append(2, 2, RAFT_BATCH_COMMAND), durable(2, 2)));
+    fires("state-machine safety", commit(2, 2));
+}
+
+static void commit_of_what_is_not_there(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    fires("state-machine safety", commit(2, 3));
+}
+
+static void snapshot_of_another_history(void **state)
+{
+    (void)state;
+    holds(committed_world(3));
+    holds(oracle_snapshot_is(oracle, &oracle->nodes[2], 2, nodes[0].log[1].chain));
+    fires("state-machine safety", oracle_snapshot_is(oracle, &oracle->nodes[2], 2, 99));
+}
+
+static void commit_without_a_quorum(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), durable(0, 1), follow(1, 1), append(1, 1, RAFT_BATCH_NOOP)));
+    holds(look(1)); /* it has the entry, but not on its disk */
+    fires("durable quorum", commit(0, 1));
+}
+
+static void commit_by_one_half_of_a_joint_quorum(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), durable(0, 1), follow(1, 1), append(1, 1, RAFT_BATCH_NOOP)));
+    holds((durable(1, 1), commit(0, 1)));
+    append(0, 1, RAFT_BATCH_CONFIGURATION);
+    for (uint32_t i = 0; i < 3; i++)
+        nodes[0].configuration.members[i] = (struct raft_member){.id = i + 1, .role = RAFT_LEAVING, .outgoing = 1};
+    nodes[0].configuration.members[3] = (struct raft_member){.id = 4, .role = RAFT_VOTER};
+    nodes[0].configuration.count = 4;
+    nodes[0].changed = nodes[0].configuration;
+    holds((durable(0, 2), append(1, 1, RAFT_BATCH_CONFIGURATION)));
+    nodes[1].configuration = nodes[1].changed = nodes[0].configuration;
+    holds((durable(1, 2), look(0)));
+    append(0, 1, RAFT_BATCH_COMMAND); /* behind it only the joint quorum counts */
+    append(1, 1, RAFT_BATCH_COMMAND);
+    holds((durable(0, 3), durable(1, 3)));
+    fires("durable quorum", commit(0, 3));
+}
+
+static void commit_of_an_earlier_term(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), durable(0, 1), follow(1, 1), append(1, 1, RAFT_BATCH_NOOP)));
+    holds((durable(1, 1), elect(0, 2)));
+    fires("commit of the own term", commit(0, 1));
+}
+
+static void acknowledged_early(void **state)
+{
+    (void)state;
+    holds((committed_world(2), sim_oracle_acknowledged(oracle, 2)));
+    fires("acknowledged", sim_oracle_acknowledged(oracle, 3));
+}
+
+static void term_goes_back(void **state)
+{
+    (void)state;
+    holds(elect(0, 4));
+    nodes[0].status.role = RAFT_FOLLOWER;
+    fires("monotonic term", (nodes[0].status.term = 3, look(0)));
+}
+
+static void commit_goes_back(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    fires("monotonic commit", commit(1, 1));
+}
+
+static void two_votes(void **state)
+{
+    struct oracle_message grant = message(RAFT_VOTE_RESPONSE, 2, 0, 5);
+
+    (void)state;
+    grant.flags = RAFT_VOTE_GRANTED;
+    holds((oracle_message_sent(oracle, &grant), oracle_message_sent(oracle, &grant)));
+    grant = message(RAFT_VOTE_RESPONSE, 2, 1, 5);
+    holds(oracle_message_sent(oracle, &grant)); /* refused */
+    grant.flags = RAFT_VOTE_GRANTED;
+    fires("one vote per term", oracle_message_sent(oracle, &grant));
+}
+
+static void candidate_votes_for_another(void **state)
+{
+    struct oracle_message sent = message(RAFT_VOTE_REQUEST, 2, 0, 5);
+
+    (void)state;
+    holds(oracle_message_sent(oracle, &sent));
+    sent = message(RAFT_VOTE_RESPONSE, 2, 1, 5);
+    sent.flags = RAFT_VOTE_GRANTED;
+    fires("one vote per term", oracle_message_sent(oracle, &sent));
+}
+
+static void vote_changes(void **state)
+{
+    (void)state;
+    oracle_term(oracle, 2)->candidates = 3;
+    holds((nodes[2].status.term = 2, nodes[2].status.vote = 1, look(2)));
+    fires("one vote per term", (nodes[2].status.vote = 2, look(2)));
+}
+
+static void stands_unwanted(void **state)
+{
+    (void)state;
+    nodes[1].status.term = 1;
+    nodes[1].status.vote = 2;
+    nodes[1].status.role = RAFT_CANDIDATE;
+    fires("pre-vote", look(1));
+}
+
+static void stands_when_told(void **state)
+{
+    struct oracle_message told = message(RAFT_TIMEOUT_NOW, 0, 1, 1);
+
+    (void)state;
+    holds((elect(0, 1), follow(1, 1), oracle_message_sent(oracle, &told)));
+    nodes[1].status.term = 2;
+    nodes[1].status.vote = 2;
+    nodes[1].status.role = RAFT_CANDIDATE;
+    holds(look(1));
+}
+
+static void term_without_a_candidate(void **state)
+{
+    (void)state;
+    holds(elect(0, 1));
+    fires("pre-vote", follow(1, 2));
+}
+
+/* ---- what leaves a node -------------------------------------------------------------------------------- */
+
+static void vote_in_one_file(void **state)
+{
+    struct oracle_message grant = message(RAFT_VOTE_RESPONSE, 1, 0, 3);
+    struct oracle_durable disk = {.votes_known = true, .term = {3, 3}, .vote = {1, 1}};
+
+    (void)state;
+    grant.flags = RAFT_VOTE_GRANTED;
+    holds(oracle_persisted(oracle, &oracle->nodes[1], &grant, &disk));
+    disk.term[1] = 2;
+    fires("persist before send", oracle_persisted(oracle, &oracle->nodes[1], &grant, &disk));
+    disk.term[1] = 3;
+    disk.vote[1] = 3;
+    fires("persist before send", oracle_persisted(oracle, &oracle->nodes[1], &grant, &disk));
+}
+
+static void candidacy_not_on_disk(void **state)
+{
+    struct oracle_message asks = message(RAFT_VOTE_REQUEST, 1, 0, 3);
+    struct oracle_durable disk = {.votes_known = true, .term = {3, 3}, .vote = {2, 2}, .log = 7, .raft = 7};
+
+    (void)state;
+    asks.last_index = 7;
+    holds(oracle_persisted(oracle, &oracle->nodes[1], &asks, &disk));
+    asks.last_index = 8;
+    fires("persist before send", oracle_persisted(oracle, &oracle->nodes[1], &asks, &disk));
+}
+
+static void acknowledgement_not_on_disk(void **state)
+{
+    struct oracle_message answer = message(RAFT_APPEND_RESPONSE, 1, 0, 3);
+    struct oracle_durable disk = {.log = 7, .raft = 7};
+
+    (void)state;
+    answer.match = 7;
+    holds(oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
+    assert_int_equal(oracle->nodes[1].acked, 7);
+    answer.match = 8;
+    fires("persist before send", oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
+    answer.flags = RAFT_APPEND_REJECTED;
+    holds(oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
+    answer = message(RAFT_SNAPSHOT_RESPONSE, 1, 0, 3);
+    answer.status = RAFT_SNAPSHOT_INSTALLED;
+    answer.match = 9;
+    fires("persist before send", oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
+}
+
+static void recovering_node_speaks(void **state)
+{
+    struct oracle_message grant = message(RAFT_VOTE_RESPONSE, 1, 0, 3);
+    struct oracle_message answer = message(RAFT_APPEND_RESPONSE, 1, 0, 3);
+    struct oracle_durable disk = {0};
+
+    (void)state;
+    oracle->nodes[1].refetching = true;
+    holds(oracle_persisted(oracle, &oracle->nodes[1], &grant, &disk));
+    grant.flags = RAFT_VOTE_GRANTED;
+    fires("a recovering node does not vote", oracle_persisted(oracle, &oracle->nodes[1], &grant, &disk));
+    answer.flags = RAFT_APPEND_RECOVERING;
+    holds(oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
+    answer.flags = 0;
+    fires("a recovering node does not count", oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
+}
+
+static void encode(uint32_t type, const struct codec_raft *wire, struct gavel_buffer *out)
+{
+    struct gavel_error error = {0};
+
+    out->size = 0;
+    assert_int_equal(codec_message_encode(codec_msgpack(), NULL, CODEC_RAFT + type, wire, out, &error), GAVEL_OK);
+}
+
+/* The oracle's own reading of messages, against the codec that ships. */
+static void messages_are_read(void **state)
+{
+    struct codec_raft wire = {.id = 9, .term = 77, .prev_index = 300, .match = 70000, .hint_index = 4, .flags = 2};
+    struct gavel_buffer out = codec_buffer(0);
+    struct oracle_message read = {0};
+
+    (void)state;
+    encode(RAFT_APPEND_RESPONSE, &wire, &out);
+    assert_true(oracle_message_read(gavel_buffer_slice(&out), &read));
+    assert_int_equal(read.type, RAFT_APPEND_RESPONSE);
+    assert_int_equal(read.term, 77);
+    assert_int_equal(read.match, 70000);
+    assert_int_equal(read.flags, 2);
+    wire = (struct codec_raft){.term = 5, .for_term = 6, .last_index = 1000, .flags = 1};
+    encode(RAFT_VOTE_REQUEST, &wire, &out);
+    memset(&read, 0, sizeof read);
+    assert_true(oracle_message_read(gavel_buffer_slice(&out), &read));
+    assert_int_equal(read.for_term, 6);
+    assert_int_equal(read.last_index, 1000);
+    wire = (struct codec_raft){.term = 5, .index = 12, .match = 12, .status = RAFT_SNAPSHOT_INSTALLED};
+    encode(RAFT_SNAPSHOT_RESPONSE, &wire, &out);
+    memset(&read, 0, sizeof read);
+    assert_true(oracle_message_read(gavel_buffer_slice(&out), &read));
+    assert_int_equal(read.index, 12);
+    assert_int_equal(read.match, 12);
+    assert_int_equal(read.status, RAFT_SNAPSHOT_INSTALLED);
+    wire = (struct codec_raft){.term = 5, .for_term = 6, .flags = RAFT_VOTE_GRANTED};
+    encode(RAFT_VOTE_RESPONSE, &wire, &out);
+    memset(&read, 0, sizeof read);
+    assert_true(oracle_message_read(gavel_buffer_slice(&out), &read));
+    assert_int_equal(read.flags, RAFT_VOTE_GRANTED);
+    gavel_buffer_free(&out);
+    assert_false(oracle_message_read(gavel_text("{\"type\":\"hello\"}"), &read));
+}
+
+/* ---- starts -------------------------------------------------------------------------------------------- */
+
+/* n2 has promised what is committed, and its log is taken for recovered up to `last`. */
+static uint32_t restarted(uint64_t last)
+{
+    struct oracle_node *node = &oracle->nodes[1];
+    uint32_t promised = oracle_in_log(oracle, node, node->promised);
+
+    while (node->count && oracle_last(&oracle->batches[node->log[node->head + node->count - 1]]) > last)
+        node->count--;
+    return promised;
+}
+
+static void start_without_what_was_promised(void **state)
+{
+    struct oracle_start start = {.start = LOG_START_TORN, .term = 1, .last = 3, .text = ""};
+
+    (void)state;
+    holds(committed_world(3));
+    holds(oracle_sound_recovery(oracle, &oracle->nodes[1], &start, restarted(3)));
+    fires("sound recovery", oracle_sound_recovery(oracle, &oracle->nodes[1], &start, restarted(2)));
+}
+
+static void damage_that_is_none(void **state)
+{
+    struct oracle_start start = {.start = LOG_START_RECOVERING, .term = 1, .last = 3, .text = "", .damaged = true};
+
+    (void)state;
+    holds(committed_world(3));
+    start.damaged = false;
+    fires("sound recovery", oracle_sound_recovery(oracle, &oracle->nodes[1], &start, restarted(3)));
+    start.damaged = true;
+    holds(oracle_sound_recovery(oracle, &oracle->nodes[1], &start, restarted(2)));
+    start.start = LOG_START_OK; /* and then it forgets that it recovers */
+    fires("sound recovery", oracle_sound_recovery(oracle, &oracle->nodes[1], &start, restarted(2)));
+}
+
+static void everything_forgotten(void **state)
+{
+    struct oracle_start start = {.start = LOG_START_FRESH, .text = ""};
+
+    (void)state;
+    holds(oracle_sound_recovery(oracle, &oracle->nodes[2], &start, ORACLE_NONE));
+    holds(committed_world(3));
+    fires("sound recovery", oracle_sound_recovery(oracle, &oracle->nodes[1], &start, ORACLE_NONE));
+}
+
+static void term_forgotten(void **state)
+{
+    struct oracle_start start = {.start = LOG_START_OK, .term = 1, .last = 3, .text = ""};
+
+    (void)state;
+    holds(committed_world(3));
+    oracle->nodes[1].sent_term = 2;
+    fires("monotonic term", oracle_sound_recovery(oracle, &oracle->nodes[1], &start, restarted(3)));
+    start.term = 2;
+    oracle_one_vote(oracle, 1, 2, 2, 3);
+    fires("one vote per term", oracle_sound_recovery(oracle, &oracle->nodes[1], &start, restarted(3)));
+    start.vote = 3;
+    holds(oracle_sound_recovery(oracle, &oracle->nodes[1], &start, restarted(3)));
+}
+
+static void recovered_too_early(void **state)
+{
+    (void)state;
+    holds(committed_world(3));
+    oracle->nodes[1].refetching = true;
+    oracle->nodes[1].refetch = 3;
+    truncate_to(1, 2);
+    nodes[1].status.commit = 2;
+    oracle->nodes[1].seen.commit = 0;
+    nodes[1].status.recovering = true;
+    holds(look(1));
+    nodes[1].status.recovering = false;
+    fires("end of recovery", look(1));
+}
+
+static void leaves_for_no_reason(void **state)
+{
+    (void)state;
+    holds(oracle_sound_refusal(oracle, &oracle->nodes[0], 65, true, false, ""));
+    holds(oracle_sound_refusal(oracle, &oracle->nodes[0], 74, false, true, ""));
+    fires("sound recovery", oracle_sound_refusal(oracle, &oracle->nodes[0], 65, false, true, ""));
+    fires("sound recovery", oracle_sound_refusal(oracle, &oracle->nodes[0], 74, true, false, ""));
+    fires("sound recovery", oracle_sound_refusal(oracle, &oracle->nodes[0], 70, true, true, ""));
+}
+
+/* ---- members ------------------------------------------------------------------------------------------- */
+
+static void quorums_overlap(void **state)
+{
+    struct raft_configuration a, b;
+
+    (void)state;
+    voters(&a, 1, 3);
+    voters(&b, 1, 4);
+    assert_true(oracle_overlap(&a, &b)); /* one server more or less: always */
+    voters(&b, 1, 5);
+    assert_false(oracle_overlap(&a, &b)); /* two: {1, 2} against {3, 4, 5} */
+    voters(&b, 2, 4);
+    assert_false(oracle_overlap(&a, &b)); /* one taken for another: {1, 2} against {3, 4} */
+    for (uint32_t i = 0; i < 3; i++)
+        a.members[i].outgoing = 1;
+    a.members[3] = (struct raft_member){.id = 4, .role = RAFT_VOTER};
+    a.members[0].role = RAFT_LEAVING;
+    a.count = 4; /* joint: 1, 2, 3 and 2, 3, 4 */
+    assert_true(oracle_overlap(&a, &b));
+    voters(&b, 1, 3);
+    assert_true(oracle_overlap(&a, &b));
+}
+
+static void change(uint32_t number, uint64_t first, uint64_t last)
+{
+    voters(&nodes[number].configuration, first, last);
+    nodes[number].changed = nodes[number].configuration;
+    append(number, nodes[number].status.term, RAFT_BATCH_CONFIGURATION);
+}
+
+static void change_without_overlap(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    fires("overlapping configurations", (change(0, 2, 4), look(0)));
+}
+
+static void change_before_the_own_term(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), look(0)));
+    fires("a change after the own term's commit", (change(0, 1, 4), look(0)));
+}
+
+static void two_changes(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    holds((change(0, 1, 4), look(0)));
+    fires("one change at a time", (change(0, 1, 3), look(0)));
+}
+
+static void change_not_in_force(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    holds((change(0, 1, 4), look(0)));
+    append(1, 1, RAFT_BATCH_CONFIGURATION);
+    nodes[1].status.configuration_index = 0; /* until it is committed: the bug */
+    fires("the latest configuration is in force", look(1));
+}
+
+static void change_not_taken_back(void **state)
+{
+    (void)state;
+    holds((follow(1, 0), elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), append(0, 1, RAFT_BATCH_COMMAND), look(0)));
+    holds((follow(1, 1), append(1, 1, RAFT_BATCH_NOOP), durable(1, 1), durable(0, 2), commit(0, 1)));
+    holds((change(0, 1, 4), look(0), append(1, 1, RAFT_BATCH_COMMAND), change(1, 1, 4), look(1)));
+    holds((follow(2, 1), append(2, 1, RAFT_BATCH_NOOP), elect(2, 2), follow(1, 2)));
+    truncate_to(1, 2); /* a newer leader's log has no such change */
+    fires("the latest configuration is in force", look(1));
+}
+
+static void leaders_without_overlap(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), elect(1, 2)));
+    voters(&nodes[2].configuration, 3, 3);
+    nodes[2].status.configuration_index = 0;
+    oracle->nodes[2].in_force = nodes[2].configuration;
+    prevotes(2, 3);
+    nodes[2].status.term = 3;
+    nodes[2].status.vote = 3;
+    nodes[2].status.role = RAFT_LEADER;
+    fires("overlapping configurations", look(2));
+}
+
+static void member_id_again(void **state)
+{
+    (void)state;
+    nodes[2].status.self = 1;
+    fires("member ids are never used again", look(2));
+}
+
+/* ---- machines ------------------------------------------------------------------------------------------ */
+
+static void digests_differ(void **state)
+{
+    (void)state;
+    holds((oracle_digest(oracle, &oracle->nodes[0], 5, 1), oracle_digest(oracle, &oracle->nodes[1], 5, 1)));
+    fires("digest equality", oracle_digest(oracle, &oracle->nodes[2], 5, 2));
+    holds((oracle_sample(oracle, &oracle->nodes[0], 1024, 1), oracle_sample(oracle, &oracle->nodes[1], 1024, 1)));
+    fires("digest equality", oracle_sample(oracle, &oracle->nodes[2], 1024, 2));
+}
+
+static void ticks_and_applied(void **state)
+{
+    (void)state;
+    holds(committed_world(3));
+    holds((oracle_applied(oracle, &oracle->nodes[0], 2, 50), oracle_applied(oracle, &oracle->nodes[0], 3, 60)));
+    fires("monotonic applied", oracle_applied(oracle, &oracle->nodes[0], 2, 60));
+    fires("tick never back", oracle_applied(oracle, &oracle->nodes[0], 3, 59));
+    fires("tick never back", oracle_applied(oracle, &oracle->nodes[1], 2, 51));
+    fires("state-machine safety", oracle_applied(oracle, &oracle->nodes[0], 4, 70));
+    holds(oracle_tick_made(oracle, &oracle->nodes[0], 4, 60, 60));
+    fires("tick never back", oracle_tick_made(oracle, &oracle->nodes[0], 4, 60, 59));
+}
+
+static void session_twice(void **state)
+{
+    (void)state;
+    holds(oracle_session(oracle, &oracle->nodes[0], 10, 5, 1, false, 0));
+    holds(oracle_session(oracle, &oracle->nodes[1], 10, 5, 1, false, 0));
+    holds(oracle_session(oracle, &oracle->nodes[0], 12, 5, 1, true, 10));
+    fires("exactly-once sessions", oracle_session(oracle, &oracle->nodes[0], 12, 5, 1, false, 0));
+    fires("exactly-once sessions", oracle_session(oracle, &oracle->nodes[1], 14, 5, 1, true, 12));
+}
+
+static void over_a_bound(void **state)
+{
+    (void)state;
+    holds(oracle_bound(oracle, &oracle->nodes[0], "things", 7, 7));
+    fires("bounded resources", oracle_bound(oracle, &oracle->nodes[0], "things", 8, 7));
+}
+
+/* A long, lawful life: elections, a truncated tail, compaction, an installed snapshot, a change of members. */
+static void a_lawful_life(void **state)
+{
+    (void)state;
+    holds(committed_world(3));
+    holds((append(0, 1, RAFT_BATCH_COMMAND), durable(0, 4))); /* only there: lost with the next leader */
+    holds((elect(1, 2), append(1, 2, RAFT_BATCH_NOOP), durable(1, 4)));
+    holds((follow(0, 2), truncate_to(0, 3), look(0), append(0, 2, RAFT_BATCH_NOOP), durable(0, 4)));
+    holds((commit(1, 4), commit(0, 4)));
+    nodes[0].status.base_index = nodes[0].status.snapshot_index = 4; /* compacted whole */
+    holds((look(0), follow(2, 2)));
+    nodes[2].status.base_index = nodes[2].status.snapshot_index = nodes[2].status.commit = 4;
+    nodes[2].status.last_index = nodes[2].status.durable_index = 4;
+    nodes[2].status.last_chain = nodes[0].log[3].chain;
+    holds(look(2)); /* installed */
+    holds((append(1, 2, RAFT_BATCH_COMMAND), durable(1, 5), append(2, 2, RAFT_BATCH_COMMAND), durable(2, 5)));
+    holds((commit(1, 5), change(1, 1, 4), durable(1, 6), look(1)));
+    holds((change(2, 1, 4), durable(2, 6), append(0, 2, RAFT_BATCH_COMMAND), change(0, 1, 4), durable(0, 6)));
+    holds((commit(1, 6), elect(2, 3)));
+    assert_int_equal(oracle->committed_last, 6);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(two_leaders_of_a_term), TEST(appends_of_who_was_not_elected), TEST(leader_drops_entries),
+        TEST(one_place_two_batches), TEST(batch_that_nobody_made), TEST(leader_without_what_is_committed),
+        TEST(commit_behind_a_later_leader), TEST(two_commits_at_an_index), TEST(commit_of_what_is_not_there),
+        TEST(snapshot_of_another_history), TEST(commit_without_a_quorum), TEST(commit_by_one_half_of_a_joint_quorum),
+        TEST(commit_of_an_earlier_term), TEST(acknowledged_early), TEST(term_goes_back), TEST(commit_goes_back),
+        TEST(two_votes), TEST(candidate_votes_for_another), TEST(vote_changes), TEST(stands_unwanted),
+        TEST(stands_when_told), TEST(term_without_a_candidate), TEST(vote_in_one_file), TEST(candidacy_not_on_disk),
+        TEST(acknowledgement_not_on_disk), TEST(recovering_node_speaks), TEST(messages_are_read),
+        TEST(start_without_what_was_promised), TEST(damage_that_is_none), TEST(everything_forgotten),
+        TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
+        TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
+        TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(member_id_again), TEST(digests_differ),
+        TEST(ticks_and_applied), TEST(session_twice), TEST(over_a_bound), TEST(a_lawful_life),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
