@@ -34,7 +34,7 @@ void sim_fail(struct sim *sim, const char *invariant, const char *format, ...)
     longjmp(failed, 1);
 }
 
-bool sim_disk_damaged(const struct sim_disk *disk)
+bool sim_disk_damaged(struct sim_disk *disk)
 {
     (void)disk;
     return false;
