@@ -2,16 +2,16 @@
 /*
  * tcp.h - the tcp transport's own objects: one transport (an instance), its listeners, its connections.
  *
- * Everything runs on the host's loop. In a turn of the loop: reads give messages up; then `check` gives `quiet` up;
- * then `prepare`, the last thing before the loop blocks, writes what was sent during the turn and gives `closed` up.
+ * Everything runs on the host's loop. In a turn of the loop: reads give messages up; what was sent is written when the
+ * turn ends, and then `closed` is given up (transports/instance.h).
  */
 #ifndef TRANSPORTS_TCP_TCP_H
 #define TRANSPORTS_TCP_TCP_H
 
 #include "transports/address.h"
 #include "transports/framing.h"
+#include "transports/instance.h"
 #include "transports/lookup.h"
-#include "transports/upcalls.h"
 
 #include <gavel/plugin.h>
 #include <gavel/transport.h>
@@ -61,7 +61,7 @@ struct tcp_connection {
     enum tcp_state state;
     struct tcp_transport *transport;
     LIST_ENTRY(tcp_connection) all;
-    TAILQ_ENTRY(tcp_connection) dirty; /* while is_dirty: something to flush, or a drained to tell */
+    struct instance_mark dirty;        /* something to flush, or a drained to tell */
     TAILQ_ENTRY(tcp_connection) ended; /* while is_ended: closed is to be told */
     void *cookie;                      /* the host's */
     bool dialled;                      /* by us; else accepted */
@@ -72,7 +72,6 @@ struct tcp_connection {
     bool high;      /* was over send_high: drained will be told */
     bool writing;   /* `flying` is with libuv */
     bool stopping;  /* the stream's end is with libuv */
-    bool is_dirty;
     bool is_ended;
     bool stream_open; /* `stream` is initialised and not yet closed */
     bool timer_open;
@@ -121,50 +120,16 @@ struct tcp_listener {
 
 struct tcp_transport {
     uint32_t magic;
-    const struct gavel_host *host;
-    uint64_t backlog;
-    uv_loop_t *loop;
-    struct upcalls up;
-    bool prepared;
-    bool started;
-    bool arrived;   /* messages were given since the last quiet */
-    bool quiescing;
-    bool quiesced;
-    uv_prepare_t prepare;
-    uv_check_t check;
-    uv_idle_t idle; /* active while something waits to be flushed, so that the loop does not block over it */
-    uv_timer_t sweep;
+    struct instance instance;
     LIST_HEAD(, tcp_connection) connections;
-    TAILQ_HEAD(, tcp_connection) dirty;
-    uint64_t dirty_count;
     TAILQ_HEAD(tcp_ended, tcp_connection) ended;
     LIST_HEAD(, tcp_listener) listeners;
-    uint64_t accepted;    /* connections accepted and not yet closed */
-    uint64_t listening;   /* listener handles not yet closed */
-    uint64_t own_handles; /* of the instance, not yet closed, while it quiesces */
-    uint64_t sweeps;      /* that make a keepalive time */
-    uint64_t noted_ms;    /* loop time of the last line about a stranger */
-    uint64_t unnoted;     /* strangers since that line */
-    uint64_t refused_metric;
-    void (*done)(void *context);
-    void *done_context;
     unsigned char read[TCP_READ_BYTES];
 };
 
 #define TCP_TRANSPORT_MAGIC 0x54635472u
 #define TCP_CONNECTION_MAGIC 0x5463436eu
 #define TCP_LISTENER_MAGIC 0x54634c73u
-
-/* tcp_plugin.c */
-
-/* Destroy-side bookkeeping: called whenever a handle or connection of a quiescing instance is gone. */
-void tcp_quiesce_step(struct tcp_transport *transport);
-
-/* Have the end of this turn look at the connection: flush it, tell drained. */
-void tcp_mark_dirty(struct tcp_connection *connection);
-
-/* Look at all connections now and then; stops by itself when there is none. */
-void tcp_sweep_start(struct tcp_transport *transport);
 
 /* tcp_connection.c */
 

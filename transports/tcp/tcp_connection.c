@@ -37,7 +37,7 @@ static void on_timer(uv_timer_t *timer)
 
     assert(connection->magic == TCP_CONNECTION_MAGIC);
     tcp_end(connection, GAVEL_CLOSE_TIMEOUT, "no answer from %s within %llu ms", connection->peer,
-            (unsigned long long)connection->transport->up.limits.dial_ms);
+            (unsigned long long)connection->transport->instance.up.limits.dial_ms);
 }
 
 struct tcp_connection *tcp_connection_new(struct tcp_transport *transport, enum tcp_state state)
@@ -49,15 +49,15 @@ struct tcp_connection *tcp_connection_new(struct tcp_transport *transport, enum 
     connection->magic = TCP_CONNECTION_MAGIC;
     connection->state = state;
     connection->transport = transport;
-    connection->out.heap = transport->host->heap;
-    connection->flying.heap = transport->host->heap;
-    framing_in_init(&connection->in, transport->host->heap, transport->up.limits.message_bytes);
+    connection->out.heap = transport->instance.host->heap;
+    connection->flying.heap = transport->instance.host->heap;
+    framing_in_init(&connection->in, transport->instance.host->heap, transport->instance.up.limits.message_bytes);
     LIST_INSERT_HEAD(&transport->connections, connection, all);
-    (void)uv_timer_init(transport->loop, &connection->timer);
+    (void)uv_timer_init(transport->instance.loop, &connection->timer);
     connection->timer.data = connection;
     connection->timer_open = true;
-    (void)uv_timer_start(&connection->timer, on_timer, transport->up.limits.dial_ms, 0);
-    tcp_sweep_start(transport);
+    (void)uv_timer_start(&connection->timer, on_timer, transport->instance.up.limits.dial_ms, 0);
+    instance_sweep(&transport->instance);
     return connection;
 }
 
@@ -74,13 +74,13 @@ void tcp_tell_closed(struct tcp_connection *connection)
     if (!connection->known || connection->told)
         return;
     connection->told = true;
-    transport->up.events.closed(transport->up.events.context, connection->cookie, connection->reason,
+    transport->instance.up.events.closed(transport->instance.up.events.context, connection->cookie, connection->reason,
                                 gavel_text(connection->why));
 }
 
 void tcp_tell_drained(struct tcp_connection *connection)
 {
-    struct upcalls *up = &connection->transport->up;
+    struct upcalls *up = &connection->transport->instance.up;
 
     if (!connection->high || connection->state != TCP_OPEN)
         return;
@@ -112,13 +112,13 @@ void tcp_connection_gone(struct tcp_connection *connection)
     tcp_tell_closed(connection);
     LIST_REMOVE(connection, all);
     if (!connection->dialled)
-        transport->accepted--;
+        transport->instance.accepted--;
     gavel_buffer_free(&connection->out);
     gavel_buffer_free(&connection->flying);
     framing_in_free(&connection->in);
     connection->magic = 0;
     free(connection);
-    tcp_quiesce_step(transport);
+    instance_quiesce_step(&transport->instance);
 }
 
 static void on_stream_closed(uv_handle_t *handle)
@@ -135,15 +135,6 @@ static void on_timer_closed(uv_handle_t *handle)
 
     connection->timer_open = false;
     tcp_connection_gone(connection);
-}
-
-static void unmark_dirty(struct tcp_connection *connection)
-{
-    if (!connection->is_dirty)
-        return;
-    TAILQ_REMOVE(&connection->transport->dirty, connection, dirty);
-    connection->transport->dirty_count--;
-    connection->is_dirty = false;
 }
 
 static void set_reason(struct tcp_connection *connection, uint64_t reason, const char *format, va_list arguments)
@@ -169,7 +160,7 @@ void tcp_end(struct tcp_connection *connection, uint64_t reason, const char *for
     va_end(arguments);
     tcp_dial_free(connection);
     tcp_move(connection, TCP_CLOSED);
-    unmark_dirty(connection);
+    instance_unmark(&connection->transport->instance, &connection->dirty);
     tell_later(connection);
     if (connection->stream_open && !uv_is_closing(&connection->uv.handle))
         uv_close(&connection->uv.handle, on_stream_closed);
@@ -291,7 +282,7 @@ uint64_t tcp_queued(void *self, void *pointer)
 int32_t tcp_send(void *self, void *pointer, const struct gavel_slice *parts, uint64_t count)
 {
     struct tcp_connection *connection = pointer;
-    const struct gavel_transport_limits *limits = &connection->transport->up.limits;
+    const struct gavel_transport_limits *limits = &connection->transport->instance.up.limits;
     int32_t status;
 
     assert(connection->magic == TCP_CONNECTION_MAGIC);
@@ -309,35 +300,17 @@ int32_t tcp_send(void *self, void *pointer, const struct gavel_slice *parts, uin
     if (connection->state == TCP_OPEN && tcp_queued(self, connection) >= limits->send_high)
         connection->high = true;
     if (connection->state == TCP_OPEN && (connection->out.size || connection->high))
-        tcp_mark_dirty(connection);
+        instance_mark(&connection->transport->instance, &connection->dirty);
     return GAVEL_OK;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* One line a second about strangers at most: whoever scans ports must not fill the log. */
-static void note_stranger(struct tcp_connection *connection, const char *what)
-{
-    struct tcp_transport *transport = connection->transport;
-    uint64_t now = uv_now(transport->loop);
-
-    if (connection->dialled)
-        return;
-    if (transport->noted_ms && now - transport->noted_ms < 1000) {
-        transport->unnoted++;
-        return;
-    }
-    gavel_log(transport->host, GAVEL_LOG_WARN, TCP_MODULE, "refused %s: %s (%llu more since the last such line)",
-              connection->peer, what, (unsigned long long)transport->unnoted);
-    transport->noted_ms = now;
-    transport->unnoted = 0;
-}
-
 /* The other side's preamble is whole: the connection is open. */
 static void open_up(struct tcp_connection *connection)
 {
     struct tcp_transport *transport = connection->transport;
-    const struct gavel_transport_events *events = &transport->up.events;
+    const struct gavel_transport_events *events = &transport->instance.up.events;
     struct gavel_peer peer = {.size = GAVEL_END(struct gavel_peer, name_count)};
 
     peer.address = gavel_text(connection->peer);
@@ -354,7 +327,7 @@ static void open_up(struct tcp_connection *connection)
         tcp_end(connection, GAVEL_CLOSE_LOST, "memory ran out");
         return;
     }
-    tcp_mark_dirty(connection);
+    instance_mark(&connection->transport->instance, &connection->dirty);
     connection->known = true;
     connection->cookie = events->accepted(events->context, connection, &peer);
     connection->known = connection->cookie != NULL;
@@ -380,7 +353,9 @@ static void take_greeting(struct tcp_connection *connection, struct gavel_slice 
         open_up(connection);
         return;
     }
-    note_stranger(connection, status == GAVEL_E_VERSION ? "another version of the protocol" : "not our protocol");
+    if (!connection->dialled)
+        instance_note_stranger(&connection->transport->instance, connection->peer,
+                               status == GAVEL_E_VERSION ? "another version of the protocol" : "not our protocol");
     if (status == GAVEL_E_VERSION && !connection->dialled)
         (void)try_write(connection, framing_preamble, FRAMING_PREAMBLE); /* so that it can name our version */
     if (status == GAVEL_E_VERSION)
@@ -412,7 +387,7 @@ static void take_control(struct tcp_connection *connection, uint32_t kind, struc
         take_bye(connection, payload);
     } else if (kind == FRAMING_PING && tcp_queued(connection->transport, connection) < PONG_QUEUE_MAX) {
         if (framing_put_control(&connection->out, FRAMING_PONG, NULL, 0) == GAVEL_OK)
-            tcp_mark_dirty(connection);
+            instance_mark(&connection->transport->instance, &connection->dirty);
     }
 }
 
@@ -435,13 +410,14 @@ static void take_messages(struct tcp_connection *connection, struct gavel_slice 
         if (what == FRAMING_MORE)
             return;
         if (what == FRAMING_MESSAGE) {
-            transport->arrived = true;
-            transport->up.events.message(transport->up.events.context, connection->cookie, item);
+            transport->instance.arrived = true;
+            transport->instance.up.events.message(transport->instance.up.events.context, connection->cookie, item);
         } else if (what == FRAMING_CONTROL) {
             take_control(connection, kind, item);
         } else if (what == GAVEL_E_TOO_LARGE) {
             (void)snprintf(why, sizeof why, "a message of %llu bytes is over the limit of %llu",
-                           (unsigned long long)item.size, (unsigned long long)transport->up.limits.message_bytes);
+                           (unsigned long long)item.size,
+                           (unsigned long long)transport->instance.up.limits.message_bytes);
             offend(connection, why);
         } else {
             offend(connection, what == GAVEL_E_CORRUPT ? "the framing is broken" : "memory ran out");
@@ -580,7 +556,7 @@ void tcp_close(void *self, void *pointer, uint64_t reason, struct gavel_slice wh
     framing_in_free(&connection->in);
     read_start(connection);
     if (connection->state == TCP_DRAINING)
-        tcp_mark_dirty(connection);
+        instance_mark(&connection->transport->instance, &connection->dirty);
 }
 
 static void ping(struct tcp_connection *connection)
@@ -588,7 +564,7 @@ static void ping(struct tcp_connection *connection)
     if (tcp_queued(connection->transport, connection) >= PONG_QUEUE_MAX)
         return; /* the queue itself will show whether the other side lives */
     if (framing_put_control(&connection->out, FRAMING_PING, NULL, 0) == GAVEL_OK)
-        tcp_mark_dirty(connection);
+        instance_mark(&connection->transport->instance, &connection->dirty);
 }
 
 void tcp_connection_sweep(struct tcp_connection *connection)
@@ -598,14 +574,14 @@ void tcp_connection_sweep(struct tcp_connection *connection)
     if (connection->state != TCP_OPEN)
         return;
     connection->silence++;
-    if (connection->silence == transport->sweeps ||
-        (connection->paused && connection->silence % transport->sweeps == 0))
+    if (connection->silence == transport->instance.sweeps ||
+        (connection->paused && connection->silence % transport->instance.sweeps == 0))
         ping(connection);
     if (connection->paused)
         return; /* we do not read, so its answers do not count; but it hears from us */
-    if (connection->silence >= 2 * transport->sweeps) {
+    if (connection->silence >= 2 * transport->instance.sweeps) {
         tcp_end(connection, GAVEL_CLOSE_LOST, "no sign of life from %s for %llu ms", connection->peer,
-                (unsigned long long)(2 * transport->up.limits.keepalive_ms));
+                (unsigned long long)(2 * transport->instance.up.limits.keepalive_ms));
         return;
     }
     if (connection->silence < 2)

@@ -78,7 +78,7 @@ static void dial_next(struct tcp_connection *connection)
     assert(connection->state == TCP_CONNECTING);
     assert(dial->next < dial->found_count);
     dial->next++;
-    status = uv_tcp_init(connection->transport->loop, &connection->uv.tcp);
+    status = uv_tcp_init(connection->transport->instance.loop, &connection->uv.tcp);
     connection->uv.handle.data = connection;
     connection->stream_open = status == 0;
     if (status == 0)
@@ -95,7 +95,7 @@ static void dial_next(struct tcp_connection *connection)
 
 static void dial_unix(struct tcp_connection *connection)
 {
-    (void)uv_pipe_init(connection->transport->loop, &connection->uv.pipe, 0);
+    (void)uv_pipe_init(connection->transport->instance.loop, &connection->uv.pipe, 0);
     connection->uv.handle.data = connection;
     connection->stream_open = true;
     uv_pipe_connect(&connection->request.connect, &connection->uv.pipe, connection->dial->address.path, on_connect);
@@ -121,7 +121,7 @@ static void on_lookup(void *context, int status, const struct sockaddr_storage *
 static int32_t resolve(struct tcp_connection *connection, struct gavel_error *error)
 {
     struct tcp_dial *dial = connection->dial;
-    int status = lookup_start(connection->transport->loop, dial->address.host, dial->address.port, on_lookup,
+    int status = lookup_start(connection->transport->instance.loop, dial->address.host, dial->address.port, on_lookup,
                               connection, &dial->lookup);
 
     return status < 0 ? gavel_fail(error, GAVEL_E_IO, "%s: %s", connection->peer, uv_strerror(status)) : GAVEL_OK;
@@ -155,8 +155,8 @@ int32_t tcp_connect(void *self, struct gavel_slice uri, void *cookie, void **res
     int32_t status;
 
     assert(transport->magic == TCP_TRANSPORT_MAGIC);
-    if (!transport->started || !transport->prepared || transport->quiescing)
-        return gavel_fail(error, GAVEL_E_STATE, "the transport is not running");
+    if (instance_running(&transport->instance, error) != GAVEL_OK)
+        return GAVEL_E_STATE;
     dial = calloc(1, sizeof *dial);
     if (!dial)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory ran out");

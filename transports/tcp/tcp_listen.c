@@ -38,42 +38,36 @@ static void name_peer(struct tcp_connection *connection, bool local)
                        (unsigned long)who.uid);
 }
 
-static void count_refused(struct tcp_transport *transport)
-{
-    if (transport->refused_metric && transport->host->record)
-        transport->host->record(transport->host->self, transport->refused_metric, 1, NULL, 0);
-}
-
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct tcp_listener *listener = stream->data;
     struct tcp_transport *transport = listener->transport;
     struct tcp_connection *connection;
-    bool full = transport->accepted >= transport->up.limits.connections;
+    bool full = transport->instance.accepted >= transport->instance.up.limits.connections;
 
     assert(listener->magic == TCP_LISTENER_MAGIC);
     if (status < 0) {
-        gavel_log(transport->host, GAVEL_LOG_WARN, TCP_MODULE, "accepting on %s: %s", listener->bound,
+        gavel_log(transport->instance.host, GAVEL_LOG_WARN, TCP_MODULE, "accepting on %s: %s", listener->bound,
                   uv_strerror(status));
         return;
     }
     connection = tcp_connection_new(transport, TCP_GREETING);
     listener->stuck = connection == NULL;
     if (!connection) {
-        tcp_sweep_start(transport); /* libuv holds the socket and accepts no more until we take it */
+        instance_sweep(&transport->instance); /* libuv holds the socket and accepts no more until we take it */
         return;
     }
-    transport->accepted++;
+    transport->instance.accepted++;
     if (listener->local)
-        (void)uv_pipe_init(transport->loop, &connection->uv.pipe, 0);
+        (void)uv_pipe_init(transport->instance.loop, &connection->uv.pipe, 0);
     else
-        (void)uv_tcp_init(transport->loop, &connection->uv.tcp);
+        (void)uv_tcp_init(transport->instance.loop, &connection->uv.tcp);
     connection->uv.handle.data = connection;
     connection->stream_open = true;
     status = uv_accept(stream, &connection->uv.stream);
     if (status < 0 || full) {
         if (full)
-            count_refused(transport);
+            instance_count_refused(&transport->instance);
         tcp_end(connection, GAVEL_CLOSE_LOST, "%s", full ? "too many connections" : uv_strerror(status));
         return;
     }
@@ -98,8 +92,8 @@ static void on_listener_closed(uv_handle_t *handle)
 {
     struct tcp_listener *listener = handle->data;
 
-    listener->transport->listening--;
-    tcp_quiesce_step(listener->transport);
+    listener->transport->instance.listening--;
+    instance_quiesce_step(&listener->transport->instance);
 }
 
 static void listener_close(struct tcp_listener *listener)
@@ -199,7 +193,7 @@ static int32_t open_unix(struct tcp_listener *listener, struct gavel_error *erro
         (void)close(fd);
         return gavel_fail(error, GAVEL_E_IO, "unix://%s: the loop does not take the socket", path);
     }
-    if (uv_listen(&listener->uv.stream, (int)listener->transport->backlog, on_connection) < 0)
+    if (uv_listen(&listener->uv.stream, (int)listener->transport->instance.backlog, on_connection) < 0)
         return gavel_fail(error, GAVEL_E_IO, "unix://%s: listening failed", path);
     return GAVEL_OK;
 }
@@ -215,12 +209,12 @@ static struct tcp_listener *listener_new(struct tcp_transport *transport, const 
     listener->address = *address;
     listener->local = strcmp(address->scheme, "unix") == 0;
     if (listener->local)
-        (void)uv_pipe_init(transport->loop, &listener->uv.pipe, 0);
+        (void)uv_pipe_init(transport->instance.loop, &listener->uv.pipe, 0);
     else
-        (void)uv_tcp_init(transport->loop, &listener->uv.tcp);
+        (void)uv_tcp_init(transport->instance.loop, &listener->uv.tcp);
     listener->uv.handle.data = listener;
     listener->open = true;
-    transport->listening++;
+    transport->instance.listening++;
     LIST_INSERT_HEAD(&transport->listeners, listener, all);
     return listener;
 }
@@ -251,7 +245,7 @@ static int32_t listen_internet(struct tcp_transport *transport, const struct add
     uint64_t count = 0;
     uint64_t i;
     uint16_t port = 0;
-    int32_t status = sockets_listen(address, transport->backlog, fds, &count, &port, error);
+    int32_t status = sockets_listen(address, transport->instance.backlog, fds, &count, &port, error);
 
     if (status != GAVEL_OK)
         return status;
@@ -260,7 +254,7 @@ static int32_t listen_internet(struct tcp_transport *transport, const struct add
 
         listener = listener_new(transport, address);
         taken = listener && uv_tcp_open(&listener->uv.tcp, fds[i]) == 0;
-        if (!taken || uv_listen(&listener->uv.stream, (int)transport->backlog, on_connection) < 0) {
+        if (!taken || uv_listen(&listener->uv.stream, (int)transport->instance.backlog, on_connection) < 0) {
             if (!taken)
                 (void)close(fds[i]);
             if (listener)
@@ -282,8 +276,8 @@ int32_t tcp_listen(void *self, struct gavel_slice uri, struct gavel_slice *bound
     int32_t status;
 
     assert(transport->magic == TCP_TRANSPORT_MAGIC);
-    if (!transport->started || !transport->prepared || transport->quiescing)
-        return gavel_fail(error, GAVEL_E_STATE, "the transport is not running");
+    if (instance_running(&transport->instance, error) != GAVEL_OK)
+        return GAVEL_E_STATE;
     status = address_parse(uri, "tcp unix", &address, error);
     if (status != GAVEL_OK)
         return status;

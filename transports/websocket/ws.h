@@ -15,9 +15,9 @@
 
 #include "transports/address.h"
 #include "transports/framing.h"
+#include "transports/instance.h"
 #include "transports/lookup.h"
 #include "transports/sockets.h"
-#include "transports/upcalls.h"
 
 #include <gavel/plugin.h>
 #include <gavel/transport.h>
@@ -91,7 +91,7 @@ struct ws_connection {
     struct lws *wsi; /* NULL: there is none, or no more */
     uint64_t slot;   /* the number by which callbacks find us */
     LIST_ENTRY(ws_connection) all;
-    TAILQ_ENTRY(ws_connection) dirty; /* while is_dirty: something to flush, close or tell */
+    struct instance_mark dirty;       /* something to flush, close or tell */
     TAILQ_ENTRY(ws_connection) ended; /* while is_ended */
     void *cookie;                     /* the host's */
     bool dialled;
@@ -100,7 +100,6 @@ struct ws_connection {
     bool paused;
     bool high;     /* was over send_high: drained will be told */
     bool waiting;  /* libwebsockets holds a part of what we wrote, and will call when it is gone */
-    bool is_dirty;
     bool is_ended;
     bool timer_open;
     uv_timer_t timer; /* handshake, HTTP idle, linger */
@@ -156,61 +155,27 @@ struct ws_slot {
 
 struct ws_transport {
     uint32_t magic;
-    const struct gavel_host *host;
-    uint64_t backlog;
-    uv_loop_t *loop;
-    struct upcalls up;
-    bool prepared;
-    bool started;
-    bool arrived;    /* messages were given since the last quiet */
-    bool quiescing;
-    bool quiesced;
+    struct instance instance;
     bool destroying; /* the context's first destroy was called */
     struct lws_context *context; /* NULL until the first listen or connect */
     struct lws_vhost *server;
     struct lws_vhost *client;
     uv_handle_t *foreign[4]; /* the handles that the context put on our loop: it may be freed when they are gone */
     uint64_t foreign_count;
-    uv_prepare_t prepare;
-    uv_check_t check;
-    uv_idle_t idle; /* active while something waits to be done, so that the loop does not block over it */
-    uv_timer_t sweep;
     LIST_HEAD(, ws_connection) connections;
-    TAILQ_HEAD(, ws_connection) dirty;
     TAILQ_HEAD(, ws_connection) ended;
     LIST_HEAD(, ws_listener) listeners;
     LIST_HEAD(, ws_request) requests;
-    uint64_t dirty_count;
-    uint64_t inside;      /* callbacks of libwebsockets that are being handled */
-    uint64_t accepted;    /* connections accepted and not yet closed */
-    uint64_t listening;   /* listener handles not yet closed */
-    uint64_t own_handles; /* of the instance, not yet closed, while it quiesces */
-    uint64_t sweeps;      /* that make a keepalive time */
-    uint64_t noted_ms;    /* loop time of the last line about a stranger */
-    uint64_t unnoted;
-    uint64_t refused_metric;
+    uint64_t inside; /* callbacks of libwebsockets that are being handled */
     struct ws_slot *slots;
     uint32_t slot_count;
     uint32_t slot_free; /* head of the free list, 0: none (slot 0 is never used) */
-    void (*done)(void *context);
-    void *done_context;
 };
 
 #define WS_TRANSPORT_MAGIC 0x57735472u
 #define WS_CONNECTION_MAGIC 0x5773436eu
 #define WS_LISTENER_MAGIC 0x57734c73u
 #define WS_REQUEST_MAGIC 0x57735271u
-
-/* ws_plugin.c */
-
-/* Have the end of this turn look at the connection. */
-void ws_mark_dirty(struct ws_connection *connection);
-
-/* Look at all connections now and then; stops by itself when there is none. */
-void ws_sweep_start(struct ws_transport *transport);
-
-/* Called whenever a handle or connection of a quiescing instance is gone. */
-void ws_quiesce_step(struct ws_transport *transport);
 
 /* ws_context.c: libwebsockets' context on the host's loop. */
 
@@ -259,9 +224,6 @@ void ws_connection_gone(struct ws_connection *connection);
 
 /* The keepalive and memory part of one sweep. */
 void ws_connection_sweep(struct ws_connection *connection);
-
-/* One line a second at most about those who do not speak our protocol. */
-void ws_note_stranger(struct ws_connection *connection, const char *what);
 
 /* (Re)start the connection's timer. */
 void ws_timer(struct ws_connection *connection, uint64_t milliseconds);

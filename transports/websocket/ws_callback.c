@@ -130,7 +130,7 @@ static int dispatch(struct lws *wsi, struct ws_connection *connection, enum lws_
         /* What libwebsockets held back is gone: that is a sign of life, and the end of the turn goes on writing. */
         connection->waiting = false;
         connection->silence = 0;
-        ws_mark_dirty(connection);
+        instance_mark(&connection->transport->instance, &connection->dirty);
         return 0;
     case LWS_CALLBACK_RECEIVE_PONG:
     case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
@@ -191,7 +191,8 @@ int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, v
         if (connection && protocol && strcmp(protocol->name, WS_SUBPROTOCOL) == 0)
             return 0;
         if (connection)
-            ws_note_stranger(connection, "a websocket without the subprotocol " WS_SUBPROTOCOL);
+            instance_note_stranger(&connection->transport->instance, connection->peer,
+                                   "a websocket without the subprotocol " WS_SUBPROTOCOL);
         return 1;
     }
     if (!connection)

@@ -49,7 +49,7 @@ static void on_timer(uv_timer_t *timer)
         ws_end(connection, GAVEL_CLOSE_TIMEOUT, "idle");
     else
         ws_end(connection, GAVEL_CLOSE_TIMEOUT, "no answer from %s within %llu ms", connection->peer,
-               (unsigned long long)connection->transport->up.limits.dial_ms);
+               (unsigned long long)connection->transport->instance.up.limits.dial_ms);
 }
 
 void ws_timer(struct ws_connection *connection, uint64_t milliseconds)
@@ -66,30 +66,15 @@ struct ws_connection *ws_connection_new(struct ws_transport *transport, enum ws_
     connection->magic = WS_CONNECTION_MAGIC;
     connection->state = state;
     connection->transport = transport;
-    connection->out.heap = transport->host->heap;
-    framing_in_init(&connection->in, transport->host->heap, transport->up.limits.message_bytes);
+    connection->out.heap = transport->instance.host->heap;
+    framing_in_init(&connection->in, transport->instance.host->heap, transport->instance.up.limits.message_bytes);
     LIST_INSERT_HEAD(&transport->connections, connection, all);
-    (void)uv_timer_init(transport->loop, &connection->timer);
+    (void)uv_timer_init(transport->instance.loop, &connection->timer);
     connection->timer.data = connection;
     connection->timer_open = true;
-    ws_timer(connection, transport->up.limits.dial_ms);
-    ws_sweep_start(transport);
+    ws_timer(connection, transport->instance.up.limits.dial_ms);
+    instance_sweep(&transport->instance);
     return connection;
-}
-
-void ws_note_stranger(struct ws_connection *connection, const char *what)
-{
-    struct ws_transport *transport = connection->transport;
-    uint64_t now = uv_now(transport->loop);
-
-    if (transport->noted_ms && now - transport->noted_ms < 1000) {
-        transport->unnoted++;
-        return;
-    }
-    gavel_log(transport->host, GAVEL_LOG_WARN, WS_MODULE, "refused %s: %s (%llu more since the last such line)",
-              connection->peer, what, (unsigned long long)transport->unnoted);
-    transport->noted_ms = now;
-    transport->unnoted = 0;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -102,7 +87,7 @@ static void look_when_the_turn_ends(struct ws_connection *connection)
         return;
     TAILQ_INSERT_TAIL(&transport->ended, connection, ended);
     connection->is_ended = true;
-    ws_mark_dirty(connection); /* so that the turn does end */
+    instance_mark(&connection->transport->instance, &connection->dirty); /* so that the turn does end */
 }
 
 void ws_end(struct ws_connection *connection, uint64_t reason, const char *format, ...)
@@ -139,18 +124,18 @@ void ws_connection_gone(struct ws_connection *connection)
     assert(connection->state == WS_CLOSED);
     if (connection->timer_open || ws_dial_busy(connection))
         return;
-    assert(!connection->is_dirty);
+    assert(!connection->dirty.set);
     assert(!connection->is_ended);
     assert(!connection->wsi);
     LIST_REMOVE(connection, all);
     if (!connection->dialled)
-        transport->accepted--;
+        transport->instance.accepted--;
     gavel_buffer_free(&connection->out);
     framing_in_free(&connection->in);
     ws_dial_free(connection);
     connection->magic = 0;
     free(connection);
-    ws_quiesce_step(transport);
+    instance_quiesce_step(&transport->instance);
 }
 
 /* Not politely: both directions are shut, so that nothing that libwebsockets still holds can keep it. */
@@ -169,15 +154,6 @@ static void kill_wsi(struct ws_connection *connection)
     lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
-static void unmark_dirty(struct ws_connection *connection)
-{
-    if (!connection->is_dirty)
-        return;
-    TAILQ_REMOVE(&connection->transport->dirty, connection, dirty);
-    connection->transport->dirty_count--;
-    connection->is_dirty = false;
-}
-
 void ws_finish(struct ws_connection *connection)
 {
     struct ws_transport *transport = connection->transport;
@@ -186,7 +162,8 @@ void ws_finish(struct ws_connection *connection)
     TAILQ_REMOVE(&transport->ended, connection, ended);
     connection->is_ended = false;
     if (connection->state == WS_CLOSED) {
-        unmark_dirty(connection); /* a write that failed in this very turn has put it there again */
+        /* A write that failed in this very turn has put it there again. */
+        instance_unmark(&transport->instance, &connection->dirty);
         kill_wsi(connection);
         ws_http_gone(connection);
         uv_close((uv_handle_t *)&connection->timer, on_timer_closed);
@@ -194,7 +171,7 @@ void ws_finish(struct ws_connection *connection)
     if (!connection->known || connection->told)
         return;
     connection->told = true;
-    transport->up.events.closed(transport->up.events.context, connection->cookie, connection->reason,
+    transport->instance.up.events.closed(transport->instance.up.events.context, connection->cookie, connection->reason,
                                 gavel_text(connection->why));
 }
 
@@ -303,7 +280,7 @@ void ws_flush(struct ws_connection *connection)
 
 void ws_tell_drained(struct ws_connection *connection)
 {
-    struct upcalls *up = &connection->transport->up;
+    struct upcalls *up = &connection->transport->instance.up;
 
     if (!connection->high || connection->state != WS_OPEN)
         return;
@@ -318,7 +295,7 @@ int32_t ws_send(void *self, void *pointer, const struct gavel_slice *parts, uint
 {
     static const unsigned char room[LWS_PRE];
     struct ws_connection *connection = pointer;
-    const struct gavel_transport_limits *limits = &connection->transport->up.limits;
+    const struct gavel_transport_limits *limits = &connection->transport->instance.up.limits;
     int32_t status;
 
     assert(connection->magic == WS_CONNECTION_MAGIC);
@@ -341,7 +318,7 @@ int32_t ws_send(void *self, void *pointer, const struct gavel_slice *parts, uint
     if (connection->state == WS_OPEN && ws_queued(self, connection) >= limits->send_high)
         connection->high = true;
     if (connection->state == WS_OPEN && (connection->head < connection->out.size || connection->high))
-        ws_mark_dirty(connection);
+        instance_mark(&connection->transport->instance, &connection->dirty);
     return GAVEL_OK;
 }
 
@@ -350,7 +327,7 @@ int32_t ws_send(void *self, void *pointer, const struct gavel_slice *parts, uint
 void ws_open_up(struct ws_connection *connection)
 {
     struct ws_transport *transport = connection->transport;
-    const struct gavel_transport_events *events = &transport->up.events;
+    const struct gavel_transport_events *events = &transport->instance.up.events;
     struct gavel_peer peer = {.size = GAVEL_END(struct gavel_peer, name_count)};
 
     if (connection->state == WS_CLOSED)
@@ -394,11 +371,12 @@ void ws_take(struct ws_connection *connection, const void *data, uint64_t size, 
             return;
         }
         if (what == FRAMING_MESSAGE) {
-            transport->arrived = true;
-            transport->up.events.message(transport->up.events.context, connection->cookie, item);
+            transport->instance.arrived = true;
+            transport->instance.up.events.message(transport->instance.up.events.context, connection->cookie, item);
         } else if (what == GAVEL_E_TOO_LARGE) {
             (void)snprintf(why, sizeof why, "a message of %llu bytes is over the limit of %llu",
-                           (unsigned long long)item.size, (unsigned long long)transport->up.limits.message_bytes);
+                           (unsigned long long)item.size,
+                           (unsigned long long)transport->instance.up.limits.message_bytes);
             offend(connection, CODE_TOO_LARGE, why);
         } else {
             offend(connection, CODE_PROTOCOL, what == GAVEL_E_NO_MEMORY ? "memory ran out" : "the framing is broken");
@@ -452,7 +430,7 @@ void ws_close(void *self, void *pointer, uint64_t reason, struct gavel_slice why
         connection->head = connection->out.size;
         look_when_the_turn_ends(connection);
     }
-    ws_mark_dirty(connection);
+    instance_mark(&connection->transport->instance, &connection->dirty);
 }
 
 /* A ping asks for an answer; a pong of our own accord only says that we live. One byte each, so that it is told. */
@@ -475,14 +453,14 @@ void ws_connection_sweep(struct ws_connection *connection)
     if (connection->state != WS_OPEN)
         return;
     connection->silence++;
-    if (connection->silence == transport->sweeps ||
-        (connection->paused && connection->silence % transport->sweeps == 0))
+    if (connection->silence == transport->instance.sweeps ||
+        (connection->paused && connection->silence % transport->instance.sweeps == 0))
         say_alive(connection, connection->paused ? LWS_WRITE_PONG : LWS_WRITE_PING);
     if (connection->paused)
         return; /* we do not read, so its answers do not count; but it hears from us */
-    if (connection->silence >= 2 * transport->sweeps) {
+    if (connection->silence >= 2 * transport->instance.sweeps) {
         ws_end(connection, GAVEL_CLOSE_LOST, "no sign of life from %s for %llu ms", connection->peer,
-               (unsigned long long)(2 * transport->up.limits.keepalive_ms));
+               (unsigned long long)(2 * transport->instance.up.limits.keepalive_ms));
         return;
     }
     if (connection->silence < 2)

@@ -32,8 +32,8 @@ static void on_line(int level, const char *line)
     if (level & LLL_ERR)
         (void)snprintf(last_error, sizeof last_error, "%.*s", (int)length, line);
     /* What a stranger can cause is never an error of ours. */
-    if (voice && voice->host->log)
-        voice->host->log(voice->host->self, as, WS_MODULE ".lws", gavel_bytes(line, length));
+    if (voice && voice->instance.host->log)
+        voice->instance.host->log(voice->instance.host->self, as, WS_MODULE ".lws", gavel_bytes(line, length));
 }
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
@@ -85,18 +85,18 @@ static void note_new(uv_handle_t *handle, void *context)
 static struct lws_context *make_context(struct ws_transport *transport)
 {
     struct lws_context_creation_info info;
-    void *loops[1] = {transport->loop};
+    void *loops[1] = {transport->instance.loop};
     struct newcomers newcomers = {.transport = transport};
     const uv_handle_t **at;
     struct lws_context *context;
     long descriptors = sysconf(_SC_OPEN_MAX);
 
-    uv_walk(transport->loop, count_handle, &newcomers.count);
+    uv_walk(transport->instance.loop, count_handle, &newcomers.count);
     newcomers.before = calloc(newcomers.count + 1, sizeof *newcomers.before);
     if (!newcomers.before)
         return NULL;
     at = newcomers.before;
-    uv_walk(transport->loop, note_before, &at);
+    uv_walk(transport->instance.loop, note_before, &at);
     memset(&info, 0, sizeof info);
     info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
     info.foreign_loops = loops;
@@ -104,10 +104,10 @@ static struct lws_context *make_context(struct ws_transport *transport)
     info.pt_serv_buf_size = WS_READ_BYTES;
     info.retry_and_idle_policy = &no_keepalive;
     if (descriptors < 0 || descriptors > DESCRIPTORS_FAST)
-        info.fd_limit_per_thread = (unsigned)(transport->up.limits.connections + DESCRIPTORS_MORE);
+        info.fd_limit_per_thread = (unsigned)(transport->instance.up.limits.connections + DESCRIPTORS_MORE);
     context = lws_create_context(&info);
     if (context)
-        uv_walk(transport->loop, note_new, &newcomers);
+        uv_walk(transport->instance.loop, note_new, &newcomers);
     free(newcomers.before);
     return context;
 }
@@ -176,7 +176,7 @@ bool ws_context_destroy(struct ws_transport *transport)
         lws_context_destroy(transport->context);
         return false;
     }
-    uv_walk(transport->loop, look_for, &search);
+    uv_walk(transport->instance.loop, look_for, &search);
     if (search.found)
         return false;
     lws_context_destroy(transport->context);

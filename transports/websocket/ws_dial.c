@@ -79,7 +79,7 @@ static void probe(struct ws_connection *connection)
     const struct sockaddr *address = (const struct sockaddr *)&dial->found[dial->next - 1];
     int status;
 
-    (void)uv_tcp_init(connection->transport->loop, &dial->probe);
+    (void)uv_tcp_init(connection->transport->instance.loop, &dial->probe);
     dial->probe.data = connection;
     dial->probe_open = true;
     status = uv_tcp_connect(&dial->connect, &dial->probe, address, on_probe);
@@ -192,11 +192,11 @@ static int32_t dial_begin(struct ws_connection *connection, struct gavel_error *
     if (dial->address.literal) {
         /* Not now: we may be inside a callback, whose data lies in the buffer that a handshake is written to. */
         dial->found[dial->found_count++] = dial->address.socket;
-        ws_mark_dirty(connection);
+        instance_mark(&connection->transport->instance, &connection->dirty);
         return GAVEL_OK;
     }
-    status = lookup_start(connection->transport->loop, dial->address.host, dial->address.port, on_lookup, connection,
-                          &dial->lookup);
+    status = lookup_start(connection->transport->instance.loop, dial->address.host, dial->address.port, on_lookup,
+                          connection, &dial->lookup);
     return status < 0 ? gavel_fail(error, GAVEL_E_IO, "%s: %s", connection->peer, uv_strerror(status)) : GAVEL_OK;
 }
 
@@ -208,8 +208,8 @@ int32_t ws_connect(void *self, struct gavel_slice uri, void *cookie, void **resu
     int32_t status;
 
     assert(transport->magic == WS_TRANSPORT_MAGIC);
-    if (!transport->started || !transport->prepared || transport->quiescing)
-        return gavel_fail(error, GAVEL_E_STATE, "the transport is not running");
+    if (instance_running(&transport->instance, error) != GAVEL_OK)
+        return GAVEL_E_STATE;
     dial = calloc(1, sizeof *dial);
     if (!dial)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory ran out");

@@ -97,9 +97,9 @@ static struct ws_request *request_new(struct ws_connection *connection)
     request->magic = WS_REQUEST_MAGIC;
     request->transport = connection->transport;
     request->connection = connection;
-    request->text.heap = connection->transport->host->heap;
-    request->body.heap = connection->transport->host->heap;
-    request->reply.heap = connection->transport->host->heap;
+    request->text.heap = connection->transport->instance.host->heap;
+    request->body.heap = connection->transport->instance.host->heap;
+    request->reply.heap = connection->transport->instance.host->heap;
     request->body.limit = WS_BODY_MAX;
     connection->request = request;
     LIST_INSERT_HEAD(&connection->transport->requests, request, all);
@@ -255,7 +255,7 @@ int ws_http_write(struct ws_connection *connection)
 static int hand_over(struct ws_request *request)
 {
     struct ws_connection *connection = request->connection;
-    const struct gavel_transport_events *events = &connection->transport->up.events;
+    const struct gavel_transport_events *events = &connection->transport->instance.up.events;
 
     request->complete = true;
     request->what.body = gavel_buffer_slice(&request->body);

@@ -25,7 +25,7 @@ static void adopt(struct ws_transport *transport, int fd, const struct sockaddr 
         (void)close(fd);
         return;
     }
-    transport->accepted++;
+    transport->instance.accepted++;
     address_of_socket(from, connection->peer, sizeof connection->peer);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (!ws_slot_renew(connection)) {
@@ -63,21 +63,21 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         fd = accept4(listener->fd, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             break;
-        if (transport->accepted < transport->up.limits.connections) {
+        if (transport->instance.accepted < transport->instance.up.limits.connections) {
             adopt(transport, fd, (struct sockaddr *)&from);
             continue;
         }
         (void)close(fd);
-        if (transport->refused_metric && transport->host->record)
-            transport->host->record(transport->host->self, transport->refused_metric, 1, NULL, 0);
+        instance_count_refused(&transport->instance);
     }
     if (left == 0 || errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
         return;
     /* No descriptors or no memory: the socket would stay readable and the loop would spin. */
-    gavel_log(transport->host, GAVEL_LOG_WARN, WS_MODULE, "accepting on %s: %s", listener->bound, strerror(errno));
+    gavel_log(transport->instance.host, GAVEL_LOG_WARN, WS_MODULE, "accepting on %s: %s", listener->bound,
+              strerror(errno));
     listener->stuck = true;
     (void)uv_poll_stop(&listener->poll);
-    ws_sweep_start(transport);
+    instance_sweep(&transport->instance);
 }
 
 void ws_listeners_retry(struct ws_transport *transport)
@@ -96,8 +96,8 @@ static void on_listener_closed(uv_handle_t *handle)
 {
     struct ws_listener *listener = handle->data;
 
-    listener->transport->listening--;
-    ws_quiesce_step(listener->transport);
+    listener->transport->instance.listening--;
+    instance_quiesce_step(&listener->transport->instance);
 }
 
 void ws_unlisten(void *self)
@@ -132,7 +132,7 @@ static int32_t open_one(struct ws_transport *transport, const char *bound, int f
 {
     struct ws_listener *listener = calloc(1, sizeof *listener);
 
-    if (!listener || uv_poll_init_socket(transport->loop, &listener->poll, fd) < 0) {
+    if (!listener || uv_poll_init_socket(transport->instance.loop, &listener->poll, fd) < 0) {
         free(listener);
         (void)close(fd);
         return gavel_fail(error, GAVEL_E_IO, "%s: the loop does not take the socket", bound);
@@ -144,7 +144,7 @@ static int32_t open_one(struct ws_transport *transport, const char *bound, int f
     listener->poll.data = listener;
     (void)snprintf(listener->bound, sizeof listener->bound, "%s", bound);
     (void)uv_poll_start(&listener->poll, UV_READABLE, on_readable);
-    transport->listening++;
+    transport->instance.listening++;
     LIST_INSERT_HEAD(&transport->listeners, listener, all);
     *result = gavel_text(listener->bound);
     return GAVEL_OK;
@@ -163,13 +163,13 @@ int32_t ws_listen(void *self, struct gavel_slice uri, struct gavel_slice *bound,
     int32_t failed = GAVEL_OK;
 
     assert(transport->magic == WS_TRANSPORT_MAGIC);
-    if (!transport->started || !transport->prepared || transport->quiescing)
-        return gavel_fail(error, GAVEL_E_STATE, "the transport is not running");
+    if (instance_running(&transport->instance, error) != GAVEL_OK)
+        return GAVEL_E_STATE;
     status = address_parse(uri, "ws", &address, error);
     if (status == GAVEL_OK)
         status = ws_context_need(transport, error);
     if (status == GAVEL_OK)
-        status = sockets_listen(&address, transport->backlog, fds, &count, &port, error);
+        status = sockets_listen(&address, transport->instance.backlog, fds, &count, &port, error);
     if (status != GAVEL_OK)
         return status;
     address_format(&address, port, text);

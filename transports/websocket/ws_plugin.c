@@ -1,98 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ws_plugin.c - the websocket transport as the host sees it: options, an instance's life, and the places in a turn of
- * the loop where an instance acts for all of its connections.
+ * ws_plugin.c - the websocket transport as the host sees it: options, an instance's life, and what it does for all of
+ * its connections when a turn of the loop ends.
  */
 #include "ws.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/*
- * A sweep looks for silent connections this often within the keepalive time, and at least once a second. Silence is
- * counted in sweeps, not in time: between two sweeps the loop has listened once at least, however long it was held up.
- */
-#define SWEEPS_PER_KEEPALIVE 4u
-#define SWEEP_MS_MIN 5u
-#define SWEEP_MS_MAX 1000u
-
-/* Handles of an instance: prepare, check, idle, sweep. */
-#define OWN_HANDLES 4u
-
 static const struct gavel_field option_rows[] = {
-    {.name = "backlog", .id = 1, .type = GAVEL_UINT, .offset = offsetof(struct ws_options, backlog),
-     .fallback = "511", .min = 1, .max = 65535, .unit = "connections",
-     .help = "how many connections may wait in the system to be accepted"},
+    INSTANCE_OPTION_BACKLOG(struct ws_options, backlog),
 };
 
 static const struct gavel_fields option_fields = GAVEL_FIELDS(option_rows, struct ws_options);
 
-/* ---- a turn of the loop ------------------------------------------------------------------------------------------ */
+/* ---- for the instance -------------------------------------------------------------------------------------------- */
 
-/* Only its being active matters: the loop then does not block before the next prepare. */
-static void on_idle(uv_idle_t *idle)
+static struct ws_transport *of(void *self)
 {
-    (void)idle;
-}
-
-void ws_mark_dirty(struct ws_connection *connection)
-{
-    struct ws_transport *transport = connection->transport;
-
-    if (connection->is_dirty)
-        return;
-    connection->is_dirty = true;
-    TAILQ_INSERT_TAIL(&transport->dirty, connection, dirty);
-    if (transport->dirty_count++ == 0)
-        (void)uv_idle_start(&transport->idle, on_idle);
-}
-
-static void tell_quiet(struct ws_transport *transport)
-{
-    if (!transport->arrived)
-        return;
-    transport->arrived = false;
-    if (transport->up.events.quiet)
-        transport->up.events.quiet(transport->up.events.context);
-}
-
-static void on_check(uv_check_t *check)
-{
-    struct ws_transport *transport = check->data;
+    struct ws_transport *transport = self;
 
     assert(transport->magic == WS_TRANSPORT_MAGIC);
-    tell_quiet(transport);
+    return transport;
 }
 
-static void on_prepare(uv_prepare_t *prepare)
+static void look(void *self, struct instance_mark *mark)
 {
-    struct ws_transport *transport = prepare->data;
-    struct ws_connection *connection;
-    uint64_t left;
+    struct ws_connection *connection =
+        (struct ws_connection *)(void *)((char *)mark - offsetof(struct ws_connection, dirty));
 
-    assert(transport->magic == WS_TRANSPORT_MAGIC);
-    assert(transport->inside == 0);
-    tell_quiet(transport); /* for what came outside of the poll phase, which may now block */
-    left = transport->dirty_count;
-    /* What `drained` makes the host send waits for the next turn, so that one connection cannot hold the loop. */
-    while (left-- > 0 && (connection = TAILQ_FIRST(&transport->dirty))) {
-        TAILQ_REMOVE(&transport->dirty, connection, dirty);
-        transport->dirty_count--;
-        connection->is_dirty = false;
-        ws_flush(connection);
-        ws_tell_drained(connection);
-        if (connection->is_ended)
-            ws_finish(connection);
-    }
-    if (transport->dirty_count == 0)
-        (void)uv_idle_stop(&transport->idle);
-    if (transport->quiescing)
-        ws_quiesce_step(transport);
+    (void)of(self);
+    assert(connection->transport->inside == 0);
+    ws_flush(connection);
+    ws_tell_drained(connection);
+    if (connection->is_ended)
+        ws_finish(connection);
 }
 
-static void on_sweep(uv_timer_t *timer)
+/* libwebsockets goes when no callback of it is being handled, a turn or two later. */
+static bool release(void *self)
 {
-    struct ws_transport *transport = timer->data;
+    struct ws_transport *transport = of(self);
+
+    return !transport->inside && ws_context_destroy(transport);
+}
+
+static bool sweep(void *self)
+{
+    struct ws_transport *transport = of(self);
     struct ws_connection *connection;
     struct ws_connection *next;
 
@@ -100,58 +55,63 @@ static void on_sweep(uv_timer_t *timer)
         next = LIST_NEXT(connection, all);
         ws_connection_sweep(connection);
     }
-    if (LIST_EMPTY(&transport->connections))
-        (void)uv_timer_stop(timer);
     ws_listeners_retry(transport);
+    return !LIST_EMPTY(&transport->connections);
 }
 
-void ws_sweep_start(struct ws_transport *transport)
+static bool empty(void *self)
 {
-    uint64_t period = transport->up.limits.keepalive_ms / SWEEPS_PER_KEEPALIVE;
-
-    if (uv_is_active((uv_handle_t *)&transport->sweep))
-        return;
-    period = period < SWEEP_MS_MIN ? SWEEP_MS_MIN : period;
-    period = period > SWEEP_MS_MAX ? SWEEP_MS_MAX : period;
-    transport->sweeps = (transport->up.limits.keepalive_ms + period - 1) / period;
-    (void)uv_timer_start(&transport->sweep, on_sweep, period, period);
+    return LIST_EMPTY(&of(self)->connections);
 }
+
+static void close_all(void *self)
+{
+    struct ws_transport *transport = of(self);
+    struct ws_connection *connection;
+    struct ws_connection *next;
+
+    ws_unlisten(transport);
+    for (connection = LIST_FIRST(&transport->connections); connection; connection = next) {
+        next = LIST_NEXT(connection, all);
+        ws_close(transport, connection, GAVEL_CLOSE_NORMAL, gavel_text("this side is stopping"));
+    }
+}
+
+static const struct instance_operations instance_operations = {
+    .module = WS_MODULE,
+    .look = look,
+    .release = release,
+    .sweep = sweep,
+    .empty = empty,
+    .close_all = close_all,
+};
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int32_t ws_prepare(void *self, const struct gavel_transport_events *events,
-                          const struct gavel_transport_limits *limits, struct gavel_error *error)
+                           const struct gavel_transport_limits *limits, struct gavel_error *error)
 {
-    struct ws_transport *transport = self;
-    int32_t status;
-
-    assert(transport->magic == WS_TRANSPORT_MAGIC);
-    if (!LIST_EMPTY(&transport->connections) || !LIST_EMPTY(&transport->listeners))
-        return gavel_fail(error, GAVEL_E_STATE, "the up-calls must be set before the first connection");
-    status = upcalls_take(&transport->up, events, limits, error);
-    transport->prepared = status == GAVEL_OK;
-    return status;
+    return instance_prepare(&of(self)->instance, events, limits, error);
 }
 
 static int32_t ws_create(const struct gavel_host *host, const void *options, void **self, struct gavel_error *error)
 {
     const struct ws_options *chosen = options;
-    struct ws_transport *transport;
+    struct ws_transport *transport = calloc(1, sizeof *transport);
+    int32_t status;
 
-    if (!host->loop)
-        return gavel_fail(error, GAVEL_E_UNSUPPORTED,
-                          "this host has no event loop: the websocket transport needs libuv's");
-    transport = calloc(1, sizeof *transport);
     if (!transport)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory ran out");
+    status = instance_init(&transport->instance, &instance_operations, transport, host, chosen ? chosen->backlog : 0,
+                           error);
+    if (status != GAVEL_OK) {
+        free(transport);
+        return status;
+    }
     transport->magic = WS_TRANSPORT_MAGIC;
-    transport->host = host;
-    transport->loop = host->loop;
-    transport->backlog = chosen && chosen->backlog ? chosen->backlog : 511;
     LIST_INIT(&transport->connections);
     LIST_INIT(&transport->listeners);
     LIST_INIT(&transport->requests);
-    TAILQ_INIT(&transport->dirty);
     TAILQ_INIT(&transport->ended);
     *self = transport;
     return GAVEL_OK;
@@ -159,87 +119,14 @@ static int32_t ws_create(const struct gavel_host *host, const void *options, voi
 
 static int32_t ws_start(void *self, struct gavel_error *error)
 {
-    struct ws_transport *transport = self;
-    const struct gavel_host *host = transport->host;
-
     (void)error;
-    assert(transport->magic == WS_TRANSPORT_MAGIC);
-    assert(!transport->started);
-    (void)uv_prepare_init(transport->loop, &transport->prepare);
-    (void)uv_check_init(transport->loop, &transport->check);
-    (void)uv_idle_init(transport->loop, &transport->idle);
-    (void)uv_timer_init(transport->loop, &transport->sweep);
-    transport->prepare.data = transport;
-    transport->check.data = transport;
-    transport->idle.data = transport;
-    transport->sweep.data = transport;
-    (void)uv_prepare_start(&transport->prepare, on_prepare);
-    (void)uv_check_start(&transport->check, on_check);
-    /* Connections and listeners keep the loop alive, not these. */
-    uv_unref((uv_handle_t *)&transport->prepare);
-    uv_unref((uv_handle_t *)&transport->check);
-    uv_unref((uv_handle_t *)&transport->sweep);
-    transport->own_handles = OWN_HANDLES;
-    if (host->metric)
-        transport->refused_metric = host->metric(host->self, GAVEL_COUNTER, "transport.connections.refused",
-                                                 "{connection}", "connections refused because too many were open");
-    transport->started = true;
+    instance_start(&of(self)->instance);
     return GAVEL_OK;
-}
-
-static void on_own_closed(uv_handle_t *handle)
-{
-    struct ws_transport *transport = handle->data;
-
-    transport->own_handles--;
-    ws_quiesce_step(transport);
-}
-
-/* Connections first, then libwebsockets, for which the loop must turn (the idle handle sees to that), then our own. */
-void ws_quiesce_step(struct ws_transport *transport)
-{
-    assert(transport->magic == WS_TRANSPORT_MAGIC);
-    if (!transport->quiescing || transport->quiesced || transport->listening ||
-        !LIST_EMPTY(&transport->connections))
-        return;
-    if (!uv_is_closing((uv_handle_t *)&transport->prepare)) {
-        if (transport->inside || !ws_context_destroy(transport)) {
-            (void)uv_idle_start(&transport->idle, on_idle); /* the next prepare asks again */
-            return;
-        }
-        uv_close((uv_handle_t *)&transport->prepare, on_own_closed);
-        uv_close((uv_handle_t *)&transport->check, on_own_closed);
-        uv_close((uv_handle_t *)&transport->idle, on_own_closed);
-        uv_close((uv_handle_t *)&transport->sweep, on_own_closed);
-    }
-    if (transport->own_handles)
-        return;
-    transport->quiesced = true;
-    transport->done(transport->done_context);
 }
 
 static void ws_quiesce(void *self, void (*done)(void *context), void *context)
 {
-    struct ws_transport *transport = self;
-    struct ws_connection *connection;
-    struct ws_connection *next;
-
-    assert(transport->magic == WS_TRANSPORT_MAGIC);
-    assert(!transport->quiescing);
-    transport->quiescing = true;
-    transport->done = done;
-    transport->done_context = context;
-    if (!transport->started) {
-        transport->quiesced = true;
-        done(context);
-        return;
-    }
-    ws_unlisten(transport);
-    for (connection = LIST_FIRST(&transport->connections); connection; connection = next) {
-        next = LIST_NEXT(connection, all);
-        ws_close(transport, connection, GAVEL_CLOSE_NORMAL, gavel_text("this side is stopping"));
-    }
-    ws_quiesce_step(transport);
+    instance_quiesce(&of(self)->instance, done, context);
 }
 
 static void ws_destroy(void *self)
@@ -249,7 +136,7 @@ static void ws_destroy(void *self)
     if (!transport)
         return;
     assert(transport->magic == WS_TRANSPORT_MAGIC);
-    assert(!transport->started || transport->quiesced);
+    assert(!transport->instance.started || transport->instance.quiesced);
     ws_requests_free(transport);
     ws_listeners_free(transport);
     free(transport->slots);
