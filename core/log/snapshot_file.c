@@ -186,7 +186,9 @@ static int check_open(const struct os *os, struct os_file *file, const char *pat
         return status;
     if (crc32c(0, extra, extra_bytes) != extra_crc)
         return bad(error, path, "the meta data is damaged");
-    if (os_size(os, file, &size) || size < log_snapshot_blocks_at(extra_bytes) + LOG_SNAPSHOT_FOOT)
+    if (os_size(os, file, &size))
+        return gavel_fail(error, GAVEL_E_IO, "snapshot %s: cannot read its size", path);
+    if (size < log_snapshot_blocks_at(extra_bytes) + LOG_SNAPSHOT_FOOT)
         return bad(error, path, "cut short");
     status = read_exactly(os, file, path, foot, sizeof foot, size - LOG_SNAPSHOT_FOOT, error);
     if (status)

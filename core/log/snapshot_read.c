@@ -121,12 +121,14 @@ static int open_file(struct log_snapshot_reader *reader, const char *dir, const 
 {
     char name[LOG_SNAPSHOT_NAME_BYTES + 8] = "snap/";
     char path[OS_PATH_MAX];
+    int result;
 
     log_snapshot_name(name + 5, LOG_SNAPSHOT_NAME_BYTES, info->index, info->term);
     if (log_path(path, dir, name, NULL))
         return GAVEL_E_INVALID;
-    if (os_open(reader->os, path, OS_OPEN_READ, &reader->file))
-        return GAVEL_E_NOT_FOUND;
+    result = os_open(reader->os, path, OS_OPEN_READ, &reader->file);
+    if (result)
+        return result == -ENOENT ? GAVEL_E_NOT_FOUND : GAVEL_E_IO; /* a disk that fails says nothing about the file */
     return log_snapshot_file_check(reader->os, path, false, &reader->info, &reader->meta, &reader->meta_bytes, NULL);
 }
 

@@ -404,6 +404,10 @@ void node_stop_step(struct node *node);
 
 /* Open the log and understand what it holds; nothing is sent yet. */
 int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *error);
+
+/* What a node leaves with that runs already: 65 only for damage, 74 for a disk that refuses, 78 for what does not fit,
+ * 70 for the rest. */
+int node_exit_code(int32_t status);
 /* From a founded directory to a running core; goes on by completions. */
 void recover_begin(struct node *node);
 void recover_free(struct node *node);

@@ -23,6 +23,18 @@ static int exit_code_of(int32_t status)
     }
 }
 
+int node_exit_code(int32_t status)
+{
+    switch (status) {
+    case GAVEL_E_CONFIG:
+    case GAVEL_E_VERSION: return 78;
+    case GAVEL_E_CORRUPT: return 65;
+    case GAVEL_E_IO:
+    case GAVEL_E_NO_SPACE: return 74;
+    default: return 70;
+    }
+}
+
 static void report_recovery(struct node *node)
 {
     const struct log_recovery *recovery = &node->recovery;
@@ -139,6 +151,8 @@ static void batch_read(struct log_read *read)
     struct node *node = replay->node;
     struct gavel_error error = read->error;
     bool good = read->status == GAVEL_OK && read->count > 0;
+    /* What could be read and makes no sense is damage; what could not be read is what the log says. */
+    int exit_code = read->status == GAVEL_OK ? 65 : node_exit_code(read->status);
 
     if (!node_working(node)) {
         log_read_release(read);
@@ -152,7 +166,7 @@ static void batch_read(struct log_read *read)
         node->tick_base = read->batches[0]->head.tick;
     log_read_release(read);
     if (!good) {
-        node_fatal(node, 65, "the log's entry %llu cannot be read back: %s",
+        node_fatal(node, exit_code, "the log's entry %llu cannot be read back: %s",
                    (unsigned long long)node->recovery.batches[replay->at].first, error.text);
         replay_free(replay);
         return;
@@ -291,7 +305,8 @@ static void start_core(struct replay *replay)
     replay_free(replay);
     if (status != RAFT_OK) {
         node->raft = NULL;
-        node_fatal(node, 65, "the recovered log contradicts itself: %s", raft_error_text(status));
+        node_fatal(node, status == RAFT_E_BUSY ? 70 : 65, "the recovered log cannot be taken over: %s",
+                   status == RAFT_E_BUSY ? "memory or room ran out" : raft_error_text(status));
         return;
     }
     log_recovery_free(&node->recovery);
@@ -315,11 +330,7 @@ static void restored(struct node *node, int32_t status)
     struct replay *replay;
 
     if (status != GAVEL_OK) {
-        node_fatal(node,
-                   status == GAVEL_E_CORRUPT                               ? 65
-                   : status == GAVEL_E_CONFIG || status == GAVEL_E_VERSION ? 78
-                                                                           : 70,
-                   "the snapshot cannot be restored: %s", snapshot_error(node));
+        node_fatal(node, node_exit_code(status), "the snapshot cannot be restored: %s", snapshot_error(node));
         return;
     }
     if (node->recovery.snapshot.index &&

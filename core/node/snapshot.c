@@ -611,7 +611,7 @@ static void install_restored(struct node *node, int32_t status)
     struct node_snapshots *snapshots = node->snapshots;
 
     if (status != GAVEL_OK) {
-        node_fatal(node, status == GAVEL_E_CORRUPT ? 65 : 70,
+        node_fatal(node, node_exit_code(status),
                    "the machines could not be restored from the leader's snapshot: %s",
                    snapshots->error.text);
         return;

@@ -183,7 +183,7 @@ static void read_back(struct log_read *read)
         return;
     }
     if (read->status != GAVEL_OK)
-        node_fatal(node, read->status == GAVEL_E_CORRUPT ? 65 : 74,
+        node_fatal(node, node_exit_code(read->status),
                    "committed entries from index %llu on cannot be read: %s", (unsigned long long)read->from,
                    read->error.text);
     else
