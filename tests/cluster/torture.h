@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * torture.h - real gaveld processes, each alone in a network namespace with a disk of its own, under every fault that
+ * this machine can make, while clients write down what they were told; and the question afterwards whether all of it
+ * was true. The parts:
+ *
+ *   torture.c         options, the run from begin to end, what is printed
+ *   torture_room.c    the walls: namespaces, disks on loop devices, power cuts, a full disk
+ *   torture_node.c    the processes: started, signalled, ended as they should, asked for their status
+ *   torture_damage.c  bits flipped and files cut while a node is down
+ *   torture_net.c     the proxy between the nodes
+ *   torture_storm.c   the faults: a schedule from a seed, and what carries it out
+ *   torture_load.c    16 clients, their history and their ledger of acknowledged writes
+ *   torture_check.c   afterwards: healed, settled, nothing lost, linearizable, sound on the disk
+ *
+ * One thread carries out the faults and looks at everything; each client of the load has its own. Times are
+ * milliseconds since the run began unless said otherwise.
+ */
+#ifndef TESTS_CLUSTER_TORTURE_H
+#define TESTS_CLUSTER_TORTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include <gavel/client.h>
+
+#include "shim.h"
+
+#define TORTURE_NODES 5
+#define TORTURE_CLIENTS 16
+#define TORTURE_PORT 7000      /* in namespaces that nobody shares */
+#define TORTURE_PATH 96        /* bytes of a path below the run's directory; gaveld takes no longer data_dir */
+#define TORTURE_READY_MS 60000 /* to the first leader: sanitizers, a machine that does other things too */
+#define TORTURE_SETTLE_MS 120000 /* from the last fault to agreement: recovery of one node, snapshots for others */
+#define TORTURE_END_MS 30000   /* a process that was told to end and has not by then is stuck */
+
+/* What holds a node's data. */
+enum torture_disk {
+    DISK_LOOP,  /* ext4 on a loop device: can lose power, can be full */
+    DISK_TMPFS, /* where there are no loop devices: can be full */
+    DISK_PLAIN  /* a directory: neither */
+};
+
+enum torture_state { NODE_DOWN, NODE_RUNNING, NODE_STOPPING };
+
+struct torture_node {
+    int number; /* from 1: its place in the proxy and in 127.0.0.N */
+    char name[8];
+    char uri[40];
+    char disk[TORTURE_PATH]; /* mount point */
+    char data[TORTURE_PATH];
+    char config[TORTURE_PATH];
+    char log[TORTURE_PATH];
+    char image[TORTURE_PATH];
+    char shim[TORTURE_PATH];
+    char device[32];
+    int device_fd; /* keeps the loop device ours over a power cut; -1: none */
+    int space;     /* its network namespace */
+    struct shim_page *page;
+    struct gavel_client *client; /* that asks it for its status */
+    pid_t pid;
+    enum torture_state state;
+    uint64_t started_ms;
+    uint64_t told_ms;   /* STOPPING: when it was told */
+    uint64_t asked_ms;  /* damaged: when it was last asked whether it has recovered */
+    bool paused;
+    bool killed;        /* by us: any way of ending is fine */
+    bool may_fail;      /* its disk was made to fail since it started: exit 74 is right */
+    bool full;          /* its disk is */
+    bool cut;           /* its disk has no power: mount again before the next start */
+    bool clean;         /* its last end was a clean one: everything in its log is proved */
+    bool wanted;        /* is to be started as soon as it is down */
+    bool damaged;       /* counts against the atlas until it has recovered */
+    bool proofs_hurt;   /* its identity entries were damaged: its newest segment is left alone from then on */
+    int damage;         /* what to damage when it has ended: enum fault_kind, 0 nothing */
+    unsigned starts;
+    unsigned failures;  /* ended with 74 */
+};
+
+struct torture {
+    /* asked for */
+    uint64_t seed;
+    int count;
+    uint64_t storm_ms;
+    unsigned rate; /* operations a second, all clients together */
+    const char *transport;
+    const char *prefix;
+    const char *only; /* names of faults; NULL: drawn from the seed */
+    bool keep;
+    bool staged; /* install first */
+    bool slow;   /* the nodes run under a sanitizer */
+    bool verbose;
+    /* found */
+    char dir[64];
+    char gaveld[512];
+    char gavel[512];
+    char plugins[512];
+    char proxy[512];
+    char shim[512];
+    char checker[512];
+    enum torture_disk disk;
+    char disk_why[160];
+    bool has_shim;
+    /* made */
+    struct torture_node nodes[TORTURE_NODES];
+    int client_space;
+    int proxy_fd;
+    pid_t proxy_pid;
+    uint64_t begun_ms; /* monotonic */
+    char endpoints[TORTURE_NODES * 40];
+    char history[TORTURE_PATH];
+    struct torture_load *load;
+    uint64_t dice;
+};
+
+/* ---- torture.c --------------------------------------------------------------------------------------------------- */
+
+/* [any thread] Print a sentence and the last lines of the nodes' logs, keep their data, end everything: exit 1. */
+void torture_fail(struct torture *torture, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+/* A line with the time of the run before it. */
+void torture_say(const struct torture *torture, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Milliseconds since the run began. */
+uint64_t torture_now(const struct torture *torture);
+
+/* True once somebody interrupted the run. */
+bool torture_interrupted(void);
+
+/* A number below `bound` from a state; the whole run has one seed, each part a state of its own. */
+uint64_t torture_random(uint64_t *state, uint64_t bound);
+
+/* Look again from outside after a moment; never lets something happen by waiting. */
+void torture_pause(unsigned milliseconds);
+
+/* Run a program in the namespaces of the run, its output appended to `log` (NULL: this one's); the wait status. */
+int torture_run(struct torture *torture, const char *log, char *const words[]);
+
+/* ---- torture_room.c ---------------------------------------------------------------------------------------------- */
+
+/* As fork(), but the child is alone: first process of a process namespace (its end ends all others), own mounts, own
+ * network. -1 with a sentence in `why` where that is not allowed. */
+pid_t room_fork(char *why, size_t size);
+
+/* In the child: private mounts, a namespace for each node, a disk for each node. What cannot be had is said in
+ * disk_why. False with a sentence when there is nothing to work with. */
+bool room_make(struct torture *torture, char *why, size_t size);
+
+/* Let go of the mounts. */
+void room_leave(struct torture *torture);
+
+/* The power of that node's disk fails: nothing more reaches it. The process must be killed next. */
+void room_cut(struct torture *torture, struct torture_node *node);
+
+/* Power returns: the journal is replayed. The process must have ended. */
+void room_restore(struct torture *torture, struct torture_node *node);
+
+/* Use up all space of that node's disk; give it back. */
+void room_fill(struct torture *torture, struct torture_node *node);
+void room_empty(struct torture *torture, struct torture_node *node);
+
+/* ---- torture_node.c ---------------------------------------------------------------------------------------------- */
+
+/* Paths, configuration and shim page of all nodes. */
+void node_prepare(struct torture *torture);
+
+void node_start(struct torture *torture, struct torture_node *node);
+
+/* SIGKILL, and wait for the end. */
+void node_kill(struct torture *torture, struct torture_node *node);
+
+/* SIGTERM; node_look sees the end. */
+void node_stop(struct torture *torture, struct torture_node *node);
+
+void node_freeze(struct torture_node *node, bool frozen);
+
+/* See which processes have ended, and fail when one should not have, or not that way. */
+void node_look(struct torture *torture);
+
+/* Its status document, asked through its own listener; NULL when it does not answer in that time. */
+struct gavel_result *node_status(struct torture *torture, struct torture_node *node, uint64_t timeout_ms);
+
+/* The node that leads and says so; NULL: none says it now. */
+struct torture_node *node_leader(struct torture *torture, uint64_t timeout_ms);
+
+/* Wait until one leads and has applied something. */
+void node_await_leader(struct torture *torture);
+
+/* Fail when a log has a sanitizer's report. */
+void node_check_reports(struct torture *torture);
+
+/* ---- torture_net.c ----------------------------------------------------------------------------------------------- */
+
+void net_start(struct torture *torture);
+
+/* One command of proxy.c; its answer without the newline, "" when it has nothing to tell. */
+const char *net_do(struct torture *torture, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void net_stop(struct torture *torture);
+
+/* ---- torture_storm.c --------------------------------------------------------------------------------------------- */
+
+/* X(symbol, name, what it needs) */
+#define FAULTS(X)                          \
+    X(KILL, "kill", 0)                     \
+    X(KILL_ALL, "kill-all", 0)             \
+    X(PAUSE, "pause", 0)                   \
+    X(STOP, "stop", 0)                     \
+    X(ROLL, "rolling-restart", 0)          \
+    X(POWER, "power-cut", NEEDS_LOOP)      \
+    X(POWER_ALL, "power-cut-all", NEEDS_LOOP) \
+    X(SPLIT, "split", 0)                   \
+    X(ONE_WAY, "one-way", 0)               \
+    X(LINK, "link-lost", 0)                \
+    X(RESET, "reset", 0)                   \
+    X(CUT, "cut-frame", 0)                 \
+    X(SLOW_LINK, "slow-link", 0)           \
+    X(DELAY, "delay", 0)                   \
+    X(REFUSE, "refuse", 0)                 \
+    X(FULL, "disk-full", NEEDS_SPACE)      \
+    X(EIO_SYNC, "eio-sync", NEEDS_SHIM)    \
+    X(EIO_WRITE, "eio-write", NEEDS_SHIM)  \
+    X(SLOW_SYNC, "slow-sync", NEEDS_SHIM)  \
+    X(CLOCK, "clock-jump", NEEDS_SHIM)     \
+    X(FLIP, "bit-flip", 0)                 \
+    X(TRUNCATE, "truncate", 0)
+
+enum fault_kind {
+    FAULT_NONE,
+#define FAULT_SYMBOL(symbol, name, needs) FAULT_##symbol,
+    FAULTS(FAULT_SYMBOL)
+#undef FAULT_SYMBOL
+    FAULT_KINDS
+};
+
+/* Draw the schedule, print it, carry it out, heal everything. */
+void storm_run(struct torture *torture);
+
+/* What --list-faults prints. */
+void storm_list(FILE *out);
+
+/* True when `names` (separated by commas) are faults, all of them. */
+bool storm_known(const char *names);
+
+/* ---- torture_damage.c -------------------------------------------------------------------------------------------- */
+
+/* The node has ended: flip a bit of it or cut a file of it, where the promises allow that. */
+void damage_do(struct torture *torture, struct torture_node *node);
+
+/* May this node be damaged now: would a majority of the nodes still be whole? */
+bool damage_allowed(const struct torture *torture, const struct torture_node *node);
+
+/* See whether damaged nodes have recovered. */
+void damage_look(struct torture *torture);
+
+/* ---- torture_load.c ---------------------------------------------------------------------------------------------- */
+
+void load_start(struct torture *torture);
+
+/* Writes and reads that were answered so far. */
+uint64_t load_answered(const struct torture *torture);
+
+/* No new operations; waits for the last ones, and prints the totals. */
+void load_stop(struct torture *torture);
+
+/* Read everything on every node: nothing acknowledged is missing, nothing refused is there, nothing was done twice,
+ * and what is read goes into the history. */
+void load_check(struct torture *torture);
+
+void load_free(struct torture *torture);
+
+/* ---- torture_check.c --------------------------------------------------------------------------------------------- */
+
+/* All nodes run, and wait until they agree on the applied index and the digests, and none has an alarm. */
+void check_settled(struct torture *torture);
+
+/* Stop all nodes with SIGTERM: each exits with 0, and `gavel data check` finds nothing. */
+void check_ends(struct torture *torture);
+
+/* The history is linearizable. */
+void check_history(struct torture *torture);
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* torture_node.c - the processes of the nodes: see torture.h. */
+#define _GNU_SOURCE /* setns */
+
+#include "torture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+extern char **environ;
+
+#define YOUNG_MS 10000 /* gaveld that young may not have set up its signals yet and dies of SIGTERM */
+#define ENVIRONMENT_MAX 512
+
+/* ---- before ------------------------------------------------------------------------------------------------------ */
+
+static void write_config(struct torture *torture, struct torture_node *node)
+{
+    FILE *out = fopen(node->config, "we");
+
+    if (!out)
+        torture_fail(torture, "%s: %s", node->config, strerror(errno));
+    fprintf(out, "[node]\nname = %s\ndata_dir = %s\n[cluster]\nmembers =", node->name, node->data);
+    for (int i = 0; i < torture->count; i++)
+        fprintf(out, "%s \\\n    %s=%s", i ? "," : "", torture->nodes[i].name, torture->nodes[i].uri);
+    fprintf(out, "\n[transport.main]\nplugin = %s\nlisten = %s\n", torture->transport, node->uri);
+    fprintf(out, "[statemachine.store]\nplugin = workflow\n[statemachine.counter]\nplugin = counter\n"
+                 "[observer.log]\nplugin = log\nlevel = info\n");
+    /* Small, so that everything happens often: new segments, snapshots, peers that need one. */
+    fprintf(out, "[log]\nsegment_bytes = 2MiB\ntrailing_bytes = 256KiB\ncache_bytes = 256KiB\n"
+                 "[snapshot]\nsnapshot_entries = 200\nsnapshot_log_min = 512KiB\nsnapshot_keep = 3\n");
+    /* The machine does other things too; without this there would be more elections than writes. */
+    fprintf(out, "[raft]\nelection_timeout_min = %s\nelection_timeout_max = %s\nheartbeat = %s\nredial_max = 500ms\n",
+            torture->slow ? "600ms" : "300ms", torture->slow ? "1200ms" : "600ms", torture->slow ? "200ms" : "75ms");
+    if (fclose(out) != 0)
+        torture_fail(torture, "%s: %s", node->config, strerror(errno));
+}
+
+static void map_shim(struct torture *torture, struct torture_node *node)
+{
+    int fd = open(node->shim, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0 || ftruncate(fd, SHIM_BYTES) != 0)
+        torture_fail(torture, "%s: %s", node->shim, strerror(errno));
+    node->page = mmap(NULL, SHIM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (node->page == MAP_FAILED)
+        torture_fail(torture, "%s: %s", node->shim, strerror(errno));
+    (void)close(fd);
+}
+
+void node_prepare(struct torture *torture)
+{
+    for (int i = 0; i < torture->count; i++) {
+        size_t used = strlen(torture->endpoints);
+
+        (void)snprintf(torture->endpoints + used, sizeof torture->endpoints - used, "%s%s", i ? "," : "",
+                       torture->nodes[i].uri);
+        write_config(torture, &torture->nodes[i]);
+        map_shim(torture, &torture->nodes[i]);
+    }
+}
+
+/* ---- up and down ------------------------------------------------------------------------------------------------- */
+
+/* The environment of a node: ours, and what puts the shim before the C library. */
+static char **environment_of(const struct torture *torture, const struct torture_node *node)
+{
+    static char preload[600];
+    static char page[TORTURE_PATH + 32];
+    static char plugins[600];
+    static char asan[600];
+    static char *words[ENVIRONMENT_MAX];
+    const char *before = getenv("ASAN_OPTIONS");
+    size_t count = 0;
+
+    (void)snprintf(preload, sizeof preload, "LD_PRELOAD=%s", torture->shim);
+    (void)snprintf(page, sizeof page, SHIM_VARIABLE "=%s", node->shim);
+    (void)snprintf(plugins, sizeof plugins, "GAVEL_PLUGIN_DIR=%s", torture->plugins);
+    (void)snprintf(asan, sizeof asan, "ASAN_OPTIONS=%s:verify_asan_link_order=0", before ? before : "");
+    for (char **at = environ; *at && count < ENVIRONMENT_MAX - 5; at++)
+        if (strncmp(*at, "LD_PRELOAD=", 11) != 0 && strncmp(*at, "GAVEL_PLUGIN_DIR=", 17) != 0 &&
+            strncmp(*at, "ASAN_OPTIONS=", 13) != 0)
+            words[count++] = *at;
+    words[count++] = plugins;
+    words[count++] = asan;
+    if (torture->has_shim) {
+        words[count++] = preload;
+        words[count++] = page;
+    }
+    words[count] = NULL;
+    return words;
+}
+
+void node_start(struct torture *torture, struct torture_node *node)
+{
+    char name[] = "gaveld";
+    char option[] = "--config";
+    char *words[] = {name, option, node->config, NULL};
+    char **environment = environment_of(torture, node);
+    int log = open(node->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    if (node->cut)
+        room_restore(torture, node);
+    if (log < 0)
+        torture_fail(torture, "%s: %s", node->log, strerror(errno));
+    node->wanted = node->killed = node->may_fail = node->paused = node->clean = false;
+    node->may_fail = node->full;
+    node->state = NODE_RUNNING;
+    node->started_ms = torture_now(torture);
+    node->starts++;
+    node->pid = fork();
+    if (node->pid < 0)
+        torture_fail(torture, "cannot fork: %s", strerror(errno));
+    if (node->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (setns(node->space, CLONE_NEWNET) != 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
+            _exit(126);
+        (void)execve(torture->gaveld, words, environment);
+        _exit(127);
+    }
+    (void)close(log);
+}
+
+/* What the end of a process means; fails when it should not have ended, or not so. */
+static void ended(struct torture *torture, struct torture_node *node, int status)
+{
+    bool failed = WIFEXITED(status) && WEXITSTATUS(status) == EX_IOERR;
+    bool young = torture_now(torture) < node->started_ms + YOUNG_MS;
+    bool stopped = node->state == NODE_STOPPING && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool right = node->killed || stopped || (failed && node->may_fail) ||
+                 (node->state == NODE_STOPPING && young && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+
+    node->pid = 0;
+    node->state = NODE_DOWN;
+    node->paused = false;
+    node->clean = stopped;
+    if (!right)
+        torture_fail(torture, "%s ended with %s %d", node->name, WIFEXITED(status) ? "exit code" : "signal",
+                     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    if (failed && !node->killed) {
+        node->failures++;
+        node->wanted = !node->full; /* with a full disk it may leave again at once: when there is room */
+        torture_say(torture, "%s has left with 74", node->name);
+    }
+}
+
+void node_kill(struct torture *torture, struct torture_node *node)
+{
+    int status = 0;
+
+    if (node->pid <= 0)
+        return;
+    node->killed = true;
+    (void)kill(node->pid, SIGKILL);
+    while (waitpid(node->pid, &status, 0) < 0)
+        if (errno != EINTR)
+            torture_fail(torture, "%s: %s", node->name, strerror(errno));
+    ended(torture, node, status);
+}
+
+void node_stop(struct torture *torture, struct torture_node *node)
+{
+    if (node->pid <= 0 || node->state != NODE_RUNNING)
+        return;
+    node->state = NODE_STOPPING;
+    node->told_ms = torture_now(torture);
+    (void)kill(node->pid, SIGTERM);
+}
+
+void node_freeze(struct torture_node *node, bool frozen)
+{
+    if (node->pid > 0)
+        (void)kill(node->pid, frozen ? SIGSTOP : SIGCONT);
+    node->paused = frozen;
+}
+
+void node_look(struct torture *torture)
+{
+    for (int i = 0; i < torture->count; i++) {
+        struct torture_node *node = &torture->nodes[i];
+        int status = 0;
+
+        if (node->pid > 0 && waitpid(node->pid, &status, WNOHANG) == node->pid)
+            ended(torture, node, status);
+        if (node->state == NODE_STOPPING && !node->paused &&
+            torture_now(torture) > node->told_ms + TORTURE_END_MS) {
+            (void)kill(node->pid, SIGABRT); /* its log may say where it stood */
+            torture_fail(torture, "%s does not end %d ms after SIGTERM", node->name, TORTURE_END_MS);
+        }
+    }
+}
+
+/* ---- asked ------------------------------------------------------------------------------------------------------- */
+
+struct gavel_result *node_status(struct torture *torture, struct torture_node *node, uint64_t timeout_ms)
+{
+    struct gavel_client_options options = gavel_client_defaults();
+    struct gavel_request request = gavel_request_defaults();
+    struct gavel_result *result = NULL;
+    struct gavel_error error = {0, ""};
+
+    if (!node->client) {
+        options.endpoints = node->uri;
+        options.name = "torture";
+        options.stay = 1;
+        if (gavel_client_open(&options, &node->client, &error) != GAVEL_OK)
+            torture_fail(torture, "%s", error.text);
+    }
+    request.command = "gavel.status";
+    request.read = GAVEL_STALE;
+    request.flags = GAVEL_REPEATABLE;
+    request.timeout_ms = timeout_ms;
+    return gavel_call(node->client, &request, &result, &error) == GAVEL_OK ? result : NULL;
+}
+
+struct torture_node *node_leader(struct torture *torture, uint64_t timeout_ms)
+{
+    struct torture_node *found = NULL;
+    uint64_t highest = 0;
+
+    for (int i = 0; i < torture->count; i++) {
+        struct torture_node *node = &torture->nodes[i];
+        struct gavel_result *status = node->state == NODE_RUNNING && !node->paused
+                                          ? node_status(torture, node, timeout_ms)
+                                          : NULL;
+        uint64_t term = status ? gavel_get_uint(status->value, "term", 0) : 0;
+
+        /* A leader that was cut off may still believe in itself: the newest term counts. */
+        if (term >= highest && status &&
+            gavel_slice_equal(gavel_get_bytes(status->value, "role"), gavel_text("leader"))) {
+            found = node;
+            highest = term;
+        }
+        gavel_result_free(status);
+    }
+    return found;
+}
+
+void node_await_leader(struct torture *torture)
+{
+    uint64_t until = torture_now(torture) + TORTURE_READY_MS;
+
+    while (!node_leader(torture, 1000)) {
+        node_look(torture);
+        if (torture_now(torture) > until)
+            torture_fail(torture, "no leader within %d ms", TORTURE_READY_MS);
+        if (torture_interrupted())
+            torture_fail(torture, "interrupted");
+        torture_pause(10);
+    }
+}
+
+/* ---- reports ----------------------------------------------------------------------------------------------------- */
+
+static bool is_report(const char *line)
+{
+    static const char *const words[] = {"AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:",
+                                        "MemorySanitizer", "Assertion `", "assertion failed"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(line, words[i]))
+            return true;
+    return false;
+}
+
+void node_check_reports(struct torture *torture)
+{
+    for (int i = 0; i < torture->count; i++) {
+        FILE *in = fopen(torture->nodes[i].log, "re");
+        char line[1024];
+
+        while (in && fgets(line, sizeof line, in))
+            if (is_report(line)) {
+                line[strcspn(line, "\n")] = 0;
+                torture_fail(torture, "%s has a report in its log: %s", torture->nodes[i].name, line);
+            }
+        if (in)
+            (void)fclose(in);
+    }
+}

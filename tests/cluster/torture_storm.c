@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * torture_storm.c - the faults. The schedule is drawn whole from the seed before anything happens: when, what, to whom,
+ * for how long; only "the leader" is looked up when its time has come. A timer paces it. Everything else waits for a
+ * condition and has a deadline.
+ */
+#include "torture.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAULTS_MAX 4096
+#define LEADER (-1)
+#define STEP_MS 20        /* the nodes are looked at that often */
+#define GAP_MS_MIN 60     /* between two faults, drawn between these by magnitude */
+#define GAP_MS_MAX 2500
+#define LAST_MS_MIN 150   /* how long one lasts */
+#define LAST_MS_MAX 7000
+#define CALM_MS 4000      /* now and then nothing new begins for so long, so that the nodes can agree */
+#define ROLL_MS 2500      /* between two nodes of a rolling restart */
+#define SWARM_PERCENT 65  /* each kind of fault is in a run with this chance */
+#define CLOCK_MS_MAX 100000000 /* the wall clock jumps by up to a day and some, to and fro */
+
+enum { NEEDS_LOOP = 1, NEEDS_SPACE = 2, NEEDS_SHIM = 4 };
+
+struct fault {
+    uint64_t at;
+    uint64_t until;
+    enum fault_kind kind;
+    int target;      /* index of a node, or LEADER */
+    uint32_t mask;   /* who is on this side, by index */
+    uint64_t amount;
+    struct torture_node *node; /* who it was */
+    bool begun;
+    bool held;       /* it did begin: something has to end */
+    bool ended;
+};
+
+struct storm {
+    struct torture *torture;
+    struct fault faults[FAULTS_MAX];
+    unsigned count;
+    unsigned done[FAULT_KINDS];
+    unsigned links[TORTURE_NODES + 1][TORTURE_NODES + 1]; /* faults that hold each directed link */
+    uint64_t dice;
+};
+
+static const struct {
+    const char *name;
+    unsigned needs;
+} kinds[FAULT_KINDS] = {
+    [FAULT_NONE] = {"none", 0},
+#define FAULT_ROW(symbol, name, needs) [FAULT_##symbol] = {name, needs},
+    FAULTS(FAULT_ROW)
+#undef FAULT_ROW
+};
+
+/* ---- drawing ----------------------------------------------------------------------------------------------------- */
+
+/* Between two bounds, small ones as often as large ones by magnitude. */
+static uint64_t log_uniform(uint64_t *dice, uint64_t least, uint64_t most)
+{
+    uint64_t doublings = 0;
+    uint64_t result;
+
+    while (least << (doublings + 1) <= most)
+        doublings++;
+    result = least << torture_random(dice, doublings + 1);
+    result += torture_random(dice, result);
+    return result < most ? result : most;
+}
+
+static bool listed(const char *names, const char *name)
+{
+    size_t size = strlen(name);
+
+    while (names) {
+        if (strncmp(names, name, size) == 0 && (names[size] == ',' || names[size] == 0))
+            return true;
+        names = strchr(names, ',');
+        names = names ? names + 1 : NULL;
+    }
+    return false;
+}
+
+bool storm_known(const char *names)
+{
+    unsigned wanted = 1;
+    unsigned found = 0;
+
+    for (const char *at = names; *at; at++)
+        wanted += *at == ',';
+    for (int i = 1; i < FAULT_KINDS; i++)
+        found += listed(names, kinds[i].name);
+    return found == wanted;
+}
+
+void storm_list(FILE *out)
+{
+    for (int i = 1; i < FAULT_KINDS; i++)
+        fprintf(out, "%s%s", i > 1 ? ", " : "", kinds[i].name);
+    fputc('\n', out);
+}
+
+static bool possible(const struct torture *torture, int kind)
+{
+    return !((kinds[kind].needs & NEEDS_LOOP) && torture->disk != DISK_LOOP) &&
+           !((kinds[kind].needs & NEEDS_SPACE) && torture->disk == DISK_PLAIN) &&
+           !((kinds[kind].needs & NEEDS_SHIM) && !torture->has_shim);
+}
+
+/* The kinds of this run. A coin for each: faults hide one another, and a run without some shows what they hid. */
+static unsigned choose_kinds(struct storm *storm, enum fault_kind *chosen)
+{
+    struct torture *torture = storm->torture;
+    unsigned count = 0;
+
+    for (int i = 1; i < FAULT_KINDS; i++) {
+        bool coin = torture_random(&storm->dice, 100) < SWARM_PERCENT; /* drawn always: one kind does not move others */
+
+        if (!possible(torture, i))
+            printf("skipped: %s (%s)\n", kinds[i].name,
+                   kinds[i].needs & NEEDS_SHIM ? "no shim for the C library" : torture->disk_why);
+        else if (torture->only ? listed(torture->only, kinds[i].name) : coin)
+            chosen[count++] = (enum fault_kind)i;
+    }
+    return count;
+}
+
+static struct fault *add(struct storm *storm, uint64_t at, enum fault_kind kind)
+{
+    struct fault *fault;
+    uint64_t *dice = &storm->dice;
+    uint64_t count = (uint64_t)storm->torture->count;
+
+    if (storm->count == FAULTS_MAX)
+        return NULL;
+    fault = &storm->faults[storm->count++];
+    memset(fault, 0, sizeof *fault);
+    fault->at = at;
+    fault->kind = kind;
+    fault->until = at + log_uniform(dice, LAST_MS_MIN, LAST_MS_MAX);
+    fault->target = torture_random(dice, 2) ? LEADER : (int)torture_random(dice, count);
+    fault->mask = 1u + (uint32_t)torture_random(dice, (1u << count) - 2); /* neither none nor all */
+    fault->amount = torture_random(dice, UINT64_MAX);
+    return fault;
+}
+
+static void draw(struct storm *storm)
+{
+    struct torture *torture = storm->torture;
+    enum fault_kind chosen[FAULT_KINDS];
+    unsigned count = choose_kinds(storm, chosen);
+    uint64_t end = torture->storm_ms;
+    uint64_t at = GAP_MS_MAX;
+
+    printf("faults of this run:");
+    for (unsigned i = 0; i < count; i++)
+        printf(" %s", kinds[chosen[i]].name);
+    putchar('\n');
+    while (count > 0 && at < end && storm->count < FAULTS_MAX) {
+        enum fault_kind kind = chosen[torture_random(&storm->dice, count)];
+
+        if (kind == FAULT_ROLL) {
+            for (int i = 0; i < torture->count; i++) {
+                struct fault *fault = add(storm, at, FAULT_STOP);
+
+                if (fault)
+                    fault->target = i, fault->until = at + ROLL_MS / 4;
+                at += ROLL_MS;
+            }
+            storm->done[FAULT_ROLL]++;
+        } else {
+            (void)add(storm, at, kind);
+        }
+        at += log_uniform(&storm->dice, GAP_MS_MIN, GAP_MS_MAX);
+        if (torture_random(&storm->dice, 12) == 0)
+            at += CALM_MS;
+    }
+}
+
+/* ---- saying ------------------------------------------------------------------------------------------------------ */
+
+static const char *side(const struct storm *storm, const struct fault *fault)
+{
+    static char text[64];
+
+    text[0] = 0;
+    for (int i = 0; i < storm->torture->count; i++)
+        if (fault->mask & (1u << i)) {
+            size_t used = strlen(text);
+
+            (void)snprintf(text + used, sizeof text - used, "%s%s", used ? "+" : "", storm->torture->nodes[i].name);
+        }
+    return text;
+}
+
+static void print_schedule(const struct storm *storm)
+{
+    printf("schedule: %u faults\n", storm->count);
+    for (unsigned i = 0; i < storm->count && storm->torture->verbose; i++) {
+        const struct fault *fault = &storm->faults[i];
+
+        printf("  at %7.3f for %5.3f %-12s target %s side %s amount %" PRIu64 "\n", (double)fault->at / 1000,
+               (double)(fault->until - fault->at) / 1000, kinds[fault->kind].name,
+               fault->target == LEADER ? "leader" : storm->torture->nodes[fault->target].name, side(storm, fault),
+               fault->amount % 1000);
+    }
+}
+
+static void say(const struct storm *storm, const struct fault *fault, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void say(const struct storm *storm, const struct fault *fault, const char *format, ...)
+{
+    char text[128] = "";
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    torture_say(storm->torture, "%-13s %s%s for %" PRIu64 " ms", kinds[fault->kind].name, text,
+                fault->target == LEADER && fault->node ? ", which leads" : "", fault->until - fault->at);
+}
+
+/* ---- links ------------------------------------------------------------------------------------------------------- */
+
+/* Sides of the proxy: 0 is the clients', node index i is i + 1. Faults may hold one link together; the last opens it. */
+static void hold(struct storm *storm, int from, int to, const char *verb, uint64_t one, uint64_t two)
+{
+    storm->links[from][to]++;
+    (void)net_do(storm->torture, "%s %d %d %" PRIu64 " %" PRIu64, verb, from, to, one, two);
+}
+
+static void release(struct storm *storm, int from, int to)
+{
+    assert(storm->links[from][to] > 0);
+    if (--storm->links[from][to] == 0)
+        (void)net_do(storm->torture, "open %d %d", from, to);
+}
+
+/* Is this directed link one that the fault holds? */
+static bool is_held(const struct fault *fault, int from, int to)
+{
+    bool inside = from > 0 && (fault->mask & (1u << (from - 1)));
+    bool other = to > 0 && (fault->mask & (1u << (to - 1)));
+    bool clients = (fault->amount >> 8) % 4 == 0; /* clients lose the nodes of that side as well */
+
+    if (from == to || ((from == 0 || to == 0) && !clients))
+        return false;
+    return fault->kind == FAULT_SPLIT ? inside != other : inside && !other;
+}
+
+static void each_held(struct storm *storm, const struct fault *fault, bool begin)
+{
+    for (int i = 0; i <= storm->torture->count; i++)
+        for (int k = 0; k <= storm->torture->count; k++)
+            if (is_held(fault, i, k)) {
+                if (begin)
+                    hold(storm, i, k, "drop", 0, 0);
+                else
+                    release(storm, i, k);
+            }
+}
+
+/* One directed link between two sides, by the fault's number. */
+static void one_link(const struct storm *storm, const struct fault *fault, int *from, int *to)
+{
+    int sides = storm->torture->count + 1;
+
+    *from = (int)(fault->amount % (uint64_t)sides);
+    *to = (*from + 1 + (int)(fault->amount / 16 % (uint64_t)(sides - 1))) % sides;
+}
+
+static void begin_link(struct storm *storm, struct fault *fault)
+{
+    int from;
+    int to;
+
+    one_link(storm, fault, &from, &to);
+    if (fault->kind == FAULT_SLOW_LINK)
+        hold(storm, from, to, "rate", 2000 + fault->amount % 60000, 0);
+    else if (fault->kind == FAULT_DELAY)
+        hold(storm, from, to, "delay", 5 + fault->amount % 400, fault->amount / 512 % 100);
+    else if (fault->kind == FAULT_REFUSE)
+        hold(storm, from, to, "refuse", 1, 0);
+    else
+        hold(storm, from, to, "drop", 0, 0);
+    fault->held = true;
+    say(storm, fault, "from %d to %d", from, to);
+}
+
+/* Resets and cuts are over at once. `amount` says whether all connections of one node, or one link. */
+static void begin_break(struct storm *storm, struct fault *fault, const char *verb)
+{
+    int from;
+    int to;
+
+    one_link(storm, fault, &from, &to);
+    if ((fault->amount >> 20) % 2) {
+        (void)net_do(storm->torture, "%s %d * 0 0", verb, fault->node->number);
+        (void)net_do(storm->torture, "%s * %d 0 0", verb, fault->node->number);
+        say(storm, fault, "all of %s", fault->node->name);
+    } else {
+        (void)net_do(storm->torture, "%s %d %d 0 0", verb, from, to);
+        say(storm, fault, "from %d to %d", from, to);
+    }
+}
+
+/* A side of the network; the leader's own when it is the target and chance says so. */
+static void begin_split(struct storm *storm, struct fault *fault)
+{
+    if (fault->target == LEADER && (fault->amount >> 16) % 2)
+        fault->mask = 1u << (fault->node->number - 1);
+    fault->held = true;
+    each_held(storm, fault, true);
+    say(storm, fault, "%s%s", side(storm, fault), fault->kind == FAULT_SPLIT ? " from the others" : " is not heard");
+}
+
+/* ---- processes and disks ----------------------------------------------------------------------------------------- */
+
+static void store32(uint32_t *at, uint32_t value)
+{
+    __atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
+/* Kill one or all, with or without the power of their disks. */
+static void begin_kill(struct storm *storm, struct fault *fault)
+{
+    struct torture *torture = storm->torture;
+    bool power = fault->kind == FAULT_POWER || fault->kind == FAULT_POWER_ALL;
+    bool all = fault->kind == FAULT_KILL_ALL || fault->kind == FAULT_POWER_ALL;
+
+    say(storm, fault, "%s", all ? "all" : fault->node->name);
+    for (int i = 0; i < torture->count && power; i++) {
+        struct torture_node *node = &torture->nodes[i];
+
+        if ((all || node == fault->node) && !node->cut) {
+            node->may_fail = true; /* it may see that before it is killed */
+            room_cut(torture, node);
+        }
+    }
+    for (int i = 0; i < torture->count; i++)
+        if (all || &torture->nodes[i] == fault->node)
+            node_kill(torture, &torture->nodes[i]);
+    fault->held = true;
+}
+
+static void begin_stop(struct storm *storm, struct fault *fault)
+{
+    struct torture *torture = storm->torture;
+    struct torture_node *node = fault->node;
+
+    if (fault->kind != FAULT_STOP) {
+        if (!damage_allowed(torture, node))
+            return;
+        node->damage = (int)fault->kind;
+    }
+    say(storm, fault, "%s", node->name);
+    fault->held = true;
+    if (fault->kind != FAULT_STOP && fault->amount % 3 == 0)
+        node_kill(torture, node);
+    else
+        node_stop(torture, node);
+}
+
+static void begin_disk(struct storm *storm, struct fault *fault)
+{
+    struct torture_node *node = fault->node;
+    int64_t jump = (int64_t)(fault->amount % CLOCK_MS_MAX) * ((fault->amount >> 40) % 2 ? 1 : -1);
+
+    switch (fault->kind) {
+    case FAULT_FULL:
+        node->may_fail = true;
+        room_fill(storm->torture, node);
+        break;
+    case FAULT_EIO_SYNC:
+        node->may_fail = true;
+        store32(&node->page->fail_syncs, 1);
+        break;
+    case FAULT_EIO_WRITE:
+        node->may_fail = true;
+        store32(&node->page->fail_writes, 1);
+        break;
+    case FAULT_SLOW_SYNC: store32(&node->page->sync_ms, 1 + (uint32_t)(fault->amount % 900)); break;
+    default: __atomic_store_n(&node->page->wall_ms, jump, __ATOMIC_RELAXED); break;
+    }
+    fault->held = true;
+    if (fault->kind == FAULT_CLOCK)
+        say(storm, fault, "%s by %" PRId64 " ms", node->name, jump);
+    else
+        say(storm, fault, "%s", node->name);
+}
+
+/* ---- begin and end ----------------------------------------------------------------------------------------------- */
+
+/* Its node: the leader, or the one that was drawn where there is none. NULL: that one is in no state for it. */
+static struct torture_node *victim(struct storm *storm, const struct fault *fault)
+{
+    struct torture *torture = storm->torture;
+    struct torture_node *node = fault->target == LEADER ? node_leader(torture, 150) : &torture->nodes[fault->target];
+
+    if (!node)
+        node = &torture->nodes[fault->amount % (uint64_t)torture->count];
+    return node->state == NODE_RUNNING && !node->paused && !node->wanted ? node : NULL;
+}
+
+static void begin(struct storm *storm, struct fault *fault)
+{
+    fault->begun = true;
+    fault->node = victim(storm, fault);
+    if (!fault->node && fault->kind != FAULT_KILL_ALL && fault->kind != FAULT_POWER_ALL)
+        return;
+    storm->done[fault->kind]++;
+    switch (fault->kind) {
+    case FAULT_KILL:
+    case FAULT_KILL_ALL:
+    case FAULT_POWER:
+    case FAULT_POWER_ALL: begin_kill(storm, fault); break;
+    case FAULT_STOP:
+    case FAULT_FLIP:
+    case FAULT_TRUNCATE: begin_stop(storm, fault); break;
+    case FAULT_PAUSE:
+        fault->held = true;
+        node_freeze(fault->node, true);
+        say(storm, fault, "%s", fault->node->name);
+        break;
+    case FAULT_SPLIT:
+    case FAULT_ONE_WAY: begin_split(storm, fault); break;
+    case FAULT_RESET: begin_break(storm, fault, "reset"); break;
+    case FAULT_CUT: begin_break(storm, fault, "cut"); break;
+    case FAULT_LINK:
+    case FAULT_SLOW_LINK:
+    case FAULT_DELAY:
+    case FAULT_REFUSE: begin_link(storm, fault); break;
+    default: begin_disk(storm, fault); break;
+    }
+}
+
+static void end(struct storm *storm, struct fault *fault)
+{
+    struct torture *torture = storm->torture;
+    int from;
+    int to;
+
+    fault->ended = true;
+    if (!fault->held)
+        return;
+    switch (fault->kind) {
+    case FAULT_KILL_ALL:
+    case FAULT_POWER_ALL:
+        for (int i = 0; i < torture->count; i++)
+            torture->nodes[i].wanted = true;
+        break;
+    case FAULT_PAUSE: node_freeze(fault->node, false); break;
+    case FAULT_SPLIT:
+    case FAULT_ONE_WAY: each_held(storm, fault, false); break;
+    case FAULT_LINK:
+    case FAULT_SLOW_LINK:
+    case FAULT_DELAY:
+    case FAULT_REFUSE:
+        one_link(storm, fault, &from, &to);
+        release(storm, from, to);
+        break;
+    case FAULT_FULL:
+        room_empty(torture, fault->node);
+        fault->node->wanted = true;
+        break;
+    case FAULT_SLOW_SYNC: store32(&fault->node->page->sync_ms, 0); break;
+    case FAULT_CLOCK: __atomic_store_n(&fault->node->page->wall_ms, 0, __ATOMIC_RELAXED); break;
+    default: fault->node->wanted = true; break;
+    }
+}
+
+/* Nodes that have ended and shall run again; what is to be damaged is damaged in between. */
+static void raise_nodes(struct torture *torture)
+{
+    for (int i = 0; i < torture->count; i++) {
+        struct torture_node *node = &torture->nodes[i];
+
+        if (node->state == NODE_DOWN && node->damage)
+            damage_do(torture, node);
+        if (node->state == NODE_DOWN && node->wanted)
+            node_start(torture, node);
+        if (node->state == NODE_RUNNING)
+            node->wanted = false;
+    }
+}
+
+static void heal(struct storm *storm)
+{
+    struct torture *torture = storm->torture;
+
+    for (unsigned i = 0; i < storm->count; i++)
+        if (storm->faults[i].begun && !storm->faults[i].ended)
+            end(storm, &storm->faults[i]);
+    (void)net_do(torture, "open * *");
+    for (int i = 0; i < torture->count; i++) {
+        struct torture_node *node = &torture->nodes[i];
+
+        if (node->paused)
+            node_freeze(node, false);
+        store32(&node->page->fail_syncs, 0);
+        store32(&node->page->fail_writes, 0);
+        node->wanted = true;
+    }
+    raise_nodes(torture);
+    torture_say(torture, "everything is healed");
+}
+
+static void report(const struct storm *storm)
+{
+    const struct torture *torture = storm->torture;
+
+    printf("done:");
+    for (int i = 1; i < FAULT_KINDS; i++)
+        if (storm->done[i])
+            printf(" %s %u,", kinds[i].name, storm->done[i]);
+    printf(" %" PRIu64 " operations answered\n", load_answered(torture));
+    for (int i = 0; i < torture->count; i++)
+        printf("%s: started %u times, left with 74 %u times\n", torture->nodes[i].name, torture->nodes[i].starts,
+               torture->nodes[i].failures);
+}
+
+void storm_run(struct torture *torture)
+{
+    struct storm *storm = calloc(1, sizeof *storm);
+    uint64_t began = torture_now(torture);
+
+    if (!storm)
+        torture_fail(torture, "memory is out");
+    storm->torture = torture;
+    storm->dice = torture->seed ^ UINT64_C(0x9e3779b97f4a7c15);
+    draw(storm);
+    print_schedule(storm);
+    while (torture_now(torture) - began < torture->storm_ms) {
+        uint64_t now = torture_now(torture) - began;
+
+        if (torture_interrupted())
+            torture_fail(torture, "interrupted");
+        for (unsigned i = 0; i < storm->count; i++) {
+            struct fault *fault = &storm->faults[i];
+
+            if (!fault->begun && fault->at <= now && now < torture->storm_ms)
+                begin(storm, fault);
+            if (fault->begun && !fault->ended && fault->until <= now)
+                end(storm, fault);
+        }
+        node_look(torture);
+        raise_nodes(torture);
+        damage_look(torture);
+        torture_pause(STEP_MS);
+    }
+    heal(storm);
+    report(storm);
+    free(storm);
+}
