@@ -112,8 +112,9 @@ void node_start(struct torture *torture, struct torture_node *node)
         room_restore(torture, node);
     if (log < 0)
         torture_fail(torture, "%s: %s", node->log, strerror(errno));
-    node->wanted = node->killed = node->may_fail = node->paused = node->clean = false;
-    node->may_fail = node->full;
+    node->wanted = node->killed = node->paused = node->clean = false;
+    node->may_fail = node->full || __atomic_load_n(&node->page->fail_syncs, __ATOMIC_RELAXED) ||
+                     __atomic_load_n(&node->page->fail_writes, __ATOMIC_RELAXED);
     node->state = NODE_RUNNING;
     node->started_ms = torture_now(torture);
     node->starts++;

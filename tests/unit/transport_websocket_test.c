@@ -13,7 +13,10 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define UPGRADE \
@@ -449,6 +452,50 @@ static void other_upgrades_harm_nobody(void **state)
     harness_stop(&server);
 }
 
+/* ---- a connection that is lost while libwebsockets looks whether it stands ------------------------------------ */
+
+static bool connect_is_lost; /* the next who asks hears so */
+
+/* Before the C library's: a reset that comes between the loop's report and libwebsockets' question is a rare one. */
+int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+{
+    if (connect_is_lost && level == SOL_SOCKET && name == SO_ERROR) {
+        connect_is_lost = false;
+        memcpy(value, &(int){ECONNRESET}, sizeof(int));
+        *size = sizeof(int);
+        return 0;
+    }
+    return (int)syscall(SYS_getsockopt, fd, level, name, value, size);
+}
+
+static void count_watchers(uv_handle_t *handle, void *context)
+{
+    *(unsigned *)context += handle->type == UV_POLL;
+}
+
+/* libwebsockets forgot its watcher then, and the loop could never be closed (found by tests/cluster/torture). */
+static void a_connect_that_is_reset_leaves_nothing(void **state)
+{
+    struct harness_side client = {0};
+    struct harness_peer *peer;
+    unsigned watchers = 0;
+    char uri[64];
+    int fd;
+
+    (void)state;
+    harness_start(&client, gavel_plugin_websocket());
+    fd = raw_listen("ws", uri);
+    connect_is_lost = true;
+    peer = harness_dial(&client, uri);
+    harness_until(&peer->closed, 1, "the loss");
+    assert_false(connect_is_lost);
+    assert_int_equal(peer->reason, GAVEL_CLOSE_LOST);
+    (void)close(fd);
+    harness_stop(&client);
+    uv_walk(&harness_loop, count_watchers, &watchers);
+    assert_int_equal(watchers, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, conformance_setup, conformance_teardown)
 
 int main(void)
@@ -464,6 +511,7 @@ int main(void)
         CASE(http_answered_later),
         CASE(http_large_answer_and_none),
         CASE(other_upgrades_harm_nobody),
+        CASE(a_connect_that_is_reset_leaves_nothing),
     };
     int failed = conformance_run(&websocket_wire);
 

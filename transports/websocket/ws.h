@@ -185,6 +185,9 @@ int32_t ws_context_need(struct ws_transport *transport, struct gavel_error *erro
 /* Begin to destroy it, or go on with that: to be called once a turn until it answers true: it is gone. */
 bool ws_context_destroy(struct ws_transport *transport);
 
+/* A wsi is being destroyed: close what libwebsockets forgets to close with it. */
+void ws_context_forget(struct ws_transport *transport, struct lws *wsi);
+
 /* Slots. A new number for the connection (its old one finds nothing any more); false when memory is out. */
 bool ws_slot_renew(struct ws_connection *connection);
 void ws_slot_drop(struct ws_connection *connection);

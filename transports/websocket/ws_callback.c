@@ -185,6 +185,8 @@ int ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, v
     if (reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE || reason == LWS_CALLBACK_GET_THREAD_ID || !wsi)
         return 0; /* the first is never handled: CVE-2025-11677 */
     transport = lws_context_user(lws_get_context(wsi));
+    if (reason == LWS_CALLBACK_WSI_DESTROY)
+        ws_context_forget(transport, wsi);
     connection = ws_slot_find(transport, (uint64_t)(uintptr_t)lws_get_opaque_user_data(wsi));
     if (reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION) {
         protocol = lws_get_protocol(wsi);

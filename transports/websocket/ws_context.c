@@ -186,6 +186,28 @@ bool ws_context_destroy(struct ws_transport *transport)
     return true;
 }
 
+/*
+ * libwebsockets 4.1 gives up a client socket (a connect whose error is only seen when it asks, or that takes too long)
+ * by closing the descriptor, and then takes its watcher for closed as well: the handle stays on the loop for ever, and
+ * a loop with a handle cannot be closed. It still bears the wsi as its data, and no one else knows it.
+ */
+static void watcher_closed(uv_handle_t *handle)
+{
+    free(handle); /* from libwebsockets' allocator, which is realloc(3) */
+}
+
+static void close_watcher(uv_handle_t *handle, void *wsi)
+{
+    if (handle->type == UV_POLL && handle->data == wsi && !uv_is_closing(handle))
+        uv_close(handle, watcher_closed);
+}
+
+void ws_context_forget(struct ws_transport *transport, struct lws *wsi)
+{
+    if (lws_get_vhost(wsi) == transport->client)
+        uv_walk(transport->loop, close_watcher, wsi);
+}
+
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 static bool grow(struct ws_transport *transport)
