@@ -10,8 +10,8 @@
  * FD0 is the namespace of the clients, FD1 to FDn those of the nodes; node J listens on 127.0.0.J:PORT. CONTROL is the
  * path of a Unix socket: one command a line, answered by "ok ..." or "no ...". FROM and TO are numbers or '*':
  *
- *     drop FROM TO             nothing passes, no end of a connection either; the kernels hold what was sent (half open)
- *     open FROM TO             all rules of that direction are lifted; what was held goes on, as TCP would send it again
+ *     drop FROM TO             nothing passes, no end of a connection either; the kernels hold what was sent
+ *     open FROM TO             all rules of that direction are lifted; what was held goes on, as TCP would go on
  *     delay FROM TO MS JITTER  each piece arrives so much later, in order
  *     rate FROM TO BYTES       so many bytes a second on each connection
  *     refuse FROM TO 0|1       connections that FROM opens to TO are reset at once, as where nobody listens
@@ -433,8 +433,8 @@ static void command(char *line, char *answer, size_t size)
 
     if (words == 1 && strcmp(verb, "stats") == 0) {
         (void)snprintf(answer, size,
-                       "ok %" PRIu64 " made, %" PRIu64 " refused, %" PRIu64 " reset, %" PRIu64 " cut, %" PRIu64 " bytes\n",
-                       total_made, total_refused, total_reset, total_cut, total_bytes);
+                       "ok %" PRIu64 " made, %" PRIu64 " refused, %" PRIu64 " reset, %" PRIu64 " cut, %" PRIu64
+                       " bytes\n", total_made, total_refused, total_reset, total_cut, total_bytes);
         return;
     }
     for (int i = 0; i < sides && words >= 3; i++)

@@ -174,10 +174,10 @@ static void usage(FILE *out)
     fprintf(out,
             "usage: torture [--minutes N | --seconds N] [--nodes 3|5] [--seed S] [options]\n"
             "\n"
-            "Real gaveld processes, each in a network namespace and on a disk of its own, under faults drawn from a seed,\n"
-            "while 16 clients write and read. Afterwards: no acknowledged write lost or doubled, the clients' history is\n"
-            "linearizable, all digests are equal, every node exits with 0, 'gavel data check' and the sanitizers are\n"
-            "silent. Without arguments the short form of make check: 12 seconds of faults on 3 nodes.\n"
+            "Real gaveld processes, each in a network namespace and on a disk of its own, under faults drawn from a\n"
+            "seed, while 16 clients write and read. Afterwards: no acknowledged write lost or doubled, the clients'\n"
+            "history is linearizable, all digests are equal, every node exits with 0, 'gavel data check' and the\n"
+            "sanitizers are silent. Without arguments the short form of make check: 12 seconds of faults on 3 nodes.\n"
             "\n"
             "  --minutes N, --seconds N  how long there are faults\n"
             "  --nodes N                 3 (the default) or 5\n"
@@ -353,7 +353,8 @@ static bool install(struct torture *torture)
 {
     static const char script[] =
         "make -s -C \"$top\" install DESTDIR=\"$dir/stage\" && mkdir -p \"$dir/prefix/lib\" &&"
-        " for name in bin sbin; do ln -s \"$dir/stage$(make -s -C \"$top\" print-${name}dir)\" \"$dir/prefix/$name\"; done &&"
+        " for name in bin sbin; do"
+        "     ln -s \"$dir/stage$(make -s -C \"$top\" print-${name}dir)\" \"$dir/prefix/$name\"; done &&"
         " ln -s \"$dir/stage$(make -s -C \"$top\" print-plugindir)\" \"$dir/prefix/lib/gavel\"";
     static char prefix[128];
     char log[TORTURE_PATH];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * torture_damage.c - a disk that lies: bits flipped and files cut while their node is down. An atlas keeps a majority of
- * the nodes whole, so that whatever was acknowledged is still there to be fetched again; and nothing is damaged that
+ * torture_damage.c - a disk that lies: bits flipped and files cut while their node is down. An atlas keeps a majority
+ * of the nodes whole, so that whatever was acknowledged is still there to be fetched again; and nothing is damaged that
  * gavel does not promise to notice: rot in the last group of writes, of which no proof was on the disk yet, looks
  * like a write that a crash tore. So the newest segment is only touched after a clean stop, which proves all of it.
  */

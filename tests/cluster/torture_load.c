@@ -126,14 +126,16 @@ static void write_down(struct client *client, const struct op *op)
     size_t used;
 
     if (op->status == GAVEL_E_UNKNOWN)
-        used = (size_t)snprintf(line, sizeof line, "%d %" PRIu64 " - %s -> unknown", client->number, op->invoked, op->text);
+        used = (size_t)snprintf(line, sizeof line, "%d %" PRIu64 " - %s -> unknown", client->number, op->invoked,
+                                op->text);
     else
         used = (size_t)snprintf(line, sizeof line, "%d %" PRIu64 " %" PRIu64 " %s -> %s", client->number, op->invoked,
                                 op->returned, op->text, outcome);
     if (op->status >= 0 && gavel_get_kind(value, "value") == GAVEL_DOCUMENT_UINT)
         used += (size_t)snprintf(line + used, sizeof line - used, " %" PRIu64, gavel_get_uint(value, "value", 0));
     if (op->status >= 0 && op->versioned && gavel_get_kind(value, "version") == GAVEL_DOCUMENT_UINT)
-        used += (size_t)snprintf(line + used, sizeof line - used, " version=%" PRIu64, gavel_get_uint(value, "version", 0));
+        used += (size_t)snprintf(line + used, sizeof line - used, " version=%" PRIu64,
+                                 gavel_get_uint(value, "version", 0));
     if (op->status >= 0 && op->reads)
         used += (size_t)snprintf(line + used, sizeof line - used, " revision=%" PRIu64,
                                  gavel_get_uint(value, "mod_revision", 0));
@@ -257,7 +259,8 @@ static void start_client(struct torture *torture, struct torture_load *load, int
     client->in_session = number % 2 == 0;
     client->dice = torture->seed * 31 + (uint64_t)number + 1;
     client->ledger = calloc(LEDGER_MAX, 1);
-    client->client = open_client(torture, stays ? torture->nodes[number % torture->count].uri : torture->endpoints, stays);
+    client->client = open_client(torture, stays ? torture->nodes[number % torture->count].uri : torture->endpoints,
+                                 stays);
     if (client->in_session && gavel_session_open(client->client, &client->session, &error) != GAVEL_OK)
         torture_fail(torture, "%s", error.text);
     if (!client->ledger || pthread_create(&client->thread, NULL, client_main, client) != 0)

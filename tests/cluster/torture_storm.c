@@ -230,7 +230,7 @@ static void say(const struct storm *storm, const struct fault *fault, const char
 
 /* ---- links ------------------------------------------------------------------------------------------------------- */
 
-/* Sides of the proxy: 0 is the clients', node index i is i + 1. Faults may hold one link together; the last opens it. */
+/* Sides of the proxy: 0 is the clients', node index i is i + 1. Faults may hold a link together; the last opens it. */
 static void hold(struct storm *storm, int from, int to, const char *verb, uint64_t one, uint64_t two)
 {
     storm->links[from][to]++;

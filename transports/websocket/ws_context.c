@@ -205,7 +205,7 @@ static void close_watcher(uv_handle_t *handle, void *wsi)
 void ws_context_forget(struct ws_transport *transport, struct lws *wsi)
 {
     if (lws_get_vhost(wsi) == transport->client)
-        uv_walk(transport->loop, close_watcher, wsi);
+        uv_walk(transport->instance.loop, close_watcher, wsi);
 }
 
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
