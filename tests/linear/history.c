@@ -142,6 +142,13 @@ struct history_item *history_add_item(struct history *history, struct history_op
     return item;
 }
 
+/* Whether the command says a value, or a number to add. */
+static bool has_value(const struct history_op *op)
+{
+    return op->kind != HISTORY_GET && op->kind != HISTORY_DELETE && op->kind != HISTORY_STOP &&
+           op->kind != HISTORY_BATCH && op->kind != HISTORY_PEEK;
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------- */
 
 static void print_items(const struct history *history, const struct history_op *op, FILE *out)
@@ -169,7 +176,7 @@ static void print_command(const struct history *history, const struct history_op
         fprintf(out, " %" PRIu64, op->expect);
     if (op->kind == HISTORY_ADD)
         fprintf(out, " %" PRId64, (int64_t)op->value);
-    else if (op->kind != HISTORY_GET && op->kind != HISTORY_DELETE && op->kind != HISTORY_STOP)
+    else if (has_value(op))
         fprintf(out, " %" PRIu64, op->value);
 }
 
@@ -313,7 +320,7 @@ static void read_command(struct history *history, struct history_op *op, struct 
     op->key = key_of(history, line, word(line));
     if (op->kind == HISTORY_CAS || op->kind == HISTORY_CASREV)
         op->expect = number(line, word(line));
-    if (op->kind != HISTORY_GET && op->kind != HISTORY_DELETE && op->kind != HISTORY_STOP)
+    if (has_value(op))
         op->value = number(line, word(line));
 }
 
@@ -340,7 +347,7 @@ static void read_outcome(struct history_op *op, struct line *line)
             op->told = 1;
         }
     }
-    if (op->kind == HISTORY_GET && op->outcome == HISTORY_OK && !op->told)
+    if ((op->kind == HISTORY_GET || op->kind == HISTORY_PEEK) && op->outcome == HISTORY_OK && !op->told)
         (void)wrong(line, "a get that saw something says what");
 }
 

@@ -14,6 +14,8 @@
  *             cas KEY EXPECTED VALUE                 casrev KEY REVISION VALUE (0: it must not exist)
  *             start KEY VALUE   update KEY VALUE     stop KEY          (a workflow: get tells whether it is stopped)
  *             batch ITEM,ITEM,...   with ITEM set:KEY:VALUE, delete:KEY or add:KEY:NUMBER: all or none
+ *             peek KEY      a get that need not be fresh, told to have been served at its index: it is held against the
+ *             indexes only
  *             Keys are words without blank, ':' and ','. Values are whole numbers of 64 bits; the check is sharper
  *             when each write writes another one.
  *   OUTCOME   ok         done. NUMBER is what a get saw or the sum of an add
@@ -40,7 +42,7 @@
 /* X(symbol, word) */
 #define HISTORY_KINDS(X) \
     X(GET, "get") X(SET, "set") X(DELETE, "delete") X(ADD, "add") X(CAS, "cas") X(CASREV, "casrev") \
-    X(START, "start") X(UPDATE, "update") X(STOP, "stop") X(BATCH, "batch")
+    X(START, "start") X(UPDATE, "update") X(STOP, "stop") X(BATCH, "batch") X(PEEK, "peek")
 #define HISTORY_OUTCOMES(X) \
     X(OK, "ok") X(ABSENT, "absent") X(CONDITION, "condition") X(EXISTS, "exists") X(STATE, "state") \
     X(FAILED, "failed") X(UNKNOWN, "unknown")

@@ -65,12 +65,17 @@ static bool has_index(const struct history_op *op)
     return op->index && op->outcome != HISTORY_FAILED && op->outcome != HISTORY_UNKNOWN;
 }
 
+static bool is_read(const struct history_op *op)
+{
+    return op->kind == HISTORY_GET || op->kind == HISTORY_PEEK;
+}
+
 /* Every write is an entry of its own. */
 static enum linear_verdict check_unique(struct scan *scan)
 {
     scan->count = 0;
     for (uint64_t i = 0; i < scan->history->count; i++)
-        if (has_index(&scan->history->ops[i]) && scan->history->ops[i].kind != HISTORY_GET)
+        if (has_index(&scan->history->ops[i]) && !is_read(&scan->history->ops[i]))
             add(scan, scan->history->ops[i].index, 0, i, 0);
     sort(scan);
     for (uint64_t i = 1; i < scan->count; i++)
@@ -92,7 +97,7 @@ static enum linear_verdict check_time(struct scan *scan)
         abort();
     scan->count = 0;
     for (uint64_t i = 0; i < scan->history->count; i++) {
-        if (!has_index(&scan->history->ops[i]))
+        if (!has_index(&scan->history->ops[i]) || scan->history->ops[i].kind == HISTORY_PEEK)
             continue;
         add(scan, scan->history->ops[i].invoked, 0, i, 0);
         add(scan, scan->history->ops[i].returned, 1, i, 1);
@@ -133,7 +138,7 @@ static enum linear_verdict check_revisions(struct scan *scan)
             continue; /* a stop may have changed nothing; batches are left to the search */
         if (op->revision > op->index)
             return violated(scan, (uint32_t)i, (uint32_t)i, "a get saw a change above its own index");
-        add(scan, op->key, op->index, i, op->kind == HISTORY_GET);
+        add(scan, op->key, op->index, i, is_read(op));
     }
     sort(scan);
     for (uint64_t i = 0; i < scan->count; i++) {
@@ -142,7 +147,7 @@ static enum linear_verdict check_revisions(struct scan *scan)
         if (scan->told[i].a != key)
             last = 0;
         key = scan->told[i].a;
-        if (op->kind != HISTORY_GET) {
+        if (!is_read(op)) {
             last = op->index;
             whose = scan->told[i].op;
         } else if (op->revision && op->revision < last) {

@@ -140,6 +140,10 @@ static const struct example indexes[] = {
     {"a get from the future", V, "0 1 9 set k 1 -> ok index=5\n0 3 4 get k -> ok 1 revision=5 index=4\n"},
     {"a get that misses a change below its index", V,
      "0 1 2 set k 1 -> ok index=5\n0 3 9 set k 2 -> ok index=6\n1 3 9 get k -> ok 1 revision=5 index=8\n"},
+    {"a peek may be stale", G,
+     "0 1 2 set k 1 -> ok index=5\n0 3 4 set k 2 -> ok index=6\n1 7 8 peek k -> ok 1 revision=5 index=5\n"},
+    {"a peek that misses a change below its index", V,
+     "0 1 2 set k 1 -> ok index=5\n0 3 4 set k 2 -> ok index=6\n1 7 8 peek k -> ok 1 revision=5 index=6\n"},
     {"the right revision with the wrong value", V,
      "0 1 2 set k 1 -> ok index=5\n0 3 4 get k -> ok 9 revision=5 index=5\n"},
 };

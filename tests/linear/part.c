@@ -37,10 +37,11 @@ static uint32_t root(uint32_t *parent, uint32_t key)
     return key;
 }
 
-/* Operations that say nothing: what failed took no effect, a get without an answer has none. */
+/* Operations that say nothing: what failed took no effect, a get without an answer saw nothing, a peek may be stale. */
 static bool is_silent(const struct history_op *op)
 {
-    return op->outcome == HISTORY_FAILED || (op->outcome == HISTORY_UNKNOWN && op->kind == HISTORY_GET);
+    return op->outcome == HISTORY_FAILED || op->kind == HISTORY_PEEK ||
+           (op->outcome == HISTORY_UNKNOWN && op->kind == HISTORY_GET);
 }
 
 static uint32_t key_of(const struct history *history, const struct history_op *op)
