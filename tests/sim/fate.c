@@ -198,6 +198,8 @@ static const struct {
     {offsetof(struct sim_options, stop_per_hour), stop},
     {offsetof(struct sim_options, transfer_per_hour), transfer},
     {offsetof(struct sim_options, partition_per_hour), fate_partition},
+    {offsetof(struct sim_options, members_per_hour), fate_change},
+    {offsetof(struct sim_options, wipe_per_hour), fate_wipe},
 };
 
 static uint64_t rate_of(const struct sim_fate *fate, uint32_t kind)
@@ -228,36 +230,53 @@ static void strike(struct sim *sim, struct sim_event *event)
 
 /* ---- the nurse ----------------------------------------------------------------------------------------- */
 
-static void judge_exit(struct sim *sim, const struct sim_node *node)
+static void judge_exit(struct sim_fate *fate, const struct sim_node *node)
 {
+    struct sim *sim = fate->sim;
     const struct sim_options *options = &sim->options;
     bool disk = options->disk_error_ppm || options->short_write_ppm || options->full_per_hour;
     bool damage = options->rot_per_hour || options->misdirect_ppm || options->wipe_per_hour || disk;
 
+    if (node->exit_code == 78 && (fate->leaving[node->number] || fate->empty[node->number]))
+        return; /* it was removed, or finds its cluster without it */
     if (node->exit_code <= 0 || (node->exit_code == 74 && disk) || (node->exit_code == 65 && damage))
         return;
     sim_fail(sim, "exit", "%s ended with %d although nothing is wrong with its machine: %s", node->name,
              node->exit_code, node->said);
 }
 
+static void start(struct sim_fate *fate, struct sim_node *node)
+{
+    const char *others[SIM_NODES_MAX];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < fate->sim->node_count; i++)
+        if (i != node->number)
+            others[count++] = fate->sim->nodes[i].uri;
+    fate->start_at[node->number] = 0;
+    sim_node_start(node, others, fate->joins[node->number] ? count : 0);
+}
+
 static void nurse(struct sim *sim, struct sim_event *event)
 {
     struct sim_fate *fate = os_container(event, struct sim_fate, nurse);
 
-    for (uint32_t i = 0; i < sim->founders; i++) {
+    for (uint32_t i = 0; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];
 
-        if ((node->state != SIM_DOWN && node->state != SIM_ABSENT) || fate->given_up[i])
+        if ((node->state == SIM_ABSENT && !fate->start_at[i]) || fate->given_up[i])
+            continue;
+        if (node->state != SIM_DOWN && node->state != SIM_ABSENT)
             continue;
         if (fate->start_at[i] == 0) { /* it ended by itself */
-            judge_exit(sim, node);
-            fate->given_up[i] = node->exit_code == 65;
+            judge_exit(fate, node);
+            fate->given_up[i] = node->exit_code == 65 || (node->exit_code == 78 && fate->leaving[i]);
             fate->start_at[i] = sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
         } else if (fate->start_at[i] <= sim->now) {
-            fate->start_at[i] = 0;
-            sim_node_start(node, NULL, 0);
+            start(fate, node);
         }
     }
+    fate_operate(fate);
     sim_schedule(sim, event, sim->now + NURSE_NS);
 }
 

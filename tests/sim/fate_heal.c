@@ -1,111 +1,164 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fate_heal.c - the second phase: nothing bad happens any more to a random majority of the voters, and what they know
- * must come to one end.
+ * fate_heal.c - the second phase: nothing bad happens any more to a majority of the voters, and what they know must come
+ * to one end. In half of the seeds everybody is healed who can be; else some majority, by chance.
  */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/node/internal.h"
 #include "disk.h"
 #include "fate_internal.h"
 #include "net.h"
 
-static bool sound(const struct sim_fate *fate, uint32_t number)
+/* The newest configuration that anybody who runs knows; NULL: none. */
+static const struct raft_configuration *newest(const struct sim_fate *fate, const struct node **knows)
 {
-    const struct sim_node *node = &fate->sim->nodes[number];
+    const struct raft_configuration *found = NULL;
+    uint64_t term = 0;
+    uint64_t index = 0;
 
-    if (fate->given_up[number] || sim_atlas_damaged(fate->sim, &fate->sim->nodes[number]))
-        return false;
-    return !node->node || !node->node->raft || !engine_status(node->node).recovering;
+    for (uint32_t i = 0; i < fate->sim->node_count; i++) {
+        const struct node *node = fate->sim->nodes[i].node;
+        struct raft_status status;
+
+        if (!node || !node->raft)
+            continue;
+        status = engine_status(node);
+        if (found && (status.last_term < term || (status.last_term == term && status.last_index < index)))
+            continue;
+        term = status.last_term;
+        index = status.last_index;
+        found = raft_configuration(node->raft);
+        *knows = node;
+    }
+    return found;
 }
 
-/* The sound ones first, in a random order. */
-static uint32_t candidates(struct sim_fate *fate, uint32_t *order)
+static const char *name_of(const struct node *knows, uint64_t id)
 {
-    uint32_t good = 0;
+    const struct members *members = directory_now(&knows->directory);
+    const struct member *member = members ? members_find(members, id) : NULL;
+
+    return member ? member->name : "";
+}
+
+static struct sim_node *node_of(const struct sim_fate *fate, const char *name)
+{
+    for (uint32_t i = 0; i < fate->sim->node_count; i++)
+        if (strcmp(fate->sim->nodes[i].name, name) == 0)
+            return &fate->sim->nodes[i];
+    return NULL;
+}
+
+/*
+ * Leave some out: possible only where it is known what a majority is, which is so when every member of the newest
+ * configuration runs (a newer one would have needed their votes) and it is not joint. False: better heal everybody.
+ */
+static bool leave_some_out(struct sim_fate *fate)
+{
+    const struct node *knows = NULL;
+    const struct raft_configuration *configuration = newest(fate, &knows);
+    struct sim_node *good[RAFT_MEMBERS_MAX];
+    uint32_t voters = 0;
     uint32_t count = 0;
+    uint32_t spare;
 
-    for (uint32_t i = 0; i < fate->sim->founders; i++)
-        order[i] = i;
-    for (uint32_t i = fate->sim->founders; i > 1; i--) {
-        uint32_t j = (uint32_t)sim_below(&fate->dice, i);
-        uint32_t kept = order[i - 1];
+    if (!configuration || raft_configuration_joint(configuration))
+        return false;
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        struct sim_node *node = node_of(fate, name_of(knows, configuration->members[i].id));
 
-        order[i - 1] = order[j];
-        order[j] = kept;
-    }
-    for (uint32_t i = 0; i < fate->sim->founders; i++) {
-        uint32_t number = order[i];
-
-        if (!sound(fate, number))
+        if (!node || !node->node || !node->node->raft)
+            return false;
+        if (configuration->members[i].role != RAFT_VOTER)
             continue;
-        order[i] = order[good];
-        order[good++] = number;
-        count++;
+        voters++;
+        if (!sim_atlas_damaged(fate->sim, node))
+            good[count++] = node;
     }
-    return count;
+    if (count <= voters / 2)
+        return false;
+    spare = (uint32_t)sim_below(&fate->dice, count - voters / 2);
+    for (; spare; spare--) {
+        uint32_t at = (uint32_t)sim_below(&fate->dice, count);
+
+        fate->given_up[good[at]->number] = true;
+        good[at] = good[--count];
+    }
+    return true;
 }
 
 void sim_fate_heal(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
-    uint32_t order[SIM_NODES_MAX];
-    uint32_t good = candidates(fate, order);
-    uint32_t majority = sim->founders / 2 + 1;
-    uint32_t count = sim->founders;
 
-    if (sim_draw(&fate->dice) & 1 && good >= majority)
-        count = majority + (uint32_t)sim_below(&fate->dice, good - majority + 1);
     for (uint32_t i = 0; i < FATE_KINDS; i++)
         sim_cancel(sim, &fate->clocks[i].event);
     fate_partitions_end(fate);
     sim_net_heal(sim->net);
-    for (uint32_t i = 0; i < sim->founders; i++) {
-        struct sim_node *node = &sim->nodes[order[i]];
+    if (sim_draw(&fate->dice) & 1)
+        (void)leave_some_out(fate);
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
 
-        fate->chosen[order[i]] = i < count;
-        if (i < count) {
-            sim_disk_heal(node->disk);
-            sim_node_die_in_recovery(node, 0);
-            sim_trace(sim, node, "is healed");
-            continue;
-        }
-        fate->given_up[order[i]] = true;
-        if (node->node)
+        sim_node_die_in_recovery(node, 0);
+        sim_disk_die_after(node->disk, 0);
+        sim_disk_heal(node->disk);
+        if (fate->given_up[i] && node->node) {
+            sim_trace(sim, node, "stays out of the second phase");
             sim_node_crash(node, SIM_POWER);
+        }
     }
+}
+
+static bool has_converged(const struct sim_fate *fate, const struct sim_node *leader, const struct raft_member *member,
+                          char *why_not, size_t size)
+{
+    const struct sim_node *node = node_of(fate, name_of(leader->node, member->id));
+    uint64_t commit = node_commit(leader->node);
+
+    if (!node || fate->given_up[node->number] || fate->empty[node->number])
+        return true; /* nobody can help it */
+    if (!sim_is_up(node) || !node->node->raft || node->node->phase != NODE_RUNNING) {
+        (void)snprintf(why_not, size, "%s does not run: %s", node->name, node->said);
+        return false;
+    }
+    if (node->node->member_id != member->id)
+        return true; /* an older or newer bearer of the name */
+    if (node_applied(node->node) != commit || !node_ready(node->node)) {
+        (void)snprintf(why_not, size, "%s leads and has committed %llu, %s has applied %llu", leader->name,
+                       (unsigned long long)commit, node->name, (unsigned long long)node_applied(node->node));
+        return false;
+    }
+    if (engine_status(node->node).recovering) {
+        (void)snprintf(why_not, size, "%s is recovering still", node->name);
+        return false;
+    }
+    if (member->role == RAFT_JOINING) {
+        (void)snprintf(why_not, size, "%s has caught up and is joining still", node->name);
+        return false;
+    }
+    return true;
 }
 
 bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
 {
-    const struct sim *sim = fate->sim;
     const struct sim_node *leader = fate_leader(fate);
-    uint64_t commit;
+    const struct raft_configuration *configuration;
 
     if (!leader) {
         (void)snprintf(why_not, size, "there is no leader");
         return false;
     }
-    commit = node_commit(leader->node);
-    for (uint32_t i = 0; i < sim->founders; i++) {
-        const struct sim_node *node = &sim->nodes[i];
-
-        if (!fate->chosen[i] || fate->given_up[i])
-            continue;
-        if (!sim_is_up(node) || !node->node->raft || node->node->phase != NODE_RUNNING) {
-            (void)snprintf(why_not, size, "%s does not run: %s", node->name, node->said);
-            return false;
-        }
-        if (node_applied(node->node) != commit || !node_ready(node->node)) {
-            (void)snprintf(why_not, size, "%s leads and has committed %llu, %s has applied %llu", leader->name,
-                           (unsigned long long)commit, node->name, (unsigned long long)node_applied(node->node));
-            return false;
-        }
-        if (engine_status(node->node).recovering) {
-            (void)snprintf(why_not, size, "%s is recovering still", node->name);
-            return false;
-        }
+    configuration = raft_configuration(leader->node->raft);
+    if (raft_configuration_joint(configuration)) {
+        (void)snprintf(why_not, size, "the configuration is joint still");
+        return false;
     }
+    for (uint32_t i = 0; i < configuration->count; i++)
+        if (!has_converged(fate, leader, &configuration->members[i], why_not, size))
+            return false;
     return true;
 }

@@ -6,7 +6,7 @@
 #include "core/os/list.h"
 #include "fate.h"
 
-#define FATE_KINDS 10
+#define FATE_KINDS 12
 #define FATE_PARTITIONS 4 /* at the same time */
 
 /* One kind of misfortune: when it strikes next. */
@@ -40,6 +40,10 @@ struct sim_fate {
     struct sim_event nurse;
     uint64_t start_at[SIM_NODES_MAX]; /* when a node that is down is started; 0: not decided */
     bool given_up[SIM_NODES_MAX];     /* nobody starts it again */
+    bool joins[SIM_NODES_MAX];        /* it is started to join, not to found */
+    bool empty[SIM_NODES_MAX];        /* it has no identity yet, or none any more */
+    bool leaving[SIM_NODES_MAX];      /* its removal was asked for */
+    uint64_t asked_at[SIM_NODES_MAX]; /* when something was asked about it last */
     bool chosen[SIM_NODES_MAX];       /* those that the second phase heals */
     uint8_t cuts[SIM_NODES_MAX][SIM_NODES_MAX];
     struct fate_partition partitions[FATE_PARTITIONS];
@@ -54,6 +58,11 @@ struct sim_node *fate_leader(const struct sim_fate *fate);
 /* fate_partition.c: begin one, of a random shape. */
 void fate_partition(struct sim_fate *fate);
 void fate_partitions_end(struct sim_fate *fate);
+
+/* fate_members.c: ask for some change; lose a disk; see to who has nothing to start from. */
+void fate_change(struct sim_fate *fate);
+void fate_wipe(struct sim_fate *fate);
+void fate_operate(struct sim_fate *fate);
 
 /* Nodes that take part, the founders and those that joined: numbers below this. */
 uint32_t fate_span(const struct sim_fate *fate);

@@ -304,11 +304,13 @@ static void make_machine(struct sim_process *process)
     process->machine.settings = "";
 }
 
-static void fill_setup(struct sim_process *process)
+static void fill_setup(struct sim_process *process, const char *const *join, uint32_t join_count)
 {
     struct sim_node *node = process->node;
     const struct sim_options *options = &node->sim->options;
 
+    assert(join_count <= SIM_NODES_MAX);
+    memcpy(process->join, join, join_count * sizeof *join);
     process->setup = (struct node_setup){
         .os = &node->os,
         .host = &process->host,
@@ -316,7 +318,9 @@ static void fill_setup(struct sim_process *process)
         .version = "sim",
         .data_dir = "data",
         .members = node->sim->members,
-        .member_count = node->sim->founders,
+        .member_count = join_count ? 0 : node->sim->founders,
+        .join = process->join,
+        .join_count = join_count,
         .transports = process->transports,
         .transport_count = 2,
         .machines = &process->machine,
@@ -466,8 +470,6 @@ void sim_node_start(struct sim_node *node, const char *const *join, uint32_t joi
     bool dying;
 
     assert(node->state == SIM_DOWN || node->state == SIM_ABSENT);
-    (void)join;
-    (void)join_count;
     if (!process->booted)
         boot(process);
     node->lives++;
@@ -477,7 +479,7 @@ void sim_node_start(struct sim_node *node, const char *const *join, uint32_t joi
     sim_disk_die_after(node->disk, process->die_after);
     process->die_after = 0;
     make_machine(process);
-    fill_setup(process);
+    fill_setup(process, join, join_count);
     sim_trace(node->sim, node, "starts, life %llu", (unsigned long long)node->lives);
     node->state = SIM_UP;
     if (node_new(&process->setup, &node->node, &exit_code, &error) != 0) {

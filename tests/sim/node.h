@@ -31,6 +31,7 @@ struct sim_process {
     int64_t wall_offset_ms;
     uint64_t die_after;     /* of the next life */
     const char *listen[1];
+    const char *join[SIM_NODES_MAX];
     const char *admin_listen[1];
     struct sim_admin *admin;
     struct gavel_host host;
