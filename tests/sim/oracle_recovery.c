@@ -91,14 +91,28 @@ void oracle_recovered(struct sim_oracle *oracle, struct oracle_node *node, const
     node->durable = 0; /* all of its log is held from now on */
 }
 
+/* The newest committed configuration is one without this node. */
+static bool was_removed(const struct sim_oracle *oracle, const struct oracle_node *node)
+{
+    const struct raft_configuration *configuration = &oracle->committed_configuration;
+
+    for (uint32_t i = 0; i < configuration->count; i++)
+        if (configuration->members[i].id == node->member)
+            return false;
+    return node->member && oracle->configuration_committed;
+}
+
 /*
- * Which exit is whose: 65 is damage, 74 is a disk that answers with errors or is full, 78 another one's directory,
+ * Which exit is whose: 65 is damage, 74 is a disk that answers with errors or is full, 78 is a member that was removed,
  * 70 is our own fault and never right.
  */
 void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, int exit_code, bool damaged,
                           bool disk_trouble, const char *said)
 {
     bool reason = exit_code == 65 ? damaged : exit_code == 74 ? disk_trouble : false;
+
+    if (exit_code == 78)
+        reason = was_removed(oracle, node);
 
     if (!reason)
         sim_fail(oracle->sim, "sound recovery", "n%u leaves with %d without a reason: %s",
