@@ -19,7 +19,7 @@ struct sim_admin {
     void *cookie;
     uint64_t next_id;
     struct {
-        uint64_t id;
+        uint64_t id; /* 0: none */
         sim_admin_answer *answer;
     } open[OPEN_MAX];
     _Alignas(16) unsigned char arena[64 << 10];
@@ -55,10 +55,12 @@ static int32_t connect_admin(void *self, struct gavel_slice uri, void *cookie, v
 static void take_reply(struct sim_admin *admin, const struct codec_reply *reply)
 {
     for (uint32_t i = 0; i < OPEN_MAX; i++)
-        if (admin->open[i].id == reply->id && admin->open[i].answer) {
+        if (admin->open[i].id == reply->id) {
             sim_admin_answer *answer = admin->open[i].answer;
 
-            admin->open[i].answer = NULL;
+            admin->open[i].id = 0;
+            if (!answer)
+                return;
             answer(admin->node->sim, admin->node, reply->id, reply->status, reply->text);
         }
 }
@@ -169,6 +171,14 @@ struct sim_admin *sim_admin_free(struct sim_admin *admin)
 {
     free(admin);
     return NULL;
+}
+
+bool sim_admin_waits(const struct sim_admin *admin)
+{
+    for (uint32_t i = 0; i < OPEN_MAX; i++)
+        if (admin->open[i].id)
+            return true;
+    return false;
 }
 
 void sim_admin_kill(struct sim_admin *admin)

@@ -29,6 +29,9 @@ struct sim_admin *sim_admin_free(struct sim_admin *admin);
 uint64_t sim_admin_ask(struct sim_admin *admin, const char *command, const char *const *pairs, uint64_t milliseconds,
                        sim_admin_answer *answer);
 
+/* Whether requests wait for their answers. */
+bool sim_admin_waits(const struct sim_admin *admin);
+
 /* The process is gone, and the connection with it. */
 void sim_admin_kill(struct sim_admin *admin);
 

@@ -230,16 +230,14 @@ static void strike(struct sim *sim, struct sim_event *event)
 
 /* ---- the nurse ----------------------------------------------------------------------------------------- */
 
-static void judge_exit(struct sim_fate *fate, const struct sim_node *node)
+static void judge_exit(struct sim *sim, const struct sim_node *node)
 {
-    struct sim *sim = fate->sim;
     const struct sim_options *options = &sim->options;
     bool disk = options->disk_error_ppm || options->short_write_ppm || options->full_per_hour;
     bool damage = options->rot_per_hour || options->misdirect_ppm || options->wipe_per_hour || disk;
 
-    if (node->exit_code == 78 && (fate->leaving[node->number] || fate->empty[node->number]))
-        return; /* it was removed, or finds its cluster without it */
-    if (node->exit_code <= 0 || (node->exit_code == 74 && disk) || (node->exit_code == 65 && damage))
+    /* 78: it was removed; the oracle has seen whether that is so. */
+    if (node->exit_code <= 0 || node->exit_code == 78 || (node->exit_code == 74 && disk) || (node->exit_code == 65 && damage))
         return;
     sim_fail(sim, "exit", "%s ended with %d although nothing is wrong with its machine: %s", node->name,
              node->exit_code, node->said);
@@ -269,8 +267,8 @@ static void nurse(struct sim *sim, struct sim_event *event)
         if (node->state != SIM_DOWN && node->state != SIM_ABSENT)
             continue;
         if (fate->start_at[i] == 0) { /* it ended by itself */
-            judge_exit(fate, node);
-            fate->given_up[i] = node->exit_code == 65 || (node->exit_code == 78 && fate->leaving[i]);
+            judge_exit(sim, node);
+            fate->given_up[i] = node->exit_code == 65 || node->exit_code == 78;
             fate->start_at[i] = sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
         } else if (fate->start_at[i] <= sim->now) {
             start(fate, node);

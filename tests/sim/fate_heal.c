@@ -11,6 +11,7 @@
 #include "disk.h"
 #include "fate_internal.h"
 #include "net.h"
+#include "node.h"
 
 /* The newest configuration that anybody who runs knows; NULL: none. */
 static const struct raft_configuration *newest(const struct sim_fate *fate, const struct node **knows)
@@ -157,6 +158,11 @@ bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
         (void)snprintf(why_not, size, "the configuration is joint still");
         return false;
     }
+    for (uint32_t i = 0; i < fate->sim->node_count; i++)
+        if (sim_admin_waits(fate->sim->nodes[i].process->admin)) {
+            (void)snprintf(why_not, size, "an administrator of %s waits for an answer", fate->sim->nodes[i].name);
+            return false;
+        }
     for (uint32_t i = 0; i < configuration->count; i++)
         if (!has_converged(fate, leader, &configuration->members[i], why_not, size))
             return false;
