@@ -43,6 +43,8 @@ struct stream {
     uint64_t id;
     uint64_t credit;
     uint64_t next;    /* number of the next event in the ring */
+    uint64_t after_index; /* it begins behind this revision, which this node may have yet to reach; 0: anywhere */
+    uint64_t after_ordinal;
     uint32_t machine; /* number + 1; 0: every machine */
     char types[STREAM_TYPES_MAX][32];
 };
@@ -319,6 +321,9 @@ static void stream_end(struct stream *stream, int32_t status, const char *why)
 
 static bool passes(const struct stream *stream, const struct event *event)
 {
+    if (event->index < stream->after_index ||
+        (event->index == stream->after_index && event->ordinal <= stream->after_ordinal))
+        return false;
     if (stream->machine && event->machine + 1 != stream->machine)
         return false;
     for (uint32_t i = 0; i < stream->type_count; i++)
@@ -348,6 +353,52 @@ static bool send_event(struct stream *stream, const struct event *event)
     return conn_send(stream->conn, CODEC_STREAM_EVENT, &message);
 }
 
+/* Where in the ring a reader of (index, ordinal) goes on: a search, for revisions rise along it. */
+static uint64_t place_after(struct node_events *events, uint64_t index, uint64_t ordinal)
+{
+    uint64_t low = events->first;
+    uint64_t high = events->end;
+
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct event *event = *slot_of(events, middle);
+
+        if (event->index < index || (event->index == index && event->ordinal <= ordinal))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/*
+ * Whether something behind this revision is gone. Behind a restored snapshot the floor's ordinal is the largest: how
+ * many events its last entry made is not known any more, so only who has seen something later at that index, of this
+ * node's own, has surely seen them all.
+ */
+static bool is_below_floor(const struct node_events *events, uint64_t index, uint64_t ordinal)
+{
+    if (index != events->floor_index)
+        return index < events->floor_index;
+    return ordinal < events->floor_ordinal && !(events->floor_ordinal == UINT64_MAX && ordinal >= LOCAL_ORDINAL);
+}
+
+/*
+ * The ring has passed what the stream would look at next. That is a gap, but for a stream that waits for a revision
+ * that this node has yet to reach (it replays its log, or lags): nothing that it asked for is gone.
+ */
+static bool has_gap(struct stream *stream)
+{
+    struct node_events *events = stream->conn->node->events;
+
+    if (stream->next >= events->first)
+        return false;
+    if (!stream->after_index || is_below_floor(events, stream->after_index, stream->after_ordinal))
+        return true;
+    stream->next = events->first;
+    return false;
+}
+
 /* Give a stream what it may have now. */
 static void feed(struct stream *stream)
 {
@@ -355,7 +406,7 @@ static void feed(struct stream *stream)
     struct node_events *events = conn->node->events;
     const struct gavel_transport *transport = conn->transport->operations;
 
-    if (stream->next < events->first) {
+    if (has_gap(stream)) {
         stream_end(stream, GAVEL_E_COMPACTED,
                    "the reader was too slow: events that it has not read are gone");
         return;
@@ -446,36 +497,6 @@ static const char *read_filter(struct stream *stream, const struct codec_stream_
     return open->machine.size && !stream->machine ? "this cluster has no machine of that name" : NULL;
 }
 
-/* Where in the ring a reader of (index, ordinal) goes on: a search, for revisions rise along it. */
-static uint64_t place_after(struct node_events *events, uint64_t index, uint64_t ordinal)
-{
-    uint64_t low = events->first;
-    uint64_t high = events->end;
-
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        const struct event *event = *slot_of(events, middle);
-
-        if (event->index < index || (event->index == index && event->ordinal <= ordinal))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/*
- * Whether something behind this revision is gone. Behind a restored snapshot the floor's ordinal is the largest: how
- * many events its last entry made is not known any more, so only who has seen something later at that index, of this
- * node's own, has surely seen them all.
- */
-static bool is_below_floor(const struct node_events *events, uint64_t index, uint64_t ordinal)
-{
-    if (index != events->floor_index)
-        return index < events->floor_index;
-    return ordinal < events->floor_ordinal && !(events->floor_ordinal == UINT64_MAX && ordinal >= LOCAL_ORDINAL);
-}
-
 void event_open(struct conn *conn, const struct codec_stream_open *open)
 {
     struct node *node = conn->node;
@@ -517,6 +538,8 @@ void event_open(struct conn *conn, const struct codec_stream_open *open)
         free(stream);
         return;
     }
+    stream->after_index = open->from_index;
+    stream->after_ordinal = open->from_index ? open->from_ordinal : 0;
     stream->next = open->from_index ? place_after(events, open->from_index, open->from_ordinal) : events->end;
     os_list_push(&conn->streams, &stream->link);
     events->streams++;
