@@ -360,6 +360,8 @@ struct cluster_client {
     void *connection;
     bool open;
     bool welcomed;
+    int64_t welcome; /* status, 1: none yet */
+    char welcome_text[256];
     uint64_t next_id;
     uint64_t wanted;
     struct cluster_reply *reply;
@@ -387,7 +389,12 @@ static void client_message(void *context, void *cookie, struct gavel_slice bytes
         abort();
     }
     if (type == CODEC_WELCOME) {
-        client->welcomed = ((struct codec_welcome *)message)->status == 0;
+        const struct codec_welcome *welcome = message;
+
+        client->welcomed = welcome->status == 0;
+        client->welcome = welcome->status;
+        snprintf(client->welcome_text, sizeof client->welcome_text, "%.*s", (int)welcome->text.size,
+                 welcome->text.data ? (const char *)welcome->text.data : "");
     } else if (type == CODEC_STREAM_EVENT) {
         client->event_count++;
     } else if (type == CODEC_STREAM_END) {
@@ -448,32 +455,48 @@ struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, 
     return cluster_client_as(cluster, number, role, "client");
 }
 
-struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t number, uint64_t role, const char *side)
+static struct cluster_client *dial(struct cluster *cluster, const char *uri, const char *side)
 {
     struct cluster_client *client = aligned_alloc(16, sizeof *client);
-    struct gavel_slice names[1] = {gavel_text("msgpack")};
-    struct codec_hello hello = {.role = role,
-                                .version_major = CODEC_PROTOCOL_MAJOR,
-                                .name = gavel_text("test"),
-                                .serializers = {.items = names, .count = 1, .stride = sizeof names[0]}};
     struct gavel_error error;
 
     memset(client, 0, sizeof *client);
     client->cluster = cluster;
     client->number = -1;
+    client->welcome = 1;
     client->side = net_side(cluster->net, side);
     net_transport.prepare(client->side, &client_events, NULL, &error); /* one side serves many clients */
-    net_transport.connect(client->side,
-                          gavel_text(role == CODEC_ROLE_ADMIN ? cluster->nodes[number].admin_uri
-                                                              : cluster->nodes[number].uri),
-                          client, &client->connection,
-                          &error);
+    net_transport.connect(client->side, gavel_text(uri), client, &client->connection, &error);
     for (int i = 0; i < 50 && !client->open; i++)
         cluster_run(cluster, 1);
+    return client;
+}
+
+struct cluster_client *cluster_dial(struct cluster *cluster, uint32_t number, const char *side)
+{
+    return dial(cluster, cluster->nodes[number].uri, side);
+}
+
+struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t number, uint64_t role, const char *side)
+{
+    const struct cluster_node *node = &cluster->nodes[number];
+    struct cluster_client *client = dial(cluster, role == CODEC_ROLE_ADMIN ? node->admin_uri : node->uri, side);
+    struct gavel_slice names[1] = {gavel_text("msgpack")};
+    struct codec_hello hello = {.role = role,
+                                .version_major = CODEC_PROTOCOL_MAJOR,
+                                .name = gavel_text("test"),
+                                .serializers = {.items = names, .count = 1, .stride = sizeof names[0]}};
+
     cluster_send(client, CODEC_HELLO, &hello);
     for (int i = 0; i < 50 && !client->welcomed && client->open; i++)
         cluster_run(cluster, 1);
     return client;
+}
+
+int64_t cluster_client_welcome(const struct cluster_client *client, const char **text)
+{
+    *text = client->welcome_text;
+    return client->welcome;
 }
 
 void cluster_client_free(struct cluster_client *client)

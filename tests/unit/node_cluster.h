@@ -98,6 +98,10 @@ bool cluster_has_leader(struct cluster *cluster);
 struct cluster_client *cluster_client(struct cluster *cluster, uint32_t number, uint64_t role);
 /* The same with a side of the network of its own. */
 struct cluster_client *cluster_client_as(struct cluster *cluster, uint32_t number, uint64_t role, const char *side);
+/* The same without a hello: whoever calls sends one, of whatever kind. */
+struct cluster_client *cluster_dial(struct cluster *cluster, uint32_t number, const char *side);
+/* What the hello was answered with: the status, 1 while there is no answer; *text its sentence. */
+int64_t cluster_client_welcome(const struct cluster_client *client, const char **text);
 void cluster_client_free(struct cluster_client *client);
 /* Send one request and run until its reply has come or the time is over. */
 void cluster_call(struct cluster_client *client, struct codec_request *request, struct cluster_reply *reply);
