@@ -89,7 +89,9 @@ struct connection {
 
 static struct rule rules[SIDES_MAX][SIDES_MAX];
 static struct connection connections[CONNECTIONS_MAX];
-static struct pollfd polls[2 + SIDES_MAX * SIDES_MAX + CONNECTIONS_MAX * 2];
+static struct pollfd polls[1 + SIDES_MAX * SIDES_MAX + CONNECTIONS_MAX * 2]; /* no empty places: poll counts them */
+static size_t listener_place[SIDES_MAX][SIDES_MAX]; /* in polls; 0, the control's: none */
+static size_t place[CONNECTIONS_MAX][2];
 static int spaces[SIDES_MAX];
 static int listeners[SIDES_MAX][SIDES_MAX];
 static int sides;
@@ -491,22 +493,23 @@ static int open_control(const char *path)
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
-static size_t watch(size_t at, int fd, short events)
+static size_t watch(size_t *count, int fd, short events)
 {
-    polls[at] = (struct pollfd){.fd = fd, .events = events};
-    return at + 1;
+    polls[*count] = (struct pollfd){.fd = fd, .events = events};
+    return (*count)++;
 }
 
-/* Fill `polls`: the control, the listeners, two a connection. Returns the milliseconds until something is due. */
+/* Fill `polls`: the control, the listeners, up to two a connection. Returns the milliseconds until something is due. */
 static int prepare(int control, size_t *count)
 {
     uint64_t now = now_ms();
     uint64_t next = UINT64_MAX;
-    size_t at = watch(0, control, POLLIN);
 
+    *count = 0;
+    (void)watch(count, control, POLLIN);
     for (int i = 0; i < sides; i++)
         for (int k = 1; k < sides; k++)
-            at = watch(at, i == k ? -1 : listeners[i][k], POLLIN);
+            listener_place[i][k] = i == k ? 0 : watch(count, listeners[i][k], POLLIN);
     for (unsigned c = 0; c < CONNECTIONS_MAX; c++) {
         const struct connection *one = &connections[c];
         short events[2] = {0, 0};
@@ -524,23 +527,22 @@ static int prepare(int control, size_t *count)
         if (one->used && one->dialled && !one->connected)
             events[1] |= POLLOUT;
         for (int side = 0; side < 2; side++)
-            at = watch(at, one->used && events[side] ? one->fd[side] : -1, events[side]);
+            place[c][side] = one->used && events[side] ? watch(count, one->fd[side], events[side]) : 0;
     }
-    *count = at;
     return next == UINT64_MAX ? -1 : (int)(next - now);
 }
 
-static void serve(struct connection *at, const struct pollfd *ready)
+static void serve(struct connection *at, const short *ready)
 {
     uint64_t now = now_ms();
 
     if (at->dialled && !at->connected) {
-        if (ready[1].revents)
+        if (ready[1])
             dialled(at);
         return;
     }
     for (int side = 0; side < 2 && at->used; side++)
-        if ((ready[side].revents & (POLLIN | POLLHUP | POLLERR)) && can_read(at, side))
+        if ((ready[side] & (POLLIN | POLLHUP | POLLERR)) && can_read(at, side))
             read_some(at, side);
     for (int side = 0; side < 2 && at->used; side++)
         if (due_at(at, side) <= now)
@@ -550,18 +552,21 @@ static void serve(struct connection *at, const struct pollfd *ready)
 static void turn(int control)
 {
     size_t count = 0;
-    size_t at = 1;
     int wait = prepare(control, &count);
 
     if (poll(polls, count, wait) < 0 && errno != EINTR)
         die("poll");
     for (int i = 0; i < sides; i++)
         for (int k = 1; k < sides; k++)
-            if (polls[at++].revents & POLLIN)
+            if (listener_place[i][k] && (polls[listener_place[i][k]].revents & POLLIN))
                 take(i, k);
-    for (unsigned c = 0; c < CONNECTIONS_MAX; c++, at += 2) {
-        if (connections[c].used && (polls[at].revents || polls[at + 1].revents || connections[c].connected))
-            serve(&connections[c], &polls[at]);
+    for (unsigned c = 0; c < CONNECTIONS_MAX; c++) {
+        short ready[2];
+
+        for (int side = 0; side < 2; side++)
+            ready[side] = place[c][side] ? polls[place[c][side]].revents : 0;
+        if (connections[c].used && (ready[0] || ready[1] || connections[c].connected))
+            serve(&connections[c], ready);
         if (connections[c].used && !connections[c].dialled)
             dial(&connections[c]);
     }

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SHORT_MS 12000 /* of faults: what make check can give */
+#define SHORT_MS 15000 /* of faults: what make check can give */
 #define RATE 320
 #define RATE_SLOW 96 /* under a sanitizer */
 #define SKIP 77
@@ -177,7 +177,7 @@ static void usage(FILE *out)
             "Real gaveld processes, each in a network namespace and on a disk of its own, under faults drawn from a\n"
             "seed, while 16 clients write and read. Afterwards: no acknowledged write lost or doubled, the clients'\n"
             "history is linearizable, all digests are equal, every node exits with 0, 'gavel data check' and the\n"
-            "sanitizers are silent. Without arguments the short form of make check: 12 seconds of faults on 3 nodes.\n"
+            "sanitizers are silent. Without arguments the short form of make check: 15 seconds of faults on 3 nodes.\n"
             "\n"
             "  --minutes N, --seconds N  how long there are faults\n"
             "  --nodes N                 3 (the default) or 5\n"

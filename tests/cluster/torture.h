@@ -47,7 +47,7 @@ enum torture_state { NODE_DOWN, NODE_RUNNING, NODE_STOPPING };
 
 struct torture_node {
     int number; /* from 1: its place in the proxy and in 127.0.0.N */
-    char name[8];
+    char name[16];
     char uri[40];
     char disk[TORTURE_PATH]; /* mount point */
     char data[TORTURE_PATH];

@@ -19,6 +19,7 @@
 #define KEYS 8            /* contended keys at one time */
 #define EPOCH_OPS 1500    /* operations of all clients until other keys are used: the check of one key stays short */
 #define CALL_MS 2500
+#define BALLAST_BYTES 20000
 #define PAGE_TEXT "500"
 #define PAGE_MS 30000
 #define LEDGER_NAME_BYTES 40
@@ -62,6 +63,7 @@ static uint64_t now_ns(void)
 
 struct op {
     const char *command; /* of the store */
+    const char *long_arguments; /* instead of these: */
     char arguments[160];
     char text[120]; /* of the history: COMMAND KEY ... */
     bool reads;
@@ -80,7 +82,7 @@ static void call(struct client *client, struct op *op)
 
     request.command = op->command;
     request.form = GAVEL_FORM_TEXT;
-    request.arguments = gavel_text(op->arguments);
+    request.arguments = gavel_text(op->long_arguments ? op->long_arguments : op->arguments);
     request.timeout_ms = CALL_MS;
     request.flags = op->reads ? GAVEL_REPEATABLE : 0;
     request.session = op->reads ? NULL : client->session;
@@ -208,6 +210,27 @@ static void enter(struct client *client)
     gavel_result_free(op.result);
 }
 
+/* A large value, so that segments fill up, snapshots are taken and slow links have something to carry. */
+static void load_down(struct client *client)
+{
+    size_t size = 1024 + (size_t)torture_random(&client->dice, BALLAST_BYTES - 1024);
+    struct op op = {.command = "store.set"};
+    char *text = malloc(size + 64);
+    size_t used;
+
+    if (!text)
+        torture_fail(client->torture, "memory is out");
+    used = (size_t)snprintf(text, size + 64, "key=b%d value=\"", client->number);
+    memset(text + used, 'x', size);
+    memcpy(text + used + size, "\"", 2);
+    op.long_arguments = text;
+    (void)snprintf(op.arguments, sizeof op.arguments, "key=b%d", client->number);
+    call(client, &op);
+    (void)outcome_of(client, &op);
+    gavel_result_free(op.result);
+    free(text);
+}
+
 static void *client_main(void *context)
 {
     struct client *client = context;
@@ -222,7 +245,9 @@ static void *client_main(void *context)
             continue;
         }
         next = (next + gap_ns > now ? next : now) + gap_ns;
-        if (torture_random(&client->dice, 5) == 0 && client->ledger_count < LEDGER_MAX)
+        if (torture_random(&client->dice, 25) == 0)
+            load_down(client);
+        else if (torture_random(&client->dice, 5) == 0 && client->ledger_count < LEDGER_MAX)
             enter(client);
         else
             contend(client);

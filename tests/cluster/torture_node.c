@@ -36,8 +36,8 @@ static void write_config(struct torture *torture, struct torture_node *node)
     fprintf(out, "[statemachine.store]\nplugin = workflow\n[statemachine.counter]\nplugin = counter\n"
                  "[observer.log]\nplugin = log\nlevel = info\n");
     /* Small, so that everything happens often: new segments, snapshots, peers that need one. */
-    fprintf(out, "[log]\nsegment_bytes = 2MiB\ntrailing_bytes = 256KiB\ncache_bytes = 256KiB\n"
-                 "[snapshot]\nsnapshot_entries = 200\nsnapshot_log_min = 512KiB\nsnapshot_keep = 3\n");
+    fprintf(out, "[log]\nsegment_bytes = 2MiB\ntrailing_bytes = 128KiB\ncache_bytes = 128KiB\n"
+                 "[snapshot]\nsnapshot_entries = 200\nsnapshot_log_min = 256KiB\nsnapshot_keep = 3\n");
     /* The machine does other things too; without this there would be more elections than writes. */
     fprintf(out, "[raft]\nelection_timeout_min = %s\nelection_timeout_max = %s\nheartbeat = %s\nredial_max = 500ms\n",
             torture->slow ? "600ms" : "300ms", torture->slow ? "1200ms" : "600ms", torture->slow ? "200ms" : "75ms");

@@ -22,6 +22,7 @@
 #define LAST_MS_MIN 150   /* how long one lasts */
 #define LAST_MS_MAX 7000
 #define CALM_MS 4000      /* now and then nothing new begins for so long, so that the nodes can agree */
+#define HURRY_MS 30000    /* in a run shorter than this everything follows three times as fast */
 #define ROLL_MS 2500      /* between two nodes of a rolling restart */
 #define SWARM_PERCENT 65  /* each kind of fault is in a run with this chance */
 #define CLOCK_MS_MAX 100000000 /* the wall clock jumps by up to a day and some, to and fro */
@@ -137,6 +138,7 @@ static struct fault *add(struct storm *storm, uint64_t at, enum fault_kind kind)
     struct fault *fault;
     uint64_t *dice = &storm->dice;
     uint64_t count = (uint64_t)storm->torture->count;
+    uint64_t last = log_uniform(dice, LAST_MS_MIN, LAST_MS_MAX);
 
     if (storm->count == FAULTS_MAX)
         return NULL;
@@ -144,7 +146,7 @@ static struct fault *add(struct storm *storm, uint64_t at, enum fault_kind kind)
     memset(fault, 0, sizeof *fault);
     fault->at = at;
     fault->kind = kind;
-    fault->until = at + log_uniform(dice, LAST_MS_MIN, LAST_MS_MAX);
+    fault->until = at + (storm->torture->storm_ms < HURRY_MS ? last / 3 : last);
     fault->target = torture_random(dice, 2) ? LEADER : (int)torture_random(dice, count);
     fault->mask = 1u + (uint32_t)torture_random(dice, (1u << count) - 2); /* neither none nor all */
     fault->amount = torture_random(dice, UINT64_MAX);
@@ -157,7 +159,8 @@ static void draw(struct storm *storm)
     enum fault_kind chosen[FAULT_KINDS];
     unsigned count = choose_kinds(storm, chosen);
     uint64_t end = torture->storm_ms;
-    uint64_t at = GAP_MS_MAX;
+    uint64_t hurry = end < HURRY_MS ? 3 : 1;
+    uint64_t at = GAP_MS_MAX / hurry;
 
     printf("faults of this run:");
     for (unsigned i = 0; i < count; i++)
@@ -171,16 +174,16 @@ static void draw(struct storm *storm)
                 struct fault *fault = add(storm, at, FAULT_STOP);
 
                 if (fault)
-                    fault->target = i, fault->until = at + ROLL_MS / 4;
-                at += ROLL_MS;
+                    fault->target = i, fault->until = at + ROLL_MS / 4 / hurry;
+                at += ROLL_MS / hurry;
             }
             storm->done[FAULT_ROLL]++;
         } else {
             (void)add(storm, at, kind);
         }
-        at += log_uniform(&storm->dice, GAP_MS_MIN, GAP_MS_MAX);
+        at += log_uniform(&storm->dice, GAP_MS_MIN, GAP_MS_MAX) / hurry;
         if (torture_random(&storm->dice, 12) == 0)
-            at += CALM_MS;
+            at += CALM_MS / hurry;
     }
 }
 
@@ -375,10 +378,7 @@ static void begin_disk(struct storm *storm, struct fault *fault)
     int64_t jump = (int64_t)(fault->amount % CLOCK_MS_MAX) * ((fault->amount >> 40) % 2 ? 1 : -1);
 
     switch (fault->kind) {
-    case FAULT_FULL:
-        node->may_fail = true;
-        room_fill(storm->torture, node);
-        break;
+    case FAULT_FULL: room_fill(storm->torture, node); break; /* no reason to end: it heals by itself */
     case FAULT_EIO_SYNC:
         node->may_fail = true;
         store32(&node->page->fail_syncs, 1);
