@@ -22,7 +22,7 @@ int32_t codec_arguments_fill(const struct gavel_fields *fields, const char *owne
     if (codec_value_type(arguments) == GAVEL_TOKEN_NIL)
         arguments = gavel_bytes(empty_map, sizeof empty_map);
     how.input = arguments;
-    if (seeded_bug("codec-leader-fills-nothing"))
+    if (seeded_bug("codec-leader-fills-nothing") || seeded_bug("codec-defaults-at-apply"))
         how.flags &= ~CODEC_READ_DEFAULTS;
     if (seeded_bug("codec-documents-unsorted"))
         how.flags &= ~CODEC_READ_DOCUMENTS;
@@ -63,7 +63,7 @@ int32_t codec_arguments_load(const struct gavel_fields *fields, struct gavel_sli
     struct mp_reader reader;
     int32_t status = mp_scan(logged, &logged_limits, 0, error);
 
-    if (seeded_bug("codec-apply-fills-defaults"))
+    if (seeded_bug("codec-apply-fills-defaults") || seeded_bug("codec-defaults-at-apply"))
         how.flags |= CODEC_READ_DEFAULTS;
     if (seeded_bug("codec-apply-skips-unknown"))
         how.flags |= CODEC_READ_UNKNOWN;

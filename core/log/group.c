@@ -33,7 +33,7 @@ static int write_durable(struct log_group *group, struct os_file *file, const st
 
 static int write_vote(struct log_group *group)
 {
-    int files = seeded_bug("log-one-vote-file") ? 1 : 2;
+    int files = seeded_bug("log-vote-unwritten") ? 0 : seeded_bug("log-one-vote-file") ? 1 : 2;
 
     group->what = "write the vote";
     for (int i = 0; i < files; i++) {

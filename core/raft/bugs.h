@@ -71,7 +71,8 @@
     X(TRANSFER_BEHIND, "raft-transfer-behind", "transfer") \
     X(TRANSFER_FOREVER, "raft-transfer-forever", "transfer-times-out") \
     X(SPACE_IGNORED, "raft-space-ignored", "no-space-refuses-commands") \
-    X(JOINING_STAYS, "raft-joining-stays", "joining-is-promoted")
+    X(JOINING_STAYS, "raft-joining-stays", "joining-is-promoted") \
+    X(CONFIG_WHEN_COMMITTED, "raft-config-when-committed", "configuration-in-force-when-appended")
 
 enum raft_bug {
 #define RAFT_BUG_ENUM(symbol, name, scenario) RAFT_BUG_##symbol,

@@ -12,16 +12,24 @@
 
 #include "internal.h"
 
+/* "A server always uses the latest configuration in its log, regardless of whether the entry is committed." (4.1) */
+static const struct raft_stacked *newest(const struct raft *r)
+{
+    uint32_t at = r->stack_count - 1;
+    assert(r->stack_count > 0);
+    while (raft_bug(r, RAFT_BUG_CONFIG_WHEN_COMMITTED) && at > 0 && r->stack[at].index > r->commit)
+        at--;
+    return &r->stack[at];
+}
+
 const struct raft_configuration *raft_in_force(const struct raft *r)
 {
-    assert(r->stack_count > 0);
-    return &r->stack[r->stack_count - 1].configuration;
+    return &newest(r)->configuration;
 }
 
 uint64_t raft_in_force_index(const struct raft *r)
 {
-    assert(r->stack_count > 0);
-    return r->stack[r->stack_count - 1].index;
+    return newest(r)->index;
 }
 
 bool raft_is_voter(const struct raft *r)
