@@ -393,6 +393,17 @@ void sim_node_make(struct sim *sim, uint32_t number)
                                                      .admin = true};
 }
 
+static void clear_lanes(struct sim_node *node)
+{
+    struct process_lane *lanes = node->process->lanes;
+
+    for (uint32_t i = 0; i < OS_LANES; i++) {
+        sim_cancel(node->sim, &lanes[i].event);
+        lanes[i].head = NULL;
+        lanes[i].ran = NULL;
+    }
+}
+
 /* What a process takes with it when it ends; `how` is what becomes of its machine. */
 static void bury(struct sim_node *node, enum sim_crash how)
 {
@@ -402,11 +413,7 @@ static void bury(struct sim_node *node, enum sim_crash how)
         sim_oracle_ended(node->sim->oracle, node);
     sim_cancel(node->sim, &process->deadline);
     sim_cancel(node->sim, &process->resume);
-    for (uint32_t i = 0; i < OS_LANES; i++) {
-        sim_cancel(node->sim, &process->lanes[i].event);
-        process->lanes[i].head = NULL;
-        process->lanes[i].ran = NULL;
-    }
+    clear_lanes(node);
     if (node->paused_until)
         sim_net_pause(node->side, false);
     node->paused_until = 0;
@@ -415,6 +422,7 @@ static void bury(struct sim_node *node, enum sim_crash how)
     if (node->node) {
         node_abandon(node->node);
         node_free(node->node);
+        clear_lanes(node); /* what was let go of meanwhile asks for a lane that nobody runs any more */
     }
     node->node = NULL;
     process->machine.plugin->destroy(process->machine.self);
