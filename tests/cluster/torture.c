@@ -455,8 +455,9 @@ static int inside(struct torture *torture)
     check_settled(torture);
     load_check(torture);
     printf("network: %s\n", net_do(torture, "stats"));
-    check_ends(torture);
     load_free(torture);
+    check_ends(torture);
+    node_report(torture);
     check_history(torture);
     net_stop(torture);
     room_leave(torture);

@@ -188,6 +188,9 @@ struct torture_node *node_leader(struct torture *torture, uint64_t timeout_ms);
 /* Wait until one leads and has applied something. */
 void node_await_leader(struct torture *torture);
 
+/* Print how often the logs tell of elections, snapshots, recoveries. */
+void node_report(struct torture *torture);
+
 /* Fail when a log has a sanitizer's report. */
 void node_check_reports(struct torture *torture);
 

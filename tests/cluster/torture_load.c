@@ -427,14 +427,17 @@ static bool walk_page(struct walk *walk, const char *prefix)
     return more;
 }
 
-/* One read a contended key that was ever used, on one node: also those that are absent now are said to the check. */
+/*
+ * One read of each contended key that was ever used, in turn on all nodes, whose digests are equal: what is absent now
+ * is told to the check as well.
+ */
 static void read_keys(struct torture *torture, struct torture_node *node, struct gavel_client *client)
 {
     struct client reader = {.torture = torture, .load = torture->load, .client = client,
                             .number = TORTURE_CLIENTS + node->number};
     uint64_t epochs = atomic_load(&torture->load->begun) / EPOCH_OPS + 1;
 
-    for (uint64_t i = 0; i < epochs * KEYS * 2; i++) {
+    for (uint64_t i = (uint64_t)node->number - 1; i < epochs * KEYS * 2; i += (uint64_t)torture->count) {
         struct op op = {.command = "store.get", .reads = true, .versioned = true};
         char key[32];
 

@@ -21,7 +21,7 @@ static void become_proxy(struct torture *torture, const char *control, const cha
     static char numbers[TORTURE_NODES + 1][16];
     static char name[] = "proxy";
     static char port[16];
-    static char path[TORTURE_PATH];
+    static char path[sizeof((struct sockaddr_un *)0)->sun_path];
     char *words[TORTURE_NODES + 5] = {name, path, port};
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 

@@ -273,6 +273,35 @@ static bool is_report(const char *line)
     return false;
 }
 
+/* What the logs tell of: a run in which none of it happened has shown little. */
+static const struct {
+    const char *name;
+    const char *words;
+} tales[] = {{"leaders seen", "Leader elected:"},   {"snapshots made", "Snapshot created"},
+             {"snapshots sent", "Sending the snapshot"}, {"installed", "Installed the leader's snapshot"},
+             {"torn tails cut", "unfinished write"}, {"recoveries begun", "Recovering:"},
+             {"ended", "Recovered:"}};
+#define TALES (sizeof tales / sizeof *tales)
+
+void node_report(struct torture *torture)
+{
+    unsigned counts[TALES] = {0};
+
+    for (int i = 0; i < torture->count; i++) {
+        FILE *in = fopen(torture->nodes[i].log, "re");
+        char line[1024];
+
+        while (in && fgets(line, sizeof line, in))
+            for (size_t k = 0; k < TALES; k++)
+                counts[k] += strstr(line, tales[k].words) != NULL;
+        if (in)
+            (void)fclose(in);
+    }
+    printf("logs:");
+    for (size_t k = 0; k < TALES; k++)
+        printf(" %s %u%s", tales[k].name, counts[k], k + 1 < TALES ? "," : "\n");
+}
+
 void node_check_reports(struct torture *torture)
 {
     for (int i = 0; i < torture->count; i++) {
