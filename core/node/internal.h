@@ -140,6 +140,7 @@ struct peer {
     /* Appends whose batches had to be read back. */
     struct raft_message outbox[NODE_OUTBOX_MAX];
     uint32_t outbox_count;
+    uint32_t unread; /* reads for it that failed in a row */
     bool reading;
     struct log_read read;
     /* A snapshot on its way to it. */

@@ -13,6 +13,7 @@
 #include "core/os/crc32c.h"
 
 #define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again */
+#define UNREAD_MAX 4         /* reads for a peer that may fail in a row, where the system may yet recover */
 #define STRANGERS_MAX 8      /* peers that no configuration names yet: as many members may be new at once */
 
 struct peer *peer_find(struct node *node, uint64_t id)
@@ -508,6 +509,20 @@ static void outbox_read(struct peer *peer)
     }
 }
 
+/*
+ * What a peer needs cannot be read back. Damage does not heal: this node would offer the same for ever, and nobody else
+ * may while it leads. It ends, as it does when it cannot read what it wants to apply; its next life finds the damage,
+ * recovers from the others, and until then one of them leads. The system's errors may pass: a few are borne.
+ */
+static void unreadable(struct peer *peer, const struct log_read *read)
+{
+    if (read->status != GAVEL_E_CORRUPT && (read->status != GAVEL_E_IO || ++peer->unread < UNREAD_MAX))
+        return;
+    node_fatal(peer->node, node_exit_code(read->status),
+               "entries from index %llu on, which %s needs, cannot be read: %s", (unsigned long long)read->from,
+               peer->name, read->error.text);
+}
+
 static void outbox_done(struct log_read *read)
 {
     struct peer *peer = read->ctx;
@@ -519,7 +534,11 @@ static void outbox_done(struct log_read *read)
         peer_free(peer);
         return;
     }
-    if (node_working(node) && read->status == GAVEL_OK && peer->outbox[0].term >= node->term)
+    if (read->status == GAVEL_OK)
+        peer->unread = 0;
+    if (node_working(node) && read->status != GAVEL_OK)
+        unreadable(peer, read);
+    else if (node_working(node) && peer->outbox[0].term >= node->term)
         outbox_send(peer, read);
     log_read_release(read);
     outbox_pop(peer); /* the head stays where it is while it is being read */
