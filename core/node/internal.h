@@ -104,7 +104,9 @@ struct conn {
 
 /* ---- peers --------------------------------------------------------------------------------------------- */
 
-#define PEER_OUTSTANDING 256 /* requests whose replies are awaited; older ones count as given up */
+/* A request's age is known to this part of the time after which it is given up, by as many marks, and a few to spare. */
+#define PEER_STEPS 16
+#define PEER_SENT_MARKS (PEER_STEPS + 4)
 
 struct peer {
     uint32_t magic;
@@ -132,9 +134,10 @@ struct peer {
     uint64_t blank_incarnation;
     uint64_t next_id;
     struct {
-        uint64_t id;
-        uint64_t sent_ns;
-    } outstanding[PEER_OUTSTANDING];
+        uint64_t id; /* the first that was sent at this moment or soon after */
+        uint64_t ns;
+    } sent[PEER_SENT_MARKS];
+    uint32_t sent_at; /* the newest */
     uint64_t
         last_request[CODEC_TYPE_MAX + 1]; /* newest id that came in, by type: what a later answer echoes */
     /* Appends whose batches had to be read back. */

@@ -373,13 +373,19 @@ void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
 
-/* Number a request and remember when it went: its reply has to come in time. */
+/* Number a request and remember when it went, in steps: its reply has to come in time, however many are under way. */
 static uint64_t next_request(struct peer *peer)
 {
+    struct node *node = peer->node;
+    uint64_t step = node->limits.peer_reply_ms * NS_PER_MS / PEER_STEPS;
+    uint64_t now = node_now(node);
     uint64_t id = ++peer->next_id;
 
-    peer->outstanding[id % PEER_OUTSTANDING].id = id;
-    peer->outstanding[id % PEER_OUTSTANDING].sent_ns = node_now(peer->node);
+    if (peer->sent[peer->sent_at].id == 0 || now - peer->sent[peer->sent_at].ns > step) {
+        peer->sent_at = (peer->sent_at + 1) % PEER_SENT_MARKS;
+        peer->sent[peer->sent_at].id = id;
+        peer->sent[peer->sent_at].ns = now;
+    }
     return id;
 }
 
@@ -394,13 +400,21 @@ bool peer_mark_sent(struct peer *peer, uint64_t *id)
 static bool in_time(struct peer *peer, uint64_t id)
 {
     struct node *node = peer->node;
-    uint64_t slot = id % PEER_OUTSTANDING;
+    uint64_t patience = node->limits.peer_reply_ms * NS_PER_MS;
 
     if (id == 0)
         return true; /* answers something that was asked before the connection: the algorithm judges it */
-    if (peer->outstanding[slot].id == id &&
-        node_now(node) - peer->outstanding[slot].sent_ns <= node->limits.peer_reply_ms * NS_PER_MS)
-        return true;
+    for (uint32_t i = 0; i < PEER_SENT_MARKS && id <= peer->next_id; i++) {
+        uint32_t at = (peer->sent_at + PEER_SENT_MARKS - i) % PEER_SENT_MARKS;
+
+        if (peer->sent[at].id == 0)
+            break;
+        if (peer->sent[at].id <= id) {
+            if (node_now(node) - peer->sent[at].ns <= patience + patience / PEER_STEPS)
+                return true;
+            break;
+        }
+    }
     node_record(node, node->metric.late_replies, 1, NULL, NULL);
     return false;
 }

@@ -173,6 +173,39 @@ static void test_reading_goes_on_at_the_smallest_limit(void **state)
     cluster_free(&cluster);
 }
 
+/* Messages that stay under way: some 1,000 writes, each with its appends, answers and reply. */
+#define UNDER_WAY 6000u
+
+/*
+ * A link with more delay than 256 appends take: the reply to each comes when hundreds of newer ones are on their way.
+ * Requests to a peer are given up by age, not by number.
+ */
+static void test_hundreds_of_requests_are_under_way_to_a_peer(void **state)
+{
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct gavel_buffer arguments;
+    struct codec_request request = increment(&arguments);
+    uint64_t id = 0;
+
+    (void)state;
+    cluster_init(&cluster, 3, SEED);
+    cluster.limits.client_in_flight = 10000;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    for (uint32_t round = 0; round < 10000; round++) {
+        cluster_post(client, ++id, &request);
+        while (net_length(cluster.net) > UNDER_WAY)
+            cluster_steps(&cluster, 1);
+        cluster.clock.mono_ns += 10000;
+    }
+    assert_true(cluster_client_replies(client) > 2000);
+    gavel_buffer_free(&arguments);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 /*
  * Nothing commits for a while. One client waits for long, the others give up soon: their places are free again, but
  * the index that the next write would have wraps around to the place of the one that waits.
@@ -547,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_a_stop_is_clean_at_every_moment_of_a_start),
         cmocka_unit_test(test_a_stop_waits_for_a_slow_disk),
         cmocka_unit_test(test_reading_goes_on_at_the_smallest_limit),
+        cmocka_unit_test(test_hundreds_of_requests_are_under_way_to_a_peer),
         cmocka_unit_test(test_a_full_ring_of_waiters_refuses),
         cmocka_unit_test(test_a_busy_apply_lane_does_not_starve_reads),
         cmocka_unit_test(test_who_was_away_for_long_gets_a_snapshot),

@@ -49,6 +49,7 @@ struct net {
     struct item **tail;
     struct end *all;
     uint64_t delivered;
+    uint64_t length; /* of the queue */
 };
 
 struct net *net_new(void)
@@ -109,6 +110,7 @@ static void push(struct net *net, enum what what, struct end *to, uint64_t reaso
         memcpy(item->bytes, data, size);
     *net->tail = item;
     net->tail = &item->next;
+    net->length++;
 }
 
 static bool is_cut(struct net *net, const struct end *a, const struct end *b)
@@ -224,6 +226,7 @@ static void pause_mem(void *self, void *connection, uint64_t on)
 
         end->held = item->next;
         end->waiting += item->size;
+        end->net->length++;
         item->next = end->net->head;
         end->net->head = item;
         if (!item->next)
@@ -321,6 +324,7 @@ bool net_deliver(struct net *net)
     if (!item)
         return false;
     *at = item->next;
+    net->length--;
     if (!*at)
         net->tail = at;
     if (item->what == MESSAGE)
@@ -384,6 +388,11 @@ uint64_t net_waiting(const struct net_side *side)
         if (item->what == MESSAGE && item->to->side == side)
             bytes += item->size;
     return bytes;
+}
+
+uint64_t net_length(const struct net *net)
+{
+    return net->length;
 }
 
 uint64_t net_delivered(const struct net *net)

@@ -40,6 +40,9 @@ void net_pause(struct net_side *side, bool paused);
 /* Bytes that were sent to a side and wait for it. */
 uint64_t net_waiting(const struct net_side *side);
 
+/* Events that wait to be delivered, to anybody. */
+uint64_t net_length(const struct net *net);
+
 /* Messages delivered so far. */
 uint64_t net_delivered(const struct net *net);
 
