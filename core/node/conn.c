@@ -269,6 +269,7 @@ static bool send_hello(struct conn *conn)
 
 #define WIPED \
     "it lost its data directory: an empty node cannot return under its old identity; replace the member"
+#define IN_NO_CLUSTER "this node is in no cluster: it waits to be added to one"
 #define OTHER_DIRECTORY "it has another data directory than the member of that name"
 
 static bool same_cluster(const struct node *node, struct gavel_slice cluster_id)
@@ -358,6 +359,10 @@ static const char *judge_hello(struct conn *conn, const struct codec_hello *hell
         return judge_peer(node, conn, hello);
     if (hello->role == CODEC_ROLE_ADMIN && !conn->transport->admin)
         return "administrators connect through the socket admin.sock in the node's data directory";
+    if (hello->role == CODEC_ROLE_CLIENT && !node->founded && (node->setup.join_count || node->waits[0])) {
+        *status = GAVEL_E_NO_LEADER;
+        return IN_NO_CLUSTER;
+    }
     if (!members_copy_text(conn->name, sizeof conn->name, hello->name))
         conn->name[0] = 0;
     if (node->client_count >= node->limits.clients) {
@@ -376,6 +381,19 @@ static void adopt_incoming(struct conn *conn)
     if (peer->in && peer->in != conn)
         conn_close(peer->in, GAVEL_CLOSE_NORMAL, "a newer connection took its place");
     peer->in = conn;
+}
+
+/* Whoever is refused comes again every two seconds, for days: once a minute is enough to read of it. */
+static bool said_lately(struct node *node, struct gavel_slice name, const char *why)
+{
+    uint64_t hash = gavel_mix(gavel_mix(1, name.data, name.size), why, strlen(why));
+    uint64_t now = node_now(node);
+    struct refused *slot = &node->refused[hash % NODE_REFUSED];
+    bool lately = slot->hash == hash && now - slot->said_ns < NODE_REFUSED_NS;
+
+    if (!lately)
+        *slot = (struct refused){.hash = hash, .said_ns = now};
+    return lately;
 }
 
 static void on_hello(struct conn *conn, const struct codec_hello *hello)
@@ -407,9 +425,10 @@ static void on_hello(struct conn *conn, const struct codec_hello *hello)
         welcome.text = gavel_text(refused);
         welcome.removed = conn->removed;
         (void)send_with(conn, codec_msgpack(), NULL, CODEC_WELCOME, &welcome);
-        node_log(node, GAVEL_LOG_WARN, "node", "Refused a %s from %s (%.*s): %s",
-                 hello->role == CODEC_ROLE_PEER ? "peer" : "client", conn->address, (int)hello->name.size,
-                 (const char *)hello->name.data, refused);
+        if (!said_lately(node, hello->name, refused))
+            node_log(node, GAVEL_LOG_WARN, "node", "Refused a %s from %s (%.*s): %s",
+                     hello->role == CODEC_ROLE_PEER ? "peer" : "client", conn->address, (int)hello->name.size,
+                     (const char *)hello->name.data, refused);
         conn_close(conn, GAVEL_CLOSE_NORMAL, refused);
         return;
     }
@@ -446,6 +465,27 @@ static const char *judge_welcome(struct node *node, const struct peer *peer,
     return NULL;
 }
 
+/*
+ * A member of a formed cluster says why this node may not come in: it waits, to be added or to be replaced. Clients
+ * are better off with any other node.
+ */
+static void waits(struct node *node, const struct peer *peer, const struct codec_welcome *welcome, const char *why)
+{
+    struct os_list *at = node->conns.next;
+
+    if (!welcome->founded)
+        return;
+    (void)snprintf(node->waits, sizeof node->waits, "in no cluster: %.60s says: %.160s",
+                   peer->name[0] ? peer->name : "a member", why);
+    while (at != &node->conns) {
+        struct conn *conn = os_container(at, struct conn, link);
+
+        at = at->next;
+        if (conn->role == CODEC_ROLE_CLIENT && conn->state == CONN_READY)
+            conn_goodbye(conn, GAVEL_E_NO_LEADER, IN_NO_CLUSTER);
+    }
+}
+
 static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
 {
     struct node *node = conn->node;
@@ -463,9 +503,8 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
     conn->serializer = serializer_named(node, welcome->serializer);
     if (!refused && !conn->serializer)
         refused = "it chose a serializer that was not offered";
-    if (!node->founded)
-        (void)snprintf(node->waits, sizeof node->waits, "%.*s: %.200s", (int)welcome->name.size,
-                       (const char *)welcome->name.data, refused ? refused : "this node joins");
+    if (!node->founded && refused)
+        waits(node, peer, welcome, refused);
     if (refused) {
         if (welcome->removed && node->founded && same_cluster(node, welcome->cluster_id))
             join_removed(node);

@@ -42,6 +42,8 @@
 #define NODE_DIGESTS 64                  /* samples kept for comparison with slower members */
 #define NODE_BATCHES_MAX 65536           /* borders of batches that the core remembers */
 #define NODE_APPEND_BATCHES 256          /* of one append request */
+#define NODE_REFUSED 16                  /* refused hellos that were logged lately */
+#define NODE_REFUSED_NS UINT64_C(60000000000)
 #define NODE_TICK_NS UINT64_C(100000000) /* housekeeping while something can time out */
 #define NODE_CHOKED_NS UINT64_C(5000000)
 #define NODE_SLOW_TICK_NS UINT64_C(1000000000)
@@ -216,6 +218,11 @@ struct command_row {
 
 /* ---- the node ------------------------------------------------------------------------------------------ */
 
+struct refused {
+    uint64_t hash; /* of name and reason */
+    uint64_t said_ns;
+};
+
 struct gated {
     struct raft_message message;
     uint64_t gate;
@@ -331,6 +338,7 @@ struct node {
     /* connections and peers */
     struct listener listeners[NODE_TRANSPORTS_MAX];
     struct os_list conns;
+    struct refused refused[NODE_REFUSED];
     struct os_list peers;
     struct os_list gone; /* peers that were dropped while something still points at them */
     uint64_t conn_serial;
