@@ -88,6 +88,7 @@ int torture_run(struct torture *torture, const char *log, char *const words[])
     if (pid == 0) {
         int fd = log ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
 
+        (void)setsid(); /* a signal to this group is not for it */
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (log && (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0))
             _exit(126);

@@ -19,7 +19,7 @@
 #define KEYS 8            /* contended keys at one time */
 #define EPOCH_OPS 1500    /* operations of all clients until other keys are used: the check of one key stays short */
 #define CALL_MS 2500
-#define BALLAST_BYTES 20000
+#define BALLAST_BYTES 40000
 #define PAGE_TEXT "500"
 #define PAGE_MS 30000
 #define LEDGER_NAME_BYTES 40

@@ -32,6 +32,7 @@ static void become_proxy(struct torture *torture, const char *control, const cha
                        i ? torture->nodes[i - 1].space : torture->client_space);
         words[3 + i] = numbers[i];
     }
+    (void)setsid(); /* a signal to this group is not for it */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
         _exit(126);

@@ -122,6 +122,7 @@ void node_start(struct torture *torture, struct torture_node *node)
     if (node->pid < 0)
         torture_fail(torture, "cannot fork: %s", strerror(errno));
     if (node->pid == 0) {
+        (void)setsid(); /* a signal to this group is not for it */
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (setns(node->space, CLONE_NEWNET) != 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
             _exit(126);
