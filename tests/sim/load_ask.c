@@ -283,6 +283,8 @@ static bool choose_session(struct load_slot *slot)
         return false;
     slot->session = client->session;
     slot->what = sim_chance(&client->dice, 600000) ? LOAD_KEEP : LOAD_CLOSE;
+    if (slot->what == LOAD_CLOSE) /* however that ends; what another slot asks from now on is not of this session */
+        client->session = client->spare = client->sequence = 0;
     return true;
 }
 
