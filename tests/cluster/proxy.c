@@ -556,6 +556,8 @@ static void turn(int control)
 
     if (poll(polls, count, wait) < 0 && errno != EINTR)
         die("poll");
+    if (polls[0].revents && !obey(control)) /* before the dials below, which may have waited for just that */
+        exit(0);                            /* the test is over, or was killed */
     for (int i = 0; i < sides; i++)
         for (int k = 1; k < sides; k++)
             if (listener_place[i][k] && (polls[listener_place[i][k]].revents & POLLIN))
@@ -570,8 +572,6 @@ static void turn(int control)
         if (connections[c].used && !connections[c].dialled)
             dial(&connections[c]);
     }
-    if (polls[0].revents && !obey(control))
-        exit(0); /* the test is over, or was killed */
 }
 
 int main(int count, char **words)
