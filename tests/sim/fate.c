@@ -262,7 +262,7 @@ static void nurse(struct sim *sim, struct sim_event *event)
     for (uint32_t i = 0; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];
 
-        if ((node->state == SIM_ABSENT && !fate->start_at[i]) || fate->given_up[i])
+        if ((node->state == SIM_ABSENT && !fate->start_at[i]) || fate->given_up[i] || fate->left_out[i])
             continue;
         if (node->state != SIM_DOWN && node->state != SIM_ABSENT)
             continue;

@@ -85,7 +85,7 @@ static bool leave_some_out(struct sim_fate *fate)
     for (; spare; spare--) {
         uint32_t at = (uint32_t)sim_below(&fate->dice, count);
 
-        fate->given_up[good[at]->number] = true;
+        fate->left_out[good[at]->number] = true;
         good[at] = good[--count];
     }
     return true;
@@ -107,7 +107,7 @@ void sim_fate_heal(struct sim_fate *fate)
         sim_node_die_in_recovery(node, 0);
         sim_disk_die_after(node->disk, 0);
         sim_disk_heal(node->disk);
-        if (fate->given_up[i] && node->node) {
+        if (fate->left_out[i] && node->node) {
             sim_trace(sim, node, "stays out of the second phase");
             sim_node_crash(node, SIM_POWER);
         }
@@ -120,7 +120,7 @@ static bool has_converged(const struct sim_fate *fate, const struct sim_node *le
     const struct sim_node *node = node_of(fate, name_of(leader->node, member->id));
     uint64_t commit = node_commit(leader->node);
 
-    if (!node || fate->given_up[node->number] || fate->empty[node->number])
+    if (!node || fate->left_out[node->number] || fate->given_up[node->number] || fate->empty[node->number])
         return true; /* nobody can help it */
     if (!sim_is_up(node) || !node->node->raft || node->node->phase != NODE_RUNNING) {
         (void)snprintf(why_not, size, "%s does not run: %s", node->name, node->said);

@@ -44,7 +44,7 @@ struct sim_fate {
     bool empty[SIM_NODES_MAX];        /* it has no identity yet, or none any more */
     bool leaving[SIM_NODES_MAX];      /* its removal was asked for */
     uint64_t asked_at[SIM_NODES_MAX]; /* when something was asked about it last */
-    bool chosen[SIM_NODES_MAX];       /* those that the second phase heals */
+    bool left_out[SIM_NODES_MAX];     /* of the second phase: it stays as it is */
     uint8_t cuts[SIM_NODES_MAX][SIM_NODES_MAX];
     struct fate_partition partitions[FATE_PARTITIONS];
 };

@@ -182,7 +182,7 @@ void fate_operate(struct sim_fate *fate)
         const struct member *member;
 
         fate->empty[i] = fate->empty[i] && !(node->node && node->node->founded);
-        if ((!fate->empty[i] && !fate->given_up[i]) || fate->asked_at[i] + AGAIN_NS > sim->now)
+        if (fate->left_out[i] || (!fate->empty[i] && !fate->given_up[i]) || fate->asked_at[i] + AGAIN_NS > sim->now)
             continue;
         fate->asked_at[i] = sim->now;
         member = member_of(fate, node);
