@@ -74,7 +74,10 @@ static void release_gated(struct node *node)
     while (node->gated_count && node->gated[node->gated_first].gate <= node->written_raft) {
         const struct gated *slot = &node->gated[node->gated_first];
 
-        peer_send(node, &slot->message, slot->wire_id);
+        /* The head of a message has the sender's present term (core/raft/message.h). What waited for the disk when the
+         * term ended speaks of a log that may since have been cut; a message may always be lost. */
+        if (slot->message.term >= node->term)
+            peer_send(node, &slot->message, slot->wire_id);
         node->gated_first = (node->gated_first + 1) % NODE_GATED_MAX;
         node->gated_count--;
     }

@@ -416,7 +416,7 @@ static void chunk_read(void *ctx, int32_t status, const struct log_snapshot_piec
         codec_raft_put(&peer->chunk, &wire);
         wire.data_digest = piece->digest;
         part = gavel_bytes(piece->data, piece->size);
-        if (peer_mark_sent(peer, &wire.id))
+        if (peer->chunk.term >= node->term && peer_mark_sent(peer, &wire.id))
             peer_send_tail(peer->out, CODEC_RAFT + RAFT_SNAPSHOT_REQUEST, &wire, &part, 1);
     }
     read_chunk(peer);
