@@ -204,6 +204,7 @@ static void put_arguments(const struct load_slot *slot, const struct history_op 
     }
     put_map(out, op->kind == HISTORY_CAS || op->kind == HISTORY_CASREV ? 3
                  : op->kind == HISTORY_DELETE || op->kind == HISTORY_STOP ? 1
+                 : op->kind == HISTORY_ADD && op->value == 1              ? 1 /* 1 is the default: the leader adds it */
                  : op->kind == HISTORY_GET || op->kind == HISTORY_PEEK    ? 1 + past
                                                                           : 2);
     put_byte(out, 1);
@@ -221,6 +222,8 @@ static void put_arguments(const struct load_slot *slot, const struct history_op 
         put_byte(out, 4);
         put_value(load, out, op->value);
     } else if (op->kind == HISTORY_ADD) {
+        if (op->value == 1)
+            return;
         put_byte(out, 3);
         put_int(out, (int64_t)op->value);
     } else if (op->kind == HISTORY_START || op->kind == HISTORY_UPDATE) {

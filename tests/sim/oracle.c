@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/log/format.h"
 #include "core/node/apply_internal.h"
@@ -156,8 +157,30 @@ static void bounds(struct sim_oracle *oracle, struct oracle_node *memory, const 
         sim_fail(oracle->sim, "a fenced node serves no reads", "n%u does", oracle_number(oracle, memory) + 1);
 }
 
+static void logged_whole(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node,
+                         const struct log_entry *entry)
+{
+    const struct gavel_statemachine *machine;
+    const char *row;
+    uint32_t id;
+
+    if (entry->machine == 0 || entry->machine > node->setup.machine_count || entry->payload.size < sizeof id)
+        return;
+    machine = node->setup.machines[entry->machine - 1].operations;
+    memcpy(&id, entry->payload.data, sizeof id);
+    row = (const char *)machine->commands;
+    for (uint64_t i = 0; i < machine->command_count; i++, row += machine->command_stride) {
+        const struct gavel_command *command = (const struct gavel_command *)(const void *)row;
+
+        if (command->id == id && command->arguments)
+            oracle_complete(oracle, memory, entry->index, command->arguments,
+                            gavel_bytes((const char *)entry->payload.data + sizeof id,
+                                        entry->payload.size - sizeof id));
+    }
+}
+
 /* Sessions and sequences of what has just been committed, from the log of who committed it. */
-static void note_entries(struct sim_oracle *oracle, struct node *node, uint64_t from)
+static void note_entries(struct sim_oracle *oracle, struct oracle_node *memory, struct node *node, uint64_t from)
 {
     oracle->entries =
         oracle_grow(oracle->entries, &oracle->entry_capacity, oracle->committed_last + 1, sizeof *oracle->entries);
@@ -169,9 +192,12 @@ static void note_entries(struct sim_oracle *oracle, struct node *node, uint64_t 
         if (!batch)
             return;
         log_entries_begin(&entries, batch->data);
-        while (log_entries_next(&entries, &entry))
-            if (entry.kind == LOG_COMMAND && entry.index <= oracle->committed_last)
-                oracle->entries[entry.index] = (struct oracle_entry){entry.session, entry.sequence};
+        while (log_entries_next(&entries, &entry)) {
+            if (entry.kind != LOG_COMMAND || entry.index > oracle->committed_last)
+                continue;
+            oracle->entries[entry.index] = (struct oracle_entry){entry.session, entry.sequence};
+            logged_whole(oracle, memory, node, &entry);
+        }
         from = batch->head.first + batch->head.count;
     }
 }
@@ -239,7 +265,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     if (node->phase == NODE_DEAD)
         return; /* nothing of it answers any more; its log is what it was */
     if (oracle->committed_last != committed)
-        note_entries(oracle, node, committed + 1);
+        note_entries(oracle, memory, node, committed + 1);
     leader_tick(oracle, memory, node, last);
     machines(oracle, memory, node);
     bounds(oracle, memory, node);

@@ -15,6 +15,7 @@
 #ifndef TESTS_SIM_ORACLE_MEMORY_H
 #define TESTS_SIM_ORACLE_MEMORY_H
 
+#include "core/codec/field.h"
 #include "core/raft/raft.h"
 
 #include "oracle.h"
@@ -232,6 +233,10 @@ static inline uint32_t oracle_number(const struct sim_oracle *oracle, const stru
 {
     return (uint32_t)(node - oracle->nodes);
 }
+
+/* The arguments of a command as they were logged, against the table that they were checked by. */
+void oracle_complete(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index,
+                     const struct gavel_fields *fields, struct gavel_slice map);
 
 /* One queue, pool or window against its limit. */
 #define oracle_bound(oracle, node, what, have, limit) \

@@ -2,6 +2,8 @@
 /* oracle_state.c - what the logs make of the machines: the same everywhere, each write once, time never backwards. */
 #include "oracle_memory.h"
 
+#include "core/codec/value.h"
+
 static void differs(struct sim_oracle *oracle, struct oracle_node *node, const char *invariant, uint64_t index,
                     uint64_t here, uint64_t there)
 {
@@ -89,6 +91,26 @@ void oracle_session(struct sim_oracle *oracle, struct oracle_node *node, uint64_
                  "n%u applied write %llu of session %llu at %llu; it had been applied at %llu",
                  oracle_number(oracle, node) + 1, (unsigned long long)sequence, (unsigned long long)session,
                  (unsigned long long)applied, (unsigned long long)*known);
+}
+
+/*
+ * A state machine is deterministic only if all that its commands depend on is in the log (2.1). The leader fills in
+ * what a client left out; a default that each node filled in by itself, when it applies, would be another one where
+ * another version runs.
+ */
+void oracle_complete(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index,
+                     const struct gavel_fields *fields, struct gavel_slice map)
+{
+    const char *at = (const char *)fields->rows;
+
+    for (uint64_t i = 0; i < fields->count; i++, at += fields->stride) {
+        const struct gavel_field *row = (const struct gavel_field *)(const void *)at;
+
+        if (row->fallback && !codec_map_find_number(map, row->id).data)
+            sim_fail(oracle->sim, "logged commands are complete",
+                     "n%u has committed a command at %llu that lacks its argument \"%s\"",
+                     oracle_number(oracle, node) + 1, (unsigned long long)index, row->name);
+    }
 }
 
 void oracle_over(struct sim_oracle *oracle, struct oracle_node *node, const char *what, uint64_t have, uint64_t limit)

@@ -568,6 +568,21 @@ static void session_twice(void **state)
     fires("exactly-once sessions", oracle_session(oracle, &oracle->nodes[1], 14, 5, 1, true, 12));
 }
 
+static void default_not_logged(void **state)
+{
+    static const struct gavel_field rows[] = {
+        {.name = "key", .id = 1, .type = GAVEL_STRING, .flags = GAVEL_REQUIRED},
+        {.name = "by", .id = 3, .type = GAVEL_INT, .fallback = "1"},
+    };
+    static const struct gavel_fields fields = {rows, 2, sizeof rows[0], 64};
+    static const unsigned char whole[] = {0x82, 1, 0xa1, 'k', 3, 1}, part[] = {0x81, 1, 0xa1, 'k'};
+
+    (void)state;
+    holds(oracle_complete(oracle, &oracle->nodes[0], 5, &fields, gavel_bytes(whole, sizeof whole)));
+    fires("logged commands are complete",
+          oracle_complete(oracle, &oracle->nodes[0], 5, &fields, gavel_bytes(part, sizeof part)));
+}
+
 static void over_a_bound(void **state)
 {
     (void)state;
@@ -614,7 +629,8 @@ int main(void)
         TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
         TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
         TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(member_id_again), TEST(digests_differ),
-        TEST(ticks_and_applied), TEST(session_twice), TEST(over_a_bound), TEST(a_lawful_life),
+        TEST(ticks_and_applied), TEST(session_twice), TEST(default_not_logged),
+        TEST(over_a_bound), TEST(a_lawful_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
