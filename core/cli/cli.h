@@ -132,6 +132,7 @@ int cli_area_metrics(struct cli *cli, int count, char **words);
 int cli_area_events(struct cli *cli, int count, char **words);
 int cli_area_data(struct cli *cli, int count, char **words);
 int cli_area_init(struct cli *cli, int count, char **words);
+int cli_area_member(struct cli *cli, int count, char **words);
 int cli_area_leader(struct cli *cli, int count, char **words);
 int cli_area_snapshot(struct cli *cli, int count, char **words);
 int cli_area_log_level(struct cli *cli, int count, char **words);

@@ -25,6 +25,7 @@ static const struct area areas[] = {
     {"workflow", cli_area_workflow, "workflow start|stop|update|list [ID] [DATA]"},
     {"status", cli_area_status, "status [--json]               the cluster on one screen"},
     {"members", cli_area_members, "members                       who belongs to it"},
+    {"member", cli_area_member, "member list|add|remove|promote|demote|replace|update [NAME] [ADDRESS,...]"},
     {"metrics", cli_area_metrics, "metrics                       the figures of one node"},
     {"events", cli_area_events, "events [--count N] [--json]   follow what happens"},
     {"leader", cli_area_leader, "leader transfer [--to NAME]   (through --admin SOCKET or --data-dir DIR)"},
@@ -150,7 +151,8 @@ int cli_connect_admin(struct cli *cli)
 static const char *first_word(int count, char **words)
 {
     static const char *const with_value[] = {"-e", "-o", "-m", "-t", "--endpoints", "--output", "--machine",
-                                             "--timeout", "--serializer", "--admin", "--data-dir"};
+                                             "--timeout", "--serializer", "--admin", "--data-dir", "--role",
+                                             "--priority", "--if-version", "--wait"};
     int i;
     size_t k;
 
@@ -158,8 +160,10 @@ static const char *first_word(int count, char **words)
         if (words[i][0] != '-' || !words[i][1])
             return words[i];
         for (k = 0; k < sizeof with_value / sizeof with_value[0]; k++)
-            if (strcmp(words[i], with_value[k]) == 0)
+            if (strcmp(words[i], with_value[k]) == 0) {
                 i++;
+                break;
+            }
     }
     return NULL;
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPTION_CHECK = 256, OPTION_PRINT, OPTION_DUMP, OPTION_JSON, OPTION_LIST, OPTION_DEV, OPTION_VERSION };
+enum { OPTION_CHECK = 256, OPTION_PRINT, OPTION_DUMP, OPTION_JSON, OPTION_LIST, OPTION_DEV, OPTION_JOIN, OPTION_VERSION };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -18,6 +18,7 @@ static const struct option options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"list-plugins", no_argument, NULL, OPTION_LIST},
     {"dev", no_argument, NULL, OPTION_DEV},
+    {"join", required_argument, NULL, OPTION_JOIN},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -25,7 +26,7 @@ static const struct option options[] = {
 
 void host_args_help(void)
 {
-    (void)printf("Usage: gaveld [--config FILE]\n"
+    (void)printf("Usage: gaveld [--config FILE] [--join ADDRESS,...]\n"
                  "       gaveld --dev\n"
                  "       gaveld --check-config | --print-config [--config FILE]\n"
                  "       gaveld --list-plugins | --dump-plugin NAME|PATH [--json]\n"
@@ -33,6 +34,7 @@ void host_args_help(void)
                  "One node of a gavel cluster.\n"
                  "\n"
                  "  -c, --config FILE        the INI file (" HOST_CONFIG_FILE ")\n"
+                 "      --join ADDRESS,...   members of the cluster that this node joins once it has been added there\n"
                  "      --check-config       read it, load and check its plugins, say what is wrong, and leave\n"
                  "      --print-config       print each effective value and where it comes from\n"
                  "      --dev                run one node in a temporary directory, with all installed machines\n"
@@ -89,6 +91,8 @@ struct host_args host_args_parse(int argc, char **argv)
             args.config_given = true;
         } else if (option == OPTION_JSON) {
             args.json = true;
+        } else if (option == OPTION_JOIN) {
+            args.join = optarg;
         } else if (option == OPTION_DEV) {
             args.dev = true;
         } else if (args.action != HOST_RUN && args.action != action_of(option)) {
@@ -107,6 +111,9 @@ struct host_args host_args_parse(int argc, char **argv)
         return usage(args, "--json goes with --dump-plugin");
     if (args.dev && args.action != HOST_RUN)
         return usage(args, "--dev goes alone");
+    if (args.join && (args.dev || (args.action != HOST_RUN && args.action != HOST_CHECK_CONFIG &&
+                                   args.action != HOST_PRINT_CONFIG)))
+        return usage(args, "--join goes with a node that is to run");
     if (args.dev && args.config_given)
         return usage(args, "--dev makes its own configuration: leave --config out");
     return args;

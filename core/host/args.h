@@ -28,6 +28,7 @@ struct host_args {
     const char *plugin; /* of --dump-plugin */
     bool json;          /* --json */
     bool dev;           /* --dev */
+    const char *join;   /* --join, addresses with commas; NULL: not given */
 };
 
 /* Parse; what is wrong is told on stderr and the action is HOST_USAGE. Strings are those of argv. */

@@ -259,7 +259,7 @@ static void read_members(struct host_config *config, struct host_faults *faults)
 
     for (uint64_t i = 0; i < config->cluster.members.count; i++)
         read_member(config, text_of(items[i]), at, faults);
-    if (!own || config->member_count == 0)
+    if (!own)
         return;
     if (!is_name(own)) {
         host_fault(faults, "%s: \"%s\" is no name for a node: letters, digits, '.', '_' and '-', at most %d",
@@ -271,9 +271,32 @@ static void read_members(struct host_config *config, struct host_faults *faults)
         codec_nearest_offer(&nearest, gavel_text(config->member[i].name));
         listed = listed || strcmp(own, config->member[i].name) == 0;
     }
-    if (!listed && nearest.best.data)
+    if (!listed && nearest.best.data && config->cluster.join.count == 0)
         host_fault(faults, "%s: this node is called \"%s\", which is not among the members%s",
                    place(config, "node", "name"), own, codec_nearest_text(&nearest, hint, sizeof hint));
+}
+
+static void add_join(struct host_config *config, const char *uri, const char *at, struct host_faults *faults)
+{
+    struct gavel_error error;
+
+    if (config->join_count == HOST_JOIN_MAX) {
+        host_fault(faults, "%s: more than %d addresses to join by", at, HOST_JOIN_MAX);
+        return;
+    }
+    if (host_uri_check(uri, &error) != GAVEL_OK)
+        host_fault(faults, "%s: %s", at, error.text);
+    config->join[config->join_count++] = uri;
+}
+
+void host_config_join(struct host_config *config, const char *addresses, struct host_faults *faults)
+{
+    const struct gavel_slice *items = config->cluster.join.items;
+
+    for (uint64_t i = 0; !addresses && i < config->cluster.join.count; i++)
+        add_join(config, text_of(items[i]), place(config, "cluster", "join"), faults);
+    for (const char *at = addresses; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        add_join(config, host_arena_text(&config->arena, at, strcspn(at, ",")), "--join", faults);
 }
 
 static void choose_plugin_dir(struct host_config *config)

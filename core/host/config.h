@@ -56,6 +56,8 @@ struct host_config {
     bool plugin_dir_variable; /* it comes from there */
     struct host_member member[HOST_MEMBERS_MAX];
     unsigned member_count;
+    const char *join[HOST_JOIN_MAX];
+    unsigned join_count;
     struct host_instance_config instance[HOST_INSTANCES_MAX];
     unsigned instance_count;
 };
@@ -66,6 +68,11 @@ struct host_config {
  */
 void host_config_read(struct host_config *config, FILE *stream, const char *file, struct host_faults *faults,
                       struct host_faults *warnings);
+
+/*
+ * What the command line says of joining, addresses with commas, takes the place of [cluster] join; NULL: nothing.
+ */
+void host_config_join(struct host_config *config, const char *addresses, struct host_faults *faults);
 
 /*
  * Read the keys of one instance by its plugin's table (NULL: it has no options). With `unknown_plugin` nothing but the

@@ -98,7 +98,7 @@ static int run(struct dev *dev, const char *version)
     struct host_setup setup;
     int code = EX_CONFIG;
 
-    if (host_setup_open(&setup, dev->ini)) {
+    if (host_setup_open(&setup, dev->ini, NULL)) {
         (void)printf("gaveld: one node for development; it is gone when it stops\n"
                      "  address  %s://127.0.0.1:%u\n"
                      "  data     %s\n"

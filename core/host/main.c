@@ -33,7 +33,7 @@ static const char *plugin_dir(const struct host_args *args)
 
 static int read_config(struct host_setup *setup, const struct host_args *args)
 {
-    bool good = host_setup_open(setup, args->config);
+    bool good = host_setup_open(setup, args->config, args->join);
 
     host_faults_print(&setup->warnings, stderr, "gaveld: warning: ");
     host_faults_print(&setup->faults, stderr, "gaveld: ");
@@ -112,7 +112,7 @@ static int run(const struct host_args *args)
     struct host_setup setup;
     int code = EX_CONFIG;
 
-    if (host_setup_open(&setup, args->config))
+    if (host_setup_open(&setup, args->config, args->join))
         code = host_process_run(&setup, GAVEL_VERSION);
     else
         host_faults_print(&setup.faults, stderr, "gaveld: ");

@@ -177,6 +177,8 @@ int host_process_make_node(struct host_process *process)
         .data_dir = process->data_dir,
         .members = process->member,
         .member_count = config->member_count,
+        .join = config->join,
+        .join_count = config->join_count,
         .transports = process->transport,
         .serializers = process->serializer,
         .machines = process->machine,
@@ -188,6 +190,7 @@ int host_process_make_node(struct host_process *process)
     int exit_code = EX_SOFTWARE;
 
     static_assert(HOST_MEMBERS_MAX <= NODE_MEMBERS_MAX, "every listed member fits");
+    static_assert(HOST_JOIN_MAX <= NODE_JOIN_MAX, "every address to join by fits");
     static_assert(HOST_ADDRESSES_MAX <= NODE_ADDRESSES_MAX, "every address of one fits");
     for (unsigned i = 0; i < config->member_count; i++)
         process->member[i] = (struct node_member){.name = config->member[i].name,

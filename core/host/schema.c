@@ -28,10 +28,14 @@ static const struct gavel_field node_rows[] = {
 };
 
 static const struct gavel_field cluster_rows[] = {
-    {.name = "members", .id = 1, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_REQUIRED,
+    {.name = "members", .id = 1, .type = GAVEL_LIST, .element = GAVEL_STRING,
      .offset = AT(host_cluster_options, members), .min = 1, .max = 32,
      .help = "Founding members as name=uri, or name=uri|uri when a member has several addresses; read only while the "
              "cluster is founded"},
+    {.name = "join", .id = 2, .type = GAVEL_LIST, .element = GAVEL_STRING,
+     .offset = AT(host_cluster_options, join), .min = 1, .max = HOST_JOIN_MAX,
+     .help = "Addresses of members of a cluster that is there already: with them an empty node founds nothing, but asks "
+             "there and waits until it has been added; read only while the data directory is empty"},
 };
 
 static const struct gavel_field raft_rows[] = {
@@ -179,7 +183,7 @@ const struct gavel_fields host_observer_fields = GAVEL_FIELDS(observer_rows, str
 
 const struct host_section host_sections[] = {
     {"node", 0, 0, 1, &host_node_fields, "This node"},
-    {"cluster", 0, 0, 1, &host_cluster_fields, "The cluster that it founds or belongs to"},
+    {"cluster", 0, 0, 0, &host_cluster_fields, "The cluster that it founds or belongs to"},
     {"transport", GAVEL_KIND_TRANSPORT, 1, 1, &host_transport_fields, "A way to reach peers and clients"},
     {"serializer", GAVEL_KIND_SERIALIZER, 0, 0, &host_serializer_fields, "How messages are written"},
     {"statemachine", GAVEL_KIND_STATEMACHINE, 1, 1, &host_statemachine_fields, "A state machine to replicate"},

@@ -24,10 +24,13 @@ struct host_node_options {
     uint64_t stop_timeout;
 };
 
+#define HOST_JOIN_MAX 16 /* NODE_JOIN_MAX */
+
 /* [cluster] */
 struct host_cluster_options {
     uint64_t present;
     struct gavel_list members; /* of slices: name=uri[|uri...] */
+    struct gavel_list join;    /* of slices: URIs */
 };
 
 /* [raft] */

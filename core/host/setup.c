@@ -85,17 +85,18 @@ static void check_schemes(struct host_setup *setup)
     }
 }
 
-bool host_setup_read(struct host_setup *setup, FILE *stream, const char *file)
+bool host_setup_read(struct host_setup *setup, FILE *stream, const char *file, const char *join)
 {
     memset(setup, 0, sizeof *setup);
     host_config_read(&setup->config, stream, file, &setup->faults, &setup->warnings);
+    host_config_join(&setup->config, join, &setup->faults);
     for (unsigned i = 0; i < setup->config.instance_count; i++)
         take_instance(setup, i);
     check_schemes(setup);
     return setup->faults.count == 0;
 }
 
-bool host_setup_open(struct host_setup *setup, const char *file)
+bool host_setup_open(struct host_setup *setup, const char *file, const char *join)
 {
     FILE *stream = fopen(file, "re");
     bool good;
@@ -105,7 +106,7 @@ bool host_setup_open(struct host_setup *setup, const char *file)
         host_fault(&setup->faults, "%s: cannot be opened: %s", file, strerror(errno));
         return false;
     }
-    good = host_setup_read(setup, stream, file);
+    good = host_setup_read(setup, stream, file, join);
     (void)fclose(stream);
     return good;
 }

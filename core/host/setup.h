@@ -18,13 +18,13 @@ struct host_setup {
 };
 
 /*
- * [loop] Read `stream`, named `file`. Returns true when there were no faults; they and the warnings are in the struct,
+ * [loop] Read `stream`, named `file`; `join` as in host_config_join. Returns true when there were no faults; they and the warnings are in the struct,
  * which is freed with host_setup_free in any case.
  */
-bool host_setup_read(struct host_setup *setup, FILE *stream, const char *file);
+bool host_setup_read(struct host_setup *setup, FILE *stream, const char *file, const char *join);
 
 /* [loop] Open the file and read it; a file that cannot be opened is a fault. */
-bool host_setup_open(struct host_setup *setup, const char *file);
+bool host_setup_open(struct host_setup *setup, const char *file, const char *join);
 
 /* [loop] Free everything but the plugins' code. */
 void host_setup_free(struct host_setup *setup);

@@ -354,13 +354,13 @@ static void settle_members(struct node *node)
 
     if (!newest || !committed || !node_working(node))
         return;
+    change_settle(node); /* first: the answer may go to somebody who is let go below */
     if (node->peers_stale || node->synced_first != committed->version || node->synced_last != newest->version) {
         node->synced_first = committed->version;
         node->synced_last = newest->version;
         node->blanks = true;
         peers_sync(node);
     }
-    change_settle(node);
     join_settle(node);
     if (node->raft && directory_removed(&node->directory, commit, node->member_id))
         join_removed(node);
@@ -466,7 +466,7 @@ static void close_everything(struct node *node)
 void node_stop_step(struct node *node)
 {
     bool late = node->stop_at && node_now(node) >= node->stop_at;
-    bool answered = node->waiting == 0 && node->building_count == 0;
+    bool answered = node->waiting == 0 && node->building_count == 0 && node->forward_count == 0;
 
     if (node->phase != NODE_HANDING)
         return;

@@ -59,7 +59,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
         .cache_bytes = node->limits.log_cache_bytes,
         .trail_bytes = node->limits.log_trailing_bytes,
         .snapshot_keep = (uint32_t)node->limits.snapshot_keep,
-        .recover = node->setup.member_count > 1 || node->setup.join_count > 0,
+        .recover = node->setup.member_count != 1 || node->setup.join_count > 0,
         .pool = node->pool,
     };
     struct log_events events = {.ctx = node, .written = engine_written, .failed = engine_failed};
@@ -73,6 +73,12 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     node->incarnation = node->recovery.incarnation;
     node->member_id = node->recovery.member_id;
     record = gavel_bytes(node->recovery.founding, node->recovery.founding_bytes);
+    if (!node->recovery.founding && node->setup.member_count == 0 && node->setup.join_count == 0) {
+        *exit_code = 78;
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "the data directory is empty: say in [cluster] which members found a cluster, or by which "
+                          "addresses to join one");
+    }
     if (!node->recovery.founding)
         return GAVEL_OK;
     status = found_load(node, record, error);

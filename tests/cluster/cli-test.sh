@@ -138,6 +138,30 @@ expect 0 'node-3' members
 expect 0 'consensus.elections.total' metrics
 expect 5 'administrators' call gavel.snapshot
 expect 64 'admin socket' snapshot
+expect 64 'needs a value' -e
+
+# members: looked at by anybody, changed through a socket; a node that joins, and one that goes
+expect 0 'node-3' member list
+expect 64 'gavel member add NAME' member add
+expect 64 'admin socket' member remove node-3
+sock=$dir/c/node-2
+expect 2 'no member has the name' member remove nobody --data-dir "$sock"
+expect 1 'is that of member' member add node-4 "tcp://127.0.0.1:$port" --data-dir "$sock"
+expect 2 'have changed since' member add node-4 "tcp://127.0.0.1:$((port + 3))" --if-version 77 --data-dir "$sock"
+sed -e 's/node-1$/node-4/' -e '/^members/,/node-3=/d' -e "s/:$port\$/:$((port + 3))/" "$dir/c/node-1.ini" >"$dir/c/node-4.ini"
+"$gaveld" --config "$dir/c/node-4.ini" >>"$dir/node-4.log" 2>&1
+[ $? -eq 78 ] || { echo 'a node with an empty directory, no members and no addresses to join by does not leave with 78'; failed=1; }
+"$gaveld" --config "$dir/c/node-4.ini" --join "tcp://127.0.0.1:$port" >>"$dir/node-4.log" 2>&1 &
+pid4=$!
+pids="$pids $pid4"
+expect 0 'caught up' member add node-4 "tcp://127.0.0.1:$((port + 3))" --wait 20s --timeout 10s --data-dir "$sock"
+expect 0 'voter' member list
+exactly 'first: 1' -e "tcp://127.0.0.1:$((port + 3))" get first
+expect 0 'is a learner' member demote node-4 --data-dir "$sock"
+expect 0 'was updated' member update node-4 --priority 2 --data-dir "$sock"
+expect 0 'was removed' member remove node-4 --data-dir "$sock"
+wait "$pid4"
+[ $? -eq 78 ] || { echo 'a node that was removed does not leave with 78'; failed=1; }
 expect 0 'taken' snapshot --data-dir "$dir/c/node-1"
 "$gavel" events --count 1 --type state_changed --json >"$dir/events" 2>&1 &
 events=$!

@@ -106,12 +106,36 @@ static void test_missing(void **state)
 {
     (void)state;
     read_config("[node]\nname = a\n[observer.o]\n");
-    assert_int_equal(faults.count, 4);
+    assert_int_equal(faults.count, 3);
     has_fault("t.ini:1: [node] needs the key data_dir: Directory of the log, the votes and the snapshots; made with "
                  "mode 0700 when it does not exist");
-    has_fault("t.ini: no section [cluster]: The cluster that it founds or belongs to");
     has_fault("t.ini: no section [transport.NAME]: A way to reach peers and clients");
     has_fault("t.ini: no section [statemachine.NAME]: A state machine to replicate");
+}
+
+/* A node founds with the members that it lists, or joins by addresses: from the file, or from the command line. */
+static void test_join(void **state)
+{
+    (void)state;
+    read_config("[node]\nname = a\ndata_dir = /d\n[transport.t]\nlisten = tcp://127.0.0.1:1\n[statemachine.m]\n");
+    host_config_join(&config, NULL, &faults);
+    assert_int_equal(faults.count, 0); /* one that is in a cluster needs neither */
+    assert_int_equal(config.join_count, 0);
+    forget(NULL);
+    read_config("[node]\nname = a\ndata_dir = /d\n[cluster]\njoin = tcp://h:1, ws://h:2\n[transport.t]\n"
+                "listen = tcp://127.0.0.1:1\n[statemachine.m]\n");
+    host_config_join(&config, NULL, &faults);
+    assert_int_equal(faults.count, 0);
+    assert_int_equal(config.join_count, 2);
+    assert_string_equal(config.join[1], "ws://h:2");
+    forget(NULL);
+    read_config("[node]\nname = z\ndata_dir = /d\n[cluster]\nmembers = a=tcp://h:1\njoin = tcp://h:1\n[transport.t]\n"
+                "listen = tcp://127.0.0.1:1\n[statemachine.m]\n");
+    host_config_join(&config, "ws://[::1]:2,h:1", &faults);
+    assert_int_equal(config.join_count, 2); /* what the command line says takes the place of the file's */
+    assert_string_equal(config.join[0], "ws://[::1]:2");
+    assert_int_equal(faults.count, 1); /* and that it is not listed itself is no matter */
+    assert_non_null(strstr(faults.text[0], "--join: "));
 }
 
 static void test_values(void **state)
@@ -437,6 +461,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_good, forget),          cmocka_unit_test_teardown(test_missing, forget),
+        cmocka_unit_test_teardown(test_join, forget),
         cmocka_unit_test_teardown(test_values, forget),        cmocka_unit_test_teardown(test_unknown, forget),
         cmocka_unit_test_teardown(test_timings, forget),       cmocka_unit_test_teardown(test_members, forget),
         cmocka_unit_test_teardown(test_listen, forget),        cmocka_unit_test_teardown(test_levels, forget),

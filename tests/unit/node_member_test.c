@@ -406,6 +406,27 @@ static void test_members_outlive_snapshots_and_restarts(void **state)
     cluster_free(&cluster);
 }
 
+/* Whoever is asked to see to its own removal still answers. */
+static void test_asked_at_the_one_that_goes(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        struct cluster cluster;
+        struct cluster_reply reply;
+        char pair[32];
+        const char *const pairs[] = {pair, NULL};
+
+        begin(&cluster, 3);
+        snprintf(pair, sizeof pair, "name=%s", cluster.nodes[i].name);
+        ask(&cluster, i, "member_remove", &reply, pairs);
+        assert_true(reply.came);
+        assert_string_equal(reply.text, "");
+        assert_int_equal(reply.status, 0);
+        gone(&cluster, i);
+        cluster_free(&cluster);
+    }
+}
+
 /* ---- what falls in between ----------------------------------------------------------------------------- */
 
 /* A leader that is cut off takes a change that nobody else has: it goes again, with its name, its address and its id. */
@@ -906,6 +927,7 @@ int main(void)
         cmocka_unit_test(test_removed_while_it_was_cut_off),
         cmocka_unit_test(test_joining_behind_a_compacted_log),
         cmocka_unit_test(test_members_outlive_snapshots_and_restarts),
+        cmocka_unit_test(test_asked_at_the_one_that_goes),
         cmocka_unit_test(test_what_is_truncated_was_never_there),
         cmocka_unit_test(test_nobody_joins_by_what_is_not_committed),
         cmocka_unit_test(test_the_leader_falls_in_every_moment_of_a_change),
