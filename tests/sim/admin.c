@@ -21,6 +21,7 @@ struct sim_admin {
     struct {
         uint64_t id; /* 0: none */
         sim_admin_answer *answer;
+        sim_admin_whole_answer *whole;
     } open[OPEN_MAX];
     _Alignas(16) unsigned char arena[64 << 10];
 };
@@ -57,11 +58,14 @@ static void take_reply(struct sim_admin *admin, const struct codec_reply *reply)
     for (uint32_t i = 0; i < OPEN_MAX; i++)
         if (admin->open[i].id == reply->id) {
             sim_admin_answer *answer = admin->open[i].answer;
+            sim_admin_whole_answer *whole = admin->open[i].whole;
 
             admin->open[i].id = 0;
-            if (!answer)
-                return;
-            answer(admin->node->sim, admin->node, reply->id, reply->status, reply->text);
+            if (answer)
+                answer(admin->node->sim, admin->node, reply->id, reply->status, reply->text);
+            if (whole)
+                whole(admin->node->sim, admin->node, reply);
+            return;
         }
 }
 
@@ -189,6 +193,29 @@ void sim_admin_kill(struct sim_admin *admin)
     memset(admin->open, 0, sizeof admin->open);
 }
 
+static uint64_t ask(struct sim_admin *admin, struct codec_request *request, sim_admin_answer *answer,
+                    sim_admin_whole_answer *whole)
+{
+    assert(sim_is_up(admin->node));
+    assert(!admin->node->paused_until);
+    if (!admin->connected && admin->listening)
+        dial(admin);
+    if (!admin->connected)
+        return 0;
+    request->id = ++admin->next_id;
+    admin->open[request->id % OPEN_MAX].id = request->id;
+    admin->open[request->id % OPEN_MAX].answer = answer;
+    admin->open[request->id % OPEN_MAX].whole = whole;
+    tell(admin, CODEC_REQUEST, request);
+    sim_acted(admin->node->sim, admin->node);
+    return request->id;
+}
+
+uint64_t sim_admin_request(struct sim_admin *admin, struct codec_request *request, sim_admin_whole_answer *answer)
+{
+    return ask(admin, request, NULL, answer);
+}
+
 uint64_t sim_admin_ask(struct sim_admin *admin, const char *command, const char *const *pairs, uint64_t milliseconds,
                        sim_admin_answer *answer)
 {
@@ -198,23 +225,14 @@ uint64_t sim_admin_ask(struct sim_admin *admin, const char *command, const char 
     struct gavel_buffer arguments = codec_buffer(0);
     struct gavel_error error;
     uint64_t count = 0;
+    uint64_t id;
 
-    assert(sim_is_up(admin->node));
-    assert(!admin->node->paused_until);
-    if (!admin->connected && admin->listening)
-        dial(admin);
-    if (!admin->connected)
-        return 0;
     while (pairs && pairs[count])
         count++;
     if (count && codec_pairs(NULL, command, pairs, count, NULL, NULL, &arguments, &error) != GAVEL_OK)
         sim_fail(admin->node->sim, "protocol", "arguments of %s: %s", command, error.text);
     request.arguments = gavel_buffer_slice(&arguments);
-    request.id = ++admin->next_id;
-    admin->open[request.id % OPEN_MAX].id = request.id;
-    admin->open[request.id % OPEN_MAX].answer = answer;
-    tell(admin, CODEC_REQUEST, &request);
+    id = ask(admin, &request, answer, NULL);
     gavel_buffer_free(&arguments);
-    sim_acted(admin->node->sim, admin->node);
-    return request.id;
+    return id;
 }

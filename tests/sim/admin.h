@@ -32,6 +32,18 @@ uint64_t sim_admin_ask(struct sim_admin *admin, const char *command, const char 
 /* Whether requests wait for their answers. */
 bool sim_admin_waits(const struct sim_admin *admin);
 
+struct codec_request;
+struct codec_reply;
+
+/* The same with a whole reply, borrowed for the call. */
+typedef void sim_admin_whole_answer(struct sim *sim, struct sim_node *node, const struct codec_reply *reply);
+
+/*
+ * Any request, of any machine: an administrator is a client too. Its id is filled in; everything else, arguments
+ * included, is the caller's. The number of the request; 0: the node does not listen.
+ */
+uint64_t sim_admin_request(struct sim_admin *admin, struct codec_request *request, sim_admin_whole_answer *answer);
+
 /* The process is gone, and the connection with it. */
 void sim_admin_kill(struct sim_admin *admin);
 

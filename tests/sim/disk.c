@@ -55,6 +55,8 @@ static bool fails(struct sim_disk *disk, uint64_t ns)
 {
     assert(disk->magic == DISK_MAGIC);
     spend(disk, ns);
+    if (++disk->calls == disk->fail_at)
+        return !os_mem_stopped(disk->mem);
     return faulty(disk) && sim_chance(&disk->random, disk->sim->options.disk_error_ppm);
 }
 
@@ -411,6 +413,10 @@ void sim_disk_crash(struct sim_disk *disk, enum sim_crash how)
         uint64_t draw = sim_below(&disk->random, 8);
 
         kind = draw == 0 ? OS_MEM_KEEP_ALL : draw == 1 ? OS_MEM_DROP_ALL : OS_MEM_RANDOM;
+        if (disk->chosen != SIM_DISK_ANY && os_mem_stopped(disk->mem)) {
+            kind = disk->chosen == SIM_DISK_KEEP ? OS_MEM_KEEP_ALL : OS_MEM_DROP_ALL;
+            disk->chosen = SIM_DISK_ANY;
+        }
     }
     /* Lost writes that have not come to light never happened: see disk_damage.c. */
     for (uint32_t i = 0; i < DISK_GHOSTS; i++)
@@ -435,6 +441,29 @@ bool sim_disk_dying(const struct sim_disk *disk)
 uint64_t sim_disk_operations(const struct sim_disk *disk)
 {
     return os_mem_operations(disk->mem);
+}
+
+void sim_disk_choose(struct sim_disk *disk, enum sim_disk_fate fate)
+{
+    assert(disk->magic == DISK_MAGIC);
+    disk->chosen = fate;
+}
+
+void sim_disk_fail_at(struct sim_disk *disk, uint64_t call)
+{
+    assert(disk->magic == DISK_MAGIC);
+    disk->fail_at = call;
+}
+
+uint64_t sim_disk_calls(const struct sim_disk *disk)
+{
+    return disk->calls;
+}
+
+void sim_disk_fill(struct sim_disk *disk, uint64_t room)
+{
+    assert(disk->magic == DISK_MAGIC);
+    os_mem_set_budget(disk->mem, room == UINT64_MAX ? 0 : os_mem_used(disk->mem) + room + 1);
 }
 
 void sim_disk_wipe(struct sim_disk *disk)

@@ -30,6 +30,22 @@ void sim_disk_die_after(struct sim_disk *disk, uint64_t operations);
 bool sim_disk_dying(const struct sim_disk *disk);
 uint64_t sim_disk_operations(const struct sim_disk *disk); /* changing ones so far */
 
+/* For the enumerating mode. What the next death by sim_disk_die_after does to what was not synced: all of it is
+ * dropped, kept, or each piece as the stream decides. */
+enum sim_disk_fate { SIM_DISK_ANY, SIM_DISK_DROP, SIM_DISK_KEEP };
+void sim_disk_choose(struct sim_disk *disk, enum sim_disk_fate fate);
+
+/* The call number `call` of all (1: the first since the disk was made, reading ones included) answers -EIO, as it does
+ * by itself where the class disk-error is on. 0: none. */
+void sim_disk_fail_at(struct sim_disk *disk, uint64_t call);
+uint64_t sim_disk_calls(const struct sim_disk *disk); /* so far */
+
+/* The disk is full but for so many bytes; UINT64_MAX: not at all any more. */
+void sim_disk_fill(struct sim_disk *disk, uint64_t room);
+
+/* Damage one sector of the first durable file whose name ends so, if it may be damaged. */
+bool sim_disk_hit(struct sim_disk *disk, const char *name_end, uint64_t sector);
+
 /* Everything is gone: a new, empty disk. Every file must have been closed (node_free). */
 void sim_disk_wipe(struct sim_disk *disk);
 

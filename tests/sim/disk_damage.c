@@ -380,6 +380,22 @@ bool sim_disk_rot(struct sim_disk *disk)
     }
 }
 
+bool sim_disk_hit(struct sim_disk *disk, const char *name_end, uint64_t sector)
+{
+    struct os_mem_entry entry;
+    struct target target;
+    uint8_t bytes[OS_MEM_SECTOR];
+
+    for (uint32_t i = 0; os_mem_entry(disk->mem, i, &entry); i++) {
+        if (!entry.is_dir && ends_with(entry.path, name_end) && find(disk, entry.id, &target)) {
+            target.sector = sector;
+            fill_noise(disk, bytes);
+            return aim(disk, &target) && hit(disk, &target, bytes, "damage");
+        }
+    }
+    return false;
+}
+
 void disk_misdirect(struct sim_disk *disk, const struct iovec *iov, int count)
 {
     struct target target;

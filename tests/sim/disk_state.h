@@ -52,6 +52,9 @@ struct sim_disk {
     struct sim_node *node;
     struct os_mem *mem;
     struct sim_random random;
+    uint32_t chosen;        /* enum sim_disk_fate, of the next loss of power */
+    uint64_t calls;         /* all operations so far */
+    uint64_t fail_at;       /* this one fails; 0: none */
     uint64_t cost;          /* simulated ns since sim_disk_cost was called last */
     uint64_t stalled_until; /* simulated ns */
     struct sim_event stall;

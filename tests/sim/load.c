@@ -95,12 +95,12 @@ struct sim_load *sim_load_new(struct sim *sim)
     assert(load->arena);
     os_list_init(&load->links);
     load->client_count = (uint32_t)sim->options.clients;
-    assert(load->client_count);
     assert(load->client_count <= LOAD_CLIENTS_MAX);
     for (uint32_t i = 0; i < load->client_count; i++)
         load_client_init(&load->clients[i], load, i);
     load->arrival.run = arrival;
-    arrival_in(load);
+    if (load->client_count)
+        arrival_in(load);
     return load;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "campaign.h"
+#include "enumerate.h"
 #include "shrink.h"
 
 #define SECONDS_DEFAULT 300
@@ -16,6 +17,8 @@ struct arguments {
     struct campaign campaign;
     const char *shrink;
     const char *replay;
+    const char *enumerate;
+    uint64_t every;
 };
 
 static void usage(FILE *to)
@@ -36,6 +39,9 @@ static void usage(FILE *to)
             "  --ledger FILE              add a line about this run\n"
             "  --failures N               no new seeds after so many failures (10)\n"
             "  --about                    what this build is\n"
+            "  --enumerate NAME           a scene (all: every one) with a crash at each system call, and with EIO at\n"
+            "                             each; NAME:MODE:AT:VARIANT: one single run of these\n"
+            "  --every N                  of those, each N-th only\n"
             "  --inside                   no process of its own, for debuggers; with one seed\n"
             "Options (name, class, smallest, greatest, meaning); a class that is off is 0 in all its rows:\n");
     sim_options_help(to);
@@ -94,6 +100,10 @@ static bool take(struct arguments *arguments, const char *name, const char *valu
         return campaign->sets[campaign->set_count++] = value, true;
     if (strcmp(name, "--shrink") == 0)
         return arguments->shrink = value, true;
+    if (strcmp(name, "--enumerate") == 0)
+        return arguments->enumerate = value, true;
+    if (strcmp(name, "--every") == 0)
+        return number(value, &arguments->every);
     if (strcmp(name, "--replay") == 0)
         return arguments->replay = value, true;
     if (strcmp(name, "--bug") == 0)
@@ -154,6 +164,19 @@ static int about(void)
     return 0;
 }
 
+static bool enumerate(const struct arguments *arguments)
+{
+    const struct campaign *campaign = &arguments->campaign;
+    struct enumerate_order order = {.which = arguments->enumerate,
+                                    .every = arguments->every,
+                                    .jobs = campaign->jobs,
+                                    .failures_max = campaign->failures_max,
+                                    .bug = campaign->bug,
+                                    .tracing = campaign->tracing};
+
+    return enumerate_run(&order);
+}
+
 int main(int argc, char **argv)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -182,6 +205,8 @@ int main(int argc, char **argv)
     }
     if (!check(&arguments))
         return EXIT_USAGE;
+    if (arguments.enumerate)
+        return enumerate(&arguments) ? 0 : 1;
     if (arguments.replay)
         return shrink_replay(arguments.replay, &arguments.campaign) ? 0 : 1;
     if (arguments.shrink)

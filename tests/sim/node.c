@@ -325,7 +325,8 @@ static void fill_setup(struct sim_process *process, const char *const *join, uin
         .transport_count = 2,
         .machines = &process->machine,
         .machine_count = 1,
-        .limits = {.log_segment_bytes = 2u << 20,
+        .limits = {.log_segment_bytes = options->segment_kib / 4 << 12,
+                   .batch_bytes = options->segment_kib << 8, /* four of them at least in a segment */
                    .snapshot_entries = options->snapshot_entries,
                    .snapshot_log_min = options->snapshot_log_kib << 10,
                    .snapshot_keep = options->snapshot_keep,

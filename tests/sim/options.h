@@ -87,7 +87,8 @@
     X(members_per_hour, MEMBERS, 6, 400, "membership changes asked for") \
     X(snapshot_per_hour, SNAPSHOT, 6, 600, "snapshots asked for beside the node's own") \
     X(stop_per_hour, STOP, 6, 200, "clean stops and restarts") \
-    X(transfer_per_hour, STOP, 6, 200, "leaders asked to hand over")
+    X(transfer_per_hour, STOP, 6, 200, "leaders asked to hand over") \
+    X(segment_kib, NONE, 64, 2048, "log_segment_bytes, KiB: 64 is less than a user may ask for")
 
 struct sim_options {
 #define SIM_OPTION_FIELD(name, class, low, high, text) uint64_t name;

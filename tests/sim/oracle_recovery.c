@@ -36,6 +36,14 @@ static void vote_kept(struct sim_oracle *oracle, struct oracle_node *node, const
                  (unsigned long long)*vote);
 }
 
+/* Whether it holds, above a snapshot, what it had promised and what has been committed of that. */
+static bool holds_again(struct sim_oracle *oracle, struct oracle_node *node, uint64_t base)
+{
+    uint64_t needed = node->refetch < oracle->committed_last ? node->refetch : oracle->committed_last;
+
+    return needed <= base || oracle_in_log(oracle, node, needed) == oracle_committed(oracle, needed);
+}
+
 /*
  * The recovery table's promise: torn is what was never acknowledged; damage in what was durable is never cut away, and
  * nothing else is called damage.
@@ -61,8 +69,10 @@ void oracle_sound_recovery(struct sim_oracle *oracle, struct oracle_node *node, 
             wrong_start(oracle, node, start, "having forgotten everything");
         return;
     }
-    if (node->refetching)
+    if (node->refetching && !holds_again(oracle, node, start->snapshot_index))
         wrong_start(oracle, node, start, "but it has not fetched again what was damaged");
+    node->refetching = false; /* it had: the power went before it could tell */
+    node->refetch = 0;
     if (!kept)
         wrong_start(oracle, node, start, "but what it promised is not in its log");
     vote_kept(oracle, node, start);
@@ -75,17 +85,13 @@ void oracle_sound_recovery(struct sim_oracle *oracle, struct oracle_node *node, 
  */
 void oracle_recovered(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view)
 {
-    uint64_t needed = node->refetch < oracle->committed_last ? node->refetch : oracle->committed_last;
-    uint32_t held;
-
     if (!node->refetching || view->status.recovering)
         return;
-    held = needed > view->status.base_index ? oracle_in_log(oracle, node, needed) : ORACLE_NONE;
-    if (needed > view->status.base_index && held != oracle_committed(oracle, needed))
+    if (!holds_again(oracle, node, view->status.base_index))
         sim_fail(oracle->sim, "end of recovery",
-                 "n%u counts as whole again with a log up to %llu; it had promised %llu, of which %llu is committed",
+                 "n%u counts as whole again with a log up to %llu; it had promised %llu, and %llu is committed",
                  view->number + 1, (unsigned long long)view->status.last_index, (unsigned long long)node->refetch,
-                 (unsigned long long)needed);
+                 (unsigned long long)oracle->committed_last);
     node->refetching = false;
     node->refetch = 0;
     node->durable = 0; /* all of its log is held from now on */

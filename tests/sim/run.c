@@ -15,6 +15,7 @@
 
 #include "commit.h"
 #include "core/os/seeded.h"
+#include "enumerate.h"
 #include "guard.h"
 #include "world.h"
 
@@ -56,7 +57,10 @@ static void run_once(const struct sim_run_order *order, struct sim_report *repor
 {
     struct sim *sim = sim_new(order->seed, &order->options, order->seconds, order->tracing);
 
-    sim_run(sim);
+    if (order->plan)
+        enumerate_play(sim, order->plan, report->counts);
+    else
+        sim_run(sim);
     report->totals = sim->totals;
     report->sim_ns = sim->now;
     report->trace_hash = sim->trace_hash;
@@ -174,6 +178,11 @@ void sim_run_close(struct sim_run *run)
 
 void sim_run_print_order(const struct sim_run_order *order, FILE *to)
 {
+    if (order->plan) {
+        enumerate_print(order->plan, to);
+        (void)fputc('\n', to);
+        return;
+    }
     fprintf(to, "--seed %llu --seconds %llu", (unsigned long long)order->seed, (unsigned long long)order->seconds);
     if (order->bug)
         fprintf(to, " --bug %s", order->bug);

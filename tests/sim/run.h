@@ -13,6 +13,8 @@
 #define RUN_INVARIANT_MAX 48
 #define RUN_SENTENCE_MAX 1024
 
+struct enumerate_plan;
+
 struct sim_run_order {
     uint64_t seed;
     uint64_t seconds; /* simulated, of the first phase */
@@ -21,6 +23,7 @@ struct sim_run_order {
     bool twice;      /* run it again and compare the traces */
     bool inside;     /* in this process: for debuggers */
     const char *bug; /* a seeded one; NULL: none */
+    const struct enumerate_plan *plan; /* enumerate.h: a scene instead of fate and load; NULL: none */
 };
 
 enum sim_outcome { SIM_RUNNING, SIM_PASSED, SIM_FAILED };
@@ -34,6 +37,7 @@ struct sim_report {
     uint64_t sim_ns;    /* simulated, when it ended */
     uint64_t trace_hash;
     uint64_t cpu_us;    /* of the process */
+    uint64_t counts[4]; /* of a plan: what there is to enumerate, by enum enumerate_mode */
 };
 
 struct sim_run {

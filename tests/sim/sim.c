@@ -150,6 +150,18 @@ static void after(struct sim *sim)
     sim->counted = false;
 }
 
+bool sim_step(struct sim *sim)
+{
+    struct sim_event *event = sim_queue_pop(sim->queue);
+
+    if (!event)
+        return false;
+    sim->now = event->at;
+    event->run(sim, event);
+    after(sim);
+    return true;
+}
+
 void sim_run(struct sim *sim)
 {
     struct world *world = world_of(sim);
@@ -159,13 +171,8 @@ void sim_run(struct sim *sim)
     guard_on(sim);
     after(sim);
     while (!world->over) {
-        struct sim_event *event = sim_queue_pop(sim->queue);
-
-        if (!event)
+        if (!sim_step(sim))
             break;
-        sim->now = event->at;
-        event->run(sim, event);
-        after(sim);
         if (sim->now >= second) {
             second = sim->now + SIM_S;
             steps = 0;

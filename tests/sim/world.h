@@ -9,6 +9,10 @@
 struct sim *sim_new(uint64_t seed, const struct sim_options *options, uint64_t seconds, bool tracing);
 struct sim *sim_free(struct sim *sim);
 
+/* The next event, and what follows from it; false when nothing is going to happen any more. For those who drive a world
+ * themselves, with guard.h. */
+bool sim_step(struct sim *sim);
+
 /* Both phases, and the checks at the end. Returns when all was well; sim_fail does not return. */
 void sim_run(struct sim *sim);
 

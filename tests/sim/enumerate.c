@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* enumerate.c - all scenes, at every place; see enumerate.h. */
+#define _GNU_SOURCE
+#include "enumerate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "disk.h"
+#include "run.h"
+
+#define JOBS_MAX 64
+#define SEED 1
+#define SECONDS 3600 /* the first phase, which no scene ever leaves */
+
+static const char *const modes[ENUMERATE_MODES] = {"clean", "crash", "error"};
+static const uint32_t variants_of[ENUMERATE_MODES] = {1, 3, 1};
+static const char *const variants[3] = {"any", "drop", "keep"}; /* enum sim_disk_fate */
+
+struct job {
+    struct sim_run run;
+    struct enumerate_plan plan;
+};
+
+struct campaign {
+    const struct enumerate_order *order;
+    struct job jobs[JOBS_MAX];
+    uint64_t runs;
+    uint64_t failures;
+    uint64_t cpu_us;
+};
+
+void enumerate_print(const struct enumerate_plan *plan, FILE *to)
+{
+    fprintf(to, "--enumerate %s:%s:%llu:%s", plan->scene->name, modes[plan->mode], (unsigned long long)plan->at,
+            variants[plan->variant]);
+}
+
+static bool begin(struct campaign *campaign, struct job *job, const struct enumerate_plan *plan)
+{
+    struct sim_run_order order = {.seed = SEED,
+                                  .seconds = SECONDS,
+                                  .tracing = campaign->order->tracing,
+                                  .bug = campaign->order->bug,
+                                  .plan = &job->plan};
+
+    job->plan = *plan;
+    enumerate_options(plan, &order.options);
+    return sim_run_begin(&job->run, &order);
+}
+
+static void end(struct campaign *campaign, struct job *job, int status, const struct rusage *usage, uint64_t *counts)
+{
+    sim_run_ended(&job->run, status,
+                  (uint64_t)(usage->ru_utime.tv_sec * 1000000 + usage->ru_utime.tv_usec +
+                             usage->ru_stime.tv_sec * 1000000 + usage->ru_stime.tv_usec));
+    campaign->runs++;
+    campaign->cpu_us += job->run.report->cpu_us;
+    if (job->run.report->outcome != SIM_PASSED) {
+        campaign->failures++;
+        sim_run_complain(&job->run, stdout);
+    }
+    if (counts)
+        memcpy(counts, job->run.report->counts, sizeof job->run.report->counts);
+    sim_run_close(&job->run);
+}
+
+/* Wait for one of them. */
+static void reap(struct campaign *campaign, uint64_t *counts)
+{
+    struct rusage usage = {0};
+    int status = 0;
+    pid_t ended = wait4(-1, &status, 0, &usage);
+
+    for (uint64_t i = 0; ended > 0 && i < JOBS_MAX; i++) {
+        if (campaign->jobs[i].run.process == ended)
+            end(campaign, &campaign->jobs[i], status, &usage, counts);
+    }
+}
+
+static uint64_t running(const struct campaign *campaign)
+{
+    uint64_t count = 0;
+
+    for (uint64_t i = 0; i < JOBS_MAX; i++)
+        count += campaign->jobs[i].run.process != 0;
+    return count;
+}
+
+static bool enough(const struct campaign *campaign)
+{
+    return campaign->order->failures_max && campaign->failures >= campaign->order->failures_max;
+}
+
+static bool submit(struct campaign *campaign, const struct enumerate_plan *plan)
+{
+    while (running(campaign) >= campaign->order->jobs)
+        reap(campaign, NULL);
+    for (uint64_t i = 0; i < JOBS_MAX; i++) {
+        if (!campaign->jobs[i].run.process)
+            return begin(campaign, &campaign->jobs[i], plan);
+    }
+    return false;
+}
+
+static bool one(struct campaign *campaign, const struct enumerate_plan *plan, uint64_t *counts)
+{
+    uint64_t before = campaign->failures;
+
+    if (!begin(campaign, &campaign->jobs[0], plan))
+        return false;
+    reap(campaign, counts);
+    return campaign->failures == before;
+}
+
+/* Every place of one scene. */
+static bool whole_scene(struct campaign *campaign, const struct enumerate_scene *scene)
+{
+    struct enumerate_plan plan = {.scene = scene};
+    uint64_t counts[4] = {0};
+    uint64_t before = campaign->failures;
+    uint64_t cpu_before = campaign->cpu_us;
+    uint64_t every = campaign->order->every ? campaign->order->every : 1;
+
+    if (!one(campaign, &plan, counts))
+        return false;
+    for (plan.mode = ENUMERATE_CRASH; plan.mode < ENUMERATE_MODES; plan.mode++) {
+        for (plan.variant = 0; plan.variant < variants_of[plan.mode]; plan.variant++) {
+            /* The places that a bounded run leaves out are others for each variant. */
+            for (plan.at = 1 + plan.variant % every; plan.at <= counts[plan.mode] && !enough(campaign);
+                 plan.at += every) {
+                if (!submit(campaign, &plan))
+                    return false;
+            }
+        }
+    }
+    while (running(campaign))
+        reap(campaign, NULL);
+    printf("%-24s %6llu operations %6llu calls %4llu failures %5llu.%01llu CPU-seconds\n", scene->name,
+           (unsigned long long)counts[ENUMERATE_CRASH], (unsigned long long)counts[ENUMERATE_ERROR],
+           (unsigned long long)(campaign->failures - before),
+           (unsigned long long)((campaign->cpu_us - cpu_before) / 1000000),
+           (unsigned long long)((campaign->cpu_us - cpu_before) / 100000 % 10));
+    (void)fflush(stdout);
+    return true;
+}
+
+static uint32_t find(const char *name, const char *const *names, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return i;
+    }
+    return count;
+}
+
+static const struct enumerate_scene *scene_named(const char *name, size_t length)
+{
+    for (const struct enumerate_scene *scene = enumerate_scenes; scene->name; scene++) {
+        if (strlen(scene->name) == length && memcmp(scene->name, name, length) == 0)
+            return scene;
+    }
+    return NULL;
+}
+
+/* "NAME:MODE:AT:VARIANT". */
+static bool read_plan(const char *which, struct enumerate_plan *plan)
+{
+    char mode[16];
+    char variant[16];
+    unsigned long long at;
+    size_t length = strcspn(which, ":");
+
+    plan->scene = scene_named(which, length);
+    if (!plan->scene || sscanf(which + length, ":%15[a-z]:%llu:%15[a-z]", mode, &at, variant) != 3)
+        return false;
+    plan->mode = find(mode, modes, ENUMERATE_MODES);
+    plan->variant = find(variant, variants, 3);
+    plan->at = at;
+    return plan->mode < ENUMERATE_MODES && plan->variant < 3;
+}
+
+bool enumerate_run(const struct enumerate_order *order)
+{
+    static struct campaign campaign;
+    const struct enumerate_scene *named = scene_named(order->which, strlen(order->which));
+    struct enumerate_plan plan = {0};
+    bool good = true;
+
+    campaign = (struct campaign){.order = order};
+    if (strchr(order->which, ':')) {
+        if (read_plan(order->which, &plan))
+            return one(&campaign, &plan, NULL);
+        fprintf(stderr, "gavel-sim: '%s' is no NAME:MODE:AT:VARIANT\n", order->which);
+        return false;
+    }
+    if (!named && strcmp(order->which, "all") != 0) {
+        fprintf(stderr, "gavel-sim: no scene is called '%s'; there are:", order->which);
+        for (const struct enumerate_scene *scene = enumerate_scenes; scene->name; scene++)
+            fprintf(stderr, " %s", scene->name);
+        (void)fputc('\n', stderr);
+        return false;
+    }
+    for (const struct enumerate_scene *scene = enumerate_scenes; scene->name && good; scene++) {
+        if (!named || named == scene)
+            good = whole_scene(&campaign, scene) && !enough(&campaign);
+    }
+    printf("%llu runs, %llu failures, %llu CPU-seconds, commit %s\n", (unsigned long long)campaign.runs,
+           (unsigned long long)campaign.failures, (unsigned long long)(campaign.cpu_us / 1000000), sim_commit());
+    return good && campaign.failures == 0;
+}
