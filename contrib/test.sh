@@ -108,13 +108,26 @@ simulate()
     grep -A 40 -E '^[0-9]+ seeds,' "$log" | sed "s/^/$name: /"
 }
 
+# enumerate BUILD EVERY: the simulator's short scenes with something going wrong at each N-th place. One result.
+enumerate()
+{
+    local name=$1 every=$2 log=$work/enumerate-$1.log
+    if "$work/$name/tests/sim/gavel-sim" --enumerate all --every "$every" --jobs "$jobs" >"$log" 2>&1; then
+        count_pass
+    else
+        count_fail "sim: $name, enumerated" "$log"
+    fi
+    tail -n 1 "$log" | sed "s/^/$name: enumerated: /"
+}
+
 # A thousand seeds, and a tenth of that with the sanitizers watching; their builds are those of the stages before.
 run_sim()
 {
     stage "simulator"
-    if setup_build normal --enable-werror; then simulate normal 1..1000; else count_fail "sim: build"; fi
+    if setup_build normal --enable-werror; then simulate normal 1..1000; enumerate normal 1; else count_fail "sim: build"; fi
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 1001..1100
+        ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 enumerate asan 10
     else
         count_fail "sim: build with sanitizers"
     fi
