@@ -219,6 +219,27 @@ static int open_file(struct log *log, const char *name, struct os_file **file, s
     return result ? system_error(error, "open", path, result) : 0;
 }
 
+/*
+ * The identity entries have their space since the directory was made. Where damage took it away it is taken again here:
+ * an entry that had to find room on a full disk could not be written, and the node would leave instead of waiting.
+ */
+static int open_synced(struct log *log, struct gavel_error *error)
+{
+    uint64_t wanted = LOG_IDENTITY_SLOTS * LOG_IDENTITY_BYTES;
+    uint64_t size = 0;
+    int result = open_file(log, "log/synced", &log->synced, error);
+
+    if (result)
+        return result;
+    result = os_size(log->os, log->synced, &size);
+    if (result == 0 && size < wanted) {
+        result = log_zero_fill(log->os, log->synced, size, wanted);
+        if (result == 0)
+            result = os_sync(log->os, log->synced);
+    }
+    return result ? system_error(error, "fill log/synced in", log->dir, result) : 0;
+}
+
 static int open_segments(struct log *log, const struct log_scan *scan, struct gavel_error *error)
 {
     for (uint32_t i = 0; i < scan->segment_count; i++) {
@@ -304,7 +325,7 @@ static int adopt(struct log *log, struct log_scan *scan, struct gavel_error *err
     log->recovering_floor = scan->recovering_state == LOG_FILE_BAD ? scan->index_max : scan->recovering_floor;
     if ((status = open_file(log, "vote.0", &log->vote_file[0], error)) ||
         (status = open_file(log, "vote.1", &log->vote_file[1], error)) ||
-        (status = open_file(log, "log/synced", &log->synced, error)) || (status = open_segments(log, scan, error)))
+        (status = open_synced(log, error)) || (status = open_segments(log, scan, error)))
         return status;
     for (uint32_t i = scan->snapshot_count; i > scan->snapshot_used; i--) {
         struct log_snapshot_info info = scan->snapshots[i - 1].info;

@@ -89,6 +89,31 @@ static void test_all_segments_missing(void **state)
     fixture_free(&f);
 }
 
+/* An entry that needed room on a full disk ended the node (found by tests/cluster/torture): it is taken at the start. */
+static void test_identities_have_their_room_again(void **state)
+{
+    static const uint64_t cuts[] = {0, 64, 1000, 32767};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        struct os_file *file;
+        struct os_stat stat;
+        struct fixture f;
+
+        damage_make(&f, 3, 100);
+        assert_int_equal(os_open(&f.os, "data/log/synced", OS_OPEN_READ | OS_OPEN_WRITE, &file), 0);
+        assert_int_equal(os_truncate(&f.os, file, cuts[i]), 0);
+        assert_int_equal(os_sync(&f.os, file), 0);
+        os_close(&f.os, file);
+        fixture_must_open(&f);
+        assert_int_equal(f.recovery.last, 3);
+        assert_int_equal(os_stat(&f.os, "data/log/synced", &stat), 0);
+        assert_int_equal(stat.size, LOG_IDENTITY_SLOTS * LOG_IDENTITY_BYTES);
+        fixture_stop(&f);
+        fixture_free(&f);
+    }
+}
+
 static void test_damage_before_later_frame(void **state)
 {
     static const uint64_t behind[] = {0, 20, 44, LOG_FRAME_HEAD, LOG_FRAME_HEAD + 20, LOG_FRAME_HEAD + 70};
@@ -617,6 +642,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_segment_missing),
         cmocka_unit_test(test_all_segments_missing),
+        cmocka_unit_test(test_identities_have_their_room_again),
         cmocka_unit_test(test_damage_before_later_frame),
         cmocka_unit_test(test_damage_before_later_segment),
         cmocka_unit_test(test_damage_that_an_identity_proves),
