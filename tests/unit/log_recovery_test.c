@@ -89,7 +89,7 @@ static void test_all_segments_missing(void **state)
     fixture_free(&f);
 }
 
-/* An entry that needed room on a full disk ended the node (found by tests/cluster/torture): it is taken at the start. */
+/* An entry that needed room on a full disk ended the node (found by tests/cluster/torture): it is taken at start. */
 static void test_identities_have_their_room_again(void **state)
 {
     static const uint64_t cuts[] = {0, 64, 1000, 32767};
