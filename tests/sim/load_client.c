@@ -148,17 +148,18 @@ static void closed(void *context, void *cookie, uint64_t reason, struct gavel_sl
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
 
-uint64_t load_acked(const struct load_client *client)
+uint64_t load_acked(const struct load_client *client, uint64_t session)
 {
     uint64_t acked = client->sequence;
 
+    if (session != client->session)
+        return 0;
     if (client->spare && client->spare - 1 < acked)
         acked = client->spare - 1;
     for (uint32_t i = 0; i < LOAD_SLOTS; i++) {
         const struct load_slot *slot = &client->slots[i];
 
-        if (slot->state != LOAD_IDLE && slot->sequence && slot->session == client->session &&
-            slot->sequence - 1 < acked)
+        if (slot->state != LOAD_IDLE && slot->sequence && slot->session == session && slot->sequence - 1 < acked)
             acked = slot->sequence - 1;
     }
     return acked;
@@ -280,7 +281,6 @@ static void session_answer(struct load_slot *slot, enum load_verdict verdict, co
     } else if (slot->what == LOAD_CLOSE) {
         if (verdict == LOAD_DONE)
             client->closed = slot->session;
-        session_gone(client, slot->session); /* however it ended: it is not used any more */
     }
 }
 

@@ -265,7 +265,7 @@ void load_encode(const struct load_slot *slot, uint64_t remaining_ms, bool no_fo
         put_pair(out, SESSION, slot->session);
     if (slot->sequence) {
         put_pair(out, SEQUENCE, slot->sequence);
-        put_pair(out, ACKED, load_acked(slot->client));
+        put_pair(out, ACKED, load_acked(slot->client, slot->session));
     }
     if (peek)
         put_pair(out, READ, CODEC_READ_STALE);

@@ -171,8 +171,8 @@ struct load_slot *load_client_slot(struct load_client *client);
 /* Send what was put into the slot for the first time. */
 void load_begin(struct load_slot *slot);
 
-/* The sequence up to which this client has every answer. */
-uint64_t load_acked(const struct load_client *client);
+/* The sequence up to which this client has every answer in a session; 0 for one that it has left. */
+uint64_t load_acked(const struct load_client *client, uint64_t session);
 
 /* Close the connection: nothing that is on its way counts any more. */
 void load_hang_up(struct load_client *client, const char *why);
