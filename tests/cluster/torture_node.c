@@ -138,7 +138,8 @@ static void ended(struct torture *torture, struct torture_node *node, int status
     bool failed = WIFEXITED(status) && WEXITSTATUS(status) == EX_IOERR;
     bool young = torture_now(torture) < node->started_ms + YOUNG_MS;
     bool stopped = node->state == NODE_STOPPING && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    bool right = node->killed || stopped || (failed && node->may_fail) ||
+    bool rotten = WIFEXITED(status) && WEXITSTATUS(status) == EX_DATAERR && node->damaged;
+    bool right = node->killed || stopped || rotten || (failed && node->may_fail) ||
                  (node->state == NODE_STOPPING && young && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 
     node->pid = 0;
@@ -148,6 +149,10 @@ static void ended(struct torture *torture, struct torture_node *node, int status
     if (!right)
         torture_fail(torture, "%s ended with %s %d", node->name, WIFEXITED(status) ? "exit code" : "signal",
                      WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    if (rotten) { /* it came upon damage while it ran, and fetches that again from its next start on */
+        node->wanted = true;
+        torture_say(torture, "%s has left with 65", node->name);
+    }
     if (failed && !node->killed) {
         node->failures++;
         node->wanted = !node->full; /* with a full disk it may leave again at once: when there is room */

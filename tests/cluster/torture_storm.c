@@ -24,6 +24,8 @@
 #define FULL_TIMES 4      /* a full disk lasts that much longer: there is space in reserve */
 #define CALM_MS 4000      /* now and then nothing new begins for so long, so that the nodes can agree */
 #define HURRY_MS 30000    /* in a run shorter than this everything follows three times as fast */
+#define SYNC_MS_MIN 2     /* a slow disk: each sync */
+#define SYNC_MS_MAX 4000
 #define ROLL_MS 2500      /* between two nodes of a rolling restart */
 #define SWARM_PERCENT 65  /* each kind of fault is in a run with this chance */
 #define CLOCK_MS_MAX 100000000 /* the wall clock jumps by up to a day and some, to and fro */
@@ -390,7 +392,9 @@ static void begin_disk(struct storm *storm, struct fault *fault)
         node->may_fail = true;
         store32(&node->page->fail_writes, 1);
         break;
-    case FAULT_SLOW_SYNC: store32(&node->page->sync_ms, 1 + (uint32_t)(fault->amount % 900)); break;
+    case FAULT_SLOW_SYNC:
+        store32(&node->page->sync_ms, (uint32_t)log_uniform(&fault->amount, SYNC_MS_MIN, SYNC_MS_MAX));
+        break;
     default: __atomic_store_n(&node->page->wall_ms, jump, __ATOMIC_RELAXED); break;
     }
     fault->held = true;
