@@ -107,6 +107,20 @@ static void learn_batch(struct node *node, const struct log_batch *batch)
         peers_learn(node);
 }
 
+/*
+ * A batch of another leader is taken. A leader learns that it was deposed from such a batch, perhaps, and is told of the
+ * change of its role only when the step ends: our own clock counted up to here and no further.
+ */
+static void tick_seen(struct node *node, uint64_t tick)
+{
+    if (node->role == RAFT_LEADER) {
+        node->tick_base = engine_tick(node);
+        node->tick_base_ns = node_now(node);
+    }
+    if (tick > node->tick_base)
+        node->tick_base = tick;
+}
+
 static void effect_append(struct node *node, const struct raft_effect *effect)
 {
     uint64_t part = 0;
@@ -130,8 +144,7 @@ static void effect_append(struct node *node, const struct raft_effect *effect)
             log_append(node->log, log_io(effect->io, last == effect->range.last ? IO_LAST : part++), batch),
             "append");
         learn_batch(node, batch);
-        if (batch->head.tick > node->tick_base)
-            node->tick_base = batch->head.tick;
+        tick_seen(node, batch->head.tick);
     }
     assert(log_last(node->log) == effect->range.last || !node_alive(node));
 }
@@ -166,8 +179,10 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
         node->expire_after = 0;
         node->maintain_at = node_now(node);
     }
-    if (effect->role.role != RAFT_LEADER && node->role == RAFT_LEADER)
+    if (effect->role.role != RAFT_LEADER && node->role == RAFT_LEADER) {
         node->tick_base = engine_tick(node);
+        node->tick_base_ns = node_now(node);
+    }
     node->role = effect->role.role;
     node->term = effect->role.term;
     node->leader = effect->role.leader;

@@ -573,73 +573,6 @@ static void test_a_stream_goes_on_at_a_node_that_is_behind(void **state)
     cluster_free(&cluster);
 }
 
-/* ---- terms --------------------------------------------------------------------------------------------- */
-
-static uint64_t spoken_term;   /* the newest term in what the overheard node has sent */
-static uint64_t spoken_before; /* how often it sent an older one */
-
-static int32_t overhear(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
-{
-    static unsigned char memory[1 << 16];
-    struct codec_arena arena = codec_arena(memory, sizeof memory);
-    struct gavel_limits limits = codec_limits(4u << 20);
-    struct gavel_error error;
-    uint64_t type = 0;
-    void *message;
-
-    if (count == 1 &&
-        codec_message_decode(codec_msgpack(), NULL, parts[0], &limits, &arena, &type, &message, &error) == 0 &&
-        type > CODEC_RAFT && type <= CODEC_RAFT_LAST) {
-        const struct codec_raft *wire = message;
-
-        spoken_before += wire->term < spoken_term;
-        spoken_term = wire->term > spoken_term ? wire->term : spoken_term;
-    }
-    return net_transport.send(self, connection, parts, count);
-}
-
-/*
- * A follower's disk is slow: an append of the old leader waits for it, and then the truncation that a new leader orders.
- * Both become durable at once. The acknowledgement of the first must not go out then: what it speaks of is gone.
- */
-static void test_nothing_is_said_in_a_term_that_is_over(void **state)
-{
-    struct gavel_transport overheard = net_transport;
-    struct cluster cluster;
-    struct cluster_client *client;
-    struct gavel_buffer arguments;
-    struct codec_request request = increment(&arguments);
-    uint32_t leader;
-    uint32_t slow;
-
-    (void)state;
-    spoken_term = spoken_before = 0;
-    overheard.send = overhear;
-    cluster_init(&cluster, 5, SEED);
-    for (uint32_t i = 0; i < 5; i++)
-        cluster.nodes[i].transports[0].operations = i == 4 ? &overheard : &net_transport;
-    cluster_start_all(&cluster);
-    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
-    leader = (uint32_t)cluster_leader(&cluster);
-    slow = 4;
-    assert_int_not_equal(leader, slow);
-    client = cluster_client(&cluster, leader, CODEC_ROLE_CLIENT);
-    cluster_run(&cluster, 200);
-    cluster.nodes[slow].stalled_until = cluster.clock.mono_ns + UINT64_C(4000000000);
-    for (uint32_t i = 0; i < 5; i++)
-        if (i != leader && i != slow)
-            net_cut(cluster.net, cluster.nodes[leader].name, cluster.nodes[i].name, true);
-    cluster_post(client, 1, &request);
-    cluster_run(&cluster, 3000);
-    cluster_run(&cluster, 3000); /* the disk has caught up */
-    assert_int_not_equal(cluster_leader(&cluster), leader);
-    assert_true(spoken_term >= 2);
-    assert_int_equal(spoken_before, 0);
-    gavel_buffer_free(&arguments);
-    cluster_client_free(client);
-    cluster_free(&cluster);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -647,7 +580,6 @@ int main(void)
         cmocka_unit_test(test_a_stop_is_clean_at_every_moment_of_a_start),
         cmocka_unit_test(test_a_stop_waits_for_a_slow_disk),
         cmocka_unit_test(test_reading_goes_on_at_the_smallest_limit),
-        cmocka_unit_test(test_nothing_is_said_in_a_term_that_is_over),
         cmocka_unit_test(test_hundreds_of_requests_are_under_way_to_a_peer),
         cmocka_unit_test(test_a_full_ring_of_waiters_refuses),
         cmocka_unit_test(test_a_busy_apply_lane_does_not_starve_reads),

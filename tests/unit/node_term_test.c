@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node_term_test.c - whole nodes where one term ends and the next begins. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node_cluster.h"
+
+#define SEED 20261125
+
+static const char *const plus_one[] = {"name=hits", NULL};
+
+/* ---- what a node says and hears ------------------------------------------------------------------------ */
+
+/* The algorithm's message in some bytes, and its type; 0: it is none. Valid until the next call. */
+static uint64_t raft_message(struct gavel_slice bytes, struct codec_raft *wire)
+{
+    static unsigned char memory[1 << 16];
+    struct codec_arena arena = codec_arena(memory, sizeof memory);
+    struct gavel_limits limits = codec_limits(4u << 20);
+    struct gavel_error error;
+    uint64_t type = 0;
+    void *message;
+
+    if (codec_message_decode(codec_msgpack(), NULL, bytes, &limits, &arena, &type, &message, &error) != 0 ||
+        type <= CODEC_RAFT || type > CODEC_RAFT_LAST)
+        return 0;
+    *wire = *(struct codec_raft *)message;
+    return type - CODEC_RAFT;
+}
+
+static uint64_t spoken_term;   /* the newest term in what the overheard node has sent */
+static uint64_t spoken_before; /* how often it sent an older one */
+
+static int32_t overhear(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
+{
+    struct codec_raft wire;
+
+    if (count == 1 && raft_message(parts[0], &wire)) {
+        spoken_before += wire.term < spoken_term;
+        spoken_term = wire.term > spoken_term ? wire.term : spoken_term;
+    }
+    return net_transport.send(self, connection, parts, count);
+}
+
+static const struct gavel_transport_events *heard_by; /* of the node that is deaf to elections and heartbeats, while it is */
+static struct gavel_transport_events deaf_events;
+static bool deaf;
+
+static void deaf_message(void *context, void *cookie, struct gavel_slice message)
+{
+    struct codec_raft wire;
+    uint64_t type = deaf ? raft_message(message, &wire) : 0;
+
+    if (type == RAFT_PREVOTE_REQUEST || type == RAFT_VOTE_REQUEST)
+        return;
+    if (type == RAFT_APPEND_REQUEST && wire.tail.size == 0)
+        return;
+    heard_by->message(context, cookie, message);
+}
+
+static int32_t deaf_prepare(void *self, const struct gavel_transport_events *events,
+                            const struct gavel_transport_limits *limits, struct gavel_error *error)
+{
+    heard_by = events;
+    deaf_events = *events;
+    deaf_events.message = deaf_message;
+    return net_transport.prepare(self, &deaf_events, limits, error);
+}
+
+/* ---- tests --------------------------------------------------------------------------------------------- */
+
+/*
+ * A follower's disk is slow: an append of the old leader waits for it, and then the truncation that a new leader orders.
+ * Both become durable at once. The acknowledgement of the first must not go out then: what it speaks of is gone.
+ */
+static void test_nothing_is_said_in_a_term_that_is_over(void **state)
+{
+    struct gavel_transport overheard = net_transport;
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct codec_request request = {.command = gavel_text("increment")};
+    struct gavel_buffer arguments = codec_buffer(0);
+    struct gavel_error error;
+    uint32_t leader;
+    uint32_t slow = 4;
+
+    (void)state;
+    assert_int_equal(codec_pairs(NULL, "increment", plus_one, 1, NULL, NULL, &arguments, &error), 0);
+    request.arguments = gavel_buffer_slice(&arguments);
+    spoken_term = spoken_before = 0;
+    overheard.send = overhear;
+    cluster_init(&cluster, 5, SEED);
+    for (uint32_t i = 0; i < 5; i++)
+        cluster.nodes[i].transports[0].operations = i == slow ? &overheard : &net_transport;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    leader = (uint32_t)cluster_leader(&cluster);
+    assert_int_not_equal(leader, slow);
+    client = cluster_client(&cluster, leader, CODEC_ROLE_CLIENT);
+    cluster_run(&cluster, 200);
+    cluster.nodes[slow].stalled_until = cluster.clock.mono_ns + UINT64_C(4000000000);
+    for (uint32_t i = 0; i < 5; i++)
+        if (i != leader && i != slow)
+            net_cut(cluster.net, cluster.nodes[leader].name, cluster.nodes[i].name, true);
+    cluster_post(client, 1, &request);
+    cluster_run(&cluster, 3000);
+    cluster_run(&cluster, 3000); /* the disk has caught up */
+    assert_int_not_equal(cluster_leader(&cluster), leader);
+    assert_true(spoken_term >= 2);
+    assert_int_equal(spoken_before, 0);
+    gavel_buffer_free(&arguments);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+static int wanted; /* the number of the node that is to lead */
+
+static bool leads(struct cluster *cluster)
+{
+    return cluster_leader(cluster) == wanted;
+}
+
+static void hand_over(struct cluster *cluster, uint32_t from, uint32_t to)
+{
+    struct cluster_client *client = cluster_client(cluster, from, CODEC_ROLE_ADMIN);
+    struct gavel_buffer arguments = codec_buffer(0);
+    struct codec_request request = {.machine = gavel_text("gavel"), .command = gavel_text("transfer")};
+    char target[32];
+    const char *const pairs[] = {target, NULL};
+    struct gavel_error error;
+
+    snprintf(target, sizeof target, "to=%s", cluster->nodes[to].name);
+    assert_int_equal(codec_pairs(NULL, "transfer", pairs, 1, NULL, NULL, &arguments, &error), 0);
+    request.arguments = gavel_buffer_slice(&arguments);
+    cluster_post(client, 1, &request);
+    wanted = (int)to;
+    assert_true(cluster_until(cluster, leads, 3000));
+    gavel_buffer_free(&arguments);
+    cluster_client_free(client);
+}
+
+/*
+ * A leader of long standing hears nothing of the election that deposes it: the first that it knows of its successor is a
+ * batch. When it leads again later, cluster time goes on from there; it has not passed a second time.
+ */
+static void test_cluster_time_does_not_jump_with_a_leader_that_returns(void **state)
+{
+    struct gavel_transport hard_of_hearing = net_transport;
+    struct codec_request open = {.machine = gavel_text("gavel"), .command = gavel_text("session_register")};
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    uint64_t session;
+    uint32_t first;
+
+    (void)state;
+    hard_of_hearing.prepare = deaf_prepare;
+    cluster_init(&cluster, 3, SEED);
+    cluster.limits.session_ttl_ms = 10000;
+    cluster.nodes[0].transports[0].operations = &hard_of_hearing;
+    deaf = false;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    first = (uint32_t)cluster_leader(&cluster);
+    if (first != 0)
+        hand_over(&cluster, first, 0);
+    cluster_run(&cluster, 30000);
+    client = cluster_client(&cluster, 2, CODEC_ROLE_CLIENT);
+    cluster_call(client, &open, &reply);
+    session = reply.session;
+    deaf = true;
+    hand_over(&cluster, 0, 1);
+    deaf = false;
+    hand_over(&cluster, 1, 0);
+    cluster_run(&cluster, 3000); /* time enough to look for sessions that are over */
+    cluster_command(client, "increment", session, 1, &reply, plus_one);
+    assert_int_equal(reply.status, 0);
+    cluster_run(&cluster, 15000); /* and it does pass */
+    cluster_command(client, "increment", session, 2, &reply, plus_one);
+    assert_int_equal(reply.status, GAVEL_E_EXPIRED);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_is_said_in_a_term_that_is_over),
+        cmocka_unit_test(test_cluster_time_does_not_jump_with_a_leader_that_returns),
+    };
+
+    cmocka_set_test_filter(getenv("GAVEL_TEST"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
