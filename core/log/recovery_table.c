@@ -42,7 +42,7 @@ static const struct log_row rows[] = {
      "the newest snapshot is damaged; an older one and the log hold everything"},
     {15, 0, 0, LOG_VERDICT_OK, "ok", ""},
 
-    {30, LOG_FACT_DIRECTORY_BAD, 0, LOG_VERDICT_STOP, "directory-bad", "the directory record is damaged"},
+    {30, LOG_FACT_DIRECTORY_BAD, 0, LOG_VERDICT_STOP, "directory-bad", "the directory record is damaged or missing"},
     {31, LOG_FACT_FOUNDING_BAD, 0, LOG_VERDICT_STOP, "founding-bad", "the founding record is damaged"},
     {32, LOG_FACT_VOTE_0 | LOG_FACT_VOTE_1 | LOG_FACT_VOTES_DIFFER, 0, LOG_VERDICT_HEAL, "vote-one-behind", ""},
     {33, LOG_FACT_VOTE_0 | LOG_FACT_VOTE_1, 0, LOG_VERDICT_OK, "votes-ok", ""},

@@ -32,7 +32,7 @@
 #define LOG_FACT_VOTE_1 (1u << 17)          /* vote.1 is sound */
 #define LOG_FACT_VOTES_DIFFER (1u << 18)    /* both are, and one is behind */
 #define LOG_FACT_FOUNDING_BAD (1u << 19)    /* the founding record is there and damaged */
-#define LOG_FACT_DIRECTORY_BAD (1u << 20)   /* the directory record is damaged */
+#define LOG_FACT_DIRECTORY_BAD (1u << 20)   /* the directory record is damaged or missing */
 
 enum log_verdict {
     LOG_VERDICT_OK,      /* use it */

@@ -17,6 +17,9 @@
 
 #define START_BYTES (LOG_SEGMENT_HEAD + LOG_FRAME_HEAD + LOG_START_BYTES)
 #define VOTE_FILE_MAX 4096
+#define FIRST_SEGMENT "0000000000000001.seg"
+#define VOTE_LIFE_AT 8     /* sequence, term and vote in a vote file: all zero until the first vote */
+#define VOTE_LIFE_BYTES 24 /* and as many at the first frame's place in a segment */
 #define SYNCED_FILE_MAX (LOG_IDENTITY_BYTES * LOG_IDENTITY_SLOTS)
 
 int log_path(char *to, const char *dir, const char *name, struct gavel_error *error)
@@ -232,6 +235,8 @@ static int see_name(void *ctx, const char *name)
                                        "founding", "founding.new", "recovering", "recovering.new", "admin.sock"};
     struct log_scan *scan = ctx;
 
+    if (strcmp(name, "founding") == 0 || strcmp(name, "recovering") == 0)
+        scan->lived = true;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (strcmp(name, ours[i]) == 0)
             return 0;
@@ -631,6 +636,69 @@ static void compare_snapshot(struct log_scan *scan)
     }
 }
 
+/* ---- a directory without its record --------------------------------------------------------------------- */
+
+/* Making a data directory leaves nothing in log/ but these and files that have not got their name yet. */
+static int see_log_life(void *ctx, const char *name)
+{
+    size_t length = strlen(name);
+
+    if (strcmp(name, "synced") != 0 && strcmp(name, FIRST_SEGMENT) != 0 &&
+        (length < 4 || strcmp(name + length - 4, ".new") != 0))
+        ((struct log_scan *)ctx)->lived = true;
+    return 0;
+}
+
+static int see_snapshot_life(void *ctx, const char *name)
+{
+    (void)name;
+    ((struct log_scan *)ctx)->lived = true;
+    return 0;
+}
+
+/* True when any of `size` bytes at `offset` of a file is not zero. */
+static int see_bytes(struct log_scan *scan, const char *name, uint64_t offset, struct gavel_error *error)
+{
+    uint8_t bytes[LOG_FRAME_HEAD] = {0};
+    char path[OS_PATH_MAX];
+    struct os_file *file;
+    size_t got = 0;
+    int result = log_path(path, scan->dir, name, error);
+
+    if (result)
+        return result;
+    result = os_open(scan->os, path, OS_OPEN_READ, &file);
+    if (result == -ENOENT || result == -ENOTDIR)
+        return 0;
+    if (result)
+        return io_error(error, path, result);
+    result = os_pread(scan->os, file, bytes, VOTE_LIFE_BYTES, offset, &got);
+    os_close(scan->os, file);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        scan->lived = scan->lived || bytes[i];
+    return result ? io_error(error, path, result) : 0;
+}
+
+/*
+ * The record is the last thing that making a directory writes, so what was interrupted there holds nothing: no vote, no
+ * frame, no snapshot. Where anything of that kind is, the record was lost, and to begin anew would throw away what this
+ * node has promised.
+ */
+static int look_for_life(struct log_scan *scan, struct gavel_error *error)
+{
+    int status;
+
+    if ((status = list_names(scan, "snap", see_snapshot_life, error)) ||
+        (status = list_names(scan, "log", see_log_life, error)) ||
+        (status = see_bytes(scan, "vote.0", VOTE_LIFE_AT, error)) ||
+        (status = see_bytes(scan, "vote.1", VOTE_LIFE_AT, error)) ||
+        (status = see_bytes(scan, "log/" FIRST_SEGMENT, LOG_SEGMENT_HEAD, error)))
+        return status;
+    if (scan->lived)
+        scan->directory_state = LOG_FILE_BAD;
+    return 0;
+}
+
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
 int log_scan_run(struct log_scan *scan, const struct os *os, const char *dir, const struct log_scan_options *options,
@@ -652,6 +720,8 @@ int log_scan_run(struct log_scan *scan, const struct os *os, const char *dir, co
         return gavel_fail(error, GAVEL_E_CONFIG, "%s is not a directory", dir);
     scan->exists = true;
     if ((status = list_names(scan, "", see_name, error)) || (status = scan_directory(scan, error)))
+        return status;
+    if (scan->directory_state == LOG_FILE_ABSENT && !scan->foreign[0] && (status = look_for_life(scan, error)))
         return status;
     if (scan->directory_state == LOG_FILE_ABSENT || scan->directory_state == LOG_FILE_NEWER) {
         scan->empty = scan->directory_state == LOG_FILE_ABSENT && !scan->foreign[0];

@@ -39,6 +39,7 @@ struct log_scan {
     const char *dir;
     bool exists;      /* the directory is there */
     bool empty;       /* and holds nothing but what an unfinished creation leaves */
+    bool lived;       /* a vote, a frame, a snapshot or a founding is there */
     char foreign[OS_NAME_MAX]; /* a name that is not ours, when there is no directory record */
 
     uint32_t directory_state; /* enum log_file_state, here and below */

@@ -511,6 +511,41 @@ static void test_directory_record(void **state)
     fixture_free(&f);
 }
 
+/* Without its record a directory that has lived is damaged, not new: whatever is left of that life says so. */
+static void test_directory_record_is_gone(void **state)
+{
+    static const char *const left[] = {"data/vote.0", "data/vote.1", "data/log/0000000000000001.seg",
+                                       "data/snap/0000000000000001-0000000000000001.snap", "data/founding",
+                                       "data/log/0000000000000002.seg"};
+    static const size_t count = sizeof left / sizeof left[0];
+
+    (void)state;
+    for (size_t keep = 0; keep <= count; keep++) {
+        struct fixture f;
+
+        damage_make(&f, 1, 10);
+        fixture_must_open(&f);
+        fixture_snapshot(&f, 100);
+        assert_int_equal(log_set_founding(f.log, "founded", 7, fixture_task(&f)), 0);
+        fixture_pump(&f);
+        fixture_stop(&f);
+        damage_remove_file(&f, "data", "data/directory");
+        for (size_t i = 0; i < count; i++)
+            if (keep < count && i != keep)
+                damage_remove_file(&f, "data", left[i]);
+        damage_expect_refused(&f, 30);
+        f.options.recover = 1;
+        damage_expect_refused(&f, 30);
+        if (keep < count) {
+            damage_remove_file(&f, "data", left[keep]);
+            fixture_must_open(&f);
+            assert_int_equal(f.recovery.start, LOG_START_FRESH);
+            fixture_stop(&f);
+        }
+        fixture_free(&f);
+    }
+}
+
 static void test_founding_record(void **state)
 {
     struct fixture f;
@@ -661,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_torn_in_the_middle_of_a_group),
         cmocka_unit_test(test_older_snapshot),
         cmocka_unit_test(test_directory_record),
+        cmocka_unit_test(test_directory_record_is_gone),
         cmocka_unit_test(test_founding_record),
         cmocka_unit_test(test_one_vote_file),
         cmocka_unit_test(test_vote_one_behind),
