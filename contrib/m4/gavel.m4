@@ -93,6 +93,7 @@ AC_DEFUN([GAVEL_FLAGS], [
     AS_IF([test "x$enable_seeded_bugs" = xyes], [AS_VAR_APPEND([GAVEL_CPPFLAGS], [" -DGAVEL_SEEDED_BUGS"])])
 
     gavel_sanitize=
+    AS_IF([test "x$enable_fuzzers" = xyes], [GAVEL_TRY([-fsanitize=fuzzer-no-link], [GAVEL_CFLAGS])])
     AS_IF([test "x$enable_asan" = xyes], [gavel_sanitize=address])
     AS_IF([test "x$enable_tsan" = xyes], [gavel_sanitize=thread])
     AS_IF([test "x$enable_ubsan" = xyes], [gavel_sanitize=${gavel_sanitize:+$gavel_sanitize,}undefined])

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * transport.c - fuzz target, once for each transport (FUZZ_WEBSOCKET or not): a listener of the shipped code on a real
+ * loop and a raw socket that sends what the input says, cut where it says. Whatever comes, the host is told of each
+ * connection's end once, no message is over the limit, and a tcp stream's messages are those that a decoder of five
+ * lines finds in it.
+ */
+#include "tests/unit/transport_harness.h"
+
+#include "transports/framing.h"
+#include "transports/transports.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/input.h"
+
+#define MESSAGE_MAX 5000 /* small, so that an input can be over it */
+#define DEADLINE_NS UINT64_C(20000000000) /* until a connection has ended */
+#define WIRE_MAX (1u << 20)
+
+static struct harness_side side;
+static char uri[256];
+
+/* ---- what goes over the wire ----------------------------------------------------------------------------------- */
+
+struct wire {
+    unsigned char *data;
+    size_t size;
+};
+
+static void put(struct wire *wire, const void *data, size_t size)
+{
+    if (size > WIRE_MAX - wire->size)
+        size = WIRE_MAX - wire->size;
+    if (size)
+        memcpy(wire->data + wire->size, data, size);
+    wire->size += size;
+}
+
+#ifdef FUZZ_WEBSOCKET
+
+#define UPGRADE                                                                                                     \
+    "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"                            \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"                                  \
+    "Sec-WebSocket-Protocol: gavel.v1\r\n\r\n"
+
+static const struct gavel_plugin *plugin(void)
+{
+    return gavel_plugin_websocket();
+}
+
+/* One frame, its mask zero. */
+static void put_frame(struct wire *wire, unsigned first, struct gavel_slice payload)
+{
+    unsigned char head[8] = {(unsigned char)first, 0x80};
+
+    if (payload.size < 126) {
+        head[1] |= (unsigned char)payload.size;
+        put(wire, head, 2);
+    } else {
+        head[1] |= 126;
+        head[2] = (unsigned char)(payload.size >> 8);
+        head[3] = (unsigned char)payload.size;
+        put(wire, head, 4);
+    }
+    put(wire, "\0\0\0\0", 4);
+    put(wire, payload.data, payload.size);
+}
+
+/* Frames that are well formed, of messages that may be. */
+static void put_frames(struct wire *wire, struct fuzz_input *input)
+{
+    unsigned char run[WIRE_MAX / 64];
+
+    while (input->size) {
+        unsigned choice = fuzz_u8(input);
+        struct gavel_slice payload = fuzz_take(input, choice & 0x40 ? fuzz_u8(input) : fuzz_uint(input, 2) % 8000);
+        unsigned first = choice & 0x20 ? choice & 0x8f : choice & 1 ? 0x82 : choice & 2 ? 0x02 : 0x80;
+
+        if (choice & 0x10) {
+            framing_put32(run, (uint32_t)payload.size);
+            if (payload.size)
+                memcpy(run + FRAMING_HEADER, payload.data, (size_t)payload.size);
+            payload = gavel_bytes(run, FRAMING_HEADER + payload.size);
+        }
+        put_frame(wire, first, payload);
+    }
+}
+
+static void fill(struct wire *wire, unsigned mode, struct fuzz_input *input)
+{
+    if (mode & 3)
+        put(wire, UPGRADE, sizeof UPGRADE - 1);
+    if ((mode & 3) > 1)
+        put_frames(wire, input);
+    else
+        put(wire, input->data, input->size);
+}
+
+static void check(const struct wire *wire, const struct harness_peer *peer)
+{
+    (void)wire;
+    assert(!peer || peer->bytes <= WIRE_MAX);
+}
+
+/* From an address of 127/8 that changes: the ports of one would be used up by connections in TIME_WAIT. */
+static int dial(void)
+{
+    static uint32_t number = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const char *port = strrchr(uri, ':');
+
+    assert(port);
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (number++ % 0xfffff0u));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)strtoul(port + 1, NULL, 10));
+    assert(fd >= 0);
+    if (bind(fd, (const struct sockaddr *)&from, sizeof from) < 0 ||
+        connect(fd, (const struct sockaddr *)&to, sizeof to) < 0) {
+        perror("fuzz: connect");
+        abort();
+    }
+    return fd;
+}
+
+#else
+
+static const struct gavel_plugin *plugin(void)
+{
+    return gavel_plugin_tcp();
+}
+
+static void fill(struct wire *wire, unsigned mode, struct fuzz_input *input)
+{
+    unsigned char head[FRAMING_HEADER];
+
+    if (mode & 1)
+        put(wire, framing_preamble, FRAMING_PREAMBLE);
+    if (mode & 2) {
+        while (input->size) { /* whole messages, of any size that there are bytes for */
+            struct gavel_slice payload = fuzz_take(input, fuzz_uint(input, 2) % (MESSAGE_MAX + 100));
+
+            framing_put32(head, (uint32_t)payload.size);
+            put(wire, head, sizeof head);
+            put(wire, payload.data, payload.size);
+        }
+    }
+    put(wire, input->data, input->size);
+}
+
+/* Messages of the stream up to the first thing that ends it, by a decoder that shares nothing with the transport's. */
+static void check(const struct wire *wire, const struct harness_peer *peer)
+{
+    uint64_t messages = 0;
+    uint64_t digest = 0;
+    size_t at = FRAMING_PREAMBLE;
+
+    if (wire->size < at || memcmp(wire->data, "gavel\x01\r\n", at) != 0) {
+        assert(!peer);
+        return;
+    }
+    assert(peer);
+    while (wire->size - at >= 4) {
+        uint32_t word = framing_get32(wire->data + at);
+        uint32_t length = word & 0x80000000u ? word & 0x00ffffffu : word;
+
+        if (length > (word & 0x80000000u ? 256u : MESSAGE_MAX) || wire->size - at - 4 < length)
+            break;
+        if (word & 0x80000000u) {
+            if ((word >> 24 & 0x7f) == 3)
+                break;
+        } else {
+            digest = harness_digest(digest, wire->data + at + 4, length);
+            messages++;
+        }
+        at += 4 + length;
+    }
+    if (peer->close_on_message || peer->pause_on_message) {
+        assert(peer->messages <= messages);
+    } else {
+        assert(peer->messages == messages);
+        assert(peer->digest == digest);
+    }
+}
+
+static int dial(void)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert(fd >= 0);
+    assert(strlen(uri + strlen("unix://")) < sizeof to.sun_path);
+    memcpy(to.sun_path, uri + strlen("unix://"), strlen(uri + strlen("unix://")) + 1);
+    if (connect(fd, (const struct sockaddr *)&to, sizeof to) < 0) {
+        perror("fuzz: connect");
+        abort();
+    }
+    return fd;
+}
+
+static char directory[64];
+
+static void tidy(void)
+{
+    (void)unlink(uri + strlen("unix://"));
+    (void)rmdir(directory);
+}
+
+#endif
+
+/* ---- one connection -------------------------------------------------------------------------------------------- */
+
+static void answer(struct harness_side *which, void *request, const struct gavel_http_request *what)
+{
+    assert(what->body.size <= 1u << 20);
+    which->wire->respond(which->self, request, 200, NULL, 0, what->body);
+}
+
+static void start(void)
+{
+    side.limits.message_bytes = MESSAGE_MAX;
+    side.limits.send_high = 64u << 20; /* of echoes: harness_send of them must not fail */
+    side.limits.keepalive_ms = 60000;
+    side.limits.connections = 1000;
+    side.answer = answer;
+    if (uv_loop_init(&harness_loop) < 0)
+        abort();
+    harness_start(&side, plugin());
+#ifdef FUZZ_WEBSOCKET
+    (void)snprintf(uri, sizeof uri, "%s", harness_listen(&side, "ws://127.0.0.1:0"));
+#else
+    (void)snprintf(directory, sizeof directory, "/tmp/gavel-fuzz-XXXXXX");
+    if (!mkdtemp(directory))
+        abort();
+    (void)snprintf(uri, sizeof uri, "unix://%s/s", directory);
+    (void)harness_listen(&side, uri);
+    (void)atexit(tidy);
+#endif
+}
+
+static void go_on_reading(void)
+{
+    for (struct harness_peer *peer = side.peers; peer; peer = peer->next)
+        if (peer->open)
+            side.wire->pause(side.self, peer->connection, 0);
+}
+
+static void drain(int fd)
+{
+    char waste[65536];
+
+    while (recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0)
+        ;
+}
+
+/* All of it in pieces, the loop turned after each; what comes back is thrown away. */
+static void send_pieces(int fd, const struct wire *wire, size_t piece)
+{
+    uint64_t begin = uv_hrtime();
+    size_t at = 0;
+
+    while (at < wire->size && uv_hrtime() - begin < DEADLINE_NS) {
+        size_t left = wire->size - at < piece ? wire->size - at : piece;
+        ssize_t done = send(fd, wire->data + at, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (done < 0 && errno != EAGAIN)
+            break; /* the other side has seen enough */
+        at += done > 0 ? (size_t)done : 0;
+        harness_poll();
+        if (side.pause_on_message)
+            go_on_reading();
+        drain(fd);
+    }
+}
+
+/* Our end is said; theirs follows, and everybody who was opened is closed. */
+static void finish(int fd)
+{
+    uint64_t begin = uv_hrtime();
+    char byte;
+    ssize_t done;
+
+    (void)shutdown(fd, SHUT_WR);
+    do {
+        harness_poll();
+        go_on_reading();
+        done = recv(fd, &byte, 1, MSG_DONTWAIT);
+        drain(fd);
+    } while ((done > 0 || (done < 0 && errno == EAGAIN)) && uv_hrtime() - begin < DEADLINE_NS);
+    (void)close(fd);
+    while (side.closed < side.opened && uv_hrtime() - begin < DEADLINE_NS)
+        harness_poll();
+    assert(side.closed == side.opened);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct wire wire;
+    struct fuzz_input input = {data, size};
+    unsigned mode = fuzz_u8(&input);
+    unsigned piece = fuzz_u8(&input);
+    int fd;
+
+    if (!wire.data) {
+        wire.data = malloc(WIRE_MAX);
+        assert(wire.data);
+        start();
+    }
+    wire.size = 0;
+    fill(&wire, mode, &input);
+    side.echo = mode & 8;
+    side.close_on_message = mode & 16 && mode & 4;
+    side.pause_on_message = mode & 32 && mode & 4;
+    side.refuse = (mode & 0xc0) == 0xc0;
+    fd = dial();
+    send_pieces(fd, &wire, piece < 200 ? piece + 1u : (piece - 199u) * 1024u);
+    finish(fd);
+    if (!side.refuse)
+        check(&wire, side.peers);
+    while (side.peers) {
+        struct harness_peer *peer = side.peers;
+
+        assert(peer->closed == 1);
+        side.peers = peer->next;
+        free(peer);
+    }
+    return 0;
+}
