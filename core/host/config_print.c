@@ -14,6 +14,19 @@
 #define ORIGIN_COLUMN 48 /* where the origins begin, when the value leaves room */
 #define LIST_WIDTH 80    /* bytes of a list that share a line */
 
+/* A literal ${ is written $${, or it would be a variable when the line is read again. Returns the columns. */
+static int print_text(const char *text, int size, FILE *out)
+{
+    int width = 0;
+
+    for (int i = 0; i < size; i++) {
+        if (text[i] == '$' && i + 1 < size && text[i + 1] == '{')
+            width += fprintf(out, "$");
+        width += fprintf(out, "%c", text[i]);
+    }
+    return width;
+}
+
 /* An element a line, or the line would be too long to be read again. Returns the columns of the last one. */
 static int print_long_list(const char *value, FILE *out)
 {
@@ -22,7 +35,9 @@ static int print_long_list(const char *value, FILE *out)
     while (*value) {
         size_t size = strcspn(value, ",");
 
-        width = fprintf(out, "\\\n    %.*s%s", (int)size, value, value[size] ? ", " : "") - (int)strlen("\\\n");
+        width = fprintf(out, "\\\n    ") - (int)strlen("\\\n");
+        width += print_text(value, (int)size, out);
+        width += fprintf(out, "%s", value[size] ? ", " : "");
         value += size;
         value += strspn(value, ", ");
     }
@@ -58,7 +73,7 @@ static void print_row(const struct host_config *config, const struct host_ini_se
     if (field.type == GAVEL_LIST && size > LIST_WIDTH)
         width = print_long_list(value, out);
     else
-        width += fprintf(out, "%s", value);
+        width += print_text(value, (int)size, out);
     (void)fprintf(out, "%*s ; ", width < ORIGIN_COLUMN ? ORIGIN_COLUMN - width : 0, "");
     if (entry)
         (void)fprintf(out, "%s:%u\n", config->ini.file, entry->line);

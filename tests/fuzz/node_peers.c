@@ -352,8 +352,8 @@ static void add_entry(struct log_builder *builder, const struct node *node, stru
     struct log_entry entry = {.kind = choice % 8, .machine = choice / 8 % 4, .session = fuzz_u8(input) % 4u,
                               .sequence = fuzz_u8(input) % 8u, .acked = fuzz_u8(input) % 4u};
 
-    if (entry.kind == LOG_CONFIG && choice & 0x80) {
-        struct members members = node->members;
+    if (entry.kind == LOG_CONFIG && choice & 0x80 && directory_now(&node->directory)) {
+        struct members members = *directory_now(&node->directory);
         struct member *item = &members.items[fuzz_u8(input) % 4u % (members.count ? members.count : 1)];
 
         members.count -= fuzz_u8(input) % 8u == 7 && members.count;

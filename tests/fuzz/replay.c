@@ -1,22 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * replay.c - runs a fuzz target without a fuzzer: over each file of its corpus (tests/fuzz/corpus/NAME-*, or the
- * files that are named), and over a bounded number of random changes of each. GAVEL_TEST_SEED repeats a run.
+ * files that are named), and over random changes of each, for a bounded number and a bounded time. GAVEL_TEST_SEED
+ * repeats a run: each file's changes depend on the seed and its name alone, and then there is no bound on the time.
+ * An input that aborts is left as NAME.crash in the working directory.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
 
 #define INPUT_MAX 65536 /* bytes of one file */
-#define CHANGES 3000    /* of each file: a second or so altogether */
+#define CHANGES 3000    /* of each file, at most */
+#define BUDGET_S 4.0    /* CPU seconds for the changes of all files together */
 
 static uint64_t state;
+static uint64_t seed;
+static bool bounded;
+static uint64_t changes; /* done, of all files */
+static char crash_file[256];
+static const uint8_t *volatile running; /* the input at hand, for the handler of SIGABRT */
+static volatile size_t running_size;
+
+static void on_abort(int number)
+{
+    int file = open(crash_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (file >= 0 && write(file, running, running_size) == (ssize_t)running_size)
+        (void)!write(2, "replay: the input was written to NAME.crash\n", 43);
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
 
 static uint64_t next_random(void)
 {
@@ -35,6 +58,8 @@ static void run(const uint8_t *data, size_t size)
     if (!copy)
         exit(1);
     memcpy(copy, data, size);
+    running = copy;
+    running_size = size;
     (void)LLVMFuzzerTestOneInput(copy, size);
     free(copy);
 }
@@ -72,13 +97,34 @@ static size_t change(uint8_t *data, size_t size)
     }
 }
 
-static int replay(const char *path)
+static double cpu_seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* Random changes, for at most so many seconds. */
+static void change_often(const uint8_t *original, size_t size, double seconds)
+{
+    static uint8_t changed[INPUT_MAX + 1];
+    double end = cpu_seconds() + seconds;
+
+    for (int i = 0; i < CHANGES && (!bounded || cpu_seconds() < end); i++, changes++) {
+        size_t left = size;
+        uint64_t times = 1 + next_random() % 4;
+
+        memcpy(changed, original, size);
+        while (times--)
+            left = change(changed, left);
+        run(changed, left);
+    }
+}
+
+static int replay(const char *path, double seconds)
 {
     static uint8_t original[INPUT_MAX];
-    static uint8_t changed[INPUT_MAX + 1];
+    const char *name = strrchr(path, '/');
     FILE *file = fopen(path, "rb");
     size_t size;
-    int i;
 
     if (!file) {
         fprintf(stderr, "replay: %s: %s\n", path, strerror(errno));
@@ -86,16 +132,17 @@ static int replay(const char *path)
     }
     size = fread(original, 1, sizeof original, file);
     (void)fclose(file);
+    state = seed;
+    for (name = name ? name : path; *name; name++)
+        state = state * 31 + (unsigned char)*name;
     run(original, size);
-    for (i = 0; i < CHANGES; i++) {
-        size_t left = size;
-        uint64_t times = 1 + next_random() % 4;
-        memcpy(changed, original, size);
-        while (times--)
-            left = change(changed, left);
-        run(changed, left);
-    }
+    change_often(original, size, seconds);
     return 0;
+}
+
+static bool is_of(const char *file, const char *name)
+{
+    return strncmp(file, name, strlen(name)) == 0 && file[strlen(name)] == '-';
 }
 
 /* The files NAME-* of the corpus, where NAME is the program's. */
@@ -114,16 +161,18 @@ static int replay_corpus(const char *name)
         fprintf(stderr, "replay: %s: %s\n", directory, strerror(errno));
         return 1;
     }
+    while ((entry = readdir(dir)) != NULL)
+        files += is_of(entry->d_name, name);
+    rewinddir(dir);
     while ((entry = readdir(dir)) != NULL) {
-        if (strncmp(entry->d_name, name, strlen(name)) != 0 || entry->d_name[strlen(name)] != '-')
+        if (!is_of(entry->d_name, name))
             continue;
         (void)snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
-        if (replay(path) != 0)
+        if (replay(path, BUDGET_S / files) != 0)
             return 1;
-        files++;
     }
     (void)closedir(dir);
-    printf("%s: %d files, %d changes of each\n", name, files, CHANGES);
+    printf("%s: %d files, %llu changes\n", name, files, (unsigned long long)changes);
     return files ? 0 : 1;
 }
 
@@ -133,14 +182,17 @@ int main(int argc, char **argv)
     char *name = basename(argv[0]);
     int i;
 
-    state = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    printf("GAVEL_TEST_SEED=%llu\n", (unsigned long long)state);
+    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    bounded = !given;
+    printf("GAVEL_TEST_SEED=%llu\n", (unsigned long long)seed);
     if (strncmp(name, "lt-", 3) == 0)
         name += 3;
+    (void)snprintf(crash_file, sizeof crash_file, "%s.crash", name);
+    (void)signal(SIGABRT, on_abort);
     if (argc < 2)
         return replay_corpus(name);
     for (i = 1; i < argc; i++)
-        if (replay(argv[i]) != 0)
+        if (replay(argv[i], BUDGET_S / (argc - 1)) != 0)
             return 1;
     return 0;
 }
