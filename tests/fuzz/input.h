@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * input.h - takes the bytes of one fuzz input apart: numbers and slices from its front, zeroes when it is used up; and a
- * hush over programs that talk.
+ * input.h - takes the bytes of one fuzz input apart: numbers and slices from its front, zeroes when it is used up; and
+ * a hush over programs that talk.
  */
 #ifndef TESTS_FUZZ_INPUT_H
 #define TESTS_FUZZ_INPUT_H
@@ -73,7 +73,7 @@ static inline char *fuzz_text(struct fuzz_input *input, char *text, size_t room)
     return text;
 }
 
-/* What the code under test prints goes nowhere, while it is on. (The descriptors stay: sanitizers talk through them.) */
+/* What the code under test prints goes nowhere, while it is on. The descriptors stay: sanitizers talk through them. */
 static inline void fuzz_hush(bool on)
 {
     static FILE *nowhere;

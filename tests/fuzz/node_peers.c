@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_peers.c - fuzz target: hostile but well-formed peers, clients and administrators. One whole node lives in memory,
- * a member of a cluster of three whose other two members, and all clients, are the input: they send every type of
- * message in any order, each well formed, each with contents of the input's choice. Numbers are mostly near the node's
+ * node_peers.c - fuzz target: hostile but well-formed peers and clients. One whole node lives in memory, a member of
+ * a cluster of three whose other two members, and all clients, are the input: they send every type of message in any
+ * order, each well formed, each with contents of the input's choice. Numbers are mostly near the node's
  * own (its term, its last index, the id of its last request), since anything else is refused at the door. The node
  * may close connections, and may die with a sentence and an exit code; it may not crash, hang, or send what cannot be
  * decoded. Bit 0 of the first byte begins before the founding.
@@ -198,9 +198,10 @@ static struct gavel_slice text(struct fuzz_input *input)
 
 static struct gavel_slice value(struct fuzz_input *input)
 {
-    static const unsigned char pool[][12] = {{1, 0xc0}, {1, 0x80}, {4, 0x81, 0xa2, 'b', 'y'}, {5, 0x81, 0xa2, 'b', 'y', 1},
-                                             {5, 0x81, 0xa2, 't', 'o', 0xc0}, {8, 0x81, 0xa2, 't', 'o', 0xa2, 'n', '2', 0},
-                                             {10, 0x81, 0xa5, 'b', 'y', 't', 'e', 's', 0xa1, 'x', 0}};
+    static const unsigned char pool[][12] = {
+        {1, 0xc0}, {1, 0x80}, {4, 0x81, 0xa2, 'b', 'y'}, {5, 0x81, 0xa2, 'b', 'y', 1},
+        {5, 0x81, 0xa2, 't', 'o', 0xc0}, {7, 0x81, 0xa2, 't', 'o', 0xa2, 'n', '2'},
+        {9, 0x81, 0xa5, 'b', 'y', 't', 'e', 's', 0xa1, 'x'}};
     struct gavel_limits limits = codec_limits(1 << 16);
     unsigned choice = fuzz_u8(input);
     struct gavel_slice slice;

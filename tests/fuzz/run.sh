@@ -38,7 +38,8 @@ dir=$work/fuzz
 mkdir -p "$dir"
 if [ ! -e "$dir/Makefile" ]; then
     (cd "$dir" && "$root/configure" CC=clang CXX=clang++ --enable-fuzzers --enable-asan --enable-ubsan \
-        --disable-hardening "CFLAGS=-g -O1 -fsanitize-coverage-ignorelist=$here/ignorelist") >"$work/fuzz.log" 2>&1 || { tail -n 30 "$work/fuzz.log"; exit 1; }
+        --disable-hardening "CFLAGS=-g -O1 -fsanitize-coverage-ignorelist=$here/ignorelist") >"$work/fuzz.log" 2>&1 \
+        || { tail -n 30 "$work/fuzz.log"; exit 1; }
 fi
 all=$(make -s -C "$dir" print-fuzz-targets) || exit 1
 if [ $mode = list ]; then echo "$all"; exit 0; fi
