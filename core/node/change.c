@@ -550,14 +550,17 @@ void change_lost(struct node *node, int32_t status, const char *why)
 
 void change_settle(struct node *node)
 {
-    struct raft_status status = engine_status(node);
+    struct raft_status status;
     struct codec_reply reply = {.index = node->change.index};
     unsigned char bytes[64];
     struct gavel_buffer body = codec_buffer_fixed(bytes, sizeof bytes);
     struct codec_writer writer;
     struct gavel_writer *out;
 
-    if (!node->change.active || !node->raft || in_flight(node, &status))
+    if (!node->change.active || !node->raft)
+        return;
+    status = engine_status(node);
+    if (in_flight(node, &status))
         return;
     assert(status.configuration_index >= node->change.index);
     out = codec_writer_begin(&writer, &body);

@@ -313,7 +313,7 @@ static const char *judge_member(struct conn *conn, const struct codec_hello *hel
     if (id == 0 || id == node->member_id)
         return "it has the member id of this node";
     peer = peer_find(node, id);
-    if (!peer && directory_removed(&node->directory, engine_status(node).commit, id) &&
+    if (!peer && directory_removed(&node->directory, engine_commit(node), id) &&
         !seeded_bug("member-removed-returns")) {
         conn->removed = true;
         return "it was removed from this cluster";

@@ -25,6 +25,11 @@ uint64_t engine_tick(const struct node *node)
     return node->tick_base + (node_now(node) - node->tick_base_ns) / NS_PER_MS;
 }
 
+uint64_t engine_commit(const struct node *node)
+{
+    return node->raft ? raft_commit(node->raft) : 0;
+}
+
 struct raft_status engine_status(const struct node *node)
 {
     struct raft_status status = {0};

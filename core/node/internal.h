@@ -433,6 +433,8 @@ void engine_failed(void *ctx, const struct gavel_error *error);
 void engine_drain(struct node *node);
 uint64_t engine_tick(const struct node *node);
 struct raft_status engine_status(const struct node *node);
+/* Its commit alone, which is asked for in every step; 0 without a core. */
+uint64_t engine_commit(const struct node *node);
 
 /* ---- conn.c -------------------------------------------------------------------------------------------- */
 

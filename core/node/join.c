@@ -31,7 +31,7 @@ static void bring_in(struct peer *peer)
 {
     struct node *node = peer->node;
     const struct members *now = directory_now(&node->directory);
-    const struct members *committed = directory_at(&node->directory, engine_status(node).commit);
+    const struct members *committed = directory_at(&node->directory, engine_commit(node));
     const struct member *member;
 
     if (seeded_bug("member-joins-uncommitted"))

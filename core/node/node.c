@@ -348,7 +348,7 @@ static void arm(struct node *node)
  */
 static void settle_members(struct node *node)
 {
-    uint64_t commit = engine_status(node).commit;
+    uint64_t commit = engine_commit(node);
     const struct members *committed = directory_at(&node->directory, commit);
     const struct members *newest = directory_now(&node->directory);
 
@@ -554,7 +554,7 @@ bool node_is_leader(const struct node *node)
 bool node_ready(const struct node *node)
 {
     return node->raft && node->phase == NODE_RUNNING && node->leader &&
-           node->applied >= engine_status(node).commit;
+           node->applied >= engine_commit(node);
 }
 
 uint64_t node_applied(const struct node *node)
@@ -564,7 +564,7 @@ uint64_t node_applied(const struct node *node)
 
 uint64_t node_commit(const struct node *node)
 {
-    return engine_status(node).commit;
+    return engine_commit(node);
 }
 
 const char *node_bound(const struct node *node, uint32_t transport, uint32_t listener)

@@ -107,7 +107,7 @@ int32_t peers_from_setup(struct node *node)
 /* The oldest configuration that may still be in force somewhere: the newest committed one, as far as is known. */
 static uint32_t oldest_needed(const struct node *node)
 {
-    uint64_t commit = engine_status(node).commit;
+    uint64_t commit = engine_commit(node);
     uint32_t at = 0;
 
     while (at + 1 < node->directory.count && node->directory.items[at + 1].index <= commit)

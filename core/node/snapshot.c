@@ -356,7 +356,8 @@ void snapshot_consider(struct node *node)
                snapshots->log_bytes >= node->limits.snapshot_log_min;
 
     /* The core knows a bounded number of batches: one is due before it forgets any that are needed. */
-    if (!due && node->raft && engine_status(node).batches > NODE_BATCHES_MAX / 2)
+    if (!due && node->raft && raft_batches(node->raft) > NODE_BATCHES_MAX / 2 &&
+        engine_status(node).batches > NODE_BATCHES_MAX / 2)
         due = snapshots->entries > 0;
     if (due && node_now(node) >= snapshots->retry_at)
         (void)snapshot_take(node, (struct origin){0});

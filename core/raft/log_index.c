@@ -66,6 +66,13 @@ bool raft_log_find(const struct raft_log *log, uint64_t index, uint32_t *at)
         *at = high;
         return true;
     }
+    /* And most others about one close to it: from the end back in steps that double, then by halving. */
+    uint32_t back = 1;
+    while (back < high && raft_log_slot(log, high - back)->first > index)
+        back *= 2;
+    if (back < high)
+        low = high - back;
+    high -= back / 2;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (end_of(raft_log_slot(log, middle)) < index)

@@ -140,6 +140,18 @@ const char *raft_error_text(int code)
     return at < sizeof texts / sizeof texts[0] ? texts[at] : "unknown error";
 }
 
+uint64_t raft_commit(const struct raft *r)
+{
+    assert(r->magic == RAFT_MAGIC);
+    return r->commit;
+}
+
+uint32_t raft_batches(const struct raft *r)
+{
+    assert(r->magic == RAFT_MAGIC);
+    return r->log.used;
+}
+
 void raft_status(const struct raft *r, struct raft_status *status)
 {
     assert(r->magic == RAFT_MAGIC);

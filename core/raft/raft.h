@@ -418,6 +418,10 @@ struct raft_status {
 
 void raft_status(const struct raft *raft, struct raft_status *status);
 
+/* What raft_status says of the commit, and a bound of what it says of the batches, for those who ask all the time. */
+uint64_t raft_commit(const struct raft *raft);
+uint32_t raft_batches(const struct raft *raft);
+
 enum raft_progress_state { RAFT_PROBE = 1, RAFT_REPLICATE = 2, RAFT_SNAPSHOT = 3 };
 
 /* What a leader knows of a peer. */

@@ -218,7 +218,8 @@ static int may_propose(struct raft *r, const struct raft_batch *batch)
         /*
          * The last eighth is for the entries that leaders begin with: without them nothing would ever commit.
          */
-        if (raft_log_above(&r->log, r->snapshot_index) >= r->log.capacity - r->log.capacity / 8)
+        uint32_t most = r->log.capacity - r->log.capacity / 8;
+        if (r->log.used >= most && raft_log_above(&r->log, r->snapshot_index) >= most)
             return RAFT_E_BUSY;
     }
     /* Keep some for a vote record: a leader that fills its queue must still be able to step down. */
