@@ -113,8 +113,8 @@ static void learn_batch(struct node *node, const struct log_batch *batch)
 }
 
 /*
- * A batch of another leader is taken. A leader learns that it was deposed from such a batch, perhaps, and is told of the
- * change of its role only when the step ends: our own clock counted up to here and no further.
+ * A batch of another leader is taken. A leader learns that it was deposed from such a batch, perhaps, and is told of
+ * the change of its role only when the step ends: our own clock counted up to here and no further.
  */
 static void tick_seen(struct node *node, uint64_t tick)
 {

@@ -48,7 +48,7 @@ static inline bool sim_chance(struct sim_random *random, uint64_t ppm)
     return ppm && sim_below(random, 1000000) < ppm;
 }
 
-/* low ... high, evenly spread over the orders of magnitude between them (low at least 1). */
+/* low ... high, evenly spread over the orders of magnitude between them (low at least 1); low when high is less. */
 uint64_t sim_magnitude(struct sim_random *random, uint64_t low, uint64_t high);
 
 /* Stream `number` of a seed or of another stream's first state: independent of all others. */

@@ -50,9 +50,9 @@ static int32_t overhear(void *self, void *connection, const struct gavel_slice *
     return net_transport.send(self, connection, parts, count);
 }
 
-static const struct gavel_transport_events *heard_by; /* of the node that is deaf to elections and heartbeats, while it is */
+static const struct gavel_transport_events *heard_by; /* of the node that is deaf to elections and heartbeats ... */
 static struct gavel_transport_events deaf_events;
-static bool deaf;
+static bool deaf; /* ... while it is */
 
 static void deaf_message(void *context, void *cookie, struct gavel_slice message)
 {
@@ -78,8 +78,8 @@ static int32_t deaf_prepare(void *self, const struct gavel_transport_events *eve
 /* ---- tests --------------------------------------------------------------------------------------------- */
 
 /*
- * A follower's disk is slow: an append of the old leader waits for it, and then the truncation that a new leader orders.
- * Both become durable at once. The acknowledgement of the first must not go out then: what it speaks of is gone.
+ * A follower's disk is slow: an append of the old leader waits for it, and then the truncation that a new leader
+ * orders. Both become durable at once. The acknowledgement of the first must not go out then: what it speaks of is gone.
  */
 static void test_nothing_is_said_in_a_term_that_is_over(void **state)
 {
@@ -148,8 +148,8 @@ static void hand_over(struct cluster *cluster, uint32_t from, uint32_t to)
 }
 
 /*
- * A leader of long standing hears nothing of the election that deposes it: the first that it knows of its successor is a
- * batch. When it leads again later, cluster time goes on from there; it has not passed a second time.
+ * A leader of long standing hears nothing of the election that deposes it: the first that it knows of its successor
+ * is a batch. When it leads again later, cluster time goes on from there; it has not passed a second time.
  */
 static void test_cluster_time_does_not_jump_with_a_leader_that_returns(void **state)
 {
