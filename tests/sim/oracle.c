@@ -99,8 +99,10 @@ void oracle_observe(struct sim_oracle *oracle, const struct oracle_view *view)
         oracle_member(oracle, node, now->self);
     oracle_monotonic(oracle, node, view);
     oracle_candidacy(oracle, node, view);
-    if (began_to_lead)
+    if (began_to_lead) {
         oracle_election_safety(oracle, now->term, now->self, view->number);
+        oracle_elected(oracle, node, view);
+    }
     oracle_log_follow(oracle, node, view);
     oracle_recovered(oracle, node, view);
     oracle_held_follow(oracle, node, view);
@@ -116,6 +118,26 @@ void oracle_observe(struct sim_oracle *oracle, const struct oracle_view *view)
 static bool core_batch_at(const void *ctx, uint64_t index, struct raft_batch *batch)
 {
     return raft_batch_at(ctx, index, batch);
+}
+
+static void read_vote_files(const struct sim_node *sim_node, struct oracle_durable *durable)
+{
+    const struct node *node = sim_node->node;
+
+    durable->votes_known = !sim_disk_damaged(sim_node->disk);
+    for (int i = 0; i < 2 && durable->votes_known; i++) {
+        char path[OS_PATH_MAX];
+        struct log_vote_record record;
+        uint64_t size = 0;
+        const uint8_t *bytes;
+
+        (void)snprintf(path, sizeof path, "%s/vote.%d", node->setup.data_dir, i);
+        bytes = sim_disk_durable(sim_node->disk, path, &size);
+        if (!bytes || size < LOG_VOTE_BYTES || !log_vote_decode(bytes, node->incarnation, &record))
+            record = (struct log_vote_record){0}; /* not there: then nothing is */
+        durable->term[i] = record.term;
+        durable->vote[i] = record.vote;
+    }
 }
 
 static struct oracle_view view_of(const struct sim_node *sim_node)
@@ -261,6 +283,14 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     assert(oracle->magic == ORACLE_MAGIC);
     if (!view.core || !memory->alive)
         return;
+    if (view.status.role == RAFT_LEADER && memory->seen.role != RAFT_LEADER) {
+        struct oracle_durable durable = {0};
+
+        read_vote_files(sim_node, &durable);
+        view.vote_known = durable.votes_known;
+        memcpy(view.vote_term, durable.term, sizeof view.vote_term);
+        memcpy(view.vote, durable.vote, sizeof view.vote);
+    }
     oracle_observe(oracle, &view);
     if (node->phase == NODE_DEAD)
         return; /* nothing of it answers any more; its log is what it was */
@@ -368,26 +398,6 @@ void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node)
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------ */
-
-static void read_vote_files(const struct sim_node *sim_node, struct oracle_durable *durable)
-{
-    const struct node *node = sim_node->node;
-
-    durable->votes_known = !sim_disk_damaged(sim_node->disk);
-    for (int i = 0; i < 2 && durable->votes_known; i++) {
-        char path[OS_PATH_MAX];
-        struct log_vote_record record;
-        uint64_t size = 0;
-        const uint8_t *bytes;
-
-        (void)snprintf(path, sizeof path, "%s/vote.%d", node->setup.data_dir, i);
-        bytes = sim_disk_durable(sim_node->disk, path, &size);
-        if (!bytes || size < LOG_VOTE_BYTES || !log_vote_decode(bytes, node->incarnation, &record))
-            record = (struct log_vote_record){0}; /* not there: then nothing is */
-        durable->term[i] = record.term;
-        durable->vote[i] = record.vote;
-    }
-}
 
 void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct sim_node *to, struct gavel_slice bytes)
 {

@@ -147,7 +147,19 @@ static void prevotes(uint32_t to, uint64_t term)
     }
 }
 
-/* The node stands for a term, is elected, and the others hear of it. */
+/* Whoever has not voted in that term votes for this node. */
+static void vote_for(uint32_t number, uint64_t term)
+{
+    for (uint32_t i = 0; i < NODES; i++) {
+        struct oracle_message granted = message(i == number ? RAFT_VOTE_REQUEST : RAFT_VOTE_RESPONSE, i, number, term);
+
+        granted.flags = RAFT_VOTE_GRANTED;
+        if (!oracle_map_find(&oracle->votes, i + UINT64_C(1), term))
+            oracle_message_sent(oracle, &granted);
+    }
+}
+
+/* The node stands for a term and is elected. */
 static void elect(uint32_t number, uint64_t term)
 {
     struct raft_status *status = &nodes[number].status;
@@ -157,6 +169,7 @@ static void elect(uint32_t number, uint64_t term)
     status->vote = status->self;
     status->role = RAFT_CANDIDATE;
     look(number);
+    vote_for(number, term);
     status->role = RAFT_LEADER;
     look(number);
 }

@@ -55,6 +55,10 @@ struct oracle_view {
     const struct raft_configuration *configuration; /* in force */
     bool (*batch_at)(const void *ctx, uint64_t index, struct raft_batch *batch);
     const void *ctx;
+    /* Who has just been elected: what its vote files hold on the disk. */
+    bool vote_known;
+    uint64_t vote_term[2];
+    uint64_t vote[2];
 };
 
 /* What is remembered of a node, across its lives. */
@@ -161,6 +165,7 @@ void oracle_held_follow(struct sim_oracle *oracle, struct oracle_node *node, con
 void oracle_election_safety(struct sim_oracle *oracle, uint64_t term, uint64_t leader, uint32_t number);
 void oracle_monotonic(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
 void oracle_candidacy(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
+void oracle_elected(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
 void oracle_one_vote(struct sim_oracle *oracle, uint32_t number, uint64_t member, uint64_t term, uint64_t candidate);
 void oracle_commit_follow(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
 void oracle_leader_completeness(struct sim_oracle *oracle, struct oracle_node *node, uint64_t term, uint64_t base);

@@ -50,6 +50,18 @@ static void two_leaders_of_a_term(void **state)
     fires("election safety", elect(1, 3));
 }
 
+static void elected_by_a_minority(void **state)
+{
+    (void)state;
+    prevotes(0, 1);
+    nodes[0].status.term = 1;
+    nodes[0].status.vote = 1;
+    nodes[0].status.role = RAFT_CANDIDATE;
+    holds(look(0));
+    nodes[0].status.role = RAFT_LEADER;
+    fires("elected by a majority", look(0));
+}
+
 static void appends_of_who_was_not_elected(void **state)
 {
     struct oracle_message sent = message(RAFT_APPEND_REQUEST, 2, 1, 1);
@@ -367,7 +379,7 @@ static uint32_t restarted(uint64_t last)
 
 static void start_without_what_was_promised(void **state)
 {
-    struct oracle_start start = {.start = LOG_START_TORN, .term = 1, .last = 3, .text = ""};
+    struct oracle_start start = {.start = LOG_START_TORN, .term = 1, .vote = 1, .last = 3, .text = ""};
 
     (void)state;
     holds(committed_world(3));
@@ -617,7 +629,8 @@ static void a_lawful_life(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(two_leaders_of_a_term), TEST(appends_of_who_was_not_elected), TEST(leader_drops_entries),
+        TEST(two_leaders_of_a_term), TEST(elected_by_a_minority),
+        TEST(appends_of_who_was_not_elected), TEST(leader_drops_entries),
         TEST(one_place_two_batches), TEST(batch_that_nobody_made), TEST(leader_without_what_is_committed),
         TEST(commit_behind_a_later_leader), TEST(two_commits_at_an_index), TEST(commit_of_what_is_not_there),
         TEST(snapshot_of_another_history), TEST(commit_without_a_quorum), TEST(commit_by_one_half_of_a_joint_quorum),

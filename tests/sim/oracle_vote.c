@@ -66,6 +66,43 @@ static bool wanted_by(const struct sim_oracle *oracle, const struct raft_configu
     return voters == 0 || found > voters / 2;
 }
 
+static uint64_t voted_for(const struct sim_oracle *oracle, const struct raft_configuration *configuration, uint64_t term,
+                          uint64_t candidate)
+{
+    uint64_t nodes = 0;
+
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        const uint64_t *vote = oracle_map_find(&oracle->votes, configuration->members[i].id, term);
+
+        if (configuration->members[i].id == candidate || (vote && *vote == candidate))
+            nodes |= oracle_node_bit(oracle, configuration->members[i].id);
+    }
+    return nodes;
+}
+
+/*
+ * "A candidate wins an election if it receives votes from a majority of the servers in the full cluster for the same
+ * term" (3.4): as many must have been sent, and its own must be on its disk (3.8).
+ */
+void oracle_elected(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view)
+{
+    const struct raft_status *now = &view->status;
+    uint64_t voters = voted_for(oracle, view->configuration, now->term, now->self);
+
+    if (!wanted_by(oracle, view->configuration, voters) &&
+        !wanted_by(oracle, &node->in_force, voted_for(oracle, &node->in_force, now->term, now->self)))
+        sim_fail(oracle->sim, "elected by a majority", "n%u leads term %llu with the votes of nodes %#llx",
+                 view->number + 1, (unsigned long long)now->term, (unsigned long long)voters);
+    if (!view->vote_known)
+        return;
+    for (int i = 0; i < 2; i++)
+        if (view->vote_term[i] != now->term || view->vote[i] != now->self)
+            sim_fail(oracle->sim, "persist before send",
+                     "n%u leads term %llu; vote file %d on its disk holds term %llu and a vote for %llu",
+                     view->number + 1, (unsigned long long)now->term, i, (unsigned long long)view->vote_term[i],
+                     (unsigned long long)view->vote[i]);
+}
+
 /*
  * "In the Pre-Vote algorithm, a candidate only increments its term if it first learns from a majority of the cluster
  * that they would be willing to grant the candidate their votes" (9.6); the other way into a candidacy is the leader's
