@@ -124,7 +124,7 @@ static void replace(struct sim_fate *fate, struct sim_node *node)
         start_empty(fate, node);
 }
 
-void fate_change(struct sim_fate *fate)
+static void one_change(struct sim_fate *fate)
 {
     struct sim_node *node;
 
@@ -146,6 +146,23 @@ void fate_change(struct sim_fate *fate)
         node = some_member(fate);
         if (node)
             replace(fate, node);
+    }
+}
+
+/* Now and then two operators at once, of whom the second only brings in or promotes: together they take out no more. */
+void fate_change(struct sim_fate *fate)
+{
+    struct sim_node *node;
+
+    one_change(fate);
+    switch (sim_below(&fate->dice, 8)) {
+    case 0: add(fate); break;
+    case 1:
+        node = some_member(fate);
+        if (node)
+            (void)ask(fate, "member_promote", node, NULL);
+        break;
+    default: break;
     }
 }
 

@@ -347,7 +347,7 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     memory->applied = 0;
     memory->tick = 0;
     memory->alive = true;
-    if (recovery->start == LOG_START_FRESH && memory->hurt) { /* wiped: nobody remembers anything here */
+    if (recovery->member_id == 0 && memory->hurt) { /* wiped: nobody remembers anything here */
         memory->member = memory->promised = memory->acked = memory->sent_term = 0;
         memory->refetching = false;
     }

@@ -97,7 +97,6 @@ static void committed_configuration(struct sim_oracle *oracle, const struct orac
     if (batch->kind != RAFT_BATCH_CONFIGURATION)
         return;
     oracle->configuration_committed = batch->first;
-    oracle->sim->totals.membership_changes++;
     if (view->batch_at(view->ctx, batch->first, &held) && held.configuration)
         oracle->committed_configuration = *held.configuration;
 }
