@@ -26,11 +26,13 @@
  *   lazy a | obey a                a does not, then does, propose what its core asks for
  *   deliver|hold|release|dup LINK [TYPE [all]]      the first such message in the bag, or all
  *   drop LINK [TYPE]               all of them
+ *   reorder LINK [TYPE]            all of them change places: the last one comes first
  *   cut a b | cut a->b | isolate a | heal
  *   disk|apply|install a hold|free
  *   written a [N] | fail a         of what is pending N writes complete; they fail
  *   installed a | spoiled a        an install that is held ends, well or not
  *   crash a [N]                    N of its pending writes made it; what it sent is gone, unless held
+ *   restart a [N]                  crash and start in one
  *   damage a N | wipe a            the log on its disk lost N batches; its disk lost everything, unnoticed
  *   snapshot a [KEEP]              compacted up to KEEP batches before it
  *   members a a b learner c joining d
@@ -50,6 +52,8 @@
 #include <unistd.h>
 
 #include "core/raft/bugs.h"
+
+#define REORDER_MAX 256 /* messages of one link: far more than windows let out */
 
 static const struct {
     const char *name;
@@ -305,6 +309,28 @@ static void do_messages(struct script *s, char **v)
         world_fail(s->w, "there is no such message to %s", v[0]);
 }
 
+/* The messages of a link change places and times: what was sent last comes first. */
+static void do_reorder(struct script *s, char **v)
+{
+    size_t places[REORDER_MAX], count = 0;
+    uint64_t from, to;
+    script_link(s, v[1], &from, &to);
+    uint32_t type = v[2] ? script_type(s, v[2]) : 0;
+    for (size_t at = script_find(s, from, to, type, 0); at != SIZE_MAX && count < REORDER_MAX;
+         at = script_find(s, from, to, type, at + 1))
+        places[count++] = at;
+    if (count < 2)
+        world_fail(s->w, "there are no two such messages to %s", v[0]);
+    for (size_t i = 0, k = count - 1; i < k; i++, k--) {
+        struct world_message *early = &s->w->bag[places[i]], *late = &s->w->bag[places[k]];
+        struct world_message put = *early;
+        *early = *late;
+        *late = put;
+        late->due = early->due;
+        early->due = put.due;
+    }
+}
+
 static void do_cut(struct script *s, char **v)
 {
     uint64_t from, to;
@@ -381,7 +407,7 @@ static int do_node(struct script *s, char **v)
         world_write_failed(s->w, n);
     else if (strcmp(v[0], "installed") == 0 || strcmp(v[0], "spoiled") == 0)
         world_installed(s->w, n, strcmp(v[0], "spoiled") == 0);
-    else if (strcmp(v[0], "crash") == 0)
+    else if (strcmp(v[0], "crash") == 0 || strcmp(v[0], "restart") == 0)
         do_crash(s, n, v[2] ? number : 0);
     else if (strcmp(v[0], "damage") == 0)
         world_damage(s->w, n, number);
@@ -395,6 +421,8 @@ static int do_node(struct script *s, char **v)
         return world_event(s->w, n, RAFT_EVENT_TIME);
     else if (strcmp(v[0], "read") == 0)
         return world_read(s->w, n);
+    if (strcmp(v[0], "restart") == 0)
+        world_start(s->w, n);
     if (n->alive)
         world_event(s->w, n, RAFT_EVENT_LINK_UP); /* an event without meaning, so that the node moves on */
     return RAFT_OK;
@@ -450,6 +478,8 @@ static int execute(struct script *s, char **v)
         do_hold(s, v);
     else if (is_one_of(v[0], "deliver drop dup hold release"))
         do_messages(s, v);
+    else if (is_one_of(v[0], "reorder"))
+        do_reorder(s, v);
     else if (is_one_of(v[0], "expect"))
         script_expect(s, v + 1);
     else if (is_one_of(v[0], "propose"))
@@ -460,7 +490,7 @@ static int execute(struct script *s, char **v)
         result = do_obey(s, v);
     else if (is_one_of(v[0], "transfer fence space members recovered linkup refused broken"))
         result = node_event(s, v);
-    else if (is_one_of(v[0], "written fail installed spoiled crash damage wipe snapshot timeout time read"))
+    else if (is_one_of(v[0], "written fail installed spoiled crash restart damage wipe snapshot timeout time read"))
         result = do_node(s, v);
     else
         world_fail(w, "there is no command '%s'", v[0]);
