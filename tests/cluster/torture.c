@@ -343,6 +343,8 @@ static const char *missing(struct torture *torture)
         return torture->proxy;
     if (!absolute(torture->checker, sizeof torture->checker, X_OK))
         return torture->checker;
+    (void)snprintf(module, sizeof module, "%s/gavel-json-serializer.so", torture->plugins);
+    torture->has_json = access(module, R_OK) == 0;
     (void)snprintf(module, sizeof module, "%s/gavel-websocket-transport.so", torture->plugins);
     if (!torture->transport)
         torture->transport = access(module, R_OK) == 0 && torture->seed % 2 ? "websocket" : "tcp";
@@ -449,10 +451,12 @@ static int inside(struct torture *torture)
         node_start(torture, &torture->nodes[i]);
     node_await_leader(torture);
     torture_say(torture, "the cluster is founded");
+    watch_start(torture);
     load_start(torture);
     storm_run(torture);
     check_settled(torture);
     load_stop(torture);
+    watch_check(torture, load_mark(torture));
     check_settled(torture);
     load_check(torture);
     printf("network: %s\n", net_do(torture, "stats"));

@@ -11,6 +11,7 @@
  *   torture_net.c     the proxy between the nodes
  *   torture_storm.c   the faults: a schedule from a seed, and what carries it out
  *   torture_load.c    16 clients, their history and their ledger of acknowledged writes
+ *   torture_watch.c   watchers, whose events are in order and complete
  *   torture_check.c   afterwards: healed, settled, nothing lost, linearizable, sound on the disk
  *
  * One thread carries out the faults and looks at everything; each client of the load has its own. Times are
@@ -30,6 +31,8 @@
 
 #define TORTURE_NODES 5
 #define TORTURE_CLIENTS 16
+#define TORTURE_WATCHERS 3
+#define TORTURE_LEDGER_MAX 200000 /* writes of one client: an hour at fifty a second */
 #define TORTURE_PORT 7000      /* in namespaces that nobody shares */
 #define TORTURE_PATH 96        /* bytes of a path below the run's directory; gaveld takes no longer data_dir */
 #define TORTURE_READY_MS 60000 /* to the first leader: sanitizers, a machine that does other things too */
@@ -103,6 +106,7 @@ struct torture {
     enum torture_disk disk;
     char disk_why[160];
     bool has_shim;
+    bool has_json;
     /* made */
     struct torture_node nodes[TORTURE_NODES];
     int client_space;
@@ -112,6 +116,7 @@ struct torture {
     char endpoints[TORTURE_NODES * 40];
     char history[TORTURE_PATH];
     struct torture_load *load;
+    struct torture_watch *watch;
     uint64_t dice;
 };
 
@@ -273,6 +278,27 @@ void load_stop(struct torture *torture);
 void load_check(struct torture *torture);
 
 void load_free(struct torture *torture);
+
+/* What became of a write to a key that is written once. */
+struct torture_entry {
+    bool done;      /* acknowledged */
+    bool refused;   /* its writer was told that it was not done */
+    uint64_t index; /* of its entry in the log, when it was acknowledged */
+};
+
+/* The entry of a client's ledger; false behind the last one. */
+bool load_entry(const struct torture *torture, int client, uint32_t number, struct torture_entry *entry);
+
+/* One more write, whose index is above all others; with everything healed it must succeed. */
+uint64_t load_mark(struct torture *torture);
+
+/* ---- torture_watch.c --------------------------------------------------------------------------------------------- */
+
+void watch_start(struct torture *torture);
+
+/* The load is over and `last` the index of its last write: wait for the watchers to see it, and end them; fails when
+ * one has missed something. */
+void watch_check(struct torture *torture, uint64_t last);
 
 /* ---- torture_check.c --------------------------------------------------------------------------------------------- */
 

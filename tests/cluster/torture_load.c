@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * torture_load.c - 16 clients, each a libgavel of its own and a thread: half of them within a session, half of them
- * bound to one node. Every value is written once only. What they ask and what they are told goes into a history
+ * bound to one node, three of them in JSON. Every value is written once only. What they ask and what they are told goes into a history
  * (tests/linear/history.h has its form) as it happens; and a ledger remembers what became of each write to keys that
  * are written once, so that a lost one can be named.
  */
@@ -15,7 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-#define LEDGER_MAX 200000 /* writes of one client: an hour at fifty a second */
 #define KEYS 8            /* contended keys at one time */
 #define EPOCH_OPS 1500    /* operations of all clients until other keys are used: the check of one key stays short */
 #define CALL_MS 2500
@@ -38,6 +37,7 @@ struct client {
     uint64_t values; /* handed out */
     uint32_t ledger_count;
     unsigned char *ledger; /* enum outcome of each */
+    uint64_t *indexes;     /* of those that are done */
     uint64_t seen[KEYS];   /* what it last saw, for cas */
 };
 
@@ -207,6 +207,7 @@ static void enter(struct client *client)
     outcome = op.status >= 0 ? DONE : op.status == GAVEL_E_UNKNOWN ? UNKNOWN : NOT_DONE;
     (void)outcome_of(client, &op);
     client->ledger[number] = (unsigned char)outcome;
+    client->indexes[number] = outcome == DONE ? op.result->index : 0;
     gavel_result_free(op.result);
 }
 
@@ -247,7 +248,7 @@ static void *client_main(void *context)
         next = (next + gap_ns > now ? next : now) + gap_ns;
         if (torture_random(&client->dice, 25) == 0)
             load_down(client);
-        else if (torture_random(&client->dice, 5) == 0 && client->ledger_count < LEDGER_MAX)
+        else if (torture_random(&client->dice, 5) == 0 && client->ledger_count < TORTURE_LEDGER_MAX)
             enter(client);
         else
             contend(client);
@@ -257,7 +258,7 @@ static void *client_main(void *context)
 
 /* ---- up and down ------------------------------------------------------------------------------------------------- */
 
-static struct gavel_client *open_client(struct torture *torture, const char *endpoints, bool stay)
+static struct gavel_client *open_client(struct torture *torture, const char *endpoints, bool stay, bool json)
 {
     struct gavel_client_options options = gavel_client_defaults();
     struct gavel_client *client = NULL;
@@ -267,6 +268,7 @@ static struct gavel_client *open_client(struct torture *torture, const char *end
     options.name = "torture";
     options.stay = stay;
     options.timeout_ms = CALL_MS;
+    options.serializer = json && torture->has_json ? "json" : NULL;
     if (gavel_client_open(&options, &client, &error) != GAVEL_OK)
         torture_fail(torture, "%s", error.text);
     return client;
@@ -283,12 +285,13 @@ static void start_client(struct torture *torture, struct torture_load *load, int
     client->number = number;
     client->in_session = number % 2 == 0;
     client->dice = torture->seed * 31 + (uint64_t)number + 1;
-    client->ledger = calloc(LEDGER_MAX, 1);
+    client->ledger = calloc(TORTURE_LEDGER_MAX, 1);
+    client->indexes = calloc(TORTURE_LEDGER_MAX, sizeof *client->indexes);
     client->client = open_client(torture, stays ? torture->nodes[number % torture->count].uri : torture->endpoints,
-                                 stays);
+                                 stays, number % 5 == 4);
     if (client->in_session && gavel_session_open(client->client, &client->session, &error) != GAVEL_OK)
         torture_fail(torture, "%s", error.text);
-    if (!client->ledger || pthread_create(&client->thread, NULL, client_main, client) != 0)
+    if (!client->ledger || !client->indexes || pthread_create(&client->thread, NULL, client_main, client) != 0)
         torture_fail(torture, "cannot start a client");
 }
 
@@ -338,11 +341,41 @@ void load_free(struct torture *torture)
         gavel_session_close(load->clients[i].session);
         gavel_client_close(load->clients[i].client);
         free(load->clients[i].ledger);
+        free(load->clients[i].indexes);
     }
     if (load && load->history)
         (void)fclose(load->history);
     free(load);
     torture->load = NULL;
+}
+
+bool load_entry(const struct torture *torture, int client, uint32_t number, struct torture_entry *entry)
+{
+    const struct client *of = &torture->load->clients[client];
+
+    if (number >= of->ledger_count)
+        return false;
+    entry->done = of->ledger[number] == DONE;
+    entry->refused = of->ledger[number] == NOT_DONE;
+    entry->index = of->indexes[number];
+    return true;
+}
+
+uint64_t load_mark(struct torture *torture)
+{
+    struct client *client = &torture->load->clients[0];
+    struct op op = {.command = "store.set", .arguments = "key=mark value=1"};
+    uint64_t until = torture_now(torture) + PAGE_MS;
+    uint64_t index;
+
+    for (call(client, &op); op.status < 0; call(client, &op)) {
+        if (torture_now(torture) > until)
+            torture_fail(torture, "nothing can be written when everything is healed: %s", op.error.text);
+        torture_pause(20);
+    }
+    index = op.result->index;
+    gavel_result_free(op.result);
+    return index;
 }
 
 /* ---- afterwards -------------------------------------------------------------------------------------------------- */
@@ -455,7 +488,7 @@ void load_check(struct torture *torture)
     for (int i = 0; i < torture->count; i++) {
         struct walk walk = {.torture = torture, .node = &torture->nodes[i]};
 
-        walk.client = open_client(torture, walk.node->uri, true);
+        walk.client = open_client(torture, walk.node->uri, true, false);
         for (int k = 0; k < TORTURE_CLIENTS; k++) {
             char prefix[16];
 

@@ -38,6 +38,9 @@ static void write_config(struct torture *torture, struct torture_node *node)
     /* Small, so that everything happens often: new segments, snapshots, peers that need one. */
     fprintf(out, "[log]\nsegment_bytes = 2MiB\ntrailing_bytes = 128KiB\ncache_bytes = 128KiB\n"
                  "[snapshot]\nsnapshot_entries = 200\nsnapshot_log_min = 256KiB\nsnapshot_keep = 3\n");
+    /* Of the cluster, so the same on every node: sessions that expire when a client is cut off, or hardly ever. */
+    fprintf(out, "[session]\nttl = %s\n[serializer]\nplugin = msgpack%s\n",
+            torture->seed % 3 == 0 ? "5s" : "10m", torture->has_json ? ", json" : "");
     /* The machine does other things too; without this there would be more elections than writes. */
     fprintf(out, "[raft]\nelection_timeout_min = %s\nelection_timeout_max = %s\nheartbeat = %s\nredial_max = 500ms\n",
             torture->slow ? "600ms" : "300ms", torture->slow ? "1200ms" : "600ms", torture->slow ? "200ms" : "75ms");
