@@ -121,6 +121,7 @@ void events_begin_after(struct node *node, uint64_t index)
 
     while (events->first < events->end)
         drop_oldest(events);
+    events->first = ++events->end; /* what was never here is a gap too, also for who has read all that was */
     events->floor_index = index;
     events->floor_ordinal = UINT64_MAX;
 }

@@ -48,7 +48,7 @@
     X(clients, NONE, 1, 16, "clients, each with one request at a time") \
     X(keys, NONE, 1, 1000, "keys that they share") \
     X(rate, NONE, 20, 400, "operations a second of all clients together") \
-    X(value_bytes, NONE, 1, 2000, "bytes of a value at most") \
+    X(value_bytes, NONE, 1, 8000, "bytes of a value at most") \
     X(link_us, NONE, 20, 2000, "one way over a link without misfortune, microseconds") \
     X(sync_us, NONE, 50, 4000, "a durable write without misfortune, microseconds") \
     X(snapshot_entries, NONE, 50, 5000, "the key of that name") \
@@ -83,7 +83,7 @@
     X(pause_ms, PAUSE, 10, 10000, "for how long at most, ms") \
     X(drift_ppm, CLOCK, 10, 50000, "difference of a node's clock rate at most, in a million") \
     X(jump_per_hour, CLOCK, 6, 200, "wall clocks that jump by up to a day") \
-    X(wipe_per_hour, WIPE, 1, 20, "disks lost whole") \
+    X(wipe_per_hour, WIPE, 4, 120, "disks lost whole") \
     X(members_per_hour, MEMBERS, 6, 400, "membership changes asked for") \
     X(snapshot_per_hour, SNAPSHOT, 6, 600, "snapshots asked for beside the node's own") \
     X(stop_per_hour, STOP, 6, 200, "clean stops and restarts") \

@@ -573,6 +573,49 @@ static void test_a_stream_goes_on_at_a_node_that_is_behind(void **state)
     cluster_free(&cluster);
 }
 
+/*
+ * A reader has had everything that its node has, which then lags and gets the rest as a snapshot: the events in it come
+ * from nowhere, and the reader is told so. (Found by gavel-sim.)
+ */
+static void test_a_stream_over_an_installed_snapshot_is_compacted(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    struct cluster_client *reader;
+    struct codec_stream_open open = {
+        .id = 70, .stream = gavel_text("events"), .machine = gavel_text("counter"), .credit = 1000};
+    uint32_t away;
+
+    (void)state;
+    small_log(&cluster, false);
+    away = ((uint32_t)cluster_leader(&cluster) + 1) % 3;
+    client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    reader = cluster_client_as(&cluster, away, CODEC_ROLE_CLIENT, "reader");
+    cluster_send(reader, CODEC_STREAM_OPEN, &open);
+    cluster_command(client, "increment", 0, 0, &reply, plus_one);
+    assert_true(cluster_until(&cluster, all_applied, 5000));
+    cluster_run(&cluster, 50);
+    assert_true(cluster_client_events(reader) > 0);
+    for (uint32_t i = 0; i < 3; i++)
+        if (i != away)
+            net_cut(cluster.net, cluster.nodes[i].name, cluster.nodes[away].name, true);
+    cluster_command(client, "increment", 0, 0, &reply, plus_one);
+    for (int i = 0; i < 40; i++)
+        cluster_pad(client, 250000, &reply);
+    for (uint32_t i = 0; i < 3; i++)
+        if (i != away)
+            net_cut(cluster.net, cluster.nodes[i].name, cluster.nodes[away].name, false);
+    assert_true(cluster_until(&cluster, all_applied, 20000));
+    assert_true(cluster.nodes[away].installs > 0);
+    cluster_run(&cluster, 50);
+    assert_non_null(cluster_client_end(reader));
+    assert_int_equal(cluster_client_end(reader)->status, GAVEL_E_COMPACTED);
+    cluster_client_free(reader);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -589,6 +632,7 @@ int main(void)
         cmocka_unit_test(test_a_stream_into_the_middle_of_a_snapshot_is_compacted),
         cmocka_unit_test(test_a_leader_that_cannot_read_its_log_ends),
         cmocka_unit_test(test_a_stream_goes_on_at_a_node_that_is_behind),
+        cmocka_unit_test(test_a_stream_over_an_installed_snapshot_is_compacted),
     };
 
     cmocka_set_test_filter(getenv("GAVEL_TEST"));
