@@ -353,7 +353,7 @@ static int scan_snapshots(struct log_scan *scan, bool all, struct gavel_error *e
             return status;
         status = log_snapshot_file_check(scan->os, path, true, &at->info, wanted ? &scan->snapshot_meta : NULL,
                                          &scan->snapshot_meta_bytes, &why);
-        if (status == GAVEL_E_NO_MEMORY)
+        if (status == GAVEL_E_NO_MEMORY || status == GAVEL_E_IO) /* neither says that the file is not sound */
             return gavel_fail(error, status, "%s", why.text);
         at->state = status == 0 && at->info.index == at->index && at->info.term == at->term ? LOG_FILE_GOOD
                                                                                           : LOG_FILE_BAD;
