@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * torture_load.c - 16 clients, each a libgavel of its own and a thread: half of them within a session, half of them
- * bound to one node, three of them in JSON. Every value is written once only. What they ask and what they are told goes into a history
- * (tests/linear/history.h has its form) as it happens; and a ledger remembers what became of each write to keys that
- * are written once, so that a lost one can be named.
+ * bound to one node, three of them in JSON. Every value is written once only. What they ask and what they are told goes
+ * into a history (tests/linear/history.h has its form) as it happens; and a ledger remembers what became of each write
+ * to keys that are written once, so that a lost one can be named.
  */
 #include "torture.h"
 
