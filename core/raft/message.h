@@ -42,6 +42,12 @@ struct raft_batch {
     const struct raft_configuration *configuration;
 };
 
+/*
+ * The highest term that is taken from a message. An election a nanosecond would take 146 years to get there; beyond it
+ * a node that adopts a term could run out of terms, and would add one to the last.
+ */
+#define RAFT_TERM_MAX (UINT64_C(1) << 62)
+
 /* The numbers are sent: never reuse one. */
 enum raft_message_type {
     RAFT_PREVOTE_REQUEST = 1,

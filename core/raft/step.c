@@ -24,7 +24,7 @@ static bool may_write(const struct raft *r, const struct raft_message *m)
 
 static int check_message(const struct raft *r, const struct raft_message *m)
 {
-    if (m->to != r->options.self || m->from == 0 || m->from == r->options.self)
+    if (m->to != r->options.self || m->from == 0 || m->from == r->options.self || m->term > RAFT_TERM_MAX)
         return RAFT_E_INVALID;
     switch (m->type) {
     case RAFT_PREVOTE_REQUEST:

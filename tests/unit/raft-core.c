@@ -453,6 +453,28 @@ static void nothing_that_comes_in_breaks_it(void **unused)
         hostile_run(seed);
 }
 
+/* A peer that sends the last term there is does not make the node run out of terms. */
+static void terms_have_an_end(void **unused)
+{
+    (void)unused;
+    struct raft_configuration three = members("abc", "");
+    struct raft_recovered recovered = {.configuration = &three};
+    struct core c = {.options = {.self = 'a', .seed = 1, .batches_max = 64, .ios_max = 32}};
+    struct raft_message m = {.type = RAFT_TIMEOUT_NOW, .from = 'b', .to = 'a', .term = UINT64_MAX};
+    struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = &m};
+    struct raft_status s;
+    assert_int_equal(birth(&c, &recovered), RAFT_OK);
+    step(&c, (struct raft_event){.type = RAFT_EVENT_START});
+    assert_int_equal(step(&c, event), RAFT_E_INVALID);
+    m.term = RAFT_TERM_MAX + 1;
+    assert_int_equal(step(&c, event), RAFT_E_INVALID);
+    m.term = RAFT_TERM_MAX;
+    assert_int_equal(step(&c, event), RAFT_OK);
+    raft_status(c.raft, &s);
+    assert_int_equal(s.term, RAFT_TERM_MAX + 1); /* it stands for election, in the one behind */
+    death(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +489,7 @@ int main(void)
         cmocka_unit_test(every_code_has_a_text),
         cmocka_unit_test(divergence_is_told_and_changes_nothing),
         cmocka_unit_test(nothing_that_comes_in_breaks_it),
+        cmocka_unit_test(terms_have_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
