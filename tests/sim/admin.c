@@ -216,6 +216,17 @@ uint64_t sim_admin_request(struct sim_admin *admin, struct codec_request *reques
     return ask(admin, request, NULL, answer);
 }
 
+uint64_t sim_admin_ask_value(struct sim_admin *admin, const char *command, struct gavel_slice arguments,
+                             uint64_t milliseconds, sim_admin_answer *answer)
+{
+    struct codec_request request = {.machine = gavel_text("gavel"),
+                                    .command = gavel_text(command),
+                                    .arguments = arguments,
+                                    .remaining_ms = milliseconds};
+
+    return ask(admin, &request, answer, NULL);
+}
+
 uint64_t sim_admin_ask(struct sim_admin *admin, const char *command, const char *const *pairs, uint64_t milliseconds,
                        sim_admin_answer *answer)
 {

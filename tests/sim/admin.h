@@ -29,6 +29,10 @@ struct sim_admin *sim_admin_free(struct sim_admin *admin);
 uint64_t sim_admin_ask(struct sim_admin *admin, const char *command, const char *const *pairs, uint64_t milliseconds,
                        sim_admin_answer *answer);
 
+/* The same with the arguments as a value. */
+uint64_t sim_admin_ask_value(struct sim_admin *admin, const char *command, struct gavel_slice arguments,
+                             uint64_t milliseconds, sim_admin_answer *answer);
+
 /* Whether requests wait for their answers. */
 bool sim_admin_waits(const struct sim_admin *admin);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/codec/value.h"
 #include "core/node/internal.h"
 #include "disk.h"
 #include "fate_internal.h"
@@ -124,11 +125,85 @@ static void replace(struct sim_fate *fate, struct sim_node *node)
         start_empty(fate, node);
 }
 
+static void remove_leader(struct sim_fate *fate)
+{
+    struct sim_node *leader = fate_leader(fate);
+
+    if (leader && sim_atlas_may_lose(fate->sim, leader) && ask(fate, "member_remove", leader, NULL))
+        fate->leaving[leader->number] = true;
+}
+
+/* Who shall lead rather than others: a change that leaves all voters as they are. */
+static void prefer(struct sim_fate *fate)
+{
+    struct sim_node *through = fate_pick(fate);
+    const struct sim_node *node = some_member(fate);
+    char name[32], priority[32];
+    const char *const pairs[] = {name, priority, NULL};
+
+    if (!node || !through || through->paused_until)
+        return;
+    (void)snprintf(name, sizeof name, "name=%s", node->name);
+    (void)snprintf(priority, sizeof priority, "priority=%u", (unsigned)sim_below(&fate->dice, 3));
+    sim_trace(fate->sim, node, "%s, through %s", priority, through->name);
+    (void)sim_admin_ask(through->process->admin, "member_update", pairs, CHANGE_MS, answered);
+}
+
+static void put_change(struct gavel_writer *out, const char *op, const struct sim_node *node, bool addressed)
+{
+    gavel_put_map(out, addressed ? 3 : 2);
+    gavel_put_key(out, "op");
+    gavel_put_text(out, op);
+    gavel_put_key(out, "name");
+    gavel_put_text(out, node->name);
+    if (addressed) {
+        gavel_put_key(out, "addresses");
+        gavel_put_text(out, node->uri);
+    }
+    gavel_put_end(out);
+}
+
+/* One for another, in one step. */
+static void exchange(struct sim_fate *fate)
+{
+    struct sim *sim = fate->sim;
+    struct sim_node *through = fate_pick(fate);
+    struct sim_node *goes = some_member(fate);
+    struct sim_node *comes = &sim->nodes[sim_below(&fate->dice, sim->node_count)];
+    struct gavel_buffer arguments = codec_buffer(0);
+    struct codec_writer writer;
+    struct gavel_writer *out;
+    uint64_t id;
+
+    if (!through || through->paused_until || !goes || goes == comes || member_of(fate, comes) ||
+        !sim_atlas_may_lose(sim, goes) ||
+        (comes->node && !fate->leaving[comes->number] && !fate->empty[comes->number]))
+        return;
+    out = codec_writer_begin(&writer, &arguments);
+    gavel_put_map(out, 1);
+    gavel_put_key(out, "changes");
+    gavel_put_array(out, 2);
+    put_change(out, "remove", goes, false);
+    put_change(out, "add", comes, true);
+    gavel_put_end(out);
+    gavel_put_end(out);
+    if (codec_writer_end(&writer, NULL) != GAVEL_OK)
+        sim_fail(sim, "protocol", "arguments of member_change");
+    sim_trace(sim, goes, "%s for it, through %s", comes->name, through->name);
+    id = sim_admin_ask_value(through->process->admin, "member_change", gavel_buffer_slice(&arguments), CHANGE_MS,
+                             answered);
+    gavel_buffer_free(&arguments);
+    if (id == 0)
+        return;
+    fate->leaving[goes->number] = true;
+    start_empty(fate, comes);
+}
+
 static void one_change(struct sim_fate *fate)
 {
     struct sim_node *node;
 
-    switch (sim_below(&fate->dice, 10)) {
+    switch (sim_below(&fate->dice, 14)) {
     case 0:
     case 1:
     case 2:
@@ -137,7 +212,11 @@ static void one_change(struct sim_fate *fate)
     case 5: take_out(fate, "member_remove"); break;
     case 6: take_out(fate, "member_demote"); break;
     case 7:
-    case 8:
+    case 8: exchange(fate); break;
+    case 9: remove_leader(fate); break;
+    case 10: prefer(fate); break;
+    case 11:
+    case 12:
         node = some_member(fate);
         if (node)
             (void)ask(fate, "member_promote", node, NULL);
