@@ -276,6 +276,35 @@ static void test_full_disk(void **state)
     fixture_free(&f);
 }
 
+static int fail_read(void *ctx, enum os_mem_op op, const char *path)
+{
+    (void)ctx;
+    return op == OS_MEM_READ && strstr(path, ".snap") ? -EIO : 0;
+}
+
+/* A disk that cannot read the newest snapshot now has not damaged it: no start without it, and nothing is changed. */
+static void test_unreadable_at_start(void **state)
+{
+    struct fixture f;
+    uint64_t digest;
+
+    (void)state;
+    open_with_entries(&f, 3);
+    fixture_snapshot(&f, 1000);
+    fixture_stop(&f);
+    digest = os_mem_digest(f.mem);
+    f.options.recover = 1;
+    os_mem_set_hook(f.mem, fail_read, NULL);
+    assert_int_equal(fixture_open(&f), GAVEL_E_IO);
+    os_mem_set_hook(f.mem, NULL, NULL);
+    assert_int_equal(os_mem_digest(f.mem), digest);
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.start, LOG_START_OK);
+    assert_int_equal(f.recovery.snapshot.index, 3);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
 /* ---- from a peer --------------------------------------------------------------------------------------- */
 
 static struct log_snapshot_receiver *start(struct fixture *f, struct answers *answers,
@@ -431,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_keep_and_one_at_a_time),
         cmocka_unit_test(test_keep_one),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_unreadable_at_start),
         cmocka_unit_test(test_receive_with_breaks),
         cmocka_unit_test(test_receive_another),
         cmocka_unit_test(test_receive_wrong_digest),
