@@ -91,9 +91,31 @@ static bool leave_some_out(struct sim_fate *fate)
     return true;
 }
 
+/*
+ * Who is left out and runs on may go on bothering the others: it hears nothing and is heard (it campaigns for ever), or
+ * the other way round, or neither. Pre-vote, stickiness and CheckQuorum (thesis 9.6, 6.2) have to keep it harmless.
+ */
+static void bother(struct sim_fate *fate, uint32_t number)
+{
+    struct sim *sim = fate->sim;
+    uint32_t way = (uint32_t)sim_below(&fate->dice, 3);
+
+    sim_trace(sim, &sim->nodes[number], "is left out of the second phase, and %s",
+              way == 0 ? "hears nothing" : way == 1 ? "is not heard" : "is cut off");
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (fate->left_out[i])
+            continue;
+        if (way != 1)
+            sim_net_cut(sim->net, i, number, true);
+        if (way != 0)
+            sim_net_cut(sim->net, number, i, true);
+    }
+}
+
 void sim_fate_heal(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
+    bool powerless;
 
     for (uint32_t i = 0; i < FATE_KINDS; i++)
         sim_cancel(sim, &fate->clocks[i].event);
@@ -101,13 +123,16 @@ void sim_fate_heal(struct sim_fate *fate)
     sim_net_heal(sim->net);
     if (sim_draw(&fate->dice) & 1)
         (void)leave_some_out(fate);
+    powerless = sim_draw(&fate->dice) & 1;
     for (uint32_t i = 0; i < sim->node_count; i++) {
         struct sim_node *node = &sim->nodes[i];
 
         sim_node_die_in_recovery(node, 0);
         sim_disk_die_after(node->disk, 0);
         sim_disk_heal(node->disk);
-        if (fate->left_out[i] && node->node) {
+        if (fate->left_out[i] && node->node && !powerless) {
+            bother(fate, i);
+        } else if (fate->left_out[i] && node->node) {
             sim_trace(sim, node, "stays out of the second phase");
             sim_node_crash(node, SIM_POWER);
         }

@@ -393,8 +393,12 @@ static void slot_timer(struct sim *sim, struct sim_event *event)
 
 static void follow_hint(struct load_client *client, const struct codec_reply *reply)
 {
-    if (!reply->leader.size || !sim_chance(&client->dice, 500000))
+    if (!sim_chance(&client->dice, 500000))
         return;
+    if (!reply->leader.size) {
+        load_hang_up(client, "it knows no leader"); /* as one that is cut off for good */
+        return;
+    }
     for (uint32_t i = 0; i < client->sim->node_count; i++)
         if (gavel_slice_equal(reply->leader, gavel_text(client->sim->nodes[i].name)))
             client->aim = i;
