@@ -97,7 +97,8 @@ bool log_frame_decode(const uint8_t *from, uint64_t incarnation, uint64_t segmen
         return false;
     if ((found.ordinal == 0) != (found.group_start == offset) || found.ordinal >= found.frames)
         return false;
-    if (found.synced >= found.group || found.bytes % 8 || found.bytes > size - offset - LOG_FRAME_HEAD)
+    if (found.group > LOG_NUMBER_MAX || found.synced >= found.group || found.bytes % 8 ||
+        found.bytes > size - offset - LOG_FRAME_HEAD)
         return false;
     if (found.bytes == 0 || found.kind < LOG_FRAME_BATCH || found.kind > LOG_FRAME_START)
         return false;
@@ -169,6 +170,9 @@ bool log_identity_decode(const uint8_t *from, uint64_t incarnation, struct log_i
     identity->last.chain = os_get32(from + 32);
     identity->end = os_get32(from + 36);
     identity->segment = os_get64(from + 40);
+    if (identity->group > LOG_NUMBER_MAX || identity->segment > LOG_NUMBER_MAX ||
+        identity->last.index > LOG_NUMBER_MAX || identity->last.term > LOG_NUMBER_MAX)
+        return false;
     return os_get64(from + 48) == incarnation && identity->group != 0;
 }
 
@@ -191,6 +195,8 @@ bool log_vote_decode(const uint8_t *from, uint64_t incarnation, struct log_vote_
     vote->sequence = os_get64(from + 8);
     vote->term = os_get64(from + 16);
     vote->vote = os_get64(from + 24);
+    if (vote->sequence > LOG_NUMBER_MAX || vote->term > LOG_NUMBER_MAX)
+        return false;
     return os_get64(from + 32) == incarnation;
 }
 

@@ -15,6 +15,10 @@
 
 #include "core/log/log.h"
 
+/* Numbers of groups and segments, terms and indexes in these records stay below this, or the record is damaged: what
+ * comes next is one more, and must not begin at 0 again. */
+#define LOG_NUMBER_MAX (UINT64_C(1) << 63)
+
 /* ---- segments ------------------------------------------------------------------------------------------ */
 
 #define LOG_SEGMENT_HEAD 4096 /* bytes before the first frame: one page */

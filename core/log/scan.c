@@ -253,7 +253,7 @@ static int see_segment(void *ctx, const char *name)
     unsigned long long number;
     size_t length;
 
-    if (sscanf(name, "%16llx.seg", &number) != 1 || number == 0)
+    if (sscanf(name, "%16llx.seg", &number) != 1 || number == 0 || number > LOG_NUMBER_MAX)
         return 0;
     log_segment_name(again, number);
     length = strlen(again) - 4; /* behind "log/" */
