@@ -9,6 +9,7 @@
 
 #include "core/log/open.h"
 #include "core/log/snapshot_file.h"
+#include "core/log/snapshot_list.h"
 #include "core/log/state.h"
 #include "core/os/seeded.h"
 
@@ -332,8 +333,9 @@ static int adopt(struct log *log, struct log_scan *scan, struct gavel_error *err
 
         info.index = scan->snapshots[i - 1].index;
         info.term = scan->snapshots[i - 1].term;
-        if (log_snapshot_add(log, &info))
+        if (log_snapshot_reserve(log))
             return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the list of snapshots");
+        log_snapshot_add(log, &info);
     }
     return 0;
 }

@@ -12,8 +12,12 @@
 /* [loop] Name those that have to go when one more is published. Returns how many. */
 uint32_t log_snapshot_prune(const struct log *log, struct log_snapshot_info *pruned);
 
-/* [loop] One is published, and these are gone. GAVEL_E_NO_MEMORY. */
-int log_snapshot_published(struct log *log, const struct log_snapshot_info *info,
+/* [loop] Before a snapshot is begun: have memory to list it when it is published, beside one that the other publisher
+ * is making. For then it is too late to fail: the file is there. GAVEL_E_NO_MEMORY. */
+int log_snapshot_reserve(struct log *log);
+
+/* [loop] One is published, and these are gone. */
+void log_snapshot_published(struct log *log, const struct log_snapshot_info *info,
                            const struct log_snapshot_info *pruned, uint32_t count);
 
 #endif

@@ -268,9 +268,8 @@ static void received_done(struct os_job *job)
     free(at->data);
     at->data = NULL;
     at->offset = at->sink.bytes;
-    if (state == RECEIVER_ENDING && status == 0 &&
-        log_snapshot_published(log, &at->info, at->pruned, at->pruned_count))
-        log_fail(log, "remember a snapshot", -ENOMEM);
+    if (state == RECEIVER_ENDING && status == 0)
+        log_snapshot_published(log, &at->info, at->pruned, at->pruned_count);
     if (!closed)
         done(ctx, status, at->offset, status ? &error : NULL);
     if ((state == RECEIVER_ENDING && status == 0) || closed)
@@ -295,6 +294,8 @@ int log_snapshot_receive(struct log *log, const struct log_snapshot_info *info, 
         return GAVEL_E_INVALID;
     if (log->snapshot_count && log->snapshots[0].index >= info->index)
         return GAVEL_E_EXISTS;
+    if (log_snapshot_reserve(log))
+        return GAVEL_E_NO_MEMORY;
     at = calloc(1, sizeof *at);
     if (!at)
         return GAVEL_E_NO_MEMORY;

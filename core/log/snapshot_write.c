@@ -52,22 +52,35 @@ struct log_snapshot_writer {
 
 /* ---- the list of published ones ------------------------------------------------------------------------ */
 
-int log_snapshot_add(struct log *log, const struct log_snapshot_info *info)
-{
-    struct log_snapshot_info *grown;
-    uint32_t at = 0;
+#define PUBLISHERS 2 /* a local snapshot and one from a leader may be under way at a time */
 
-    grown = realloc(log->snapshots, (log->snapshot_count + 1) * sizeof *grown);
+int log_snapshot_reserve(struct log *log)
+{
+    uint32_t wanted = log->snapshot_count + PUBLISHERS;
+    struct log_snapshot_info *grown;
+
+    if (wanted <= log->snapshot_room)
+        return 0;
+    grown = realloc(log->snapshots, wanted * sizeof *grown);
     if (!grown)
         return GAVEL_E_NO_MEMORY;
     log->snapshots = grown;
-    /* A local one may be published after a newer one from the leader. */
-    while (at < log->snapshot_count && grown[at].index > info->index)
-        at++;
-    memmove(grown + at + 1, grown + at, (log->snapshot_count - at) * sizeof *grown);
-    grown[at] = *info;
-    log->snapshot_count++;
+    log->snapshot_room = wanted;
     return 0;
+}
+
+void log_snapshot_add(struct log *log, const struct log_snapshot_info *info)
+{
+    struct log_snapshot_info *list = log->snapshots;
+    uint32_t at = 0;
+
+    assert(log->snapshot_count < log->snapshot_room);
+    /* A local one may be published after a newer one from the leader. */
+    while (at < log->snapshot_count && list[at].index > info->index)
+        at++;
+    memmove(list + at + 1, list + at, (log->snapshot_count - at) * sizeof *list);
+    list[at] = *info;
+    log->snapshot_count++;
 }
 
 uint32_t log_snapshot_prune(const struct log *log, struct log_snapshot_info *pruned)
@@ -79,8 +92,8 @@ uint32_t log_snapshot_prune(const struct log *log, struct log_snapshot_info *pru
     return count;
 }
 
-int log_snapshot_published(struct log *log, const struct log_snapshot_info *info,
-                           const struct log_snapshot_info *pruned, uint32_t count)
+void log_snapshot_published(struct log *log, const struct log_snapshot_info *info,
+                            const struct log_snapshot_info *pruned, uint32_t count)
 {
     uint32_t kept = 0;
 
@@ -93,7 +106,7 @@ int log_snapshot_published(struct log *log, const struct log_snapshot_info *info
             log->snapshots[kept++] = log->snapshots[i];
     }
     log->snapshot_count = kept;
-    return log_snapshot_add(log, info);
+    log_snapshot_add(log, info);
 }
 
 struct log_snapshot_info log_snapshot_newest(const struct log *log)
@@ -254,8 +267,7 @@ static void writer_done(struct os_job *job)
         void *ctx = writer->ctx;
         bool cancelled = writer->cancelled;
 
-        if (log_snapshot_published(log, &writer->info, writer->pruned, writer->pruned_count))
-            log_fail(log, "remember a snapshot", -ENOMEM);
+        log_snapshot_published(log, &writer->info, writer->pruned, writer->pruned_count);
         gone(writer);
         if (!cancelled)
             done(ctx, 0, NULL);
@@ -294,6 +306,8 @@ int log_snapshot_begin(struct log *log, const struct log_snapshot_info *info, co
     assert(batch.first + batch.count - 1 == info->index); /* whole batches only */
     assert(batch.term == info->term);
     assert(batch.chain == info->chain);
+    if (log_snapshot_reserve(log))
+        return GAVEL_E_NO_MEMORY;
     writer = calloc(1, sizeof *writer);
     if (!writer)
         return GAVEL_E_NO_MEMORY;

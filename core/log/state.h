@@ -163,6 +163,7 @@ struct log {
 
     struct log_snapshot_info *snapshots; /* published, the newest first */
     uint32_t snapshot_count;
+    uint32_t snapshot_room; /* entries that the list has memory for */
     struct log_snapshot_writer *writer;
     struct log_snapshot_receiver *receiver;
 
@@ -203,8 +204,8 @@ void log_job_ended(struct log *log);
 /* [loop] snapshot_write.c: the log is durable further than before; a finished snapshot may be waiting for it. */
 void log_snapshot_durable(struct log *log);
 
-/* [loop] snapshot_write.c: put a published one into the list. */
-int log_snapshot_add(struct log *log, const struct log_snapshot_info *info);
+/* [loop] snapshot_write.c: put one into the list; log_snapshot_reserve has made room for it. */
+void log_snapshot_add(struct log *log, const struct log_snapshot_info *info);
 
 /* [any lane] task.c: write a whole small file durably: <name>.new, sync, rename, sync of `dir`. Negative errno. */
 int log_file_replace(const struct os *os, const char *dir, const char *name, const struct iovec *iov, int count);

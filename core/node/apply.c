@@ -171,6 +171,13 @@ static void run_fail(struct apply_run *run, int32_t status)
         run->status = status;
 }
 
+/* Somebody may wait for it, and nothing else would tell them: without memory for it this node cannot go on. */
+static void put_result(struct apply_run *run, struct apply_record *record)
+{
+    if (put_record(&run->records, record) != GAVEL_OK)
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory for a result"));
+}
+
 /* ---- one command --------------------------------------------------------------------------------------- */
 
 struct emitting {
@@ -366,14 +373,14 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
             record->command = 0; /* nothing happened now */
             record->duplicate = 1;
             record->first_index = kept.index;
-            (void)put_record(&run->records, record);
+            put_result(run, record);
             return;
         }
         if (verdict != SESSION_RUN) {
             record->status = refuse(verdict, &error);
             record->b = gavel_text(error.text);
             record->command = 0;
-            (void)put_record(&run->records, record);
+            put_result(run, record);
             return;
         }
     }
@@ -393,8 +400,7 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
         record->a = gavel_bytes(NULL, 0);
         record->b = gavel_bytes(NULL, 0);
     }
-    if (put_record(&run->records, record) != GAVEL_OK)
-        run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory for a result"));
+    put_result(run, record);
 }
 
 static void apply_host(struct apply *apply, struct apply_run *run, const struct log_entry *entry,
@@ -447,7 +453,7 @@ static void apply_host(struct apply *apply, struct apply_run *run, const struct 
         run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory for a session"));
     record->a = gavel_buffer_slice(&apply->result);
     record->b = gavel_text(error.text);
-    (void)put_record(&run->records, record);
+    put_result(run, record);
 }
 
 static void apply_entry(struct apply *apply, struct apply_run *run, const struct log_batch_head *head,

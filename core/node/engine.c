@@ -137,7 +137,7 @@ static void effect_append(struct node *node, const struct raft_effect *effect)
         write_checked(node, log_append(node->log, log_io(effect->io, IO_LAST), node->proposing), "append");
         return;
     }
-    for (uint32_t i = 0; i < node->incoming_count; i++) {
+    for (uint32_t i = 0; i < node->incoming_count && node_alive(node); i++) {
         struct log_batch *batch = node->incoming[i];
         uint64_t last = batch->head.first + batch->head.count - 1;
 

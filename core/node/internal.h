@@ -577,7 +577,6 @@ void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request 
 void snapshot_install(struct node *node, const struct raft_snapshot_request *chunk);
 /* Restore the machines from a published snapshot, then call done(node, status). */
 void snapshot_restore(struct node *node, uint64_t index, void (*done)(struct node *node, int32_t status));
-void snapshot_meta(const struct members *members, struct gavel_buffer *out);
 void snapshot_compact(struct node *node);
 uint64_t snapshot_index(const struct node *node);
 /* The node is stopping: let go of everything that is being taken, sent or received. */

@@ -120,11 +120,6 @@ uint64_t snapshot_index(const struct node *node)
     return node->log ? log_snapshot_newest(node->log).index : 0;
 }
 
-void snapshot_meta(const struct members *members, struct gavel_buffer *out)
-{
-    out->size = 0;
-    (void)members_encode(members, out);
-}
 
 void snapshot_counted(struct node *node, uint64_t entries, uint64_t bytes)
 {
@@ -326,8 +321,10 @@ int32_t snapshot_take(struct node *node, struct origin origin)
         if (apply_machine_state(node->apply, i, &state))
             snapshots->size += state.entries;
     }
-    snapshot_meta(&members, &node->body);
-    status = apply_snapshot_begin(node->apply, &snapshots->held, &error);
+    node->body.size = 0;
+    status = members_encode(&members, &node->body); /* a snapshot without its members could never be restored */
+    if (status == GAVEL_OK)
+        status = apply_snapshot_begin(node->apply, &snapshots->held, &error);
     if (status != GAVEL_OK) {
         snapshots->retry_at = node_now(node) + RETRY_NS;
         return status;

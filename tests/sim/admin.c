@@ -8,6 +8,7 @@
 
 #include "core/codec/message.h"
 #include "core/codec/value.h"
+#include "heap.h"
 
 #define OPEN_MAX 16 /* requests without an answer; an older one is forgotten */
 
@@ -82,6 +83,7 @@ static int32_t send_admin(void *self, void *connection, const struct gavel_slice
     (void)connection;
     if (!admin->connected)
         return GAVEL_E_CLOSED;
+    sim_heap_ours();
     for (uint64_t i = 0; i < count; i++)
         if (gavel_buffer_append(&whole, parts[i].data, parts[i].size) != GAVEL_OK)
             abort();
@@ -91,6 +93,7 @@ static int32_t send_admin(void *self, void *connection, const struct gavel_slice
     if (type == CODEC_REPLY)
         take_reply(admin, message);
     gavel_buffer_free(&whole);
+    sim_heap_theirs();
     return GAVEL_OK;
 }
 
@@ -138,8 +141,10 @@ static void tell(struct sim_admin *admin, uint64_t type, const void *message)
     struct gavel_buffer out = codec_buffer(0);
     struct gavel_error error;
 
+    sim_heap_ours();
     if (codec_message_encode(codec_msgpack(), NULL, type, message, &out, &error) != GAVEL_OK)
         sim_fail(admin->node->sim, "protocol", "an administrator's message cannot be encoded: %s", error.text);
+    sim_heap_theirs();
     admin->events->message(admin->events->context, admin->cookie, gavel_buffer_slice(&out));
     admin->events->quiet(admin->events->context);
     gavel_buffer_free(&out);
@@ -238,10 +243,12 @@ uint64_t sim_admin_ask(struct sim_admin *admin, const char *command, const char 
     uint64_t count = 0;
     uint64_t id;
 
+    sim_heap_ours();
     while (pairs && pairs[count])
         count++;
     if (count && codec_pairs(NULL, command, pairs, count, NULL, NULL, &arguments, &error) != GAVEL_OK)
         sim_fail(admin->node->sim, "protocol", "arguments of %s: %s", command, error.text);
+    sim_heap_theirs();
     request.arguments = gavel_buffer_slice(&arguments);
     id = ask(admin, &request, answer, NULL);
     gavel_buffer_free(&arguments);

@@ -15,8 +15,8 @@
 #define SEED 1
 #define SECONDS 3600 /* the first phase, which no scene ever leaves */
 
-static const char *const modes[ENUMERATE_MODES] = {"clean", "crash", "error"};
-static const uint32_t variants_of[ENUMERATE_MODES] = {1, 3, 1};
+static const char *const modes[ENUMERATE_MODES] = {"clean", "crash", "error", "memory"};
+static const uint32_t variants_of[ENUMERATE_MODES] = {1, 3, 1, 1};
 static const char *const variants[3] = {"any", "drop", "keep"}; /* enum sim_disk_fate */
 
 struct job {
@@ -27,6 +27,7 @@ struct job {
 struct campaign {
     const struct enumerate_order *order;
     struct job jobs[JOBS_MAX];
+    uint32_t only; /* enum enumerate_mode; CLEAN: all */
     uint64_t runs;
     uint64_t failures;
     uint64_t cpu_us;
@@ -127,6 +128,8 @@ static bool whole_scene(struct campaign *campaign, const struct enumerate_scene 
     if (!one(campaign, &plan, counts))
         return false;
     for (plan.mode = ENUMERATE_CRASH; plan.mode < ENUMERATE_MODES; plan.mode++) {
+        if (campaign->only && plan.mode != campaign->only)
+            continue;
         for (plan.variant = 0; plan.variant < variants_of[plan.mode]; plan.variant++) {
             /* The places that a bounded run leaves out are others for each variant. */
             for (plan.at = 1 + plan.variant % every; plan.at <= counts[plan.mode] && !enough(campaign);
@@ -138,8 +141,10 @@ static bool whole_scene(struct campaign *campaign, const struct enumerate_scene 
     }
     while (running(campaign))
         reap(campaign, NULL);
-    printf("%-24s %6llu operations %6llu calls %4llu failures %5llu.%01llu CPU-seconds\n", scene->name,
+    printf("%-24s %6llu operations %6llu calls %6llu allocations %4llu failures %5llu.%01llu CPU-seconds\n",
+           scene->name,
            (unsigned long long)counts[ENUMERATE_CRASH], (unsigned long long)counts[ENUMERATE_ERROR],
+           (unsigned long long)counts[ENUMERATE_MEMORY],
            (unsigned long long)(campaign->failures - before),
            (unsigned long long)((campaign->cpu_us - cpu_before) / 1000000),
            (unsigned long long)((campaign->cpu_us - cpu_before) / 100000 % 10));
@@ -182,22 +187,20 @@ static bool read_plan(const char *which, struct enumerate_plan *plan)
     return plan->mode < ENUMERATE_MODES && plan->variant < 3;
 }
 
-bool enumerate_run(const struct enumerate_order *order)
+/* "NAME" or "NAME:MODE", NAME "all" or a scene's. */
+static bool some_scenes(struct campaign *campaign)
 {
-    static struct campaign campaign;
-    const struct enumerate_scene *named = scene_named(order->which, strlen(order->which));
-    struct enumerate_plan plan = {0};
+    const char *which = campaign->order->which;
+    size_t length = strcspn(which, ":");
+    const struct enumerate_scene *named = scene_named(which, length);
+    bool all = length == 3 && memcmp(which, "all", 3) == 0;
     bool good = true;
 
-    campaign = (struct campaign){.order = order};
-    if (strchr(order->which, ':')) {
-        if (read_plan(order->which, &plan))
-            return one(&campaign, &plan, NULL);
-        fprintf(stderr, "gavel-sim: '%s' is no NAME:MODE:AT:VARIANT\n", order->which);
-        return false;
-    }
-    if (!named && strcmp(order->which, "all") != 0) {
-        fprintf(stderr, "gavel-sim: no scene is called '%s'; there are:", order->which);
+    if (which[length])
+        campaign->only = find(which + length + 1, modes, ENUMERATE_MODES);
+    if ((!named && !all) || campaign->only == ENUMERATE_MODES) {
+        fprintf(stderr, "gavel-sim: no scene and mode are called '%s'; the modes are crash, error, memory, the scenes:",
+                which);
         for (const struct enumerate_scene *scene = enumerate_scenes; scene->name; scene++)
             fprintf(stderr, " %s", scene->name);
         (void)fputc('\n', stderr);
@@ -205,9 +208,20 @@ bool enumerate_run(const struct enumerate_order *order)
     }
     for (const struct enumerate_scene *scene = enumerate_scenes; scene->name && good; scene++) {
         if (!named || named == scene)
-            good = whole_scene(&campaign, scene) && !enough(&campaign);
+            good = whole_scene(campaign, scene) && !enough(campaign);
     }
-    printf("%llu runs, %llu failures, %llu CPU-seconds, commit %s\n", (unsigned long long)campaign.runs,
-           (unsigned long long)campaign.failures, (unsigned long long)(campaign.cpu_us / 1000000), sim_commit());
-    return good && campaign.failures == 0;
+    printf("%llu runs, %llu failures, %llu CPU-seconds, commit %s\n", (unsigned long long)campaign->runs,
+           (unsigned long long)campaign->failures, (unsigned long long)(campaign->cpu_us / 1000000), sim_commit());
+    return good && campaign->failures == 0;
+}
+
+bool enumerate_run(const struct enumerate_order *order)
+{
+    static struct campaign campaign;
+    struct enumerate_plan plan = {0};
+
+    campaign = (struct campaign){.order = order};
+    if (read_plan(order->which, &plan))
+        return one(&campaign, &plan, NULL);
+    return some_scenes(&campaign);
 }

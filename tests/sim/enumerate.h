@@ -2,8 +2,8 @@
 /*
  * enumerate.h - short scenes without chance, each played again and again with one thing going wrong at one place, for
  * every place: the power goes at each changing system call of one node (and what was not synced is dropped, kept, or
- * each piece as dice say), or one call of its disk answers EIO. Whatever it was: the node starts again, every
- * acknowledged write is there, the cluster converges, and the oracle has nothing to say.
+ * each piece as dice say), or one call of its disk answers EIO, or one allocation is refused. Whatever it was: the node
+ * starts again, every acknowledged write is there, the cluster converges, and the oracle has nothing to say.
  *
  *   enumerate_scenes.c   the scenes, as tables of steps
  *   enumerate_play.c     one scene, once, in one world
@@ -20,6 +20,7 @@ enum enumerate_mode {
     ENUMERATE_CLEAN, /* nothing goes wrong: how many places are there? */
     ENUMERATE_CRASH, /* the power goes within changing operation number `at` */
     ENUMERATE_ERROR, /* disk call number `at` answers EIO */
+    ENUMERATE_MEMORY, /* allocation number `at`, of all nodes together, is refused */
     ENUMERATE_MODES
 };
 
@@ -83,7 +84,7 @@ void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t
 void enumerate_print(const struct enumerate_plan *plan, FILE *to);
 
 struct enumerate_order {
-    const char *which; /* "all", a scene's name, or "NAME:MODE:AT:VARIANT" for one single run */
+    const char *which; /* "all" or a scene's name, either with ":MODE"; or "NAME:MODE:AT:VARIANT" for one single run */
     uint64_t every;    /* only each so many-th place; 1: all */
     uint64_t jobs;     /* at the same time */
     uint64_t failures_max;

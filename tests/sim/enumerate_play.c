@@ -14,6 +14,7 @@
 #include "enumerate.h"
 #include "fate_internal.h"
 #include "guard.h"
+#include "heap.h"
 #include "net.h"
 #include "node.h"
 #include "oracle.h"
@@ -102,10 +103,12 @@ static uint64_t send_request(struct play *play, struct sim_node *node, const cha
     uint64_t count = 0;
     uint64_t id;
 
+    sim_heap_ours();
     while (pairs && pairs[count])
         count++;
     if (count && codec_pairs(NULL, command, pairs, count, NULL, NULL, &arguments, &error) != GAVEL_OK)
         sim_fail(play->sim, "protocol", "arguments of %s: %s", command, error.text);
+    sim_heap_theirs();
     request.arguments = gavel_buffer_slice(&arguments);
     id = sim_admin_request(node->process->admin, &request, take_answer);
     gavel_buffer_free(&arguments);
@@ -426,6 +429,8 @@ static void judge(struct play *play, const struct sim_node *node)
     bool victim = node->number == play->scene->victim;
     bool met = play->plan->mode == ENUMERATE_ERROR && victim && sim_disk_calls(node->disk) >= play->plan->at;
 
+    if (sim_heap_refused() && (node->exit_code == 70 || node->exit_code == 74))
+        return;
     if (node->exit_code <= 0 || (node->exit_code == 74 && (met || (play->full >> node->number & 1))))
         return;
     sim_fail(play->sim, "exit", "%s ended with %d: %s", node->name, node->exit_code, node->said);
@@ -528,14 +533,18 @@ void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t
         sim_disk_fail_at(disk, plan->at);
     sim_schedule(sim, &play.look, 1);
     guard_on(sim);
+    sim->starved = plan->mode == ENUMERATE_MEMORY;
+    sim_heap_begin(plan->mode == ENUMERATE_MEMORY ? plan->at : 0);
     while (!play.over) {
         if (!sim_step(sim))
             sim_fail(sim, "progress", "nothing is going to happen any more");
     }
     sim_oracle_finish(sim->oracle);
+    sim_heap_end();
     guard_off();
     sim_cancel(sim, &play.look);
     counts[ENUMERATE_CRASH] = sim_disk_operations(disk);
+    counts[ENUMERATE_MEMORY] = sim_heap_count();
     counts[ENUMERATE_ERROR] = sim_disk_calls(disk);
     gavel_buffer_free(&play.text);
     playing = NULL;

@@ -41,8 +41,9 @@ static void usage(FILE *to)
             "  --ledger FILE              add a line about this run\n"
             "  --failures N               no new seeds after so many failures (10)\n"
             "  --about                    what this build is\n"
-            "  --enumerate NAME           a scene (all: every one) with a crash at each system call, and with EIO at\n"
-            "                             each; NAME:MODE:AT:VARIANT: one single run of these\n"
+            "  --enumerate NAME[:MODE]    a scene (all: every one) with a crash at each system call, with EIO at each\n"
+            "                             (error), with each allocation refused (memory);\n"
+            "                             NAME:MODE:AT:VARIANT: one single run of these\n"
             "  --every N                  of those, each N-th only\n"
             "  --inside                   no process of its own, for debuggers; with one seed\n"
             "Options (name, class, smallest, greatest, meaning); a class that is off is 0 in all its rows:\n");

@@ -15,6 +15,7 @@
 #include "core/codec/value.h"
 #include "core/node/internal.h"
 #include "disk.h"
+#include "heap.h"
 #include "net.h"
 #include "oracle.h"
 
@@ -487,7 +488,9 @@ void sim_node_start(struct sim_node *node, const char *const *join, uint32_t joi
     process->stopped = false;
     sim_disk_die_after(node->disk, process->die_after);
     process->die_after = 0;
+    sim_heap_ours(); /* the host's */
     make_machine(process);
+    sim_heap_theirs();
     fill_setup(process, join, join_count);
     sim_trace(node->sim, node, "starts, life %llu", (unsigned long long)node->lives);
     node->state = SIM_UP;

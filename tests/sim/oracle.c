@@ -364,7 +364,7 @@ static bool disk_trouble(const struct sim *sim, const struct sim_node *node)
 {
     const struct sim_options *options = &sim->options;
 
-    return options->disk_error_ppm || options->short_write_ppm || options->full_per_hour ||
+    return sim->starved || options->disk_error_ppm || options->short_write_ppm || options->full_per_hour ||
            sim_disk_dying(node->disk);
 }
 
@@ -373,6 +373,8 @@ void sim_oracle_refused(struct sim_oracle *oracle, struct sim_node *node)
     struct oracle_node *memory = &oracle->nodes[node->number];
 
     assert(oracle->magic == ORACLE_MAGIC);
+    if (oracle->sim->starved && node->exit_code == 70)
+        return;
     oracle_sound_refusal(oracle, memory, node->exit_code, memory->hurt || sim_disk_damaged(node->disk),
                          disk_trouble(oracle->sim, node), node->said);
     if (node->exit_code == 65)
@@ -386,6 +388,8 @@ void sim_oracle_ended(struct sim_oracle *oracle, struct sim_node *node)
     assert(oracle->magic == ORACLE_MAGIC);
     sim_oracle_step(oracle, node);
     memory->alive = false;
+    if (oracle->sim->starved && node->exit_code == 70)
+        return;
     if (node->state == SIM_DEAD && !oracle->sim->options.correlated)
         oracle_sound_refusal(oracle, memory, node->exit_code, memory->hurt || sim_disk_damaged(node->disk),
                              disk_trouble(oracle->sim, node), node->said);

@@ -170,6 +170,7 @@ struct sim {
     bool tracing;        /* --trace: sim_trace prints */
     uint64_t trace_hash; /* of everything traced, printed or not */
     bool failed;
+    bool starved;        /* an allocation is refused in this run (enumerate.h): leaving with 70 or 74 can be right */
 };
 
 /* A generator of its own for one part of the world; `number` tells several of a kind apart. */
