@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fate_heal.c - the second phase: nothing bad happens any more to a majority of the voters, and what they know must come
- * to one end. In half of the seeds everybody is healed who can be; else some majority, by chance.
+ * fate_heal.c - the second phase: nothing bad happens any more to a majority of the voters, and what they know must
+ * come to one end. In half of the seeds everybody is healed who can be; else some majority, by chance.
  */
 #include <assert.h>
 #include <stdio.h>

@@ -3,9 +3,19 @@
  * net.h - the simulated network: a transport for the nodes and clients of the world ("sim://n1"), and what can go wrong
  * between two of them. Each directed link has its own stream of random numbers.
  *
- * A connection carries a stream of bytes in the frames of transports/ (so that a frame can be cut in two and a reset can
- * come in the middle of one); what a link loses, doubles or reorders are whole messages: production transports never do
- * that, but the algorithm must not depend on it, and a message that crosses a reset and a redial looks just so.
+ * A connection carries a stream of bytes in the frames of transports/ (so that a frame can be cut in two and a reset
+ * can come in the middle of one). What is sent in a turn travels together; a link has a latency and a rate; a sender's
+ * queue grows when the two systems hold as much as they may. A link that is cut or clogged holds the stream back, as
+ * TCP does: it goes on, late, when the link is whole again, unless one side's keepalive has given it up before.
+ *
+ * What a link loses, doubles or lets be overtaken are whole messages between nodes. Production transports never do
+ * that, but the algorithm must not depend on it, and a message that crosses a reset and a redial looks just so:
+ *   the algorithm's own messages   are lost, come twice, overtake each other, once both hellos are over
+ *   forwarded requests, replies    are lost (they have a deadline), but never come twice: a write without a session
+ *                                  would be executed twice, and core/node may rely on the transport there
+ *   hellos, the founding           rely on the contract of gavel/transport.h: their loss is a reset
+ *   to and from clients            nothing is lost, doubled or overtaken: the connection is reset instead
+ * A message that is late makes those behind it late as well, on every connection.
  */
 #ifndef TESTS_SIM_NET_H
 #define TESTS_SIM_NET_H
@@ -19,11 +29,13 @@ extern const struct gavel_transport sim_transport; /* its self is a struct sim_s
 struct sim_net *sim_net_new(struct sim *sim);
 struct sim_net *sim_net_free(struct sim_net *net);
 
-/* One instance, for a node (`node` not NULL) or for a client (`name` then names it in traces). Lives as long as the net. */
+/* One instance, for a node (`node` not NULL) or for a client (`name` then names it in traces). It lives as long as the
+ * net. */
 struct sim_side *sim_net_side(struct sim_net *net, struct sim_node *node, const char *name);
 
 /* The process behind a side is gone: its connections end as those of a killed process (or, `silent`, as those of a
- * machine without power: the other side learns it from time-outs only). Dials are refused until it listens again. */
+ * machine without power: the other side learns it from time-outs only, and dials time out). Without `silent`, dials are
+ * refused until it listens again. What it sent and has not flushed is gone. */
 void sim_net_kill(struct sim_side *side, bool silent);
 
 /* What passes from node `from` to node `to`: nothing while cut. Clients are on the side of the node they talk to. */

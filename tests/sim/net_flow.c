@@ -207,7 +207,7 @@ static void stray_send(struct net_end *to, struct gavel_slice message, uint64_t 
 }
 
 /*
- * The type of a message in MessagePack, whose first key is always 1 (core/codec/message.h); 0 when it is not to be seen.
+ * The type of a message in MessagePack, whose first key is always 1 (core/codec/message.h); 0: it is not to be seen.
  */
 static uint32_t type_of(struct gavel_slice message)
 {

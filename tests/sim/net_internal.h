@@ -33,7 +33,7 @@
 /* One run in so many is cut in two even on a good day, at any byte: a stream has no borders. */
 #define NET_CUT_ONE_IN 64u
 
-/* A client's message that is lost means a reset, which costs a client far more than one message: so many times rarer. */
+/* A client's message that is lost means a reset, which costs far more than one message: so many times rarer. */
 #define NET_CLIENT_MERCY 16u
 
 struct net_end;

@@ -528,8 +528,8 @@ static void test_a_stream_into_the_middle_of_a_snapshot_is_compacted(void **stat
 }
 
 /*
- * A reader goes on at a node that has yet to reach what it has seen, as one that lags or replays its log: it must not be
- * given again what comes before, and a small ring that this passes through is no gap. (Found by gavel-sim.)
+ * A reader goes on at a node that has yet to reach what it has seen, as one that lags or replays its log: it must not
+ * be given again what comes before, and a small ring that this passes through is no gap. (Found by gavel-sim.)
  */
 static void test_a_stream_goes_on_at_a_node_that_is_behind(void **state)
 {

@@ -79,7 +79,8 @@ static int32_t deaf_prepare(void *self, const struct gavel_transport_events *eve
 
 /*
  * A follower's disk is slow: an append of the old leader waits for it, and then the truncation that a new leader
- * orders. Both become durable at once. The acknowledgement of the first must not go out then: what it speaks of is gone.
+ * orders. Both become durable at once. The acknowledgement of the first must not go out then: what it speaks of is
+ * gone.
  */
 static void test_nothing_is_said_in_a_term_that_is_over(void **state)
 {
