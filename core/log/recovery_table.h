@@ -14,7 +14,7 @@
 
 /* Facts about the log and the snapshots. */
 #define LOG_FACT_DAMAGE (1u << 0)           /* a frame is damaged, or missing before others */
-#define LOG_FACT_ORDER (1u << 1)            /* sound frames that do not continue each other */
+#define LOG_FACT_ORDER (1u << 1)            /* synced sound frames that do not continue each other */
 #define LOG_FACT_LATER_FRAME (1u << 2)      /* behind the damage is a frame of a later group of the segment */
 #define LOG_FACT_LATER_SEGMENT (1u << 3)    /* behind the damage is a segment with frames */
 #define LOG_FACT_IDENTITY_BEYOND (1u << 4)  /* an identity entry proves bytes at or behind the end or the damage */

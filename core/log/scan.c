@@ -524,14 +524,20 @@ static void judge_segment(struct log_scan *scan, const struct log_scan_segment *
     scan->damage_segment = segment->number;
     scan->damage_at = found->stop_at;
     scan->facts |= LOG_FACT_DAMAGE;
-    if (found->stop == LOG_STOP_ORDER)
-        scan->facts |= LOG_FACT_ORDER;
     if (found->stop_at < found->proved)
         scan->facts |= LOG_FACT_LATER_FRAME;
     if (!is_last)
         scan->facts |= LOG_FACT_LATER_SEGMENT;
     if (is_last && scan->identity.segment == segment->number && found->stop_at < scan->identity.end)
         scan->facts |= LOG_FACT_IDENTITY_BEYOND;
+    /*
+     * The space may have been used before, and by a payload of the same size at the same place: where only the header of
+     * a new frame arrived, the old payload behind it is sound. Unless something proves that this frame had been synced,
+     * it is torn like any other, however sound it looks.
+     */
+    if (found->stop == LOG_STOP_ORDER &&
+        (found->misplaced || (scan->facts & (LOG_FACT_LATER_FRAME | LOG_FACT_LATER_SEGMENT | LOG_FACT_IDENTITY_BEYOND))))
+        scan->facts |= LOG_FACT_ORDER;
 }
 
 static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const struct log_scan_options *options,

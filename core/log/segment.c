@@ -231,6 +231,7 @@ int log_segment_scan(const struct log_segment_image *image, struct log_walk *wal
     while (offset < end) {
         struct log_frame frame;
         enum taken taken;
+        bool risen;
 
         if (!frame_at(image, offset, &frame)) {
             /* Behind a group whose end was cut off as torn, the next group begins in the next sector. */
@@ -245,12 +246,14 @@ int log_segment_scan(const struct log_segment_image *image, struct log_walk *wal
         }
         note(image, offset, &frame, found);
         /* Groups rise, and frames of one group lie side by side. */
-        taken = frame.group < group ? OUT_OF_ORDER : take(walk, image, offset, &frame);
+        risen = frame.group >= group;
+        taken = risen ? take(walk, image, offset, &frame) : OUT_OF_ORDER;
         if (taken == NO_MEMORY)
             return GAVEL_E_NO_MEMORY;
         if (taken != TAKEN) {
             (void)frames_behind(image, offset + 8, found);
             found->stop = taken == DAMAGED ? LOG_STOP_PAYLOAD : LOG_STOP_ORDER;
+            found->misplaced = !risen;
             break;
         }
         found->frames++;

@@ -46,6 +46,7 @@ struct log_segment_found {
     bool head_good; /* the segment record */
     bool any;       /* at least one sound frame header of this segment */
     bool identity_differs; /* at identity->end the log is another one than the identity entry says */
+    bool misplaced; /* LOG_STOP_ORDER for the header alone: its group is older than the one before */
     uint32_t stop;  /* enum log_stop */
     uint64_t stop_at; /* where a next group would begin, or where the damage is */
     uint64_t proved;  /* the highest group start of any sound frame header: everything before was synced */
