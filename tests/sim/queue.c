@@ -99,6 +99,13 @@ struct sim_event *sim_queue_pop(struct sim_queue *queue)
     return first;
 }
 
+void sim_queue_clear(struct sim_queue *queue)
+{
+    for (uint32_t i = 1; i <= queue->count; i++)
+        queue->heap[i]->place = 0;
+    queue->count = 0;
+}
+
 void sim_queue_free(struct sim_queue *queue)
 {
     free(queue->heap);

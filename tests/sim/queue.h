@@ -24,6 +24,9 @@ void sim_queue_remove(struct sim_queue *queue, struct sim_event *event);
 /* Take the soonest out; NULL when there is none. */
 struct sim_event *sim_queue_pop(struct sim_queue *queue);
 
+/* Take all of them out: who owns them may free them in any order then. */
+void sim_queue_clear(struct sim_queue *queue);
+
 /* Forget all of them. */
 void sim_queue_free(struct sim_queue *queue);
 

@@ -122,9 +122,11 @@ struct sim *sim_free(struct sim *sim)
 {
     if (!sim)
         return NULL;
-    sim_load_free(sim->load);
+    sim_queue_clear(sim->queue);
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
         sim_node_unmake(&sim->nodes[i]);
+    sim_queue_clear(sim->queue);
+    sim_load_free(sim->load);
     sim_fate_free(sim->fate);
     sim_oracle_free(sim->oracle);
     sim_net_free(sim->net);
