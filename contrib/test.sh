@@ -120,11 +120,24 @@ enumerate()
     tail -n 1 "$log" | sed "s/^/$name: enumerated: /"
 }
 
+# correlate BUILD SEEDS: damage that may hit all copies: nothing wrong may ever be answered. One result.
+correlate()
+{
+    local name=$1 seeds=$2 log=$work/correlated-$1.log
+    if "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes 1 --jobs "$jobs" --correlated \
+        --set rot_per_hour=600 --set misdirect_ppm=1000 --set crash_per_hour=300 --set down_ms=2000 >"$log" 2>&1; then
+        count_pass
+    else
+        count_fail "sim: $name, correlated" "$log"
+    fi
+    grep -E '^[0-9]+ seeds,' "$log" | sed "s/^/$name: correlated: /"
+}
+
 # A thousand seeds, and a tenth of that with the sanitizers watching; their builds are those of the stages before.
 run_sim()
 {
     stage "simulator"
-    if setup_build normal --enable-werror; then simulate normal 1..1000; enumerate normal 1; else count_fail "sim: build"; fi
+    if setup_build normal --enable-werror; then simulate normal 1..1000; enumerate normal 1; correlate normal 1..200; else count_fail "sim: build"; fi
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 1001..1100
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 enumerate asan 10

@@ -136,11 +136,15 @@ static void reset(struct sim_fate *fate)
 static void rot(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
-    struct sim_node *node = &sim->nodes[sim_below(&fate->dice, sim->founders)];
+    uint64_t first = sim_below(&fate->dice, sim->founders);
+    /* Disks of one age: they may go together. */
+    uint64_t count = sim->options.correlated && sim_below(&fate->dice, 4) == 0 ? sim->founders : 1;
 
-    if (node->lives && sim_atlas_may_damage(sim, node) && sim_disk_rot(node->disk)) {
-        sim_trace(sim, node, "a sector rots");
-        sim_oracle_damaged(sim->oracle, node);
+    for (uint64_t i = 0; i < count; i++) {
+        struct sim_node *node = &sim->nodes[(first + i) % sim->founders];
+
+        if (node->lives && sim_atlas_may_damage(sim, node))
+            (void)sim_disk_rot(node->disk); /* which tells the oracle */
     }
 }
 

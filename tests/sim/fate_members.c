@@ -245,13 +245,14 @@ void fate_change(struct sim_fate *fate)
     }
 }
 
-/* The disk is gone: the machine comes back empty, at first with the settings that it had. */
+/* The disk is gone: the machine comes back empty, at first with the settings that it had. Never so many that the cluster
+ * is gone with them, not even where damage is correlated: nobody can know then that there was one. */
 void fate_wipe(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
     struct sim_node *node = some_member(fate);
 
-    if (!node || !node->lives || !sim_atlas_may_damage(sim, node))
+    if (!node || !node->lives || !sim_atlas_may_lose(sim, node))
         return;
     sim_trace(sim, node, "its disk is lost");
     sim->totals.wipes++;
