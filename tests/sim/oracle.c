@@ -12,6 +12,7 @@
 #include "core/log/format.h"
 #include "core/node/apply_internal.h"
 #include "core/node/internal.h"
+#include "core/raft/internal.h"
 
 #include "disk.h"
 
@@ -44,6 +45,7 @@ struct sim_oracle *sim_oracle_free(struct sim_oracle *oracle)
     oracle_map_free(&oracle->by_place);
     oracle_map_free(&oracle->votes);
     oracle_map_free(&oracle->willing);
+    oracle_map_free(&oracle->reads);
     oracle_map_free(&oracle->members);
     oracle_map_free(&oracle->sampled);
     oracle_map_free(&oracle->sessions);
@@ -272,6 +274,18 @@ static void leader_tick(struct sim_oracle *oracle, struct oracle_node *memory, s
         oracle_tick_made(oracle, memory, batch->head.first, before->head.tick, batch->head.tick);
 }
 
+/* Of the core's own counting, since nothing else tells when a round is asked for and when it has been answered. */
+static void reads(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node, bool led)
+{
+    const struct raft_reads *now = &node->raft->reads;
+
+    if (now->asked != memory->reads_asked)
+        oracle_read_asked(oracle, memory, now->asked);
+    if (led && memory->seen.role == RAFT_LEADER && now->served != memory->reads_served)
+        oracle_read_served(oracle, memory, now->served, now->index);
+    memory->reads_served = now->served;
+}
+
 void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
 {
     struct oracle_node *memory = &oracle->nodes[sim_node->number];
@@ -279,6 +293,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     struct oracle_view view = view_of(sim_node);
     uint64_t committed = oracle->committed_last;
     uint64_t last = memory->seen.last_index;
+    bool led = memory->seen.role == RAFT_LEADER && memory->seen.term == view.status.term;
 
     assert(oracle->magic == ORACLE_MAGIC);
     if (!view.core || !memory->alive)
@@ -297,6 +312,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     if (oracle->committed_last != committed)
         note_entries(oracle, memory, node, committed + 1);
     leader_tick(oracle, memory, node, last);
+    reads(oracle, memory, node, led);
     machines(oracle, memory, node);
     bounds(oracle, memory, node);
 }
@@ -345,6 +361,7 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     memory->seen = (struct raft_status){0};
     memory->in_force.count = 0;
     memory->applied = 0;
+    memory->reads_asked = 0;
     memory->tick = 0;
     memory->alive = true;
     if (recovery->member_id == 0 && memory->hurt) { /* wiped: nobody remembers anything here */

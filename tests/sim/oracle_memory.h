@@ -8,6 +8,7 @@
  *   oracle_commit.c         leader completeness, state-machine safety, what may be committed, acknowledgements
  *   oracle_vote.c           monotonic term, one vote per term, terms begin with a candidacy that was wanted
  *   oracle_sent.c           persist before send
+ *   oracle_read.c           reads see what was acknowledged
  *   oracle_recovery.c       sound recovery decisions, end of recovery
  *   oracle_configuration.c  overlapping configurations, one change at a time
  *   oracle_state.c          digests, ticks, sessions, bounds
@@ -47,6 +48,8 @@ struct oracle_term {
     uint64_t candidates; /* bit n: node n has stood in it */
 };
 
+#define ORACLE_READS 64 /* rounds of reads remembered */
+
 /* One node as it is now. All zero but `number` when it has no core. */
 struct oracle_view {
     uint32_t number;
@@ -81,6 +84,9 @@ struct oracle_node {
     bool refetching;    /* started as recovering and has not ended that */
     uint64_t refetch;   /* what it had promised when its disk was damaged */
     uint64_t applied;   /* this life's */
+    uint64_t reads_asked;        /* the newest round of reads that it asked for in this life ... */
+    uint64_t reads_served;
+    uint64_t reads[ORACLE_READS]; /* ... and for the newest ones what clients knew of then */
     uint64_t tick;
 };
 
@@ -111,6 +117,7 @@ struct sim_oracle {
     uint64_t term_capacity;
     struct oracle_map votes;    /* (member, term) -> candidate */
     struct oracle_map willing;  /* (term, node) -> who would vote for that node in it (bits), ORACLE_TOLD */
+    struct oracle_map reads;    /* (id, node) -> what clients knew of when a follower asked for that read */
     struct oracle_map members;  /* (member, 0) -> place among the members * 64 + node */
     uint32_t member_count;
     uint32_t *committed;        /* batches in the order of the log, from index 1 on */
@@ -188,6 +195,7 @@ struct oracle_message {
     uint64_t last_index; /* of a candidate */
     uint64_t match;
     uint64_t index;
+    uint64_t read;
     uint32_t flags;
     uint32_t status; /* enum raft_snapshot_status */
 };
@@ -206,6 +214,12 @@ bool oracle_message_read(struct gavel_slice bytes, struct oracle_message *messag
 void oracle_persisted(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_message *message,
                       const struct oracle_durable *durable);
 void oracle_message_sent(struct sim_oracle *oracle, const struct oracle_message *message);
+
+/* Rounds of reads, by the ids of the node: asked for, and served at an index by a leader. */
+void oracle_read_asked(struct sim_oracle *oracle, struct oracle_node *node, uint64_t id);
+void oracle_read_served(struct sim_oracle *oracle, struct oracle_node *node, uint64_t id, uint64_t index);
+void oracle_read_requested(struct sim_oracle *oracle, const struct oracle_message *message);
+void oracle_read_answered(struct sim_oracle *oracle, const struct oracle_message *message);
 
 /* What a start found. */
 struct oracle_start {

@@ -61,10 +61,14 @@ static void keep(struct oracle_message *message, uint64_t key, uint64_t value)
     case RAFT_VOTE_REQUEST << 8 | 5: message->last_index = value; break;
     case RAFT_PREVOTE_RESPONSE << 8 | 5:
     case RAFT_VOTE_RESPONSE << 8 | 5:
-    case RAFT_APPEND_RESPONSE << 8 | 12: message->flags = (uint32_t)value; break;
+    case RAFT_APPEND_RESPONSE << 8 | 12:
+    case RAFT_READ_RESPONSE << 8 | 6: message->flags = (uint32_t)value; break;
     case RAFT_APPEND_RESPONSE << 8 | 5:
     case RAFT_SNAPSHOT_RESPONSE << 8 | 7: message->match = value; break;
-    case RAFT_SNAPSHOT_RESPONSE << 8 | 4: message->index = value; break;
+    case RAFT_SNAPSHOT_RESPONSE << 8 | 4:
+    case RAFT_READ_RESPONSE << 8 | 5: message->index = value; break;
+    case RAFT_READ_REQUEST << 8 | 4:
+    case RAFT_READ_RESPONSE << 8 | 4: message->read = value; break;
     case RAFT_SNAPSHOT_RESPONSE << 8 | 8: message->status = (uint32_t)value; break;
     default:
         if (key == 3)
@@ -116,6 +120,8 @@ void oracle_message_sent(struct sim_oracle *oracle, const struct oracle_message 
     case RAFT_APPEND_REQUEST:
         oracle_election_safety(oracle, message->term, message->from_member, message->from);
         break;
+    case RAFT_READ_REQUEST: oracle_read_requested(oracle, message); break;
+    case RAFT_READ_RESPONSE: oracle_read_answered(oracle, message); break;
     case RAFT_TIMEOUT_NOW:
         *oracle_map_put(&oracle->willing, message->term + 1, message->to, &added) |= ORACLE_TOLD;
         break;

@@ -580,6 +580,24 @@ static void session_twice(void **state)
     fires("exactly-once sessions", oracle_session(oracle, &oracle->nodes[1], 14, 5, 1, true, 12));
 }
 
+static void read_of_what_is_old(void **state)
+{
+    struct oracle_message asks = message(RAFT_READ_REQUEST, 1, 0, 1), answers = message(RAFT_READ_RESPONSE, 0, 1, 1);
+
+    (void)state;
+    holds((committed_world(3), sim_oracle_acknowledged(oracle, 2), oracle_read_asked(oracle, &oracle->nodes[0], 1)));
+    asks.read = answers.read = 99;
+    holds((oracle_message_sent(oracle, &asks), sim_oracle_acknowledged(oracle, 3)));
+    holds(oracle_read_served(oracle, &oracle->nodes[0], 1, 2));
+    fires("reads are confirmed", oracle_read_served(oracle, &oracle->nodes[0], 1, 1));
+    answers.index = 2;
+    holds(oracle_message_sent(oracle, &answers));
+    answers.index = 1;
+    fires("reads are confirmed", oracle_message_sent(oracle, &answers));
+    answers.flags = RAFT_READ_REFUSED;
+    holds(oracle_message_sent(oracle, &answers));
+}
+
 static void default_not_logged(void **state)
 {
     static const struct gavel_field rows[] = {
@@ -642,7 +660,7 @@ int main(void)
         TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
         TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
         TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(member_id_again), TEST(digests_differ),
-        TEST(ticks_and_applied), TEST(session_twice), TEST(default_not_logged),
+        TEST(ticks_and_applied), TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
         TEST(over_a_bound), TEST(a_lawful_life),
     };
 
