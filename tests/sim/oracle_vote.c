@@ -66,8 +66,8 @@ static bool wanted_by(const struct sim_oracle *oracle, const struct raft_configu
     return voters == 0 || found > voters / 2;
 }
 
-static uint64_t voted_for(const struct sim_oracle *oracle, const struct raft_configuration *configuration, uint64_t term,
-                          uint64_t candidate)
+static uint64_t voted_for(const struct sim_oracle *oracle, const struct raft_configuration *configuration,
+                          uint64_t term, uint64_t candidate)
 {
     uint64_t nodes = 0;
 
