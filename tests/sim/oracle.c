@@ -16,7 +16,8 @@
 
 #include "disk.h"
 
-#define DIGEST_SESSIONS 256 /* with more of them a digest costs too much to be taken each time */
+#define DIGEST_SESSIONS 4 /* with more of them a digest costs too much to be taken each time ... */
+#define DIGEST_EVERY 16   /* ... so only at such indexes, and where a life goes on from a snapshot */
 
 struct sim_oracle *sim_oracle_new(struct sim *sim)
 {
@@ -255,7 +256,8 @@ static void machines(struct sim_oracle *oracle, struct oracle_node *memory, stru
     note_sessions(oracle, memory, node, before + 1);
     if (node->digest_index && node->digest_index > before)
         oracle_sample(oracle, memory, node->digest_index, node->digests[slot].digest);
-    if (sessions_count(node->apply->sessions) <= DIGEST_SESSIONS || node->applied % 16 == 0)
+    if (sessions_count(node->apply->sessions) <= DIGEST_SESSIONS || node->applied % DIGEST_EVERY == 0 ||
+        before < memory->seen.snapshot_index)
         oracle_digest(oracle, memory, node->applied, apply_digest(node->apply));
 }
 
