@@ -61,6 +61,7 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
     for (uint32_t i = 0; i < CLASSES; i++)
         on[i] = (sim_draw(&coins) & 1) && !quiet;
     on[CLASS_NONE] = true;
+    on[CLASS_MEMBERS] = true; /* no misfortune: members come and go in every seed, in quiet ones too */
     /* A row's dice depend on its name only: a new row changes no other one. */
     for (uint64_t i = 0; i < ROWS; i++) {
         uint64_t hash = UINT64_C(0xcbf29ce484222325);

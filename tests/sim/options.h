@@ -84,7 +84,7 @@
     X(drift_ppm, CLOCK, 10, 50000, "difference of a node's clock rate at most, in a million") \
     X(jump_per_hour, CLOCK, 6, 200, "wall clocks that jump by up to a day") \
     X(wipe_per_hour, WIPE, 4, 120, "disks lost whole") \
-    X(members_per_hour, MEMBERS, 6, 400, "membership changes asked for") \
+    X(members_per_hour, MEMBERS, 30, 400, "membership changes asked for") \
     X(snapshot_per_hour, SNAPSHOT, 6, 600, "snapshots asked for beside the node's own") \
     X(stop_per_hour, STOP, 6, 200, "clean stops and restarts") \
     X(transfer_per_hour, STOP, 6, 200, "leaders asked to hand over") \
