@@ -63,8 +63,7 @@ void oracle_member(struct sim_oracle *oracle, struct oracle_node *node, uint64_t
     uint64_t *place = oracle_map_put(&oracle->members, member, 0, &added);
 
     if (added) {
-        assert(oracle->member_count < ORACLE_MEMBERS_MAX);
-        *place = (uint64_t)oracle->member_count++ << 6 | oracle_number(oracle, node);
+        *place = (uint64_t)(oracle->member_count++ % ORACLE_MEMBERS) << 6 | oracle_number(oracle, node);
     }
     if ((*place & 63) != oracle_number(oracle, node))
         sim_fail(oracle->sim, "member ids are never used again", "n%u is member %llu, as n%llu was",

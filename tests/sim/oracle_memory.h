@@ -141,7 +141,9 @@ struct sim_oracle {
     uint64_t largest_term;
 };
 
-#define ORACLE_MEMBERS_MAX 64 /* that one world ever has: wiped nodes come back as new ones */
+/* Members that have a bit of their own. A long life sees more (who lost its disk comes back as a new one): then the bit
+ * of one that is long gone is taken again. */
+#define ORACLE_MEMBERS 64
 
 /* ---- oracle.c: members --------------------------------------------------------------------------------- */
 
