@@ -7,6 +7,7 @@
  */
 #include "torture.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -33,6 +34,7 @@ struct watcher {
     struct gavel_client *client;
     pthread_t thread;
     int kind;
+    FILE *log;      /* what it was told of streams; events of the ledger */
     uint64_t index; /* the last revision */
     uint64_t ordinal;
     uint64_t first; /* index of the first event */
@@ -66,8 +68,11 @@ static void take(struct watcher *watcher, const struct gavel_stream_event *event
     if (!watcher->first)
         watcher->first = event->index;
     if (sscanf(key, "w%d/%u", &client, &number) == 2 && client >= 0 && client < TORTURE_CLIENTS &&
-        number < TORTURE_LEDGER_MAX)
+        number < TORTURE_LEDGER_MAX) {
         watcher->seen[client][number] = 1;
+        fprintf(watcher->log, "%" PRIu64 " %s at %" PRIu64 ".%" PRIu64 "\n", torture_now(watcher->torture), key,
+                event->index, event->ordinal);
+    }
     atomic_store(&watcher->reached, event->index);
 }
 
@@ -87,6 +92,8 @@ static bool jump(struct watcher *watcher)
     if (watcher->gap_count == GAPS_MAX || revision < watcher->index)
         torture_fail(watcher->torture, "watcher %d: compacted behind %" PRIu64 " at revision %" PRIu64 ", %u gaps",
                      watcher->kind, watcher->index, revision, watcher->gap_count);
+    fprintf(watcher->log, "%" PRIu64 " goes on from %" PRIu64 " behind %" PRIu64 "\n", torture_now(watcher->torture),
+            watcher->index, revision);
     watcher->gaps[watcher->gap_count++] = (struct gap){watcher->index, revision};
     watcher->index = revision;
     watcher->ordinal = UINT64_MAX;
@@ -110,6 +117,8 @@ static int32_t follow(struct watcher *watcher, struct torture_watch *watch)
     options.ordinal = watcher->ordinal;
     status = gavel_stream_open(watcher->client, &options, &stream, &error);
     watcher->streams++;
+    fprintf(watcher->log, "%" PRIu64 " stream behind %" PRIu64 ".%" PRIu64 "\n", torture_now(watcher->torture),
+            watcher->index, watcher->ordinal);
     while (!atomic_load(&watch->stop) && (status == GAVEL_OK || status == GAVEL_E_TIMEOUT)) {
         status = gavel_stream_next(stream, NEXT_MS, &event, &error);
         if (status == GAVEL_OK)
@@ -118,6 +127,8 @@ static int32_t follow(struct watcher *watcher, struct torture_watch *watch)
             torture_pause(SLOW_MS); /* what it is there for */
     }
     gavel_stream_close(stream);
+    fprintf(watcher->log, "%" PRIu64 " ended with %d at %" PRIu64 ".%" PRIu64 ": %s\n", torture_now(watcher->torture),
+            status, watcher->index, watcher->ordinal, error.text);
     if (status == GAVEL_E_CORRUPT || status == GAVEL_E_INTERNAL || status == GAVEL_E_INVALID ||
         status == GAVEL_E_DENIED)
         torture_fail(watcher->torture, "watcher %d: the stream ended with %d: %s", watcher->kind, status, error.text);
@@ -146,7 +157,12 @@ void watch_start(struct torture *torture)
         struct watcher *watcher = &watch->watchers[i];
         struct gavel_client_options options = gavel_client_defaults();
         struct gavel_error error = {0, ""};
+        char path[TORTURE_PATH];
 
+        (void)snprintf(path, sizeof path, "%s/watcher-%d", torture->dir, i);
+        watcher->log = fopen(path, "we");
+        if (!watcher->log)
+            torture_fail(torture, "%s: %s", path, strerror(errno));
         watcher->torture = torture;
         watcher->kind = i;
         options.endpoints = i == WATCH_ONE_NODE ? torture->nodes[0].uri : torture->endpoints;
@@ -222,6 +238,7 @@ void watch_check(struct torture *torture, uint64_t last)
                " writes of the ledger, none missing\n", i,
                i == WATCH_ONE_NODE ? "at one node" : i == WATCH_ANY ? "at any" : "slow", watcher->events,
                watcher->streams, watcher->gap_count, shown);
+        (void)fclose(watcher->log);
         gavel_client_close(watcher->client);
         for (int k = 0; k < TORTURE_CLIENTS; k++)
             free(watcher->seen[k]);
