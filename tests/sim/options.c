@@ -138,12 +138,14 @@ bool sim_options_set(struct sim_options *options, const char *assignment)
     return true;
 }
 
-void sim_options_print(const struct sim_options *options, FILE *to)
+void sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to)
 {
     struct sim_options copy = *options;
+    struct sim_options drawn;
 
+    sim_options_draw(&drawn, seed);
     for (uint64_t i = 0; i < ROWS; i++)
-        if (*sim_options_value(&copy, i))
+        if (*sim_options_value(&copy, i) || *sim_options_value(&drawn, i))
             fprintf(to, " --set %s=%llu", options_table[i].name,
                     (unsigned long long)*sim_options_value(&copy, i));
     if (options->correlated)

@@ -104,8 +104,11 @@ void sim_options_draw(struct sim_options *options, uint64_t seed);
 /* "name=value" or "class=off"; false, and a sentence on stderr, when there is no such row or it is no number. */
 bool sim_options_set(struct sim_options *options, const char *assignment);
 
-/* Every row that is not 0, as arguments: " --set NAME=VALUE" each, and the end of the line. */
-void sim_options_print(const struct sim_options *options, FILE *to);
+/*
+ * As arguments, " --set NAME=VALUE" each, and the end of the line: every row that is not 0, or that the seed would have
+ * made another.
+ */
+void sim_options_print(const struct sim_options *options, uint64_t seed, FILE *to);
 
 /* The table, for --help. */
 void sim_options_help(FILE *to);

@@ -186,7 +186,7 @@ void sim_run_print_order(const struct sim_run_order *order, FILE *to)
     fprintf(to, "--seed %llu --seconds %llu", (unsigned long long)order->seed, (unsigned long long)order->seconds);
     if (order->bug)
         fprintf(to, " --bug %s", order->bug);
-    sim_options_print(&order->options, to);
+    sim_options_print(&order->options, order->seed, to);
 }
 
 void sim_run_complain(const struct sim_run *run, FILE *to)

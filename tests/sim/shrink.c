@@ -29,7 +29,7 @@ static bool attempt(struct shrinking *shrinking, const struct sim_run_order *ord
     shrinking->report = report;
     printf("  %3u runs: fails at %llu.%03llu s ", shrinking->runs, (unsigned long long)(report.sim_ns / SIM_S),
            (unsigned long long)(report.sim_ns % SIM_S / SIM_MS));
-    sim_options_print(&order->options, stdout);
+    sim_options_print(&order->options, order->seed, stdout);
     return true;
 }
 
