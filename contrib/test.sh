@@ -137,7 +137,13 @@ correlate()
 run_sim()
 {
     stage "simulator"
-    if setup_build normal --enable-werror; then simulate normal 1..1000; enumerate normal 1; correlate normal 1..200; else count_fail "sim: build"; fi
+    if setup_build normal --enable-werror; then
+        simulate normal 1..1000
+        enumerate normal 1
+        correlate normal 1..200
+    else
+        count_fail "sim: build"
+    fi
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 1001..1100
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 enumerate asan 10
