@@ -104,10 +104,22 @@ struct sim_load *sim_load_new(struct sim *sim)
     return load;
 }
 
+/* What is still to come of a client has no memory to come from. */
+static void forget_events(struct load_client *client)
+{
+    sim_cancel(client->sim, &client->timer);
+    sim_cancel(client->sim, &client->watch.timer);
+    for (uint32_t i = 0; i < LOAD_SLOTS; i++)
+        sim_cancel(client->sim, &client->slots[i].timer);
+}
+
 struct sim_load *sim_load_free(struct sim_load *load)
 {
     if (!load)
         return NULL;
+    sim_cancel(load->sim, &load->arrival);
+    for (uint32_t i = 0; i < load->client_count; i++)
+        forget_events(&load->clients[i]);
     while (!os_list_empty(&load->links)) {
         struct load_link *conn = os_container(load->links.next, struct load_link, link);
 
