@@ -13,12 +13,13 @@
  *     likely than a fault of this machine, and could only make the search answer "no".
  *   - What changes nothing and fits is placed at once; a value that a get still needs is not overwritten when nobody
  *     else can write it.
- *   - Where answers tell an index of the log, operations are tried in that order first: the order that they claim.
+ *   - Where answers tell an index of the log, only orders that keep to the indexes are looked at first: there are few,
+ *     and one of them proves as much as any other. When there is none, all orders are.
  *   - An unknown write stays open for ever: it may come anywhere after it was invoked, or never. One whose effect
  *     nobody saw by its value is tried only when nothing else fits; and of several that are alike, the one that was
  *     invoked first, since any order that uses a later one instead is also an order with the two exchanged.
  *
- * The order is found or not whatever the indexes say; they are held against the history by linear_check_indexes.
+ * So an order is found or not whatever the indexes say; they are held against the history by linear_check_indexes.
  *
  * Restriction: a part with many keys (a chain of batches over all of them) has a state of all of them; it is searched
  * all the same, but its memo helps less. Let batches stay within small groups of keys.

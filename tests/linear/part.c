@@ -209,6 +209,31 @@ static void see_all(struct part *part)
 
 /* ---- what can only be guessed -------------------------------------------------------------------------- */
 
+/* The same for a batch: somebody saw one of the values that it sets. */
+static bool is_spare_batch(const struct part *part, struct part_op *each)
+{
+    const struct history_op *op = each->op;
+    bool sums = false;
+
+    if (op->outcome != HISTORY_UNKNOWN)
+        return false;
+    for (uint32_t i = 0; i < op->item_count; i++) {
+        const struct history_item *item = &part->history->items[op->item_first + i];
+        const struct sight *sight = part_sight(part, item->key, item->value);
+
+        if (item->kind != HISTORY_SET)
+            continue;
+        sums |= part->sums[part->slots[item->key]];
+        if (sight->seen) {
+            each->index = each->index ? each->index : sight->revision;
+            each->before = sight->before;
+            return false;
+        }
+    }
+    each->value = sums ? 0 : PART_UNSEEN;
+    return true;
+}
+
 /* An unknown write that nobody saw; fills value, index and before. */
 static bool is_spare(const struct part *part, struct part_op *each)
 {
@@ -218,6 +243,8 @@ static bool is_spare(const struct part *part, struct part_op *each)
     each->value = op->value;
     each->index = op->index;
     each->before = op->outcome == HISTORY_UNKNOWN ? UINT64_MAX : op->returned;
+    if (op->kind == HISTORY_BATCH)
+        return is_spare_batch(part, each);
     if (!has_value(op))
         return op->outcome == HISTORY_UNKNOWN;
     sight = part_sight(part, op->key, op->value);
@@ -229,7 +256,7 @@ static bool is_spare(const struct part *part, struct part_op *each)
         each->index = each->index ? each->index : sight->revision;
         return false;
     }
-    if (!part->adds)
+    if (!part->sums[part->slots[op->key]])
         each->value = PART_UNSEEN; /* else it could be seen in a sum */
     return true;
 }
@@ -239,13 +266,33 @@ static int compare(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
+/* Batches are alike when their items are, but for values that nobody saw. */
+static int by_items(const struct history_item *items, const struct part_op *a, const struct part_op *b)
+{
+    int order = compare(a->op->item_count, b->op->item_count);
+
+    order = order ? order : compare(a->value, b->value);
+    for (uint32_t i = 0; !order && i < a->op->item_count; i++) {
+        const struct history_item *one = &items[a->op->item_first + i];
+        const struct history_item *other = &items[b->op->item_first + i];
+
+        order = compare(one->kind, other->kind);
+        order = order ? order : compare(one->key, other->key);
+        if (!order && !(one->kind == HISTORY_SET && a->value == PART_UNSEEN))
+            order = compare(one->value, other->value);
+    }
+    return order;
+}
+
+static const struct history_item *sorted_items; /* qsort hands nothing on; one search at a time */
+
 /* Spares that are alike come together, the first invoked first. */
 static int by_likeness(const struct part_op *a, const struct part_op *b)
 {
     int order = compare(a->op->kind, b->op->kind);
 
     if (!order && a->op->kind == HISTORY_BATCH)
-        return compare((uintptr_t)a, (uintptr_t)b); /* each is alone */
+        return by_items(sorted_items, a, b);
     order = order ? order : compare(a->op->key, b->op->key);
     order = order ? order : compare(a->value, b->value);
     return order ? order : compare(a->op->expect, b->op->expect);
@@ -264,6 +311,7 @@ static void group_spares(struct part *part, struct part_op **spares, uint32_t co
 {
     part->spares = take(count, sizeof part->spares[0]);
     part->groups = take(count, sizeof part->groups[0]);
+    sorted_items = part->history->items;
     qsort(spares, count, sizeof *spares, by_group);
     for (uint32_t i = 0; i < count; i++) {
         if (i == 0 || by_likeness(spares[i - 1], spares[i]) != 0)
@@ -356,10 +404,12 @@ static void fill(struct part *part, const struct parts *parts, uint64_t from)
         part->ops[i].zobrist[1] = part_mix(i, 2);
         part->definite += op->outcome != HISTORY_UNKNOWN;
         part->versions |= op->version != HISTORY_NO_VERSION;
-        part->adds |= op->kind == HISTORY_ADD;
+        if (op->kind == HISTORY_ADD)
+            part->sums[part->slots[op->key]] = true;
         for (uint32_t k = 0; k < op->item_count; k++) {
             part->versions |= history->items[op->item_first + k].version != HISTORY_NO_VERSION;
-            part->adds |= history->items[op->item_first + k].kind == HISTORY_ADD;
+            if (history->items[op->item_first + k].kind == HISTORY_ADD)
+                part->sums[part->slots[history->items[op->item_first + k].key]] = true;
         }
     }
 }
@@ -371,10 +421,11 @@ void part_init(struct part *part, const struct parts *parts, uint32_t number)
     uint32_t others = 0;
     uint32_t spares = 0;
 
-    *part = (struct part){.history = parts->history, .key_count = parts->keys[number]};
+    *part = (struct part){.history = parts->history, .key_count = parts->keys[number], .slots = parts->slots};
     part->op_count = (uint32_t)(parts->first[number + 1] - from);
     part->ops = take(part->op_count, sizeof part->ops[0]);
     some = take(part->op_count, sizeof(*some));
+    part->sums = take(part->key_count, sizeof part->sums[0]);
     fill(part, parts, from);
     if (part->op_count)
         part->first_key = key_of(parts->history, part->ops[0].op);
@@ -395,6 +446,7 @@ void part_free(struct part *part)
 {
     free(part->ops);
     free(part->sights);
+    free(part->sums);
     free(part->events);
     free(part->spares);
     free(part->groups);

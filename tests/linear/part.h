@@ -25,7 +25,7 @@ struct sight {
 /* One operation of a part. */
 struct part_op {
     const struct history_op *op;
-    uint64_t value;    /* op->value or PART_UNSEEN */
+    uint64_t value;    /* op->value or PART_UNSEEN; of a batch PART_UNSEEN: all that it sets */
     uint64_t index;    /* told by its own answer, or by a get that saw it; 0: not known */
     uint64_t before;   /* its own return, or that of the first get that saw it: it must be done by then */
     uint64_t zobrist[2];
@@ -66,7 +66,8 @@ struct part {
     uint32_t key_count;
     uint32_t first_key;        /* one of its keys, for messages */
     bool versions;             /* somebody was told a version */
-    bool adds;                 /* there are sums in it */
+    const uint32_t *slots;     /* of every key of the history: its place in the state of its part */
+    bool *sums;                /* by slot: numbers are added to it, so a value can come about without being written */
 };
 
 /* All parts of a history. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guard.h"
 #include "load_internal.h"
 #include "tests/linear/linear.h"
 
@@ -161,26 +162,33 @@ static void keep_history(const struct sim_load *load)
     if (!load->sim->tracing)
         return;
     (void)snprintf(name, sizeof name, "history-%llu.txt", (unsigned long long)load->sim->seed);
+    guard_off(); /* this decides nothing */
     out = fopen(name, "w");
-    if (!out)
-        return;
-    history_write(&load->history, out);
-    fclose(out);
-    printf("the history is in %s\n", name);
+    if (out) {
+        history_write(&load->history, out);
+        fclose(out);
+        printf("the history is in %s\n", name);
+    }
+    guard_on(load->sim);
 }
 
 void sim_load_check(struct sim_load *load)
 {
     const struct linear_limits limits = {.steps = STEPS_A_PART};
     struct linear_result result;
+    enum linear_verdict verdict;
 
     load_facts_check(load);
     if (linear_check_indexes(&load->history, stdout, &result) == LINEAR_VIOLATED) {
         keep_history(load);
         sim_fail(load->sim, "linearizable", "%s", result.why);
     }
-    if (linear_check(&load->history, &limits, stdout, &result) == LINEAR_VIOLATED) {
+    verdict = linear_check(&load->history, &limits, stdout, &result);
+    sim_trace(load->sim, NULL, "history of %llu operations: verdict %u, %llu steps %s",
+              (unsigned long long)load->history.count, verdict, (unsigned long long)result.steps, result.why);
+    if (verdict != LINEAR_OK)
         keep_history(load);
+    if (verdict == LINEAR_VIOLATED) {
         sim_fail(load->sim, "linearizable", "%s", result.why);
     }
 }
