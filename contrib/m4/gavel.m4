@@ -91,6 +91,7 @@ AC_DEFUN([GAVEL_FLAGS], [
         [GAVEL_TRY(gavel_w, [GAVEL_CFLAGS])])
     AS_IF([test "x$enable_werror" = xyes], [AS_VAR_APPEND([GAVEL_CFLAGS], [" -Werror"])])
     AS_IF([test "x$enable_seeded_bugs" = xyes], [AS_VAR_APPEND([GAVEL_CPPFLAGS], [" -DGAVEL_SEEDED_BUGS"])])
+    AS_IF([test "x$enable_cover" = xyes], [AS_VAR_APPEND([GAVEL_CPPFLAGS], [" -DGAVEL_COVER"])])
 
     gavel_sanitize=
     AS_IF([test "x$enable_fuzzers" = xyes], [GAVEL_TRY([-fsanitize=fuzzer-no-link], [GAVEL_CFLAGS])])

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/log/state.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 static uint64_t align_group(uint64_t offset)
@@ -186,6 +187,7 @@ static void group_done(struct os_job *job)
     log->writing = false;
     group->ops = NULL;
     if (group->status) {
+        COVER("log-group-fails");
         while (ops) {
             struct log_op *op = ops;
 
@@ -303,12 +305,14 @@ static bool next_segment(struct log *log, uint64_t wanted)
     if (log->current && log->current->size - log->current->used >= wanted)
         return true;
     if (os_list_empty(&log->spares)) {
+        COVER("log-waits-for-a-segment");
         log_keep(log);
         return false;
     }
     segment = os_container(log->spares.next, struct log_segment, link);
     os_list_remove(&segment->link);
     if (log->current) {
+        COVER("log-rolls-over");
         log->start.segment = log->current->number;
         log->start.end = log->current->used;
     }

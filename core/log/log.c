@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/log/state.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 static struct log_op *queue_op(struct log *log, enum log_op_kind kind, uint64_t io)
@@ -184,6 +185,7 @@ int log_reset(struct log *log, uint64_t index, uint64_t term, uint32_t chain, st
     if (ready(log))
         return GAVEL_E_IO;
     if (index == 0) {
+        COVER("log-reset-at-zero");
         assert(log->walk.last.index == 0);
     } else {
         assert(log->snapshot_count);

@@ -11,6 +11,7 @@
 #include "core/log/snapshot_file.h"
 #include "core/log/snapshot_list.h"
 #include "core/log/state.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 static int system_error(struct gavel_error *error, const char *what, const char *path, int result)
@@ -234,6 +235,7 @@ static int open_synced(struct log *log, struct gavel_error *error)
         return result;
     result = os_size(log->os, log->synced, &size);
     if (result == 0 && size < wanted) {
+        COVER("log-identities-have-room-again");
         result = log_zero_fill(log->os, log->synced, size, wanted);
         if (result == 0)
             result = os_sync(log->os, log->synced);

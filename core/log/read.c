@@ -9,6 +9,7 @@
 
 #include "core/log/pool.h"
 #include "core/log/state.h"
+#include "core/os/cover.h"
 
 /* One read under way: `count` batches of one segment. */
 struct log_read_job {
@@ -119,6 +120,7 @@ static void read_done(struct os_job *job)
     read->status = at->status;
     read->count = 0;
     if (at->status) {
+        COVER("log-read-fails");
         const struct log_slot *wanted = &at->wanted[at->bad];
 
         read->error = at->error;

@@ -12,6 +12,7 @@
 #include "core/log/receive.h"
 #include "core/log/snapshot_file.h"
 #include "core/os/bytes.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 static int failed(struct gavel_error *error, const char *what, const char *dir, int result)
@@ -214,10 +215,12 @@ static int set_damage_aside(struct log_scan *scan, enum log_damage way)
     if (result)
         return result;
     if (way == LOG_DAMAGE_RECOVER) {
+        COVER("log-recovering");
         scan->recovering_state = LOG_FILE_GOOD;
         scan->recovering_floor = floor;
     }
     if (snapshot_replaces(scan)) {
+        COVER("log-aside-below-a-snapshot");
         walk_from_snapshot(scan);
         scan->end_segment = 0; /* all segments go */
         scan->end_at = 0;

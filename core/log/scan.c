@@ -13,6 +13,7 @@
 #include "core/log/snapshot_file.h"
 #include "core/os/bytes.h"
 #include "core/os/clean.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 #define START_BYTES (LOG_SEGMENT_HEAD + LOG_FRAME_HEAD + LOG_START_BYTES)
@@ -109,6 +110,7 @@ static int read_small(struct log_scan *scan, const char *name, uint64_t max, uin
         return result;
     result = log_file_read(scan->os, path, max, data, size);
     if (result == -EFBIG) {
+        COVER("log-small-file-is-large");
         *data = calloc(1, 1);
         *size = 0;
         return *data ? 0 : io_error(error, path, -ENOMEM);
@@ -359,6 +361,7 @@ static int scan_snapshots(struct log_scan *scan, bool all, struct gavel_error *e
                                                                                           : LOG_FILE_BAD;
         (void)snprintf(at->why, sizeof at->why, "%.*s", (int)sizeof at->why - 1, why.text);
         if (at->state == LOG_FILE_BAD && wanted) {
+            COVER("log-newest-snapshot-bad");
             free(scan->snapshot_meta);
             scan->snapshot_meta = NULL;
             scan->facts |= LOG_FACT_SNAPSHOT_BAD;
@@ -570,6 +573,7 @@ static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const
     segment->walked = true;
     judge_segment(scan, segment, image.limit, next == scan->segment_count);
     if ((scan->facts & LOG_FACT_SEGMENT_MISSING) && !scan->damaged) {
+        COVER("log-segment-missing");
         scan->damaged = true;
         scan->damage_segment = scan->segments[next].number;
         scan->damage_at = LOG_SEGMENT_HEAD;

@@ -11,6 +11,7 @@
 #include "core/log/sink.h"
 #include "core/log/snapshot_list.h"
 #include "core/log/state.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 #define WRITER_MAGIC 0x57504e53u
@@ -243,6 +244,7 @@ static void answer(struct log_snapshot_writer *writer)
     int32_t status = 0;
 
     if (writer->status) {
+        COVER("log-snapshot-write-fails");
         writer->failed = true;
         status = gavel_fail(&error, is_full(writer->status) ? GAVEL_E_NO_SPACE : GAVEL_E_IO,
                             "%s: cannot write a snapshot: %s", writer->dir, strerror(-writer->status));
@@ -261,6 +263,7 @@ static void writer_done(struct os_job *job)
     writer->with_lane = false;
     log->jobs--;
     if (state == WRITER_CANCELLING) {
+        COVER("log-snapshot-cancelled");
         gone(writer);
     } else if (state == WRITER_PUBLISHING && writer->status == 0) {
         log_snapshot_done done = writer->done;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/log/state.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 #define ZERO_BYTES 65536 /* of one piece of a zero-fill */
@@ -178,6 +179,7 @@ static void keeper_done(struct os_job *job)
     keeper->segment = NULL;
     if (keeper->status == 0) {
         if (keeper->action == LOG_KEEP_DROP) {
+            COVER("log-segment-dropped");
             os_close(log->os, segment->file);
             free(segment);
         } else {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/log/state.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 struct task_job {
@@ -109,6 +110,7 @@ static void task_done(struct os_job *job)
     log->jobs--;
     task->status = 0;
     if (at->status == -ENOSPC || at->status == -EDQUOT) {
+        COVER("log-task-disk-full");
         task->status = gavel_fail(&task->error, GAVEL_E_NO_SPACE, "%s/%s: the disk is full", log->dir, at->name);
     } else if (at->status) {
         log_fail(log, "write a record", at->status);

@@ -9,6 +9,7 @@
 #include "core/codec/field.h"
 #include "core/codec/value.h"
 #include "core/node/bytes.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 struct apply *apply_new(const struct node_machine *machines, uint32_t count,
@@ -366,6 +367,7 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
             session_admit(apply->sessions, entry->session, entry->sequence, entry->acked, apply->tick, &kept);
 
         if (verdict == SESSION_DUPLICATE) {
+            COVER("node-duplicate");
             record->status = kept.dropped ? GAVEL_E_UNKNOWN : kept.status;
             record->a = kept.result;
             record->b = kept.dropped ? gavel_text("it was applied before, but its reply is not kept any more")
@@ -377,6 +379,7 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
             return;
         }
         if (verdict != SESSION_RUN) {
+            COVER("node-session-refuses");
             record->status = refuse(verdict, &error);
             record->b = gavel_text(error.text);
             record->command = 0;

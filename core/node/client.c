@@ -13,6 +13,7 @@
 
 #include "core/codec/value.h"
 #include "core/node/bytes.h"
+#include "core/os/cover.h"
 
 /* ---- commands ------------------------------------------------------------------------------------------ */
 
@@ -170,6 +171,7 @@ static void forward(struct node *node, struct peer *peer, const struct codec_req
     sent.forwarded = 1;
     sent.remaining_ms = remaining_ms(node, deadline_ns);
     if (!forwarded || !peer_mark_sent(peer, &sent.id) || !conn_send(peer->out, CODEC_REQUEST, &sent)) {
+        COVER("node-cannot-forward");
         free(forwarded);
         client_refuse(node, origin, GAVEL_E_BUSY,
                       "no more requests can be sent on to the leader %s now; nothing was done", peer->name);
@@ -335,6 +337,7 @@ void client_add(struct node *node, const struct log_entry *entry, struct origin 
     int32_t status = propose_add(node, entry, origin, deadline_ns);
 
     if (status == GAVEL_E_BUSY) {
+        COVER("node-busy");
         propose_flush(node);
         status = propose_add(node, entry, origin, deadline_ns);
     }
@@ -428,6 +431,7 @@ void client_request(struct conn *conn, const struct codec_request *request)
         node->tick_at = node_now(node) + NODE_TICK_NS; /* it can time out: look more often from now on */
     conn->in_flight++;
     if (conn->in_flight >= node->limits.client_in_flight && !conn->paused && conn->role != CODEC_ROLE_PEER) {
+        COVER("node-pauses-a-client");
         conn->paused = true;
         conn->transport->operations->pause(conn->transport->self, conn->handle, 1);
     }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 static const struct gavel_limits message_limits = {.size = GAVEL_END(struct gavel_limits, items),
@@ -140,6 +141,7 @@ void conn_release(struct conn *conn)
     assert(conn->in_flight > 0);
     conn->in_flight--;
     if (conn->paused && conn->in_flight <= node->limits.client_in_flight / 2) {
+        COVER("node-resumes-a-client");
         conn->paused = false;
         conn->transport->operations->pause(conn->transport->self, conn->handle, 0);
     }
@@ -366,6 +368,7 @@ static const char *judge_hello(struct conn *conn, const struct codec_hello *hell
     if (!members_copy_text(conn->name, sizeof conn->name, hello->name))
         conn->name[0] = 0;
     if (node->client_count >= node->limits.clients) {
+        COVER("node-too-many-clients");
         *status = GAVEL_E_BUSY;
         return "this node has as many clients as it may";
     }
@@ -421,6 +424,7 @@ static void on_hello(struct conn *conn, const struct codec_hello *hello)
     if (node->founded)
         welcome.cluster_id = gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes);
     if (refused) {
+        COVER("node-refuses-a-hello");
         welcome.status = status;
         welcome.text = gavel_text(refused);
         welcome.removed = conn->removed;

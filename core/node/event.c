@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "core/codec/value.h"
+#include "core/os/cover.h"
 
 #define LOCAL_ORDINAL (UINT64_C(1) << 32)
 #define SEND_QUEUE_BYTES (32u << 10) /* of one connection: events wait in the ring rather than there */
@@ -408,6 +409,7 @@ static void feed(struct stream *stream)
     const struct gavel_transport *transport = conn->transport->operations;
 
     if (has_gap(stream)) {
+        COVER("node-stream-gap");
         stream_end(stream, GAVEL_E_COMPACTED,
                    "the reader was too slow: events that it has not read are gone");
         return;
@@ -416,6 +418,7 @@ static void feed(struct stream *stream)
         const struct event *event = *slot_of(events, stream->next);
 
         if (transport->queued(conn->transport->self, conn->handle) > SEND_QUEUE_BYTES) {
+            COVER("node-stream-slow-reader");
             events->choked = true;
             return;
         }
@@ -427,6 +430,7 @@ static void feed(struct stream *stream)
         stream->next++;
     }
     if (!stream->credit) {
+        COVER("node-stream-without-credit");
         os_list_remove(&stream->hungry);
         os_list_init(&stream->hungry);
     }
@@ -519,6 +523,7 @@ void event_open(struct conn *conn, const struct codec_stream_open *open)
         return;
     }
     if (open->from_index && is_below_floor(events, open->from_index, open->from_ordinal)) {
+        COVER("node-stream-compacted");
         refuse_stream(conn, open->id, GAVEL_E_COMPACTED,
                       "events that far back are gone: read the state, then follow from "
                       "its revision");

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include "core/os/cover.h"
 
 struct waiter *propose_waiter(struct node *node, uint64_t index)
 {
@@ -162,6 +163,7 @@ void propose_truncated(struct node *node, uint64_t from)
         struct waiter *waiter = &node->waiters[i];
 
         if (waiter->index >= from && waiter->index != 0) {
+            COVER("node-waiter-truncated");
             waiter->index = 0;
             node->waiting--;
             client_refuse(
@@ -192,6 +194,7 @@ void propose_expire(struct node *node, uint64_t now)
         struct waiter *waiter = &node->waiters[i];
 
         if (waiter->index != 0 && waiter->deadline_ns <= now) {
+            COVER("node-deadline");
             waiter->index = 0;
             node->waiting--;
             client_refuse(node, waiter->origin, GAVEL_E_UNKNOWN,

@@ -9,6 +9,7 @@
 #include <gavel/statemachine.h>
 
 #include "core/node/bytes.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 #define SESSIONS_MAGIC 0x53455353u
@@ -327,6 +328,7 @@ uint64_t session_due(const struct sessions *sessions, uint64_t after, uint64_t t
         const struct session *session = sessions->items[i];
 
         if (tick >= session->tick && tick - session->tick > sessions->limits.ttl_ms) {
+            COVER("node-session-expires");
             *seen = session->tick;
             return session->id;
         }

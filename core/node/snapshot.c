@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core/codec/value.h"
+#include "core/os/cover.h"
 #include "core/os/seeded.h"
 
 #define PIECE_BYTES (256u << 10)
@@ -259,6 +260,7 @@ static void produced(struct os_job *job)
     if (!node_working(node))
         return;
     if (snapshots->abandoned || snapshots->more < 0) {
+        COVER("node-snapshot-abandoned");
         log_snapshot_cancel(snapshots->writer);
         take_end(node, snapshots->abandoned ? GAVEL_E_CLOSED : snapshots->more,
                  snapshots->abandoned ? "a newer one is being installed" : snapshots->error.text);
@@ -509,6 +511,7 @@ static void received(void *ctx, int32_t status, uint64_t offset, const struct ga
     if (!node_working(node))
         return;
     if (snapshots->installing) {
+        COVER("node-offer-during-install");
         publish_received(node, status, error ? error->text : "");
     } else {
         if (status != GAVEL_OK)
@@ -543,6 +546,7 @@ void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request 
     if (chunk->length == 0) {
         status = begin_receiving(node, chunk);
         if (status == GAVEL_E_EXISTS) {
+            COVER("node-snapshot-is-there");
             tell_stored(node, chunk->total, false); /* it is here already, whole */
             return;
         }

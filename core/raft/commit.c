@@ -5,6 +5,7 @@
  * While a joint configuration is in force every decision needs a majority of the old voters and a majority of
  * the new ones. A leader that is no voter of a set does not count in it, whoever it is.
  */
+#include "cover.h"
 #include "internal.h"
 
 static bool in_set(const struct raft_member *member, bool outgoing)
@@ -98,8 +99,10 @@ void raft_commit_advance(struct raft *r)
         index = raft_min(index, majority_index(r, true));
     if (index <= r->commit)
         return;
-    if (raft_log_term(&r->log, index) != r->term && !raft_bug(r, RAFT_BUG_COMMIT_OLD_TERM))
+    if (raft_log_term(&r->log, index) != r->term && !raft_bug(r, RAFT_BUG_COMMIT_OLD_TERM)) {
+        RAFT_COVER(OLD_TERM);
         return;
+    }
     raft_commit_to(r, index);
 }
 
@@ -123,6 +126,7 @@ void raft_apply_pump(struct raft *r)
         return;
     uint64_t last = r->commit;
     if (last - r->applied > r->options.apply_window) {
+        RAFT_COVER(APPLY_WINDOW);
         last = raft_log_floor(&r->log, r->applied + r->options.apply_window);
         if (last <= r->apply_sent && r->applied == r->apply_sent) {
             uint32_t at; /* a batch that is larger than the window goes alone */

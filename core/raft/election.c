@@ -10,6 +10,7 @@
  *      +------ a newer term; a leader of this term; no quorum heard; removed; fenced
  *      --------------------------------+
  */
+#include "cover.h"
 #include "internal.h"
 
 /* A node that others are preferred to waits longer, so that they go first; it never refuses to lead. */
@@ -140,6 +141,7 @@ void raft_election_start(struct raft *r)
 {
     raft_election_reset(r);
     if (!raft_may_lead(r)) {
+        RAFT_COVER(MAY_NOT_LEAD);
         if (r->leader)
             raft_become_follower(r, r->term, 0);
         return;

@@ -6,6 +6,7 @@
  * hold the same batch, so a difference in its extent or chain is not a conflict to repair but damage to
  * report.
  */
+#include "cover.h"
 #include "internal.h"
 
 /* The form of a received append; nothing in it has been believed yet. */
@@ -64,8 +65,10 @@ static enum agreement check_prev(const struct raft *r, const struct raft_append_
     if (append->prev_index > raft_log_last(&r->log))
         return REJECTS;
     /* What is compacted was committed, so any leader holds the same: not a conflict. */
-    if (append->prev_index < r->log.base_index)
+    if (append->prev_index < r->log.base_index) {
+        RAFT_COVER(PREV_COMPACTED);
         return raft_bug(r, RAFT_BUG_PREV_COMPACTED) ? REJECTS : AGREES;
+    }
     if (raft_bug(r, RAFT_BUG_PREV_UNCHECKED))
         return AGREES;
     bool boundary = raft_log_boundary(&r->log, append->prev_index, &term, &chain);
@@ -139,6 +142,7 @@ static enum agreement take_over(struct raft *r, const struct raft_append_request
             if (held == REJECTS && batch->term < raft_log_term(&r->log, batch->first - 1))
                 return DIVERGES;
             if (held == REJECTS && !raft_bug(r, RAFT_BUG_CONFLICT_KEPT)) {
+                RAFT_COVER(CONFLICT);
                 raft_emit_truncate(r, batch->first);
                 *verified = append_rest(r, append, i);
                 return AGREES;
@@ -171,6 +175,7 @@ static void watch_recovery(struct raft *r, const struct raft_append_request *app
         return;
     struct raft_effect *effect = raft_emit(r, RAFT_EFFECT_RECOVERY_REACHED);
     effect->recovery.index = raft_max(r->recovery_target, raft_min(r->verified, r->durable_index));
+    RAFT_COVER(RECOVERY_ENDS);
     if (!raft_bug(r, RAFT_BUG_RECOVERY_UNGATED))
         raft_send_gate(r, r->recovery_target);
 }
@@ -193,6 +198,7 @@ int raft_on_append_request(struct raft *r, const struct raft_message *m)
         return RAFT_E_DIVERGED;
     raft_heard_leader(r, m->from);
     if (r->incoming.installing && !raft_bug(r, RAFT_BUG_APPLY_DURING_INSTALL)) {
+        RAFT_COVER(APPEND_DURING_INSTALL);
         /* The log is being replaced: nothing may be written beside that. */
         answer_append(r, m)->flags |= RAFT_APPEND_REJECTED | RAFT_APPEND_INSTALLING;
         return RAFT_OK;
@@ -200,8 +206,10 @@ int raft_on_append_request(struct raft *r, const struct raft_message *m)
     enum agreement prev = check_prev(r, append);
     if (prev == AGREES)
         prev = take_over(r, append, &verified);
-    if (prev == DIVERGES)
+    if (prev == DIVERGES) {
+        RAFT_COVER(DIVERGED);
         return RAFT_E_DIVERGED;
+    }
     if (prev == REJECTS) {
         reject(r, m);
         return RAFT_OK;

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "cover.h"
 #include "internal.h"
 
 static void answer_chunk(struct raft *r, const struct raft_snapshot_request *s, uint32_t status)
@@ -88,11 +89,15 @@ void raft_on_snapshot_request(struct raft *r, const struct raft_message *m)
         return;
     }
     if (!same_snapshot(&in->snapshot, chunk)) {
-        if (chunk->index < in->snapshot.index && in->term == r->term)
+        if (chunk->index < in->snapshot.index && in->term == r->term) {
             /* late, of one that this leader has given up; another leader may only have an older one */
+            RAFT_COVER(OFFER_IS_OLDER);
             return;
-        if (chunk->length > 0)
+        }
+        if (chunk->length > 0) {
+            RAFT_COVER(CHUNK_WITHOUT_OFFER);
             return; /* late, of one that was forgotten: what is received begins with an offer */
+        }
         in->snapshot = *chunk;
         in->snapshot.offset = 0;
         in->term = r->term;
@@ -117,6 +122,7 @@ int raft_chunk_stored(struct raft *r, const struct raft_event_chunk_stored *e)
         return RAFT_E_INVALID;
     in->storing = false;
     if (e->failed) {
+        RAFT_COVER(CHUNK_FAILED);
         struct raft_snapshot_request failed = in->snapshot;
         forget_incoming(r);
         answer_chunk(r, &failed, RAFT_SNAPSHOT_FAILED);
@@ -145,6 +151,7 @@ int raft_snapshot_installed(struct raft *r, const struct raft_event_snapshot_ins
         return RAFT_E_INVALID;
     forget_incoming(r);
     if (e->failed) {
+        RAFT_COVER(INSTALL_FAILED);
         answer_chunk(r, &done, RAFT_SNAPSHOT_FAILED);
         return RAFT_OK;
     }

@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "cover.h"
 #include "internal.h"
 
 /* "A server always uses the latest configuration in its log, regardless of whether the entry is committed." (4.1) */
@@ -144,10 +145,14 @@ int raft_membership(struct raft *r, const struct raft_configuration *target, boo
     if (raft_configuration_joint(target))
         return RAFT_E_INVALID;
     /* The bug of the single-server change: two leaders, each with a quorum of its own configuration. */
-    if (!raft_own_term_committed(r) && !raft_bug(r, RAFT_BUG_CHANGE_TOO_EARLY))
+    if (!raft_own_term_committed(r) && !raft_bug(r, RAFT_BUG_CHANGE_TOO_EARLY)) {
+        RAFT_COVER(CHANGE_TOO_EARLY);
         return RAFT_E_NOT_READY;
-    if (in_flight(r) && !raft_bug(r, RAFT_BUG_CHANGE_IN_FLIGHT))
+    }
+    if (in_flight(r) && !raft_bug(r, RAFT_BUG_CHANGE_IN_FLIGHT)) {
+        RAFT_COVER(CHANGE_IN_FLIGHT);
         return RAFT_E_IN_FLIGHT;
+    }
     if (!anew && raft_configuration_equal(raft_in_force(r), target))
         return RAFT_E_UNCHANGED;
     if (r->transfer.target)
@@ -199,6 +204,7 @@ void raft_membership_pump(struct raft *r)
         return;
     const struct raft_configuration *now = raft_in_force(r);
     if (raft_configuration_joint(now)) {
+        RAFT_COVER(JOINT_LEFT);
         if (raft_bug(r, RAFT_BUG_JOINT_NOT_LEFT) && raft_in_force_index(r) < r->own_first)
             return;
         raft_configuration_leave(now, &next);
@@ -229,6 +235,7 @@ void raft_membership_settle(struct raft *r)
     if (raft_is_voter(r) || raft_bug(r, RAFT_BUG_REMOVED_LEADER_STAYS))
         return;
     uint64_t successor = raft_best_successor(r);
+    RAFT_COVER(LEADER_REMOVED);
     if (successor)
         raft_send(r, RAFT_TIMEOUT_NOW, successor);
     raft_become_follower(r, r->term, 0);

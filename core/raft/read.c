@@ -10,6 +10,7 @@
  * The ids of the caller are a growing sequence, so "all up to" is all that has to be kept of any number of
  * reads.
  */
+#include "cover.h"
 #include "internal.h"
 
 int raft_read(struct raft *r, uint64_t id)
@@ -91,8 +92,10 @@ static void lead_reads(struct raft *r)
      * Before it has committed in its own term a leader does not know what its predecessors committed (etcd
      * 7331).
      */
-    if (!raft_own_term_committed(r) && !raft_bug(r, RAFT_BUG_READ_TOO_EARLY))
+    if (!raft_own_term_committed(r) && !raft_bug(r, RAFT_BUG_READ_TOO_EARLY)) {
+        RAFT_COVER(READ_TOO_EARLY);
         return;
+    }
     raft_reads_acknowledged(r); /* a change of members may have let it end */
     if (r->reads.running || !anybody_waits(r))
         return;
@@ -150,10 +153,13 @@ void raft_on_read_response(struct raft *r, const struct raft_message *m)
     const struct raft_read_response *answer = &m->read_response;
     if (r->role != RAFT_FOLLOWER || r->reads.attempt == 0)
         return;
-    if (answer->id != r->reads.attempt && !raft_bug(r, RAFT_BUG_READ_ANY_ANSWER))
+    if (answer->id != r->reads.attempt && !raft_bug(r, RAFT_BUG_READ_ANY_ANSWER)) {
+        RAFT_COVER(READ_LATE);
         return;
+    }
     r->reads.attempt = 0;
     if (answer->flags & RAFT_READ_REFUSED) {
+        RAFT_COVER(READ_REFUSED);
         r->reads.retry = r->now + r->options.heartbeat_ns;
         return;
     }

@@ -11,6 +11,7 @@
  * Nothing here waits for the own disk: a leader's term is durable before it leads, so its appends and
  * heartbeats have no gate, and its disk writes in parallel with the peers'.
  */
+#include "cover.h"
 #include "internal.h"
 
 bool raft_peer_alive(const struct raft *r, const struct raft_peer *peer)
@@ -153,8 +154,10 @@ static void accepted(struct raft *r, struct raft_peer *peer, const struct raft_a
         /*
          * It got there in another way, for instance from the leader before (etcd: stuck in snapshot state).
          */
-        if (m->match < r->log.base_index || raft_bug(r, RAFT_BUG_SNAPSHOT_STUCK))
+        if (m->match < r->log.base_index || raft_bug(r, RAFT_BUG_SNAPSHOT_STUCK)) {
+            RAFT_COVER(STILL_BEHIND);
             return;
+        }
         peer->match = raft_max(peer->match, m->match);
         raft_snapshot_stop(r, peer);
     }
@@ -211,16 +214,22 @@ static int may_propose(struct raft *r, const struct raft_batch *batch)
         return RAFT_E_BUSY;
     if (batch->kind == RAFT_BATCH_COMMAND) {
         uint64_t waiting = raft_log_bytes(&r->log, UINT64_MAX) - raft_log_bytes(&r->log, r->commit);
-        if (r->no_space && !raft_bug(r, RAFT_BUG_SPACE_IGNORED))
+        if (r->no_space && !raft_bug(r, RAFT_BUG_SPACE_IGNORED)) {
+            RAFT_COVER(NO_SPACE);
             return RAFT_E_NO_SPACE;
-        if (waiting > 0 && waiting + batch->bytes > r->options.uncommitted_bytes)
+        }
+        if (waiting > 0 && waiting + batch->bytes > r->options.uncommitted_bytes) {
+            RAFT_COVER(MUCH_WAITS);
             return RAFT_E_BUSY;
+        }
         /*
          * The last eighth is for the entries that leaders begin with: without them nothing would ever commit.
          */
         uint32_t most = r->log.capacity - r->log.capacity / 8;
-        if (r->log.used >= most && raft_log_above(&r->log, r->snapshot_index) >= most)
+        if (r->log.used >= most && raft_log_above(&r->log, r->snapshot_index) >= most) {
+            RAFT_COVER(RING_FULL);
             return RAFT_E_BUSY;
+        }
     }
     /* Keep some for a vote record: a leader that fills its queue must still be able to step down. */
     if (raft_io_free(r) < 2 * RAFT_IOS_PER_EVENT || !raft_log_room(&r->log, r->snapshot_index))

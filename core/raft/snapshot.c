@@ -10,6 +10,7 @@
  * caught up otherwise, it is silent for long, it is removed, the leader steps down. Lost messages are asked after,
  * so none of them can stick.
  */
+#include "cover.h"
 #include "internal.h"
 
 static void ask_for_snapshot(struct raft *r, struct raft_peer *peer)
@@ -146,8 +147,10 @@ int raft_snapshot_taken(struct raft *r, uint64_t index)
 {
     uint64_t term;
     uint32_t chain;
-    if (index <= r->snapshot_index)
+    if (index <= r->snapshot_index) {
+        RAFT_COVER(SNAPSHOT_OVERTAKEN);
         return RAFT_OK; /* an installed one has overtaken it */
+    }
     if (index > r->applied || index > r->durable_index || !raft_log_boundary(&r->log, index, &term, &chain))
         return RAFT_E_INVALID;
     r->snapshot_index = index;

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "cover.h"
 #include "internal.h"
 
 /* Whether handling this message may take io numbers. */
@@ -116,16 +117,20 @@ static int receive(struct raft *r, const struct raft_message *m)
     int result = m ? check_message(r, m) : RAFT_E_INVALID;
     if (result != RAFT_OK)
         return result;
-    if (raft_io_free(r) < RAFT_IOS_PER_EVENT && may_write(r, m))
+    if (raft_io_free(r) < RAFT_IOS_PER_EVENT && may_write(r, m)) {
+        RAFT_COVER(DISK_BEHIND);
         return RAFT_OK; /* the disk is far behind; the sender will try again */
+    }
     if (m->type == RAFT_PREVOTE_REQUEST) {
         raft_on_prevote_request(r, m);
         return RAFT_OK;
     }
     if (m->term > r->term) {
         bool transfer = m->type == RAFT_VOTE_REQUEST && m->vote_request.flags & RAFT_VOTE_TRANSFER;
-        if (m->type == RAFT_VOTE_REQUEST && !transfer && raft_sticky(r))
+        if (m->type == RAFT_VOTE_REQUEST && !transfer && raft_sticky(r)) {
+            RAFT_COVER(STICKY);
             return RAFT_OK; /* as if it had not come: its term is not taken over either (4.2.3) */
+        }
         raft_become_follower(r, m->term, 0);
     }
     /* Who would vote for a newer term may well be in an older one itself. */
@@ -157,6 +162,7 @@ static void leader_time(struct raft *r)
     if (r->now >= r->heartbeat_due) {
         r->heartbeat_due = r->now + r->options.heartbeat_ns;
         if (lost_quorum(r)) {
+            RAFT_COVER(QUORUM_LOST);
             raft_become_follower(r, r->term, 0);
             return;
         }

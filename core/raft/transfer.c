@@ -4,6 +4,7 @@
  * date, tell it to campaign at once. Also done without being asked by a leader whose disk hangs: it would go
  * on sending heartbeats, and freeze the cluster (etcd 15247, hashicorp/raft 503).
  */
+#include "cover.h"
 #include "internal.h"
 
 /*
@@ -64,6 +65,7 @@ void raft_transfer_pump(struct raft *r)
         return;
     const struct raft_peer *peer = raft_find_peer(r, r->transfer.target);
     if (!peer || peer->leaving || peer->recovering) {
+        RAFT_COVER(TRANSFER_TARGET_GONE);
         raft_transfer_end(r, false);
         return;
     }
@@ -76,6 +78,7 @@ void raft_transfer_pump(struct raft *r)
 void raft_transfer_time(struct raft *r)
 {
     if (r->transfer.target && r->now >= r->transfer.deadline && !raft_bug(r, RAFT_BUG_TRANSFER_FOREVER)) {
+        RAFT_COVER(TRANSFER_LATE);
         raft_transfer_end(r, false);
         if (r->fenced)
             raft_become_follower(r, r->term, 0);
@@ -83,6 +86,7 @@ void raft_transfer_time(struct raft *r)
     }
     bool waits = r->io > r->durable_io && r->now - r->disk_progress >= r->options.disk_stall_ns;
     if (waits && r->transfer.target == 0 && !raft_bug(r, RAFT_BUG_STALL_IGNORED)) {
+        RAFT_COVER(DISK_STALLS);
         uint64_t successor = raft_best_successor(r);
         if (successor && raft_transfer_begin(r, successor) == RAFT_OK)
             r->disk_progress = r->now; /* should it fail, the next attempt waits as long again */

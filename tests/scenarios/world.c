@@ -3,6 +3,7 @@
  * tests/scenarios/world.c - the cluster in memory: what a node does with effects, the disks, the bag of
  * messages.
  */
+#include "core/os/cover.h"
 #include "world.h"
 
 #include <stdarg.h>

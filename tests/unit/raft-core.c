@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/os/cover.h"
 #include "core/raft/internal.h"
 
 static uint64_t state = 1;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/os/cover.h"
 #include "tests/scenarios/world.h"
 
 #define STEPS 1500
