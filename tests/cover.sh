@@ -16,7 +16,7 @@ programs="tests/unit/raft-core tests/unit/raft-random tests/scenarios/scenario t
     tests/unit/log_test tests/unit/log_batch_test tests/unit/log_recovery_test tests/unit/log_snapshot_test
     tests/unit/log_inspect_test tests/unit/log_real_test tests/unit/log_sweep_test
     tests/unit/node_test tests/unit/node_more_test tests/unit/node_member_test tests/unit/node_term_test
-    tests/unit/node_chaos_test"
+    tests/unit/node_bounds_test tests/unit/node_chaos_test"
 cd "$build" || exit 1
 jobs=$(nproc 2>/dev/null || echo 2)
 sim=
@@ -33,7 +33,7 @@ for program in $programs; do
     timeout -k 10 600 "$program" >cover-run.log 2>&1 || { echo "FAILED: $program"; tail -n 20 cover-run.log; failed=1; }
 done
 if [ -n "$sim" ]; then
-    timeout -k 10 1200 $sim --seeds 1-"$seeds" --seconds 30 >cover-run.log 2>&1 \
+    timeout -k 10 1200 $sim --seeds 1+"$seeds" --seconds 40 >cover-run.log 2>&1 \
         || { echo "FAILED: $sim"; tail -n 20 cover-run.log; failed=1; }
 fi
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/os/cover.h"
 #include "core/os/crc32c.h"
 
 #define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again */
@@ -678,7 +677,6 @@ static int32_t unpack(struct node *node, struct gavel_slice tail, uint32_t chain
             return status;
         node->incoming[node->incoming_count] = batch;
         if (log_batch_chain(chain, batch->data) != batch->head.chain) {
-            COVER("node-foreign-batch");
             node->incoming_count++;
             return gavel_fail(error, GAVEL_E_CORRUPT,
                               "a batch at index %llu that does not follow the one before it",

@@ -260,7 +260,6 @@ static void produced(struct os_job *job)
     if (!node_working(node))
         return;
     if (snapshots->abandoned || snapshots->more < 0) {
-        COVER("node-snapshot-abandoned");
         log_snapshot_cancel(snapshots->writer);
         take_end(node, snapshots->abandoned ? GAVEL_E_CLOSED : snapshots->more,
                  snapshots->abandoned ? "a newer one is being installed" : snapshots->error.text);
@@ -546,7 +545,6 @@ void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request 
     if (chunk->length == 0) {
         status = begin_receiving(node, chunk);
         if (status == GAVEL_E_EXISTS) {
-            COVER("node-snapshot-is-there");
             tell_stored(node, chunk->total, false); /* it is here already, whole */
             return;
         }

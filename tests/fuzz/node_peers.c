@@ -185,7 +185,7 @@ static uint64_t number(const struct node *node, const struct hostile *end, struc
 
 static struct gavel_slice text(struct fuzz_input *input)
 {
-    static const char *const pool[] = {"n1", "n2", "n3", "counter", "add", "get", "counter.add", "events", "pad",
+    static const char *const pool[] = {"n1", "n2", "n3", "counter", "increment", "get", "counter.increment", "events", "pad",
                                        "gavel", "session_register", "session_keep", "session_close", "describe",
                                        "status", "members", "msgpack", "transfer", "snapshot", "log_level", "watch",
                                        "json", "metrics", ""};
@@ -199,7 +199,7 @@ static struct gavel_slice text(struct fuzz_input *input)
 static struct gavel_slice value(struct fuzz_input *input)
 {
     static const unsigned char pool[][12] = {
-        {1, 0xc0}, {1, 0x80}, {4, 0x81, 0xa2, 'b', 'y'}, {5, 0x81, 0xa2, 'b', 'y', 1},
+        {1, 0xc0}, {1, 0x80}, {8, 0x81, 0xa4, 'n', 'a', 'm', 'e', 0xa1, 'x'}, {5, 0x81, 0xa2, 'b', 'y', 1},
         {5, 0x81, 0xa2, 't', 'o', 0xc0}, {7, 0x81, 0xa2, 't', 'o', 0xa2, 'n', '2'},
         {9, 0x81, 0xa5, 'b', 'y', 't', 'e', 's', 0xa1, 'x'}};
     struct gavel_limits limits = codec_limits(1 << 16);
@@ -477,6 +477,7 @@ static void dial(struct cluster *cluster, struct fuzz_input *input)
 /* A cluster of three is founded, a leader is elected and some commands are done; then n1's disk is the start of all. */
 static void form(void)
 {
+    static const char *const one[] = {"name=x", NULL};
     static struct cluster cluster;
     struct cluster_client *client;
     struct cluster_reply reply;
@@ -488,7 +489,7 @@ static void form(void)
         abort();
     client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
     for (int i = 0; i < 5; i++)
-        cluster_command(client, "add", 0, 0, &reply, NULL);
+        cluster_command(client, "increment", 0, 0, &reply, one);
     cluster_client_free(client);
     cluster_run(&cluster, 200);
     for (uint32_t i = 0; i < 3; i++) {

@@ -577,6 +577,23 @@ static void test_directory_record(void **state)
     fixture_free(&f);
 }
 
+/* A small file that has become a large one is damaged, however it begins; it is not read into memory. */
+static void test_directory_record_is_large(void **state)
+{
+    static const uint8_t more[8192];
+    struct fixture f;
+    struct os_file *file;
+
+    (void)state;
+    damage_make(&f, 1, 10);
+    assert_int_equal(os_open(&f.os, "data/directory", OS_OPEN_WRITE, &file), 0);
+    assert_int_equal(os_pwrite(&f.os, file, more, sizeof more, 128, 0), 0);
+    assert_int_equal(os_sync(&f.os, file), 0);
+    os_close(&f.os, file);
+    damage_expect_refused(&f, 30);
+    fixture_free(&f);
+}
+
 /* Without its record a directory that has lived is damaged, not new: whatever is left of that life says so. */
 static void test_directory_record_is_gone(void **state)
 {
@@ -765,6 +782,7 @@ int main(void)
         cmocka_unit_test(test_older_snapshot),
         cmocka_unit_test(test_directory_record),
         cmocka_unit_test(test_directory_record_is_gone),
+        cmocka_unit_test(test_directory_record_is_large),
         cmocka_unit_test(test_founding_record),
         cmocka_unit_test(test_one_vote_file),
         cmocka_unit_test(test_vote_one_behind),

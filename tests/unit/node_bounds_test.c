@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node_bounds_test.c - bounds of a node that a client meets: at the limit all is well, one above is refused with a
+ * sentence, and below it all is well again.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "node_cluster.h"
+
+static const char *const one[] = {"name=x", NULL};
+
+#define FORWARDS 64 /* requests under way to the leader, at most */
+
+static void test_clients(void **state)
+{
+    static struct cluster cluster;
+    struct cluster_client *first, *second, *third;
+    struct cluster_reply reply;
+
+    (void)state;
+    cluster_init(&cluster, 1, 3);
+    cluster.limits.clients = 2;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    first = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    second = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster_command(second, "increment", 0, 0, &reply, one);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, 0);
+    third = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    assert_false(cluster_client_open(third));
+    cluster_client_free(third);
+    cluster_client_free(first);
+    third = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    assert_true(cluster_client_open(third));
+    cluster_command(third, "increment", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    cluster_client_free(third);
+    cluster_client_free(second);
+    cluster_free(&cluster);
+}
+
+/* A follower whose leader does not answer forwards so many, and refuses the next: that one was surely not done. */
+static void test_forwards(void **state)
+{
+    static struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    uint32_t leader, follower;
+    const char *names[] = {"n1", "n2", "n3"};
+
+    (void)state;
+    cluster_init(&cluster, 3, 4);
+    cluster.limits.proposals = FORWARDS;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    leader = (uint32_t)cluster_leader(&cluster);
+    follower = (leader + 1) % 3;
+    client = cluster_client(&cluster, follower, CODEC_ROLE_CLIENT);
+    cluster_command(client, "increment", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    net_cut(cluster.net, names[leader], names[follower], true);
+    for (uint64_t id = 1000; id < 1000 + FORWARDS; id++) {
+        struct codec_request request = {.command = gavel_text("increment"), .remaining_ms = 3000,
+                                        .arguments = gavel_bytes("\x81\xa4name\xa1x", 8)};
+
+        cluster_post(client, id, &request);
+    }
+    cluster_run(&cluster, 2);
+    assert_int_equal(cluster_client_replies(client), 1);
+    cluster_command(client, "increment", 0, 0, &reply, one);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, GAVEL_E_BUSY);
+    net_cut(cluster.net, names[leader], names[follower], false);
+    cluster_run(&cluster, 4000);
+    cluster_command(client, "increment", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clients),
+        cmocka_unit_test(test_forwards),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
