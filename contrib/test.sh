@@ -5,7 +5,7 @@
 #   contrib/test.sh            normal build, simulator, sanitizers, seeded bugs, distcheck; within an hour on two cores
 #   contrib/test.sh --quick    the normal build only
 #   contrib/test.sh --watch    --quick again after every change of a source file, until interrupted
-#   contrib/test.sh STAGE...   some of: normal asan sim tsan mutants distcheck
+#   contrib/test.sh STAGE...   some of: normal asan sim tsan mutants coverage distcheck
 #
 # Builds go to build/ (or $GAVEL_BUILD_DIR) and are kept, so that a second run is quick. The last line is
 # "N passed, N failed, N skipped", counted from the results of make check and of the scripts.
@@ -21,11 +21,11 @@ for argument; do
         --quick) stages=(normal) ;;
         --watch) stages=(normal) watch=yes ;;
         --help | -h) usage 0 ;;
-        normal | asan | sim | tsan | mutants | distcheck) stages+=("$argument") ;;
+        normal | asan | sim | tsan | mutants | coverage | distcheck) stages+=("$argument") ;;
         *) usage 64 ;;
     esac
 done
-[ ${#stages[@]} -gt 0 ] || stages=(normal mutants asan sim tsan distcheck)
+[ ${#stages[@]} -gt 0 ] || stages=(normal mutants asan sim coverage tsan distcheck)
 
 stage() { say ""; say "== $1 ($(date +%H:%M:%S))"; }
 
@@ -149,6 +149,20 @@ run_sim()
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 enumerate asan 10
     else
         count_fail "sim: build with sanitizers"
+    fi
+}
+
+# What the tests reach together: at least 95 % of the lines of core/raft and core/log, and every mark. One result.
+run_coverage()
+{
+    stage "coverage"
+    setup_build coverage --enable-cover --disable-hardening "CFLAGS=-g -O0 --coverage" \
+        || { count_fail "coverage: build"; return; }
+    if "$root/tests/cover.sh" "$work/coverage" >"$work/coverage.txt" 2>&1; then
+        count_pass
+        grep -v '^ ' "$work/coverage.txt"
+    else
+        count_fail "coverage" "$work/coverage.txt"
     fi
 }
 

@@ -14,6 +14,7 @@
 
 #include "node_cluster.h"
 
+static uint32_t old_leader;
 static const char *const one[] = {"name=x", NULL};
 
 #define FORWARDS 64 /* requests under way to the leader, at most */
@@ -86,11 +87,59 @@ static void test_forwards(void **state)
     cluster_free(&cluster);
 }
 
+static bool others_lead(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (i != old_leader && node_is_leader(cluster->nodes[i].node) && node_ready(cluster->nodes[i].node))
+            return true;
+    return false;
+}
+
+/* What a leader took and could not bring to a majority is truncated by the next one: its client hears "unknown". */
+static void test_truncated(void **state)
+{
+    static struct cluster cluster;
+    struct codec_request request = {.command = gavel_text("increment"), .remaining_ms = 20000,
+                                    .arguments = gavel_bytes("\x81\xa4name\xa1x", 8)};
+    struct cluster_client *client, *other;
+    struct cluster_reply reply;
+    const char *names[] = {"n1", "n2", "n3"};
+
+    (void)state;
+    cluster_init(&cluster, 3, 5);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    old_leader = (uint32_t)cluster_leader(&cluster);
+    client = cluster_client(&cluster, old_leader, CODEC_ROLE_CLIENT);
+    net_cut(cluster.net, names[old_leader], names[(old_leader + 1) % 3], true);
+    net_cut(cluster.net, names[old_leader], names[(old_leader + 2) % 3], true);
+    cluster_post(client, 5, &request);
+    cluster_run(&cluster, 5);
+    assert_true(cluster_until(&cluster, others_lead, 5000));
+    other = cluster_client_as(&cluster, (old_leader + 1) % 3, CODEC_ROLE_CLIENT, "other");
+    cluster_command(other, "increment", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 1);
+    assert_false(cluster_client_answered(client, 5));
+    net_cut(cluster.net, names[old_leader], names[(old_leader + 1) % 3], false);
+    net_cut(cluster.net, names[old_leader], names[(old_leader + 2) % 3], false);
+    cluster_run(&cluster, 2000);
+    assert_true(cluster_client_answered(client, 5));
+    assert_int_equal(cluster_client_number(client), -1);
+    cluster_command(client, "get", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 1);
+    cluster_client_free(other);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clients),
         cmocka_unit_test(test_forwards),
+        cmocka_unit_test(test_truncated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
