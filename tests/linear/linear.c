@@ -331,8 +331,8 @@ static uint32_t first_return(const struct part *part)
 }
 
 /*
- * How long before `limit` the youngest spare of a group was invoked that may be used by then; UINT64_MAX: none may. What
- * was lost mostly took effect at once, so groups with a young one are tried first.
+ * How long before `limit` the youngest spare of a group was invoked that may be used by then; UINT64_MAX: none may.
+ * What was lost mostly took effect at once, so groups with a young one are tried first.
  */
 static uint64_t group_age(const struct part *part, const struct part_group *group, uint64_t limit)
 {
