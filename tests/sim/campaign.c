@@ -123,7 +123,8 @@ static uint64_t total_of(const struct campaign *campaign, const char *name, bool
     return 0;
 }
 
-/* Lines "name least", what 1,000 seeds of five minutes must reach; scaled to what was run. */
+/* Lines "name least [seconds]": what 1,000 seeds of five minutes must reach, scaled to what was run; with `seconds`, only
+ * where each seed has so many. */
 static bool check_floors(const struct campaign *campaign)
 {
     FILE *file = fopen(campaign->floors, "r");
@@ -134,11 +135,12 @@ static bool check_floors(const struct campaign *campaign)
         fprintf(stderr, "gavel-sim: %s: %s\n", campaign->floors, strerror(errno));
     while (file && fgets(line, sizeof line, file)) {
         unsigned long long least = 0;
+        unsigned long long seconds = 0;
         char name[64];
         uint64_t got;
         bool known;
 
-        if (line[0] == '#' || sscanf(line, "%63s %llu", name, &least) != 2)
+        if (line[0] == '#' || sscanf(line, "%63s %llu %llu", name, &least, &seconds) < 2 || campaign->seconds < seconds)
             continue;
         got = total_of(campaign, name, &known);
         least = least * campaign->runs * campaign->seconds / FLOOR_SECONDS;
