@@ -123,8 +123,8 @@ static uint64_t total_of(const struct campaign *campaign, const char *name, bool
     return 0;
 }
 
-/* Lines "name least [seconds]": what 1,000 seeds of five minutes must reach, scaled to what was run; with `seconds`, only
- * where each seed has so many. */
+/* Lines "name least [seconds]": what 1,000 seeds of five minutes must reach, scaled to what was run; with `seconds`,
+ * only where each seed has so many. */
 static bool check_floors(const struct campaign *campaign)
 {
     FILE *file = fopen(campaign->floors, "r");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fate_members.c - the operators: they add, remove, promote and demote members, replace whoever lost its disk, and start
+ * fate_members.c - the operators: they add, remove, promote, demote members, replace whoever lost its disk, and start
  * and stop the processes that go with it. They are careful in one thing only: nobody is taken out without whom the
  * cluster could not go on (the atlas knows).
  */
@@ -245,8 +245,8 @@ void fate_change(struct sim_fate *fate)
     }
 }
 
-/* The disk is gone: the machine comes back empty, at first with the settings that it had. Never so many that the cluster
- * is gone with them, not even where damage is correlated: nobody can know then that there was one. */
+/* The disk is gone: the machine comes back empty, at first with the settings that it had. Never so many that the
+ * cluster is gone with them, not even where damage is correlated: nobody can know then that there was one. */
 void fate_wipe(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim_test.c - the parts of the simulator's own machinery that everything rests on: the queue, the dice, the options. */
+/* sim_test.c - what everything in the simulator rests on: the queue, the dice, the options. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
