@@ -106,7 +106,7 @@ struct conn {
 
 /* ---- peers --------------------------------------------------------------------------------------------- */
 
-/* A request's age is known to this part of the time after which it is given up, by as many marks, and a few to spare. */
+/* A request's age is known to this part of the time after which it is given up: so many marks, and a few to spare. */
 #define PEER_STEPS 16
 #define PEER_SENT_MARKS (PEER_STEPS + 4)
 
@@ -260,7 +260,7 @@ struct node {
     const struct members *wanted;    /* while a change is being proposed: what it leads to */
     bool blanks;                     /* some peer may be blank */
     bool removed;                    /* this node is no member any more: it is stopping */
-    uint64_t synced_first;           /* what the peers were last brought in line with: the committed configuration ... */
+    uint64_t synced_first;          /* what the peers were last brought in line with: the committed configuration ... */
     uint64_t synced_last;            /* ... and the newest */
     bool peers_stale;
     char waits[256];                 /* a node without a cluster: what it was told last */
