@@ -8,7 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPTION_CHECK = 256, OPTION_PRINT, OPTION_DUMP, OPTION_JSON, OPTION_LIST, OPTION_DEV, OPTION_JOIN, OPTION_VERSION };
+enum {
+    OPTION_CHECK = 256,
+    OPTION_PRINT,
+    OPTION_DUMP,
+    OPTION_JSON,
+    OPTION_LIST,
+    OPTION_DEV,
+    OPTION_JOIN,
+    OPTION_VERSION
+};
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},

@@ -18,7 +18,8 @@ struct host_setup {
 };
 
 /*
- * [loop] Read `stream`, named `file`; `join` as in host_config_join. Returns true when there were no faults; they and the warnings are in the struct,
+ * [loop] Read `stream`, named `file`; `join` as in host_config_join. Returns true when there were no faults; they and
+ * the warnings are in the struct,
  * which is freed with host_setup_free in any case.
  */
 bool host_setup_read(struct host_setup *setup, FILE *stream, const char *file, const char *join);

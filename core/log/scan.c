@@ -513,6 +513,7 @@ static void judge_segment(struct log_scan *scan, const struct log_scan_segment *
 {
     const struct log_segment_found *found = &segment->found;
     bool damaged = limit ? align_group(found->stop_at) < limit : found->stop != LOG_STOP_END;
+    const uint32_t proofs = LOG_FACT_LATER_FRAME | LOG_FACT_LATER_SEGMENT | LOG_FACT_IDENTITY_BEYOND;
 
     if (!segment->head_good)
         scan->facts |= LOG_FACT_HEAD_BAD;
@@ -534,12 +535,11 @@ static void judge_segment(struct log_scan *scan, const struct log_scan_segment *
     if (is_last && scan->identity.segment == segment->number && found->stop_at < scan->identity.end)
         scan->facts |= LOG_FACT_IDENTITY_BEYOND;
     /*
-     * The space may have been used before, and by a payload of the same size at the same place: where only the header of
-     * a new frame arrived, the old payload behind it is sound. Unless something proves that this frame had been synced,
-     * it is torn like any other, however sound it looks.
+     * The space may have been used before, and by a payload of the same size at the same place: where only the header
+     * of a new frame arrived, the old payload behind it is sound. Unless something proves that this frame had been
+     * synced, it is torn like any other, however sound it looks.
      */
-    if (found->stop == LOG_STOP_ORDER &&
-        (found->misplaced || (scan->facts & (LOG_FACT_LATER_FRAME | LOG_FACT_LATER_SEGMENT | LOG_FACT_IDENTITY_BEYOND))))
+    if (found->stop == LOG_STOP_ORDER && (found->misplaced || (scan->facts & proofs)))
         scan->facts |= LOG_FACT_ORDER;
 }
 

@@ -382,8 +382,8 @@ static int32_t check_quorum(const struct node *node, const struct members *targe
     if (there > voters / 2 || seeded_bug("member-quorum-removed"))
         return GAVEL_OK;
     return gavel_fail(error, GAVEL_E_STATE,
-                      "%u of the %u voters that would be left do not answer (%s), and %u are needed to agree", voters - there,
-                      voters, silent, voters / 2 + 1);
+                      "%u of the %u voters that would be left do not answer (%s), and %u are needed to agree",
+                      voters - there, voters, silent, voters / 2 + 1);
 }
 
 static bool in_flight(const struct node *node, const struct raft_status *status)
@@ -399,7 +399,8 @@ static int32_t check_ready(const struct node *node, struct gavel_slice version, 
     uint64_t expected;
 
     if (in_flight(node, &status) && !seeded_bug("raft-change-in-flight"))
-        return gavel_fail(error, GAVEL_E_STATE, "another change of members is in flight; nothing was done: try again when it is over");
+        return gavel_fail(error, GAVEL_E_STATE, 
+                          "another change of members is in flight; nothing was done: try again when it is over");
     if (!status.own_term_committed && !seeded_bug("raft-change-too-early"))
         return gavel_fail(error, GAVEL_E_BUSY, "%s leads since a moment ago only; nothing was done: try again",
                           node->setup.name);

@@ -18,10 +18,11 @@
  *   member_update {name, addresses, priority}
  *   member_change {changes: [{op: "add" ..., name ...} ...]}    several at once, in one step
  *
- * `addresses` is a list of strings, or one string with commas. Each command but the first takes `version`: it is refused
- * with GAVEL_E_CONDITION unless member_list's version is that. The reply {version, id} comes when the change is committed
- * and no joint configuration is left; a new voter is "joining" until it has caught up, and whoever leads promotes it then.
- * GAVEL_E_STATE: another change is in flight, or the change is refused for good reason. GAVEL_E_BUSY: again, in a moment.
+ * `addresses` is a list of strings, or one string with commas. Each command but the first takes `version`: it is
+ * refused with GAVEL_E_CONDITION unless member_list's version is that. The reply {version, id} comes when the change is
+ * committed and no joint configuration is left; a new voter is "joining" until it has caught up, and whoever leads
+ * promotes it then. GAVEL_E_STATE: another change is in flight, or the change is refused for good reason. GAVEL_E_BUSY:
+ * again, in a moment.
  *
  * The new node itself: an empty data directory, its name, and `join`. Nothing else tells it to join: it does so when it
  * is dialled as that member. A node that learns of its own removal stops and calls fatal(78): its data directory is of

@@ -163,7 +163,8 @@ enum raft_event_type {
     RAFT_EVENT_READ,
     /*
      * Change the members into `membership.target` (not joint). NOT_LEADER, INVALID, NOT_READY, IN_FLIGHT, BUSY, and
-     * UNCHANGED unless `membership.anew`: the caller changes something that is not known here, an address; else there is an effect PROPOSE in this step. The joint state in between, leaving it
+     * UNCHANGED unless `membership.anew`: the caller changes something that is not known here, an address; else there
+     * is an effect PROPOSE in this step. The joint state in between, leaving it
      * and the promotion of JOINING members are done by whoever leads, without another word.
      */
     RAFT_EVENT_MEMBERSHIP,

@@ -261,7 +261,8 @@ void fate_wipe(struct sim_fate *fate)
     sim_disk_wipe(node->disk);
     sim_oracle_damaged(sim->oracle, node);
     fate->empty[node->number] = true;
-    fate->joins[node->number] = node->number >= sim->founders; /* it never had a list of founders */
+    /* Either it never had a list of founders, or was the only one there: empty, it would found another cluster. */
+    fate->joins[node->number] = node->number >= sim->founders || sim->founders == 1;
     fate->asked_at[node->number] = sim->now;
     fate->start_at[node->number] = sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
 }
