@@ -34,8 +34,8 @@ static const struct gavel_field cluster_rows[] = {
              "cluster is founded"},
     {.name = "join", .id = 2, .type = GAVEL_LIST, .element = GAVEL_STRING,
      .offset = AT(host_cluster_options, join), .min = 1, .max = HOST_JOIN_MAX,
-     .help = "Addresses of members of a cluster that is there already: with them an empty node founds nothing, but asks "
-             "there and waits until it has been added; read only while the data directory is empty"},
+     .help = "Addresses of members of a cluster that is there already: with them an empty node founds nothing, but "
+             "asks there and waits until it has been added; read only while the data directory is empty"},
 };
 
 static const struct gavel_field raft_rows[] = {

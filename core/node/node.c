@@ -216,7 +216,8 @@ static int32_t check_setup(const struct node_setup *setup, struct gavel_error *e
         return gavel_fail(error, GAVEL_E_CONFIG, "[cluster] members does not list this node, '%s'",
                           setup->name);
     if (setup->member_count > NODE_MEMBERS_MAX || setup->join_count > NODE_JOIN_MAX ||
-        setup->machine_count > NODE_MACHINES_MAX || setup->transport_count > NODE_TRANSPORTS_MAX || setup->serializer_count > NODE_SERIALIZERS_MAX)
+        setup->machine_count > NODE_MACHINES_MAX ||
+        setup->transport_count > NODE_TRANSPORTS_MAX || setup->serializer_count > NODE_SERIALIZERS_MAX)
         return gavel_fail(error, GAVEL_E_CONFIG,
                           "more members, addresses to join by, machines, transports or serializers than a node takes");
     if (setup->machine_count == 0)
