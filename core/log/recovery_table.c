@@ -87,7 +87,8 @@ const struct log_row *log_table_log(uint32_t facts)
     if (seeded_bug("log-later-segment-ignored"))
         facts &= ~LOG_FACT_LATER_SEGMENT;
     if (seeded_bug("log-corruption-cut"))
-        facts &= ~(LOG_FACT_LATER_FRAME | LOG_FACT_LATER_SEGMENT | LOG_FACT_IDENTITY_BEYOND | LOG_FACT_IDENTITY_DIFFERS);
+        facts &= ~(LOG_FACT_LATER_FRAME | LOG_FACT_LATER_SEGMENT | LOG_FACT_IDENTITY_BEYOND |
+                   LOG_FACT_IDENTITY_DIFFERS);
     if (seeded_bug("log-identity-ignored"))
         facts &= ~(LOG_FACT_IDENTITY_BEYOND | LOG_FACT_IDENTITY_DIFFERS);
     if (seeded_bug("log-missing-segment-ignored"))

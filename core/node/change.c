@@ -399,7 +399,7 @@ static int32_t check_ready(const struct node *node, struct gavel_slice version, 
     uint64_t expected;
 
     if (in_flight(node, &status) && !seeded_bug("raft-change-in-flight"))
-        return gavel_fail(error, GAVEL_E_STATE, 
+        return gavel_fail(error, GAVEL_E_STATE,
                           "another change of members is in flight; nothing was done: try again when it is over");
     if (!status.own_term_committed && !seeded_bug("raft-change-too-early"))
         return gavel_fail(error, GAVEL_E_BUSY, "%s leads since a moment ago only; nothing was done: try again",

@@ -185,7 +185,8 @@ static uint64_t number(const struct node *node, const struct hostile *end, struc
 
 static struct gavel_slice text(struct fuzz_input *input)
 {
-    static const char *const pool[] = {"n1", "n2", "n3", "counter", "increment", "get", "counter.increment", "events", "pad",
+    static const char *const pool[] = {"n1", "n2", "n3", "counter", "increment", "get", "counter.increment", "events",
+                                       "pad",
                                        "gavel", "session_register", "session_keep", "session_close", "describe",
                                        "status", "members", "msgpack", "transfer", "snapshot", "log_level", "watch",
                                        "json", "metrics", ""};

@@ -433,8 +433,8 @@ static void test_torn(void **state)
 }
 
 /*
- * Recycled space holds sound payloads of the past. A group of which only the header arrived over one of the same size at
- * the same place is torn (found by gavel-sim: it was taken for a file from elsewhere); once it is proved, it is not.
+ * Recycled space holds sound payloads of the past. A group of which only the header arrived over one of the same size
+ * at the same place is torn (found by gavel-sim: it was taken for a file from elsewhere); once it is proved, it is not.
  */
 static void test_torn_over_an_old_payload(void **state)
 {

@@ -232,7 +232,7 @@ static void test_asked_at_the_one_that_goes(void **state)
 
 /* ---- what falls in between ----------------------------------------------------------------------------- */
 
-/* A leader that is cut off takes a change that nobody else has: it goes again, with its name, its address and its id. */
+/* A leader that is cut off takes a change that nobody else has: it goes again, with its name, address and id. */
 static void test_what_is_truncated_was_never_there(void **state)
 {
     struct cluster cluster;
