@@ -59,20 +59,32 @@ static bool is_sound(struct sim *sim, uint64_t member, const struct sim_node *wi
     return false;
 }
 
-struct tally {
-    uint32_t all;
-    uint32_t sound;
-};
-
-static void count(struct tally *tally, bool sound)
+/* Whether this member may be gone, or a learner, soon: nobody may count on it, nor on its going. */
+static bool may_leave(const struct sim *sim, uint64_t member)
 {
-    tally->all++;
-    tally->sound += sound;
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        if (sim->nodes[i].leaves_until > sim->now && sim->nodes[i].disk && member_of(sim->nodes[i].disk) == member)
+            return true;
+    return false;
 }
 
+struct tally {
+    uint32_t all;
+    uint32_t damaged;
+    uint32_t sound; /* and will stay */
+};
+
+static void count(struct tally *tally, bool sound, bool leaves)
+{
+    tally->all++;
+    tally->damaged += !sound;
+    tally->sound += sound && !leaves;
+}
+
+/* Whatever becomes of those who may leave: the worst is that the sound ones do, and the damaged ones do not. */
 static bool has_majority(const struct tally *tally)
 {
-    return tally->all == 0 || tally->sound > tally->all / 2;
+    return tally->all == 0 || tally->sound > tally->damaged;
 }
 
 static bool holds(struct sim *sim, const struct raft_configuration *configuration, const struct sim_node *without)
@@ -84,13 +96,14 @@ static bool holds(struct sim *sim, const struct raft_configuration *configuratio
     for (uint32_t i = 0; i < configuration->count; i++) {
         const struct raft_member *member = &configuration->members[i];
         bool sound = is_sound(sim, member->id, without);
+        bool leaves = may_leave(sim, member->id);
 
         if (member->role == RAFT_VOTER)
-            count(&voters, sound);
+            count(&voters, sound, leaves);
         if (member->outgoing)
-            count(&outgoing, sound);
+            count(&outgoing, sound, leaves);
         if (member->role == RAFT_VOTER || member->role == RAFT_JOINING)
-            count(&soon, sound);
+            count(&soon, sound, leaves);
     }
     return has_majority(&voters) && has_majority(&outgoing) && has_majority(&soon);
 }

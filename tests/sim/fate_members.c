@@ -15,6 +15,7 @@
 #include "oracle.h"
 
 #define CHANGE_MS 10000 /* an operator waits so long for a change */
+#define LEAVES_NS (40 * SIM_S) /* a change may come true so long after it was asked for: in the log of who was down */
 #define AGAIN_NS (5 * SIM_S)
 
 static const struct members *known(const struct sim_fate *fate)
@@ -58,6 +59,8 @@ static bool ask(struct sim_fate *fate, const char *command, const struct sim_nod
     if (role)
         pairs[2] = as;
     sim_trace(fate->sim, about, "%s, through %s", command, through->name);
+    if (strcmp(command, "member_add") != 0 && strcmp(command, "member_promote") != 0)
+        fate->sim->nodes[about->number].leaves_until = fate->sim->now + LEAVES_NS;
     return sim_admin_ask(through->process->admin, command, pairs, CHANGE_MS, answered) != 0;
 }
 
@@ -190,6 +193,7 @@ static void exchange(struct sim_fate *fate)
     if (codec_writer_end(&writer, NULL) != GAVEL_OK)
         sim_fail(sim, "protocol", "arguments of member_change");
     sim_trace(sim, goes, "%s for it, through %s", comes->name, through->name);
+    goes->leaves_until = sim->now + LEAVES_NS;
     id = sim_admin_ask_value(through->process->admin, "member_change", gavel_buffer_slice(&arguments), CHANGE_MS,
                              answered);
     gavel_buffer_free(&arguments);

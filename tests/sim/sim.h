@@ -104,6 +104,7 @@ struct sim_node {
     int exit_code;     /* of the last life; -1: none, it was killed or runs */
     char said[512];    /* the sentence that went with it */
     uint64_t paused_until; /* simulated ns; its events wait, its connections stay */
+    uint64_t leaves_until; /* simulated ns: its removal or demotion was asked for, and may take effect until then */
     struct sim_process *process; /* node.c's: lanes, clocks, machines, deadline */
 };
 
