@@ -6,7 +6,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static uint16_t *port_of(struct sockaddr_storage *address)
@@ -100,4 +103,15 @@ int32_t sockets_listen(const struct address *address, uint64_t backlog, int *fds
         return refuse(address, *port, error);
     *count = 1;
     return GAVEL_OK;
+}
+
+uint64_t sockets_bytes_read(int fd)
+{
+    struct tcp_info info = {.tcpi_bytes_received = 0};
+    socklen_t size = sizeof info;
+    int unread = 0;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 || ioctl(fd, FIONREAD, &unread) < 0)
+        return 0;
+    return info.tcpi_bytes_received - (uint64_t)unread;
 }

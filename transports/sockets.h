@@ -17,4 +17,10 @@
 int32_t sockets_listen(const struct address *address, uint64_t backlog, int *fds, uint64_t *count, uint16_t *port,
                        struct gavel_error *error);
 
+/*
+ * How many bytes of a TCP connection have been read from it so far; the end of the stream, once it came, counts as one
+ * more. 0: the system does not say.
+ */
+uint64_t sockets_bytes_read(int fd);
+
 #endif

@@ -358,6 +358,35 @@ static void http_keeps_the_connection(void **state)
     harness_stop(&server);
 }
 
+/* A request with a body, sent before the answer to the one before it: libwebsockets would never return. */
+static void http_bodies_are_not_pipelined(void **state)
+{
+    static const char *const both[] = {
+        "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nPOST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n",
+        "GET /1 HTTP/1.1\r\nHost: h\r\n\r\nPOST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+        "POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
+        "GET /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n",
+    };
+    struct harness_side server = {.answer = echo_request};
+    const char *uri;
+    char head[2048];
+    char body[2048];
+    size_t i;
+    int fd;
+
+    (void)state;
+    harness_start(&server, gavel_plugin_websocket());
+    uri = harness_listen(&server, "ws://127.0.0.1:0");
+    for (i = 0; i < sizeof both / sizeof both[0]; i++) {
+        fd = ask(uri, -1, both[i], head, sizeof head, body, sizeof body);
+        assert_non_null(strstr(body, "/1"));
+        assert_true(raw_wait_closed(fd));
+        (void)close(fd);
+        assert_int_equal(server.requests, i + 1);
+    }
+    harness_stop(&server);
+}
+
 static void http_answered_later(void **state)
 {
     struct harness_side server = {.answer = keep_request};
@@ -508,6 +537,7 @@ int main(void)
         CASE(an_http_server_is_no_peer),
         CASE(http_requests),
         CASE(http_keeps_the_connection),
+        CASE(http_bodies_are_not_pipelined),
         CASE(http_answered_later),
         CASE(http_large_answer_and_none),
         CASE(other_upgrades_harm_nobody),

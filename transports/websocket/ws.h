@@ -99,6 +99,7 @@ struct ws_connection {
     bool told;
     bool paused;
     bool high;     /* was over send_high: drained will be told */
+    uint64_t taken; /* bytes that libwebsockets had read when the last HTTP request was whole; 0: there was none */
     bool waiting;  /* libwebsockets holds a part of what we wrote, and will call when it is gone */
     bool is_ended;
     bool timer_open;
