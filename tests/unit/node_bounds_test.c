@@ -87,6 +87,43 @@ static void test_forwards(void **state)
     cluster_free(&cluster);
 }
 
+/* A leader whose followers are silent takes so many commands, and refuses the next: that one was surely not done. */
+static void test_proposals(void **state)
+{
+    static struct cluster cluster;
+    struct codec_request request = {.command = gavel_text("increment"), .remaining_ms = 20000,
+                                    .arguments = gavel_bytes("\x81\xa4name\xa1x", 8)};
+    const char *names[] = {"n1", "n2", "n3"};
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    uint32_t leader;
+
+    (void)state;
+    cluster_init(&cluster, 3, 6);
+    cluster.limits.proposals = FORWARDS;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    leader = (uint32_t)cluster_leader(&cluster);
+    client = cluster_client(&cluster, leader, CODEC_ROLE_CLIENT);
+    net_cut(cluster.net, names[leader], names[(leader + 1) % 3], true);
+    net_cut(cluster.net, names[leader], names[(leader + 2) % 3], true);
+    for (uint64_t id = 1000; id < 1000 + FORWARDS; id++)
+        cluster_post(client, id, &request);
+    cluster_run(&cluster, 2);
+    assert_int_equal(cluster_client_replies(client), 0);
+    cluster_command(client, "increment", 0, 0, &reply, one);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, GAVEL_E_BUSY);
+    net_cut(cluster.net, names[leader], names[(leader + 1) % 3], false);
+    net_cut(cluster.net, names[leader], names[(leader + 2) % 3], false);
+    cluster_run(&cluster, 3000);
+    cluster_command(client, "increment", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    assert_in_range(reply.number, 1, FORWARDS + 1);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 static bool others_lead(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->count; i++)
@@ -139,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clients),
         cmocka_unit_test(test_forwards),
+        cmocka_unit_test(test_proposals),
         cmocka_unit_test(test_truncated),
     };
 
