@@ -270,17 +270,23 @@ static void misfortune(struct net_end *end, uint64_t before)
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
 
-/* Cut the first `size` bytes off a run that is longer, into an item of their own. */
-static struct net_item *cut_off(struct sim_net *net, struct net_item *item, uint64_t size)
+/* Some bytes out of the middle of a run, as an item of their own. */
+static struct net_item *cut_out(struct sim_net *net, const struct net_item *item, uint64_t from, uint64_t size)
 {
-    struct net_item *head = net_item_new(net);
+    struct net_item *piece = net_item_new(net);
 
-    assert(size < item->run.size);
-    head->what = NET_BYTES;
-    (void)gavel_buffer_append(&head->run, item->run.data, size);
+    assert(from + size < item->run.size);
+    (void)gavel_buffer_append(&piece->run, item->run.data + from, size);
+    return piece;
+}
+
+/* The first bytes of a run have been cut out; once for many pieces, since runs may be long. */
+static void drop_head(struct net_item *item, uint64_t size)
+{
+    if (size == 0)
+        return;
     item->run.size -= size;
     memmove(item->run.data, item->run.data + size, (size_t)item->run.size);
-    return head;
 }
 
 /* Give what is queued to the system, as far as it takes it. */
@@ -290,20 +296,28 @@ static void flush(struct net_end *end)
     struct sim_net *net = end->wire->net;
     struct sim_random *random = &to->in->random;
 
+    uint64_t sent = 0; /* of end->out */
+
     while (end->out && end->out->run.size && to->waiting < NET_SYSTEM_BYTES) {
         struct net_item *item = end->out;
-        uint64_t size = item->run.size;
+        uint64_t size = item->run.size - sent;
         uint64_t piece = size < NET_READ_BYTES ? size : NET_READ_BYTES;
 
         if (piece > 1 && (sim_draw(random) >> 32) % NET_CUT_ONE_IN == 0)
             piece = 1 + sim_below(random, piece - 1);
-        if (piece < size)
-            item = cut_off(net, item, piece);
-        else
+        if (piece < size) {
+            item = cut_out(net, item, sent, piece);
+            sent += piece;
+        } else {
+            drop_head(item, sent);
+            sent = 0;
             end->out = NULL;
+        }
         item->what = NET_BYTES;
         append(to, item, net->sim->now + net_travel(net, to->in, piece) + end->late_ns);
     }
+    if (end->out)
+        drop_head(end->out, sent);
     if (!end->out || !end->out->run.size)
         end->late_ns = 0;
 }
