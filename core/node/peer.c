@@ -743,6 +743,13 @@ static void compare_digest(struct peer *peer, uint64_t index, uint64_t digest)
     event_local(node, "alarm", "divergence", pairs);
 }
 
+static void refuse_raft(struct conn *conn, const struct gavel_error *error)
+{
+    node_log(conn->node, GAVEL_LOG_WARN, "peer", "Closed the connection of %s: it sent %s",
+             conn->peer ? conn->peer->name : conn->address, error->text);
+    conn_close(conn, GAVEL_CLOSE_PROTOCOL, error->text);
+}
+
 static void receive_raft(struct conn *conn, uint64_t type, const struct codec_raft *wire)
 {
     struct node *node = conn->node;
@@ -755,16 +762,20 @@ static void receive_raft(struct conn *conn, uint64_t type, const struct codec_ra
     if (!node->raft || !peer->id)
         return;
     status = codec_raft_get(type, wire, peer->id, node->member_id, &message, &error);
-    if (status == GAVEL_OK && conn == peer->out && !in_time(peer, wire->id))
+    if (status != GAVEL_OK) { /* then `message` holds nothing */
+        refuse_raft(conn, &error);
+        return;
+    }
+    if (conn == peer->out && !in_time(peer, wire->id))
         return;
     node->answering = peer;
     node->answering_id = wire->id;
     node->answering_type = message.type;
     if (conn == peer->in)
         peer->last_request[message.type] = wire->id;
-    if (status == GAVEL_OK && message.type == RAFT_APPEND_REQUEST) {
+    if (message.type == RAFT_APPEND_REQUEST) {
         receive_append(node, &message, wire, &error, &status);
-    } else if (status == GAVEL_OK) {
+    } else {
         if (message.type == RAFT_APPEND_RESPONSE)
             compare_digest(peer, wire->digest_index, wire->digest);
         node->chunk_bytes = wire->tail;
@@ -774,11 +785,8 @@ static void receive_raft(struct conn *conn, uint64_t type, const struct codec_ra
             status = gavel_fail(&error, GAVEL_E_INVALID, "a message that breaks the rules of the algorithm");
     }
     node->answering = NULL;
-    if (status != GAVEL_OK && node_alive(node)) {
-        node_log(node, GAVEL_LOG_WARN, "peer", "Closed the connection of %s: it sent %s", peer->name,
-                 error.text);
-        conn_close(conn, GAVEL_CLOSE_PROTOCOL, error.text);
-    }
+    if (status != GAVEL_OK && node_alive(node))
+        refuse_raft(conn, &error);
 }
 
 void peer_message(struct conn *conn, uint64_t type, void *message)

@@ -3,7 +3,7 @@
  * replay.c - runs a fuzz target without a fuzzer: over each file of its corpus (tests/fuzz/corpus/NAME-*, or the
  * files that are named), and over random changes of each, for a bounded number and a bounded time. GAVEL_TEST_SEED
  * repeats a run: each file's changes depend on the seed and its name alone, and then there is no bound on the time.
- * An input that aborts is left as NAME.crash in the working directory.
+ * An input that aborts or crashes is left as NAME.crash in the working directory.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,7 +28,7 @@ static uint64_t seed;
 static bool bounded;
 static uint64_t changes; /* done, of all files */
 static char crash_file[256];
-static const uint8_t *volatile running; /* the input at hand, for the handler of SIGABRT */
+static const uint8_t *volatile running; /* the input at hand, for the handler */
 static volatile size_t running_size;
 
 static void on_abort(int number)
@@ -189,6 +189,7 @@ int main(int argc, char **argv)
         name += 3;
     (void)snprintf(crash_file, sizeof crash_file, "%s.crash", name);
     (void)signal(SIGABRT, on_abort);
+    (void)signal(SIGSEGV, on_abort);
     if (argc < 2)
         return replay_corpus(name);
     for (i = 1; i < argc; i++)
