@@ -745,8 +745,7 @@ static void compare_digest(struct peer *peer, uint64_t index, uint64_t digest)
 
 static void refuse_raft(struct conn *conn, const struct gavel_error *error)
 {
-    node_log(conn->node, GAVEL_LOG_WARN, "peer", "Closed the connection of %s: it sent %s",
-             conn->peer ? conn->peer->name : conn->address, error->text);
+    node_log(conn->node, GAVEL_LOG_WARN, "peer", "Closed the connection of %s: it sent %s", conn->address, error->text);
     conn_close(conn, GAVEL_CLOSE_PROTOCOL, error->text);
 }
 
@@ -757,12 +756,11 @@ static void receive_raft(struct conn *conn, uint64_t type, const struct codec_ra
     struct raft_message message;
     struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = &message};
     struct gavel_error error = {0};
-    int32_t status;
+    int32_t status = GAVEL_OK;
 
     if (!node->raft || !peer->id)
         return;
-    status = codec_raft_get(type, wire, peer->id, node->member_id, &message, &error);
-    if (status != GAVEL_OK) { /* then `message` holds nothing */
+    if (codec_raft_get(type, wire, peer->id, node->member_id, &message, &error) != GAVEL_OK) {
         refuse_raft(conn, &error);
         return;
     }
