@@ -4,6 +4,7 @@
 #include "campaign.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -62,21 +63,36 @@ static void reap(struct campaign *campaign, struct sim_run *runs)
         }
 }
 
+/* Asked to end (SIGTERM, as timeout(1) does): no new seeds, and the totals of those that have run. */
+static volatile sig_atomic_t asked_to_end;
+
+static void on_term(int number)
+{
+    (void)number;
+    asked_to_end = 1;
+}
+
+static bool has_enough(const struct campaign *campaign)
+{
+    return asked_to_end || (campaign->failures_max && campaign->failures >= campaign->failures_max);
+}
+
 static bool run_all(struct campaign *campaign)
 {
+    struct sigaction action = {.sa_handler = on_term};
     static struct sim_run runs[CAMPAIGN_JOBS_MAX];
     uint64_t seed = campaign->first;
     uint64_t running;
     bool good = true;
 
     memset(runs, 0, sizeof runs);
+    (void)sigaction(SIGTERM, &action, NULL);
     do {
         running = 0;
         for (uint64_t i = 0; i < campaign->jobs; i++) {
             struct sim_run_order order;
-            bool enough = campaign->failures_max && campaign->failures >= campaign->failures_max;
 
-            if (!runs[i].process && seed <= campaign->last && seed >= campaign->first && !enough && good) {
+            if (!runs[i].process && seed <= campaign->last && seed >= campaign->first && !has_enough(campaign) && good) {
                 good = campaign_order(campaign, seed, &order) && sim_run_begin(&runs[i], &order);
                 seed++;
                 if (good && order.inside)
@@ -86,8 +102,8 @@ static bool run_all(struct campaign *campaign)
         }
         if (running)
             reap(campaign, runs);
-    } while (running || (seed <= campaign->last && seed > campaign->first && good &&
-                         !(campaign->failures_max && campaign->failures >= campaign->failures_max)));
+    } while (running || (seed <= campaign->last && seed > campaign->first && good && !has_enough(campaign)));
+    (void)signal(SIGTERM, SIG_DFL);
     return good;
 }
 

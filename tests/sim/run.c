@@ -95,6 +95,7 @@ static void in_child(struct sim_run *run)
     struct rlimit limit = {.rlim_cur = CPU_S + CPU_S_MINUTE * (run->order.seconds / 60 + 1), .rlim_max = RLIM_INFINITY};
     struct rlimit none = {0};
 
+    (void)signal(SIGTERM, SIG_IGN); /* who asks the campaign to end asks its whole group: this seed ends by itself */
     (void)setrlimit(RLIMIT_CPU, &limit);
     (void)setrlimit(RLIMIT_CORE, &none);
     if (run->output >= 0) {
