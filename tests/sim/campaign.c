@@ -90,9 +90,10 @@ static bool run_all(struct campaign *campaign)
     do {
         running = 0;
         for (uint64_t i = 0; i < campaign->jobs; i++) {
+            bool free_place = !runs[i].process && seed <= campaign->last && seed >= campaign->first;
             struct sim_run_order order;
 
-            if (!runs[i].process && seed <= campaign->last && seed >= campaign->first && !has_enough(campaign) && good) {
+            if (free_place && !has_enough(campaign) && good) {
                 good = campaign_order(campaign, seed, &order) && sim_run_begin(&runs[i], &order);
                 seed++;
                 if (good && order.inside)
