@@ -93,13 +93,13 @@ run_mutants()
     say "mutants: $caught seeded bugs caught"
 }
 
-# simulate BUILD SEEDS: so many seeds of five simulated minutes with the build's simulator. One result.
+# simulate BUILD SEEDS MINUTES: so many seeds of so many simulated minutes with the build's simulator. One result.
 simulate()
 {
-    local name=$1 seeds=$2 log=$work/sim-$1.log
+    local name=$1 seeds=$2 minutes=$3 log=$work/sim-$1.log
     make -C "$work/$name" -j"$jobs" tests/sim/gavel-sim >"$work/sim-$name-build.log" 2>&1 \
         || { count_fail "sim: the build $name" "$work/sim-$name-build.log"; return; }
-    if "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes 5 --jobs "$jobs" \
+    if "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes "$minutes" --jobs "$jobs" \
         --floors "$root/tests/sim/floors.txt" --ledger "$work/sim.ledger" >"$log" 2>&1; then
         count_pass
     else
@@ -138,14 +138,14 @@ run_sim()
 {
     stage "simulator"
     if setup_build normal --enable-werror; then
-        simulate normal 1..1000
+        simulate normal 1..1000 2
         enumerate normal 1
         correlate normal 1..200
     else
         count_fail "sim: build"
     fi
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
-        ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 1001..1100
+        ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 1001..1100 1
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 enumerate asan 10
     else
         count_fail "sim: build with sanitizers"
