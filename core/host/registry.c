@@ -437,7 +437,7 @@ void host_snapshot_free(struct host_snapshot *snapshot)
 
 static void write_number(struct gavel_writer *out, double value)
 {
-    if (value >= 0 && value < 9e15 && value == floor(value))
+    if (value >= 0 && value < 9e15 && value == (double)(uint64_t)value)
         gavel_put_uint(out, (uint64_t)value);
     else
         gavel_put_real(out, value);
