@@ -110,31 +110,32 @@ uint64_t apply_digest(const struct apply *apply)
 
 /* ---- records ------------------------------------------------------------------------------------------- */
 
+#define RECORD_PARTS 4
+
 /* A record's slices are stored as offsets from its start while the buffer may move; apply_record_next turns
  * them back. */
 static int32_t put_record(struct gavel_buffer *records, struct apply_record *record)
 {
-    const struct gavel_slice *parts[3] = {&record->a, &record->b, &record->c};
-    struct gavel_slice given[3] = {record->a, record->b, record->c};
+    struct gavel_slice given[RECORD_PARTS] = {record->event, record->a, record->b, record->c};
+    struct gavel_slice *stored[RECORD_PARTS] = {&record->event, &record->a, &record->b, &record->c};
     uint64_t size = sizeof *record;
     uint64_t at = records->size;
-    struct gavel_slice *stored[3] = {&record->a, &record->b, &record->c};
     int32_t status;
 
-    for (int i = 0; i < 3; i++) {
-        uint64_t offset = size;
-
-        size += parts[i]->size;
+    for (int i = 0; i < RECORD_PARTS; i++) {
         /* An absent slice stays NULL; its offset 0 can never be that of a present one. */
-        stored[i]->data = given[i].data ? (const void *)(uintptr_t)offset : NULL;
+        stored[i]->data = given[i].data ? (const void *)(uintptr_t)size : NULL;
+        size += given[i].size;
     }
+    if (size > UINT32_MAX - 7)
+        return GAVEL_E_TOO_LARGE;
     record->size = (uint32_t)((size + 7) & ~UINT64_C(7));
     status = gavel_buffer_reserve(records, record->size);
     if (status != GAVEL_OK)
         return status;
     memcpy(records->data + at, record, sizeof *record);
     at += sizeof *record;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < RECORD_PARTS; i++) {
         if (given[i].size)
             memcpy(records->data + at, given[i].data, given[i].size);
         at += given[i].size;
@@ -147,15 +148,16 @@ const struct apply_record *apply_record_next(const struct apply_run *run, const 
 {
     uint64_t at = record ? (uint64_t)((const unsigned char *)record - run->records.data) + record->size : 0;
     struct apply_record *next;
-    struct gavel_slice *parts[3];
+    struct gavel_slice *parts[RECORD_PARTS];
 
     if (at >= run->records.size)
         return NULL;
     next = (struct apply_record *)(void *)(run->records.data + at);
-    parts[0] = &next->a;
-    parts[1] = &next->b;
-    parts[2] = &next->c;
-    for (int i = 0; i < 3; i++) {
+    parts[0] = &next->event;
+    parts[1] = &next->a;
+    parts[2] = &next->b;
+    parts[3] = &next->c;
+    for (int i = 0; i < RECORD_PARTS; i++) {
         uintptr_t offset = (uintptr_t)parts[i]->data;
 
         /* Offsets are smaller than a record; a pointer is larger: a second walk finds pointers and leaves
@@ -189,6 +191,15 @@ struct emitting {
     uint32_t ordinal;
 };
 
+/* What a watcher's message cannot carry is left out: it can read the key, and an event without it is no lie. */
+static void cut_to_size(struct apply_record *record)
+{
+    if (record->a.size + record->b.size + record->c.size > APPLY_EVENT_MAX)
+        record->c = gavel_bytes(NULL, 0);
+    if (record->a.size + record->b.size > APPLY_EVENT_MAX)
+        record->b = gavel_bytes(NULL, 0);
+}
+
 static void emit(void *context, const struct gavel_event *event)
 {
     struct emitting *emitting = context;
@@ -198,12 +209,13 @@ static void emit(void *context, const struct gavel_event *event)
         .term = emitting->term,
         .machine = emitting->machine,
         .ordinal = ++emitting->ordinal,
-        .event = event->type,
+        .event = gavel_text(event->type ? event->type : ""),
         .a = event->key,
         .b = event->value,
         .c = event->previous,
     };
 
+    cut_to_size(&record);
     if (put_record(&emitting->run->records, &record) != GAVEL_OK)
         run_fail(emitting->run, gavel_fail(&emitting->run->error, GAVEL_E_LOCAL, "no memory for an event"));
 }
@@ -320,6 +332,8 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
     reply.out = codec_writer_begin(&writer, &apply->result);
     status = command->run(apply->machines[machine - 1].self, &call, arguments, &reply);
     status = finish_result(&writer, 0, &apply->result, status, error);
+    if (status == GAVEL_E_NO_MEMORY) /* of this node alone: replicated, it would be another outcome than the others' */
+        status = GAVEL_E_LOCAL;
     if (status < 0)
         run->records.size = events_mark;
     *events = status < 0 ? 0 : emitting.ordinal;

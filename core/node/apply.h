@@ -20,6 +20,7 @@
 struct apply;
 
 #define APPLY_RESULT_MAX (1024 * 1024) /* bytes of one result: what one message may carry */
+#define APPLY_EVENT_MAX (2u << 20)     /* bytes of an event's key, value and previous value together */
 #define APPLY_RECORDS (4u << 20)       /* bytes of records after which a run ends early, behind a batch */
 #define APPLY_CHUNK (64 * 1024)        /* bytes that a snapshot's part is cut into */
 
@@ -48,7 +49,7 @@ struct apply_record {
     uint32_t duplicate; /* RESULT: 1: applied before, at `first_index`, and answered as then */
     uint32_t reserved;
     uint64_t first_index;
-    const char *event;    /* EVENT: type, a constant of the plugin's */
+    struct gavel_slice event; /* EVENT: type; all slices are copies, for a plugin's memory is its own again by then */
     struct gavel_slice a; /* RESULT: result as MessagePack;  EVENT: key */
     struct gavel_slice b; /* RESULT: sentence of an error;   EVENT: value */
     struct gavel_slice c; /*                                 EVENT: previous value */

@@ -93,6 +93,7 @@ static int32_t next_of_machine(struct apply_snapshot *snapshot, struct gavel_buf
 {
     const struct node_machine *machine = &snapshot->apply->machines[snapshot->part - 1];
     uint64_t head = out->size;
+    uint64_t size;
     int32_t more;
 
     bytes_put32(out, status, snapshot->part);
@@ -106,7 +107,14 @@ static int32_t next_of_machine(struct apply_snapshot *snapshot, struct gavel_buf
         *status = more;
         return 0;
     }
-    bytes_store32(out->data + head + 4, (uint32_t)(out->size - head - 8));
+    size = out->size - head - 8;
+    if (size > APPLY_RECORD_MAX) { /* published, it could never be restored */
+        *status = gavel_fail(error, GAVEL_E_TOO_LARGE,
+                             "machine '%s' put %llu bytes into one chunk of its snapshot; at most %u fit", machine->name,
+                             (unsigned long long)size, APPLY_RECORD_MAX);
+        return 0;
+    }
+    bytes_store32(out->data + head + 4, (uint32_t)size);
     if (more == 0)
         snapshot->holding[snapshot->part] = false; /* exhausted; it is still ours to end */
     /* A chunk of no bytes would read as the end of the part: say nothing instead, if the part goes on. */
@@ -133,9 +141,11 @@ int32_t apply_snapshot_next(struct apply_snapshot *snapshot, struct gavel_buffer
         if (!more)
             snapshot->part++;
     }
-    if (status != GAVEL_OK)
-        return gavel_fail(error, status, "part %u of a snapshot cannot be written: %s", snapshot->part,
-                          error && error->text[0] ? error->text : "no memory");
+    if (status != GAVEL_OK) {
+        if (error && !error->text[0])
+            (void)gavel_fail(error, status, "no memory for part %u of a snapshot", snapshot->part);
+        return status;
+    }
     return !snapshot->finished;
 }
 

@@ -61,6 +61,8 @@ struct node_events {
     uint64_t local; /* counts local ordinals */
     uint64_t streams;
     bool choked; /* a stream has credit and events, but its connection is full */
+    bool fresh;      /* a stream has become hungry since the last pump */
+    uint64_t pumped; /* `end` at the last pump: nothing has come since is the usual case, whatever the streams */
     struct os_list hungry;
     struct gavel_buffer body;
 };
@@ -147,6 +149,16 @@ static bool grow(struct node_events *events)
     return true;
 }
 
+/* An event that cannot be kept. A gap must never pass unseen: whoever has not read everything up to here is told so. */
+static void lose(struct node_events *events, const struct event *head)
+{
+    while (events->first < events->end)
+        drop_oldest(events);
+    events->first = ++events->end;
+    events->floor_index = head->index;
+    events->floor_ordinal = head->ordinal;
+}
+
 static void add(struct node *node, const struct event *head, struct gavel_slice key, struct gavel_slice body,
                 struct gavel_slice previous)
 {
@@ -155,12 +167,7 @@ static void add(struct node *node, const struct event *head, struct gavel_slice 
     struct event *event = size <= node->limits.event_ring_bytes && grow(events) ? malloc(size) : NULL;
 
     if (!event) {
-        /* A gap must never pass unseen: whoever has not read everything up to here is told so. */
-        while (events->first < events->end)
-            drop_oldest(events);
-        events->first = ++events->end;
-        events->floor_index = head->index;
-        events->floor_ordinal = head->ordinal;
+        lose(events, head);
         return;
     }
     *event = *head;
@@ -187,6 +194,16 @@ static const struct command_row *row_of(const struct node *node, uint32_t machin
     return NULL;
 }
 
+/* The same with the body that was written; one that could not be written (no memory) is a lost event too. */
+static void add_body(struct node *node, const struct event *head, struct codec_writer *writer, struct gavel_slice key,
+                     struct gavel_slice previous)
+{
+    if (codec_writer_end(writer, NULL) == GAVEL_OK)
+        add(node, head, key, gavel_buffer_slice(&node->events->body), previous);
+    else
+        lose(node->events, head);
+}
+
 static struct gavel_writer *body_begin(struct node_events *events, struct codec_writer *writer)
 {
     events->body.size = 0;
@@ -201,11 +218,10 @@ static void tell_change(struct node *node, const struct apply_record *record)
 
     if (!node_log_wanted(node, GAVEL_LOG_DEBUG, "state"))
         return;
-    (void)snprintf(type, sizeof type, "%s", record->event);
-    type[0] = (char)toupper((unsigned char)type[0]);
+    (void)snprintf(type, sizeof type, "%.*s", (int)record->event.size, (const char *)record->event.data);
     if (record->b.size && codec_value_text(record->b, 0, &text) != GAVEL_OK)
         text.size = text.size < 400 ? text.size : 400;
-    node_log(node, GAVEL_LOG_DEBUG, "state", "State %s: %.*s%s%.*s", record->event, (int)record->a.size,
+    node_log(node, GAVEL_LOG_DEBUG, "state", "State %s: %.*s%s%.*s", type, (int)record->a.size,
              (const char *)record->a.data, text.size ? " = " : "", (int)text.size, (const char *)text.data);
     gavel_buffer_free(&text);
 }
@@ -243,8 +259,7 @@ static void applied_command(struct node *node, const struct apply_record *record
     gavel_put_key(out, "status");
     gavel_put_int(out, record->status);
     gavel_put_end(out);
-    if (codec_writer_end(&writer, NULL) == GAVEL_OK)
-        add(node, &head, row->name, gavel_buffer_slice(&node->events->body), gavel_bytes(NULL, 0));
+    add_body(node, &head, &writer, row->name, gavel_bytes(NULL, 0));
 }
 
 static void changed_state(struct node *node, const struct apply_record *record)
@@ -260,14 +275,13 @@ static void changed_state(struct node *node, const struct apply_record *record)
     tell_change(node, record);
     gavel_put_map(out, record->b.data ? 2 : 1);
     gavel_put_key(out, "type");
-    gavel_put_text(out, record->event);
+    gavel_put_string(out, record->event);
     if (record->b.data) {
         gavel_put_key(out, "value");
         codec_put_value(out, record->b);
     }
     gavel_put_end(out);
-    if (codec_writer_end(&writer, NULL) == GAVEL_OK)
-        add(node, &head, record->a, gavel_buffer_slice(&node->events->body), record->c);
+    add_body(node, &head, &writer, record->a, record->c);
 }
 
 void event_applied(struct node *node, const struct apply_record *record)
@@ -297,8 +311,7 @@ void event_local(struct node *node, const char *type, const char *key, const cha
         gavel_put_text(out, pairs[i + 1]);
     }
     gavel_put_end(out);
-    if (codec_writer_end(&writer, NULL) == GAVEL_OK)
-        add(node, &head, gavel_text(key), gavel_buffer_slice(&node->events->body), gavel_bytes(NULL, 0));
+    add_body(node, &head, &writer, gavel_text(key), gavel_bytes(NULL, 0));
 }
 
 /* ---- streams ------------------------------------------------------------------------------------------- */
@@ -423,8 +436,11 @@ static void feed(struct stream *stream)
             return;
         }
         if (passes(stream, event)) {
-            if (!send_event(stream, event))
+            if (!send_event(stream, event)) {
+                if (conn->state == CONN_READY) /* it would be the same the next time: never in silence */
+                    stream_end(stream, GAVEL_E_TOO_LARGE, "an event is larger than a message of this connection may be");
                 return;
+            }
             stream->credit--;
         }
         stream->next++;
@@ -442,7 +458,11 @@ void event_pump(struct node *node)
 
     if (!node->events)
         return;
+    if (!node->events->choked && !node->events->fresh && node->events->pumped == node->events->end)
+        return;
     node->events->choked = false;
+    node->events->fresh = false;
+    node->events->pumped = node->events->end;
     at = node->events->hungry.next;
     while (at != &node->events->hungry) {
         struct stream *stream = os_container(at, struct stream, hungry);
@@ -558,8 +578,10 @@ void event_credit(struct conn *conn, const struct codec_stream_credit *credit)
 
     if (!stream || credit->credit == 0)
         return;
-    if (stream->credit == 0)
+    if (stream->credit == 0) {
         os_list_push(&conn->node->events->hungry, &stream->hungry);
+        conn->node->events->fresh = true;
+    }
     stream->credit =
         credit->credit > CREDIT_MAX - stream->credit ? CREDIT_MAX : stream->credit + credit->credit;
 }

@@ -42,7 +42,10 @@ struct gavel_call {
     uint64_t machine;             /* number of this machine in the cluster */
 };
 
-/* A change that watchers see. Emitted in order; the host adds the revision (index, ordinal). */
+/*
+ * A change that watchers see. Emitted in order; the host adds the revision (index, ordinal). Of more than 2 MiB in all,
+ * `previous` is left out, then `value`.
+ */
 struct gavel_event {
     uint64_t size; /* GAVEL_END(struct gavel_event, previous) */
     const char *type; /* "set", "delete", ... */
@@ -71,8 +74,9 @@ struct gavel_command {
     const struct gavel_fields *arguments; /* NULL: none */
     /*
      * [apply] Run it. `arguments` is the table's struct, checked, defaults filled in (by the leader, once).
-     * Returns 0, or a negative status with a sentence, which is replicated like every result; GAVEL_E_LOCAL
-     * stops this node instead. A write that fails must leave the state as it was.
+     * Returns 0, or a negative status with a sentence, which is replicated like every result; GAVEL_E_LOCAL and
+     * GAVEL_E_NO_MEMORY, which are this node's alone, stop it instead. A write that fails must leave the state as it
+     * was.
      */
     int32_t (*run)(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply);
     const char *help;    /* one sentence, without the final full stop */
@@ -101,8 +105,8 @@ struct gavel_statemachine {
     /* [apply] Hold the present state for a snapshot; one at a time. */
     int32_t (*snapshot_begin)(void *self, void **snapshot, struct gavel_error *error);
     /*
-     * [apply], or [worker] with GAVEL_CONCURRENT. Append the next chunk (some 64 KiB); 1: more follows, 0: that
-     * was all.
+     * [apply], or [worker] with GAVEL_CONCURRENT. Append the next chunk (some 64 KiB, never over 16 MiB); 1: more
+     * follows, 0: that was all.
      */
     int32_t (*snapshot_next)(void *self, void *snapshot, struct gavel_buffer *chunk, struct gavel_error *error);
     /* [apply] Let go of it; also after a failure or half-way. */

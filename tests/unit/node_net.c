@@ -37,6 +37,7 @@ struct net_side {
     struct net *net;
     char name[32];
     const struct gavel_transport_events *events;
+    uint64_t message_bytes; /* a larger message is not taken; 0: any */
     bool listening;
     bool paused;
 };
@@ -138,8 +139,8 @@ static int32_t prepare(void *self, const struct gavel_transport_events *events,
 {
     struct net_side *side = self;
 
-    (void)limits;
     (void)error;
+    side->message_bytes = limits ? limits->message_bytes : 0;
     side->events = events;
     return 0;
 }
@@ -183,18 +184,20 @@ static int32_t connect_mem(void *self, struct gavel_slice uri, void *cookie, voi
 
 static int32_t send_mem(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
 {
+    const struct net_side *side = self;
     struct end *end = connection;
     size_t size = 0;
     size_t at = 0;
     unsigned char *bytes;
 
-    (void)self;
-    if (!end->open)
-        return GAVEL_E_CLOSED;
-    if (!end->other || !end->other->open || is_cut(end->net, end, end->other))
-        return 0;
     for (uint64_t i = 0; i < count; i++)
         size += parts[i].size;
+    if (!end->open)
+        return GAVEL_E_CLOSED;
+    if (side->message_bytes && size > side->message_bytes)
+        return GAVEL_E_TOO_LARGE;
+    if (!end->other || !end->other->open || is_cut(end->net, end, end->other))
+        return 0;
     bytes = malloc(size ? size : 1);
     for (uint64_t i = 0; i < count; i++) {
         if (parts[i].size)
