@@ -110,8 +110,8 @@ static int32_t next_of_machine(struct apply_snapshot *snapshot, struct gavel_buf
     size = out->size - head - 8;
     if (size > APPLY_RECORD_MAX) { /* published, it could never be restored */
         *status = gavel_fail(error, GAVEL_E_TOO_LARGE,
-                             "machine '%s' put %llu bytes into one chunk of its snapshot; at most %u fit", machine->name,
-                             (unsigned long long)size, APPLY_RECORD_MAX);
+                             "machine '%s' put %llu bytes into one chunk of its snapshot; at most %u fit",
+                             machine->name, (unsigned long long)size, APPLY_RECORD_MAX);
         return 0;
     }
     bytes_store32(out->data + head + 4, (uint32_t)size);

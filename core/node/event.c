@@ -438,7 +438,7 @@ static void feed(struct stream *stream)
         if (passes(stream, event)) {
             if (!send_event(stream, event)) {
                 if (conn->state == CONN_READY) /* it would be the same the next time: never in silence */
-                    stream_end(stream, GAVEL_E_TOO_LARGE, "an event is larger than a message of this connection may be");
+                    stream_end(stream, GAVEL_E_TOO_LARGE, "an event is larger than a message may be here");
                 return;
             }
             stream->credit--;
