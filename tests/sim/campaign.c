@@ -37,6 +37,7 @@ static void add(struct campaign *campaign, struct sim_run *run)
     campaign->runs++;
     campaign->cpu_us += report->cpu_us;
     campaign->sim_ns += report->sim_ns;
+    campaign->trace_sum += report->trace_hash;
 #define SIM_TOTAL_ADD(name) campaign->totals.name += report->totals.name;
     SIM_TOTALS(SIM_TOTAL_ADD)
 #undef SIM_TOTAL_ADD
@@ -126,6 +127,7 @@ static void print_totals(const struct campaign *campaign)
         printf("  %llu events a CPU-second, %llu simulated seconds a CPU-second\n",
                (unsigned long long)(campaign->totals.events * 1000000 / campaign->cpu_us),
                (unsigned long long)(campaign->sim_ns / 1000 / campaign->cpu_us));
+    printf("  traces %016llx\n", (unsigned long long)campaign->trace_sum);
 }
 
 static uint64_t total_of(const struct campaign *campaign, const char *name, bool *known)

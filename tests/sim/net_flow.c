@@ -20,6 +20,12 @@
 /* A stray message for somebody who does not read now knocks again after this long. */
 #define KNOCK_NS (10 * SIM_MS)
 
+/* Bytes that the system has not taken yet. */
+static uint64_t queued(const struct net_end *end)
+{
+    return end->out ? end->out->run.size - end->out_taken : 0;
+}
+
 /* ---- items --------------------------------------------------------------------------------------------- */
 
 struct net_item *net_item_new(struct sim_net *net)
@@ -280,13 +286,17 @@ static struct net_item *cut_out(struct sim_net *net, const struct net_item *item
     return piece;
 }
 
-/* The first bytes of a run have been cut out; once for many pieces, since runs may be long. */
-static void drop_head(struct net_item *item, uint64_t size)
+/*
+ * The first bytes of what is queued have been cut out. They are moved away only when they are the greater part: a queue
+ * of megabytes that drains by pieces would be moved whole for each.
+ */
+static void drop_taken(struct net_end *end)
 {
-    if (size == 0)
-        return;
-    item->run.size -= size;
-    memmove(item->run.data, item->run.data + size, (size_t)item->run.size);
+    struct gavel_buffer *run = &end->out->run;
+
+    run->size -= end->out_taken;
+    memmove(run->data, run->data + end->out_taken, (size_t)run->size);
+    end->out_taken = 0;
 }
 
 /* Give what is queued to the system, as far as it takes it. */
@@ -296,29 +306,27 @@ static void flush(struct net_end *end)
     struct sim_net *net = end->wire->net;
     struct sim_random *random = &to->in->random;
 
-    uint64_t sent = 0; /* of end->out */
-
-    while (end->out && end->out->run.size && to->waiting < NET_SYSTEM_BYTES) {
+    while (end->out && queued(end) && to->waiting < NET_SYSTEM_BYTES) {
         struct net_item *item = end->out;
-        uint64_t size = item->run.size - sent;
+        uint64_t size = queued(end);
         uint64_t piece = size < NET_READ_BYTES ? size : NET_READ_BYTES;
 
         if (piece > 1 && (sim_draw(random) >> 32) % NET_CUT_ONE_IN == 0)
             piece = 1 + sim_below(random, piece - 1);
         if (piece < size) {
-            item = cut_out(net, item, sent, piece);
-            sent += piece;
+            item = cut_out(net, item, end->out_taken, piece);
+            end->out_taken += piece;
         } else {
-            drop_head(item, sent);
-            sent = 0;
+            if (end->out_taken)
+                drop_taken(end);
             end->out = NULL;
         }
         item->what = NET_BYTES;
         append(to, item, net->sim->now + net_travel(net, to->in, piece) + end->late_ns);
     }
-    if (end->out)
-        drop_head(end->out, sent);
-    if (!end->out || !end->out->run.size)
+    if (end->out && end->out_taken > end->out->run.size / 2)
+        drop_taken(end);
+    if (!queued(end))
         end->late_ns = 0;
 }
 
@@ -327,7 +335,7 @@ static void finish(struct net_end *end)
 {
     bool severe = end->reason == GAVEL_CLOSE_PROTOCOL || end->reason == GAVEL_CLOSE_SLOW;
 
-    if (end->ended_sent || (end->out && end->out->run.size))
+    if (end->ended_sent || queued(end))
         return;
     end->ended_sent = true;
     if (end->other->state < NET_OVER)
@@ -394,7 +402,7 @@ uint64_t net_queued(void *self, void *connection)
 
     assert(end->magic == NET_END_MAGIC);
     assert(self == end->side);
-    return end->out ? end->out->run.size : 0;
+    return queued(end);
 }
 
 int32_t net_send(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
@@ -406,15 +414,16 @@ int32_t net_send(void *self, void *connection, const struct gavel_slice *parts, 
     int32_t status;
 
     assert(end->magic == NET_END_MAGIC);
+    assert(self == side);
     if (end->state != NET_OPEN)
         return GAVEL_E_CLOSED;
-    before = net_queued(self, end);
-    if (before >= side->up.limits.send_high) {
+    if (queued(end) >= side->up.limits.send_high) {
         end->high = true;
         return GAVEL_E_BUSY;
     }
     if (!end->out)
         end->out = net_item_new(net);
+    before = end->out->run.size;
     status = framing_put(&end->out->run, parts, count, side->up.limits.message_bytes);
     if (status != GAVEL_OK)
         return status;
@@ -424,10 +433,10 @@ int32_t net_send(void *self, void *connection, const struct gavel_slice *parts, 
                                     end->out->run.size - before - FRAMING_HEADER));
     if (net->rough)
         misfortune(end, before);
-    if (end->out->run.size >= FRAMING_BATCH)
+    if (queued(end) >= FRAMING_BATCH)
         flush(end);
-    end->high |= net_queued(self, end) >= side->up.limits.send_high;
-    if (net_queued(self, end) || end->high)
+    end->high |= queued(end) >= side->up.limits.send_high;
+    if (queued(end) || end->high)
         net_mark_dirty(end);
     return GAVEL_OK;
 }

@@ -104,6 +104,7 @@ struct net_end {
     struct os_list dirty;   /* in side's, while there is something to do when the turn ends */
     /* sending */
     struct net_item *out; /* what was sent since the last flush; NULL: nothing */
+    uint64_t out_taken;   /* the first bytes of it, which the system has: they are dropped by the half */
     uint64_t late_ns;     /* how much later than others this run arrives */
     /* receiving */
     struct sim_event arrive;

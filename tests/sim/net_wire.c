@@ -109,6 +109,7 @@ static void let_go(struct net_end *end)
     if (end->out)
         net_item_free(net, end->out);
     end->out = NULL;
+    end->out_taken = 0;
     os_list_remove(&end->dirty);
     framing_in_free(&end->decoder);
     sim_cancel(net->sim, &end->timer);
