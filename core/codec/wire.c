@@ -7,9 +7,8 @@
 #include "core/codec/entries.h"
 #include "core/codec/field_internal.h"
 #include "core/codec/message.h"
+#include "core/codec/quick.h"
 
-/* The key of every message's type. */
-#define TYPE_NUMBER 1
 /* Memory for a writer lies on the stack: what a serializer may ask for. MessagePack takes 1.1 KiB. */
 #define WRITER_BYTES_MAX 4096
 
@@ -19,16 +18,11 @@ static int binary(const struct gavel_writer *writer)
     return GAVEL_HAS(struct gavel_writer_ops, writer->ops, msgpack) && writer->ops->msgpack;
 }
 
-static int is_msgpack(const struct gavel_serializer *serializer)
-{
-    return strcmp(serializer->media_type, "application/msgpack") == 0;
-}
-
 /* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 static void write_type(const struct codec_message *what, struct gavel_writer *writer)
 {
-    writer->ops->key(writer, gavel_text("type"), TYPE_NUMBER);
+    writer->ops->key(writer, gavel_text("type"), CODEC_TYPE_NUMBER);
     if (binary(writer))
         writer->ops->uint(writer, what->type);
     else
@@ -67,9 +61,6 @@ static const void *clean_text(const struct codec_message *what, const void *mess
 
 static void write_message(const struct codec_message *what, const void *message, struct gavel_writer *writer)
 {
-    struct cleaned cleaned;
-
-    message = clean_text(what, message, &cleaned);
     writer->ops->map(writer, codec_fields_count(what->fields, message, CODEC_WRITE_PLAIN) + 1);
     write_type(what, writer);
     codec_fields_write_rows(what->fields, message, CODEC_WRITE_PLAIN, writer);
@@ -89,11 +80,15 @@ int32_t codec_message_encode(const struct gavel_serializer *serializer, void *se
     _Alignas(16) unsigned char memory[WRITER_BYTES_MAX];
     const struct codec_message *what = codec_message_find(type);
     struct gavel_writer *writer;
+    struct cleaned cleaned;
     uint64_t before = out->size;
     int32_t status;
 
     if (!what)
         return gavel_fail(error, GAVEL_E_INVALID, "message type %llu does not exist", (unsigned long long)type);
+    message = clean_text(what, message, &cleaned);
+    if (codec_quick_for(serializer) && codec_quick_encode(what, message, 0, out))
+        return GAVEL_OK;
     if (serializer->writer_bytes > sizeof memory)
         return gavel_fail(error, GAVEL_E_UNSUPPORTED, "the serializer's writer needs more than %d bytes",
                           WRITER_BYTES_MAX);
@@ -113,10 +108,13 @@ static int32_t encode_prefix(const struct codec_message *what, const struct code
     struct gavel_field copy;
     const struct gavel_field *row = codec_row(what->fields, what->fields->count - 1, &copy);
     struct mp_writer memory;
-    struct gavel_writer *writer = mp_writer_init(&memory, out);
+    struct gavel_writer *writer;
 
     assert(row->offset == what->tail);
+    if (codec_quick_encode(what, wire, tail_bytes, out))
+        return GAVEL_OK;
     head.tail = gavel_bytes(NULL, 0);
+    writer = mp_writer_init(&memory, out);
     writer->ops->map(writer, codec_fields_count(what->fields, &head, CODEC_WRITE_PLAIN) + 2);
     write_type(what, writer);
     codec_fields_write_rows(what->fields, &head, CODEC_WRITE_PLAIN, writer);
@@ -192,7 +190,7 @@ int32_t codec_message_encode_tail(const struct gavel_serializer *serializer, voi
         return gavel_fail(error, GAVEL_E_INVALID, "message type %llu has no tail", (unsigned long long)type);
     for (i = 0; i < part_count; i++)
         bytes += parts[i].size;
-    *apart = bytes > 0 && is_msgpack(serializer);
+    *apart = bytes > 0 && codec_quick_for(serializer);
     if (bytes == 0) {
         plain = *wire;
         plain.tail = gavel_bytes(NULL, 0);
@@ -235,7 +233,7 @@ static int32_t read_type(struct gavel_reader *reader, uint64_t *type, const stru
     if (status != GAVEL_OK)
         return status;
     if (token.type != GAVEL_TOKEN_KEY ||
-        !(token.text.data ? gavel_slice_equal(token.text, gavel_text("type")) : token.uint == TYPE_NUMBER))
+        !(token.text.data ? gavel_slice_equal(token.text, gavel_text("type")) : token.uint == CODEC_TYPE_NUMBER))
         return gavel_fail(error, GAVEL_E_INVALID, "the first key of a message must be its type");
     status = reader->ops->next(reader, &token, error);
     if (status != GAVEL_OK)
@@ -286,11 +284,17 @@ int32_t codec_message_decode(const struct gavel_serializer *serializer, void *se
                              const struct gavel_limits *limits, struct codec_arena *arena, uint64_t *type,
                              void **message, struct gavel_error *error)
 {
-    void *memory = codec_arena_take(arena, serializer->reader_bytes, 16);
     const struct codec_message *what = NULL;
     struct gavel_reader *reader;
+    void *memory;
     int32_t status;
 
+    if (codec_quick_for(serializer) && codec_quick_decode(input, limits, arena, &what, message)) {
+        *type = what->type;
+        return GAVEL_OK;
+    }
+    what = NULL;
+    memory = codec_arena_take(arena, serializer->reader_bytes, 16);
     if (!memory)
         return gavel_fail(error, GAVEL_E_TOO_LARGE, "no memory was set aside to decode a message");
     status = serializer->read_begin(self, memory, input, limits, &reader, error);

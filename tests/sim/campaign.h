@@ -29,7 +29,7 @@ struct campaign {
     uint64_t failures;
     uint64_t cpu_us;
     uint64_t sim_ns;
-    uint64_t trace_sum; /* of the trace hashes of all seeds: two builds that print the same number saw the same events */
+    uint64_t trace_sum; /* of the trace hashes of all seeds: two builds that print the same saw the same events */
     struct sim_totals totals;
 };
 

@@ -36,6 +36,12 @@
  */
 int32_t mp_scan(struct gavel_slice input, const struct gavel_limits *limits, uint32_t flags, struct gavel_error *error);
 
+/*
+ * [any] The same for a value that more bytes may follow: its length, and how many values it is altogether, are told.
+ */
+int32_t mp_scan_prefix(struct gavel_slice input, const struct gavel_limits *limits, uint32_t flags, uint64_t *size,
+                       uint64_t *items, struct gavel_error *error);
+
 /* [any] 1 when `size` bytes at `text` are valid UTF-8. */
 int mp_utf8(const void *text, uint64_t size);
 

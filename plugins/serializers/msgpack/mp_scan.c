@@ -414,7 +414,8 @@ static int32_t scan_token(struct scan *scan)
     return status;
 }
 
-int32_t mp_scan(struct gavel_slice input, const struct gavel_limits *limits, uint32_t flags, struct gavel_error *error)
+int32_t mp_scan_prefix(struct gavel_slice input, const struct gavel_limits *limits, uint32_t flags, uint64_t *size,
+                       uint64_t *items, struct gavel_error *error)
 {
     static const unsigned char nothing[1];
     struct scan scan;
@@ -438,7 +439,19 @@ int32_t mp_scan(struct gavel_slice input, const struct gavel_limits *limits, uin
         if (status == GAVEL_OK)
             status = scan_close(&scan);
     } while (status == GAVEL_OK && scan.depth > 0);
-    if (status == GAVEL_OK && scan.at != scan.end)
-        status = refuse(&scan, "bytes follow the value");
+    *size = (uint64_t)(scan.at - scan.start);
+    *items = scan.items;
+    return status;
+}
+
+int32_t mp_scan(struct gavel_slice input, const struct gavel_limits *limits, uint32_t flags, struct gavel_error *error)
+{
+    uint64_t size = 0;
+    uint64_t items;
+    int32_t status = mp_scan_prefix(input, limits, flags, &size, &items, error);
+
+    if (status == GAVEL_OK && size != input.size)
+        status = gavel_fail(error, GAVEL_E_INVALID, "MessagePack byte %llu: bytes follow the value",
+                            (unsigned long long)size);
     return status;
 }
