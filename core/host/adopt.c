@@ -85,6 +85,16 @@ static int32_t check_table(const char *at, const char *what, const struct gavel_
     return gavel_fail(error, GAVEL_E_CONFIG, "%s: %s: %.200s", at, what, why.text);
 }
 
+/* Members are 8 bytes wide in every version: another size is no version's. */
+static int32_t check_words(const char *at, const char *what, uint64_t size, struct gavel_error *error)
+{
+    if (size % 8 == 0)
+        return GAVEL_OK;
+    return gavel_fail(error, GAVEL_E_VERSION, "%s: states %s of %llu bytes, which is no whole number of members of 8: "
+                      "it is damaged; rebuild it with GAVEL_END of the last member", at, what,
+                      (unsigned long long)size);
+}
+
 static int32_t check_version(const char *at, const struct gavel_plugin *found, struct gavel_error *error)
 {
     if (found->size < GAVEL_END(struct gavel_plugin, kind))
@@ -107,7 +117,7 @@ static int32_t check_version(const char *at, const struct gavel_plugin *found, s
                           "damaged or no plugin; rebuild it against gavel/plugin.h", at,
                           (unsigned long long)found->size,
                           GAVEL_END(struct gavel_plugin, destroy));
-    return GAVEL_OK;
+    return check_words(at, "a head", found->size, error);
 }
 
 static int32_t check_identity(const char *at, const struct gavel_plugin *head, const char *name, uint64_t kind,
@@ -208,9 +218,12 @@ int32_t host_plugin_adopt(const struct gavel_plugin *found, const char *path, co
 
     memcpy(&stated, made.head.operations, sizeof stated); /* `size` is the first member of each kind */
     if (stated < kinds[kind].least)
-        return gavel_fail(error, GAVEL_E_VERSION, "%s: states %llu bytes of operations, a %s has at least %zu; "
+        return gavel_fail(error, GAVEL_E_VERSION, "%s: states %llu bytes of operations, the kind %s has at least %zu; "
                           "rebuild it against these headers", at, (unsigned long long)stated, host_kind_name(kind),
                           kinds[kind].least);
+    status = check_words(at, "operations", stated, error);
+    if (status != GAVEL_OK)
+        return status;
     memcpy(&made.operations, made.head.operations, stated < kinds[kind].size ? (size_t)stated : kinds[kind].size);
     status = check_members(at, host_kind_name(kind), &made.operations, kinds[kind].members, error);
     if (status == GAVEL_OK && kind == GAVEL_KIND_STATEMACHINE)

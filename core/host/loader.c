@@ -38,8 +38,8 @@ static int32_t check_whole(const char *path, int fd, const Elf64_Ehdr *header, s
         Elf64_Phdr segment;
         ssize_t got = pread(fd, &segment, sizeof segment, (off_t)(header->e_phoff + i * header->e_phentsize));
 
-        if (got != (ssize_t)sizeof segment)
-            end = UINT64_MAX;
+        if (got != (ssize_t)sizeof segment || segment.p_offset > INT64_MAX || segment.p_filesz > INT64_MAX)
+            end = UINT64_MAX; /* forged, if not cut: their sum must not wrap around */
         else if (segment.p_offset + segment.p_filesz > end)
             end = segment.p_offset + segment.p_filesz;
     }
@@ -50,6 +50,9 @@ static int32_t check_whole(const char *path, int fd, const Elf64_Ehdr *header, s
                           (long long)stat.st_size);
     return GAVEL_OK;
 }
+
+/* The header of this program: what machine the process is for, without a list of machines. */
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 
 static int32_t check_elf(const char *path, int fd, struct gavel_error *error)
 {
@@ -68,6 +71,10 @@ static int32_t check_elf(const char *path, int fd, struct gavel_error *error)
         return gavel_fail(error, GAVEL_E_CONFIG,
                           "%s: is an ELF file of class %u and type %u, wanted a 64-bit shared object (-shared -fPIC)",
                           path, header.e_ident[EI_CLASS], header.e_type);
+    if (header.e_machine != __ehdr_start.e_machine)
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s: is for machine %u of the ELF list, this gaveld is for %u; build it here, or install the "
+                          "package of this architecture", path, header.e_machine, __ehdr_start.e_machine);
     return check_whole(path, fd, &header, error);
 }
 

@@ -23,11 +23,17 @@
 extern "C" {
 #endif
 
-/* The version of this ABI. A change of MAJOR breaks plugins; MINOR grows with each appended member. */
+/*
+ * The version of this ABI. A change of MAJOR breaks plugins; MINOR grows with the first member that is appended after a
+ * release. gavel-abi-history(7) justifies each change, and tests/abi holds every released minor's headers.
+ */
 #define GAVEL_ABI_MAJOR 1
-#define GAVEL_ABI_MINOR 0
+#define GAVEL_ABI_MINOR 1
 
-/* A plugin may define GAVEL_ABI_TARGET to an older minor before including: newer members are then hidden. */
+/*
+ * A plugin may define GAVEL_ABI_TARGET to an older minor before including: newer members are then hidden. An appended
+ * member stands between "#if GAVEL_ABI_TARGET >= the minor that brought it" and "#endif".
+ */
 #ifndef GAVEL_ABI_TARGET
 #define GAVEL_ABI_TARGET GAVEL_ABI_MINOR
 #endif

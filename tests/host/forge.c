@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * forge.c - a state machine and an observer that are broken on purpose: refusals.sh compiles this file once for each
- * refusal of the loader, with -DFORGE_... naming what is wrong.
+ * forge.c - a plugin of any kind that is broken on purpose: refusals.sh compiles this file once for each refusal of the
+ * loader, with -DFORGE_... naming what is wrong.
  */
 #include <gavel/observer.h>
+#include <gavel/serializer.h>
 #include <gavel/statemachine.h>
+#include <gavel/transport.h>
 
 #include <stddef.h>
 
@@ -18,13 +20,32 @@
 #define FORGE_MINOR GAVEL_ABI_MINOR
 #endif
 #ifndef FORGE_KIND
-#define FORGE_KIND GAVEL_KIND_STATEMACHINE
+#define FORGE_KIND 3
 #endif
 #ifndef FORGE_HEAD_SIZE
 #define FORGE_HEAD_SIZE GAVEL_END(struct gavel_plugin, destroy)
 #endif
-#ifndef FORGE_SIZE
-#define FORGE_SIZE GAVEL_END(struct gavel_statemachine, maintain)
+#ifndef FORGE_SIZE /* that of the kind's operations */
+#define FORGE_SIZE \
+    (FORGE_KIND == GAVEL_KIND_TRANSPORT    ? GAVEL_END(struct gavel_transport, respond) \
+     : FORGE_KIND == GAVEL_KIND_SERIALIZER ? GAVEL_END(struct gavel_serializer, read_end) \
+     : FORGE_KIND == GAVEL_KIND_OBSERVER   ? GAVEL_END(struct gavel_observer, flush) \
+                                           : GAVEL_END(struct gavel_statemachine, maintain))
+#endif
+#ifndef FORGE_STRIDE
+#define FORGE_STRIDE sizeof commands[0]
+#endif
+#ifndef FORGE_COUNT
+#define FORGE_COUNT 2
+#endif
+#ifndef FORGE_ID
+#define FORGE_ID 1
+#endif
+#ifndef FORGE_RUN
+#define FORGE_RUN run
+#endif
+#ifndef FORGE_ARGUMENTS
+#define FORGE_ARGUMENTS NULL
 #endif
 #ifndef FORGE_COMMAND_FLAGS
 #define FORGE_COMMAND_FLAGS GAVEL_WRITE
@@ -49,7 +70,15 @@ static const struct gavel_field option_rows[] = {
 };
 static const struct gavel_fields options = GAVEL_FIELDS(option_rows, struct options);
 
-static int32_t run(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply)
+/* Arguments whose two rows have one id. */
+__attribute__((unused)) static const struct gavel_field twice_rows[] = {
+    {.name = "a", .id = 1, .type = GAVEL_UINT, .offset = offsetof(struct options, number), .help = "One"},
+    {.name = "b", .id = 1, .type = GAVEL_UINT, .offset = offsetof(struct options, number), .help = "Two"},
+};
+__attribute__((unused)) static const struct gavel_fields twice = GAVEL_FIELDS(twice_rows, struct options);
+
+__attribute__((unused)) static int32_t run(void *self, const struct gavel_call *call, const void *arguments,
+                                           struct gavel_reply *reply)
 {
     (void)self;
     (void)call;
@@ -67,8 +96,8 @@ struct row {
 };
 
 static const struct row commands[] = {
-    {.command = {"one", 1, FORGE_COMMAND_FLAGS, NULL, run, "Do one thing", NULL}},
-    {.command = {"two", FORGE_SECOND_ID, GAVEL_READ, NULL, run, "Look at it", "x=1"}},
+    {.command = {"one", FORGE_ID, FORGE_COMMAND_FLAGS, FORGE_ARGUMENTS, FORGE_RUN, "Do one thing", NULL}},
+    {.command = {"two", FORGE_SECOND_ID, GAVEL_READ, NULL, FORGE_RUN, "Look at it", "x=1"}},
 };
 
 static void state(void *self, struct gavel_machine_state *out)
@@ -76,12 +105,6 @@ static void state(void *self, struct gavel_machine_state *out)
     (void)self;
     out->entries = 0;
 }
-
-#ifdef FORGE_NO_DIGEST
-#define FORGE_STATE (0 ? state : NULL)
-#else
-#define FORGE_STATE state
-#endif
 
 static int32_t begin(void *self, void **snapshot, struct gavel_error *error)
 {
@@ -128,14 +151,15 @@ static int32_t restore_end(void *self, struct gavel_error *error)
     return GAVEL_OK;
 }
 
-static const struct gavel_statemachine operations = {
+/* The tables are not constant: the entry function takes FORGE_OMIT, a member's name, out of the one of FORGE_KIND. */
+static struct gavel_statemachine a_statemachine = {
     .size = FORGE_SIZE,
     .flags = GAVEL_BOUNDED,
     .state_version = 1,
     .commands = &commands[0].command,
-    .command_count = 2,
-    .command_stride = sizeof commands[0],
-    .state = FORGE_STATE,
+    .command_count = FORGE_COUNT,
+    .command_stride = FORGE_STRIDE,
+    .state = state,
     .snapshot_begin = begin,
     .snapshot_next = next,
     .snapshot_end = end,
@@ -144,8 +168,45 @@ static const struct gavel_statemachine operations = {
     .restore_end = restore_end,
 };
 
-/* An observer that wants log events without a function to take them. */
-static const struct gavel_observer deaf = {.size = GAVEL_END(struct gavel_observer, flush), .wants = 1};
+/* An observer that wants FORGE_WANTS and has no function to take it; what it is never asked for cannot be missed. */
+#ifndef FORGE_WANTS
+#define FORGE_WANTS GAVEL_OBSERVE_LOGS
+#endif
+static struct gavel_observer an_observer = {.size = FORGE_SIZE, .wants = FORGE_WANTS};
+
+/* Nothing of these is ever called: they are looked at and refused. */
+static void nothing(void) {}
+#define NOTHING(member) *(void (**)(void))(void *)&(member) = nothing
+
+static struct gavel_transport a_transport = {.size = FORGE_SIZE, .schemes = "forged"};
+static struct gavel_serializer a_serializer = {
+    .size = FORGE_SIZE, .media_type = "application/forged", .writer_bytes = 8, .reader_bytes = 8};
+
+__attribute__((unused)) static void fill(void)
+{
+    NOTHING(a_transport.prepare);
+    NOTHING(a_transport.listen);
+    NOTHING(a_transport.connect);
+    NOTHING(a_transport.send);
+    NOTHING(a_transport.queued);
+    NOTHING(a_transport.pause);
+    NOTHING(a_transport.close);
+    NOTHING(a_transport.unlisten);
+    NOTHING(a_serializer.write_begin);
+    NOTHING(a_serializer.write_end);
+    NOTHING(a_serializer.read_begin);
+    NOTHING(a_serializer.read_end);
+}
+
+#if FORGE_KIND == 1
+#define FORGE_TABLE a_transport
+#elif FORGE_KIND == 2
+#define FORGE_TABLE a_serializer
+#elif FORGE_KIND == 4
+#define FORGE_TABLE an_observer
+#else
+#define FORGE_TABLE a_statemachine
+#endif
 
 static int32_t check(const struct gavel_host *host, const void *object, struct gavel_error *error)
 {
@@ -170,7 +231,7 @@ static void destroy(void *self)
     (void)self;
 }
 
-static const struct gavel_plugin plugin = {
+static struct gavel_plugin plugin = {
     .size = FORGE_HEAD_SIZE,
     .abi_major = FORGE_MAJOR,
     .abi_minor = FORGE_MINOR,
@@ -179,11 +240,9 @@ static const struct gavel_plugin plugin = {
     .version = "1",
     .summary = "Forged",
     .options = &options,
-    .operations = FORGE_KIND == GAVEL_KIND_OBSERVER ? (const void *)&deaf : (const void *)&operations,
+    .operations = &FORGE_TABLE,
     .check = check,
-#ifndef FORGE_NO_CREATE
     .create = create,
-#endif
     .destroy = destroy,
 };
 
@@ -193,7 +252,17 @@ GAVEL_PLUGIN(another)
 GAVEL_PLUGIN(forged)
 #endif
 {
-    (void)create;
+    fill();
+    (void)a_statemachine;
+    (void)an_observer;
+    (void)a_transport;
+    (void)a_serializer;
+#ifdef FORGE_OMIT
+    FORGE_TABLE.FORGE_OMIT = 0;
+#endif
+#ifdef FORGE_OMIT_HEAD
+    plugin.FORGE_OMIT_HEAD = 0;
+#endif
 #ifdef FORGE_UNDEFINED
     extern void nowhere(void);
     nowhere();

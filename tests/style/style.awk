@@ -59,7 +59,7 @@ function begin_file()
     is_doc = file ~ /\.[1-8]$/ || file ~ /\.md$/ || file == "NEWS"
     is_test = file ~ /^tests\//
     # Data that has no place for a comment, and the licence itself.
-    needs_spdx = file !~ /\.(json|bin|hex|msgpack|keep|csv)$/ && file != "LICENSE" && file != ".gitignore" \
+    needs_spdx = file !~ /\.(json|bin|hex|msgpack|keep|csv|abi)$/ && file != "LICENSE" && file != ".gitignore" \
         && file !~ /\/data\//
     has_spdx = 0
     in_comment = 0

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gavel/host.h - the services that a host hands to a plugin. A plugin resolves nothing from the host's binary:
+ * so a test can hand over a host of its own, several nodes can live in one process, and the same source links
+ * into a simulator. A service that a host does not offer is NULL; there is none that pretends.
+ */
+#ifndef GAVEL_HOST_H
+#define GAVEL_HOST_H
+
+#include <gavel/abi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Levels of log events. */
+#define GAVEL_LOG_TRACE 1
+#define GAVEL_LOG_DEBUG 2
+#define GAVEL_LOG_INFO 3
+#define GAVEL_LOG_WARN 4
+#define GAVEL_LOG_ERROR 5
+
+/* Kinds of metrics. */
+#define GAVEL_COUNTER 1
+#define GAVEL_GAUGE 2
+#define GAVEL_HISTOGRAM 3
+
+/* A name and a value beside a metric, a span or a log event. Numbers are given as text by their maker. */
+struct gavel_attribute {
+    const char *name;
+    struct gavel_slice value;
+};
+
+/* A W3C trace context; all zero: none. */
+struct gavel_trace {
+    unsigned char trace_id[16];
+    unsigned char span_id[8];
+    uint64_t flags; /* bit 0: sampled */
+};
+
+struct gavel_host;
+struct gavel_timer;
+
+struct gavel_host {
+    uint64_t size; /* GAVEL_END(struct gavel_host, submit) */
+    void *self;    /* first argument of every service */
+    uint64_t abi_major;
+    uint64_t abi_minor;
+    const char *node;              /* the node's name, "" when there is none */
+    const char *instance;          /* NAME of the section that this plugin was named in */
+    void *loop;                    /* uv_loop_t of the [loop] lane; NULL in hosts without libuv */
+    const struct gavel_heap *heap; /* [any] */
+
+    /* [any] One log event, without a final newline. Copied at once; dropped and counted when the queue is full. */
+    void (*log)(void *self, uint64_t level, const char *module, struct gavel_slice text);
+
+    /*
+     * [loop] Register a metric: kind, name ("bytes.sent"), unit in UCUM, one sentence. Returns a number above
+     * 0, the same one for the same name; 0 when there is no room or the kind differs.
+     */
+    uint64_t (*metric)(void *self, uint64_t kind, const char *name, const char *unit, const char *help);
+    /* [any] Counter: add `value`; gauge: set it; histogram: observe it. Attributes are few and bounded in number. */
+    void (*record)(void *self, uint64_t metric, double value, const struct gavel_attribute *attributes, uint64_t count);
+
+    /* [any] Begin a span below `parent` (may be NULL); *context is filled for children. 0 when it is not sampled. */
+    uint64_t (*span_begin)(void *self, const char *name, const struct gavel_trace *parent, struct gavel_trace *context);
+    /* [any] End it; status 0 is well, else a GAVEL_E_ code. A span number of 0 does nothing. */
+    void (*span_end)(void *self, uint64_t span, int64_t status, const struct gavel_attribute *attributes,
+                     uint64_t count);
+
+    uint64_t (*monotonic_ns)(void *self); /* [any] */
+    uint64_t (*wall_ms)(void *self);      /* [any] since 1970, UTC; for people, may jump */
+    void (*random)(void *self, void *bytes, uint64_t size); /* [any] from the system; not to be used in `run` */
+
+    /* [loop] A timer calls `fire` on the loop once per start. The host frees it at timer_free, not before. */
+    struct gavel_timer *(*timer_new)(void *self, void (*fire)(void *context), void *context);
+    void (*timer_start)(void *self, struct gavel_timer *timer, uint64_t milliseconds); /* again: moves it */
+    void (*timer_stop)(void *self, struct gavel_timer *timer);
+    void (*timer_free)(void *self, struct gavel_timer *timer);
+
+    /* [any] Run call(context) on the loop soon. GAVEL_E_BUSY when the inbox is full, GAVEL_E_CLOSED while stopping. */
+    int32_t (*deliver)(void *self, void (*call)(void *context), void *context);
+    /* [any] Make the loop look at its inbox now; safe in a signal handler. */
+    void (*wake)(void *self);
+    /* [loop] Run work(context) on a worker lane, then done(context) on the loop. GAVEL_E_BUSY when too many wait. */
+    int32_t (*submit)(void *self, void (*work)(void *context), void (*done)(void *context), void *context);
+};
+
+/* [any] Log one formatted sentence. */
+static inline void gavel_log(const struct gavel_host *host, uint64_t level, const char *module, const char *format, ...)
+    GAVEL_PRINTF(4, 5);
+static inline void gavel_log(const struct gavel_host *host, uint64_t level, const char *module, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    if (!host->log)
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    host->log(host->self, level, module, gavel_text(text));
+}
+
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_host) == 8 * 23);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_attribute) == 24);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_trace) == 32);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gavel/observer.h - observer plugins: they consume log events, metrics and spans on a lane of their own,
+ * behind a bounded queue; what does not fit is dropped and counted, so an observer can never slow a commit. The
+ * registry belongs to the host: counters survive an observer's replacement.
+ */
+#ifndef GAVEL_OBSERVER_H
+#define GAVEL_OBSERVER_H
+
+#include <gavel/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One log event; borrowed for the call. */
+struct gavel_log_event {
+    uint64_t size;            /* GAVEL_END(struct gavel_log_event, trace) */
+    uint64_t wall_ms;         /* when, since 1970, UTC */
+    uint64_t level;           /* GAVEL_LOG_... */
+    const char *node;         /* the node's name */
+    const char *module;       /* "raft", "log", "transport.main", ... */
+    struct gavel_slice text;  /* one sentence, valid UTF-8, no newline */
+    const struct gavel_trace *trace; /* NULL: none */
+};
+
+/* One ended span; borrowed for the call. */
+struct gavel_span {
+    uint64_t size; /* GAVEL_END(struct gavel_span, attribute_count) */
+    const char *name;
+    struct gavel_trace context;
+    unsigned char parent[8]; /* span id, all zero: a root */
+    uint64_t start_wall_ns;
+    uint64_t end_wall_ns;
+    int64_t status; /* 0 or a GAVEL_E_ code */
+    const struct gavel_attribute *attributes;
+    uint64_t attribute_count;
+};
+
+/* One series of one metric at one moment; borrowed for the call. */
+struct gavel_series {
+    uint64_t size; /* GAVEL_END(struct gavel_series, sum) */
+    uint64_t kind; /* GAVEL_COUNTER ... */
+    const char *name;
+    const char *unit;
+    const char *help;
+    const struct gavel_attribute *attributes;
+    uint64_t attribute_count;
+    double value;            /* counter: total since start; gauge: now */
+    const double *bounds;    /* histogram: upper bounds of all buckets but the last, which is without bound */
+    const uint64_t *buckets; /* histogram: counts, bound_count + 1 of them, not cumulative */
+    uint64_t bound_count;
+    uint64_t count;
+    double sum;
+};
+
+/* What an observer wants. */
+#define GAVEL_OBSERVE_LOGS 1u
+#define GAVEL_OBSERVE_SPANS 2u
+#define GAVEL_OBSERVE_METRICS 4u
+
+struct gavel_observer {
+    uint64_t size;  /* GAVEL_END(struct gavel_observer, flush) */
+    uint64_t wants; /* GAVEL_OBSERVE_... */
+    /* [observer] Each optional; `stride` is the host's size of a row. */
+    void (*log)(void *self, const struct gavel_log_event *event);
+    void (*span)(void *self, const struct gavel_span *span);
+    /* All series at one moment, every metrics_interval. */
+    void (*metrics)(void *self, uint64_t wall_ms, const struct gavel_series *series, uint64_t count, uint64_t stride);
+    /* The queue is empty at this moment: write out what is held back. */
+    void (*flush)(void *self);
+};
+
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_log_event) == 64);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_span) == 96);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_series) == 104);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_observer) == 48);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
