@@ -11,14 +11,18 @@
 
 /* What gaveld was asked to do. */
 enum host_action {
-    HOST_RUN,          /* be a node */
-    HOST_CHECK_CONFIG, /* --check-config */
-    HOST_PRINT_CONFIG, /* --print-config */
-    HOST_DUMP_PLUGIN,  /* --dump-plugin */
-    HOST_LIST_PLUGINS, /* --list-plugins */
-    HOST_VERSION,      /* --version */
-    HOST_HELP,         /* --help */
-    HOST_USAGE         /* none of it: the error has been printed */
+    HOST_RUN,           /* be a node */
+    HOST_CHECK_CONFIG,  /* --check-config */
+    HOST_PRINT_CONFIG,  /* --print-config */
+    HOST_SAMPLE_CONFIG, /* --sample-config */
+    HOST_DUMP_SECTIONS, /* --dump-sections */
+    HOST_DUMP_PLUGIN,   /* --dump-plugin */
+    HOST_LIST_PLUGINS,  /* --list-plugins */
+    HOST_COMPLETION,    /* --completion */
+    HOST_COMPLETE,      /* --complete */
+    HOST_VERSION,       /* --version */
+    HOST_HELP,          /* --help */
+    HOST_USAGE          /* none of it: the error has been printed */
 };
 
 struct host_args {
@@ -26,15 +30,25 @@ struct host_args {
     const char *config; /* --config, or the default */
     bool config_given;
     const char *plugin; /* of --dump-plugin */
+    const char *shell;  /* of --completion */
     bool json;          /* --json */
+    bool man;           /* --man */
     bool dev;           /* --dev */
     const char *join;   /* --join, addresses with commas; NULL: not given */
+    char **words;       /* of --sample-config and --complete, ended by NULL */
+    int word_count;
 };
 
 /* Parse; what is wrong is told on stderr and the action is HOST_USAGE. Strings are those of argv. */
 struct host_args host_args_parse(int argc, char **argv);
 
-/* Print --help to stdout. */
-void host_args_help(void);
+/* Print --help to stdout, or with `man` the options as sections of gaveld(8). */
+void host_args_help(bool man);
+
+/*
+ * Print what the last of these words may become, for a shell (core/host/usage.h). `plugin_dir` is where plugins are
+ * looked for.
+ */
+void host_args_complete(int count, char **words, const char *plugin_dir);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DUMP_SCHEMA 1       /* of the JSON; members are only ever added to one, so this number stays */
 #define PATH_TEXT_MAX 512 /* bytes of a key in key=value: records within records within a command */
 
 /* A name of a flag. */
@@ -68,10 +69,11 @@ static json_t *field_tree(const struct gavel_field *field)
     if (field->type == GAVEL_LIST)
         put_text(object, "element", field->sub ? "record" : codec_type_name(field->element));
     put_flags(object, "flags", field_flags, field->flags);
-    put_text(object, "default", field->fallback);
+    if (!(field->flags & GAVEL_SECRET))
+        put_text(object, "default", field->fallback);
     if (field->min != 0 || field->max != 0) {
         put_number(object, "min", field->min);
-        if (field->max != 0 || field->min < 0)
+        if (field->max >= field->min)
             put_number(object, "max", field->max);
     }
     if (field->choices) {
@@ -124,16 +126,21 @@ static void put_machine(json_t *root, const struct gavel_statemachine *machine)
 static json_t *plugin_tree(const struct host_plugin *plugin)
 {
     json_t *root = json_object();
-    char abi[64];
+    const char *kind = host_kind_name(plugin->head.kind);
+    const struct host_section *in = host_section_find(kind);
+    char abi[64], section[64];
 
+    (void)snprintf(section, sizeof section, "[%s%s]", kind, in->named ? ".NAME" : "");
     (void)snprintf(abi, sizeof abi, "%llu.%llu", (unsigned long long)plugin->head.abi_major,
                    (unsigned long long)plugin->head.abi_minor);
+    put_number(root, "schema", DUMP_SCHEMA);
     put_text(root, "name", plugin->head.name);
-    put_text(root, "kind", host_kind_name(plugin->head.kind));
+    put_text(root, "kind", kind);
     put_text(root, "version", plugin->head.version);
     put_text(root, "summary", plugin->head.summary);
     put_text(root, "path", *plugin->path ? plugin->path : "(linked in)");
     put_text(root, "abi", abi);
+    put_text(root, "section", section);
     if (plugin->head.kind == GAVEL_KIND_TRANSPORT)
         put_text(root, "schemes", plugin->operations.transport.schemes);
     if (plugin->head.kind == GAVEL_KIND_SERIALIZER) {
@@ -178,15 +185,18 @@ static void print_lines(const json_t *node, const char *path, FILE *out)
         (void)fputc('\n', out);
     } else if (json_is_integer(node)) {
         (void)fprintf(out, "%s=%" JSON_INTEGER_FORMAT "\n", path, json_integer_value(node));
+    } else if (json_is_boolean(node)) {
+        (void)fprintf(out, "%s=%s\n", path, json_is_true(node) ? "yes" : "no");
     } else {
-        (void)fprintf(out, "%s=%s\n", path, json_string_value(node));
+        (void)fprintf(out, "%s=", path);
+        for (const char *at = json_string_value(node); at && *at; at++)
+            (void)fputc((unsigned char)*at < 0x20 ? ' ' : *at, out); /* a value is one line */
+        (void)fputc('\n', out);
     }
 }
 
-int32_t host_dump_plugin(const struct host_plugin *plugin, bool json, FILE *out)
+static int32_t print_tree(json_t *root, bool json, FILE *out)
 {
-    json_t *root = plugin_tree(plugin);
-
     if (!root)
         return GAVEL_E_NO_MEMORY;
     if (json) {
@@ -197,6 +207,30 @@ int32_t host_dump_plugin(const struct host_plugin *plugin, bool json, FILE *out)
     }
     json_decref(root);
     return GAVEL_OK;
+}
+
+int32_t host_dump_plugin(const struct host_plugin *plugin, bool json, FILE *out)
+{
+    return print_tree(plugin_tree(plugin), json, out);
+}
+
+int32_t host_dump_sections(bool json, FILE *out)
+{
+    json_t *root = json_object(), *sections = json_array();
+
+    put_number(root, "schema", DUMP_SCHEMA);
+    for (const struct host_section *section = host_sections; section->name; section++) {
+        json_t *object = json_object();
+
+        put_text(object, "name", section->name);
+        (void)json_object_set_new(object, "named", json_boolean(section->named));
+        (void)json_object_set_new(object, "required", json_boolean(section->required));
+        put_text(object, "help", section->help);
+        (void)json_object_set_new(object, "options", fields_tree(section->fields));
+        (void)json_array_append_new(sections, object);
+    }
+    (void)json_object_set_new(root, "sections", sections);
+    return print_tree(root, json, out);
 }
 
 /* ---- the directory ----------------------------------------------------------------------------------------------- */

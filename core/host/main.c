@@ -2,18 +2,19 @@
 /*
  * main.c - gaveld: what was asked for, and who does it.
  */
+#include "core/host/answer.h"
 #include "core/host/args.h"
-#include "core/host/builtin.h"
 #include "core/host/dev.h"
 #include "core/host/dump.h"
+#include "core/host/page.h"
 #include "core/host/process.h"
 #include "core/host/setup.h"
+#include "core/host/shell.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 
-/* The directory for --list-plugins, --dump-plugin and --dev: that of the INI file, if one is named. */
+/* The directory of plugins for whatever is no node with a file: that of the INI file, if one is named. */
 static const char *plugin_dir(const struct host_args *args)
 {
     static struct host_config config; /* what is returned points into it */
@@ -53,58 +54,13 @@ static int check_config(const struct host_args *args)
     return code;
 }
 
-/* A name may be that of plugins of several kinds (log, json): all of them are printed. */
-static int dump_plugin(const struct host_args *args)
+static int dump_sections(const struct host_args *args)
 {
-    const char *dir = plugin_dir(args);
-    struct host_loader loader = {.count = 0};
-    const struct host_plugin *plugin;
-    struct gavel_error error, missing = {.code = 0};
-    int code = EX_CONFIG;
-
-    if (strchr(args->plugin, '/')) {
-        if (host_load_path(&loader, args->plugin, &plugin, &error) == GAVEL_OK) {
-            (void)host_dump_plugin(plugin, args->json, stdout);
-            code = EX_OK;
-        } else {
-            (void)fprintf(stderr, "gaveld: %s\n", error.text);
-        }
-        host_loader_free(&loader);
-        return code;
-    }
-    for (uint64_t kind = GAVEL_KIND_TRANSPORT; kind <= GAVEL_KIND_OBSERVER; kind++) {
-        int32_t status = host_load(&loader, dir, args->plugin, kind, host_builtins, &plugin, &error);
-
-        if (status == GAVEL_OK) {
-            (void)host_dump_plugin(plugin, args->json, stdout);
-            code = EX_OK;
-        } else if (status == GAVEL_E_NOT_FOUND) {
-            missing = error;
-        } else {
-            (void)fprintf(stderr, "gaveld: %s\n", error.text);
-            missing.code = 0;
-            code = EX_CONFIG;
-            break;
-        }
-    }
-    if (code != EX_OK && missing.code)
-        (void)fprintf(stderr, "gaveld: there is no plugin called \"%s\" in %s; see gaveld --list-plugins\n",
-                      args->plugin,
-                      dir);
-    host_loader_free(&loader);
-    return code;
-}
-
-static int list_plugins(const struct host_args *args)
-{
-    const char *dir = plugin_dir(args);
-    struct host_loader loader = {.count = 0};
-    int32_t status = host_list_plugins(&loader, dir, host_builtins, stdout);
-
-    if (status < 0)
-        (void)fprintf(stderr, "gaveld: the plugin directory %s cannot be read\n", dir);
-    host_loader_free(&loader);
-    return status == 0 ? EX_OK : EX_CONFIG;
+    if (args->man)
+        host_page_sections(stdout);
+    else
+        (void)host_dump_sections(args->json, stdout);
+    return EX_OK;
 }
 
 static int run(const struct host_args *args)
@@ -129,14 +85,24 @@ int main(int argc, char **argv)
     case HOST_PRINT_CONFIG:
         return check_config(&args);
     case HOST_DUMP_PLUGIN:
-        return dump_plugin(&args);
+        return host_answer_dump_plugin(&args, plugin_dir(&args));
     case HOST_LIST_PLUGINS:
-        return list_plugins(&args);
+        return host_answer_list_plugins(plugin_dir(&args));
+    case HOST_SAMPLE_CONFIG:
+        return host_answer_sample_config(&args, plugin_dir(&args));
+    case HOST_DUMP_SECTIONS:
+        return dump_sections(&args);
+    case HOST_COMPLETION:
+        (void)fputs(shell_script(args.shell), stdout);
+        return EX_OK;
+    case HOST_COMPLETE:
+        host_args_complete(args.word_count, args.words, plugin_dir(&args));
+        return EX_OK;
     case HOST_VERSION:
         (void)printf("gaveld %s (plugin ABI %d.%d)\n", GAVEL_VERSION, GAVEL_ABI_MAJOR, GAVEL_ABI_MINOR);
         return EX_OK;
     case HOST_HELP:
-        host_args_help();
+        host_args_help(args.man);
         return EX_OK;
     case HOST_RUN:
         return args.dev ? host_dev_run(plugin_dir(&args), GAVEL_VERSION) : run(&args);

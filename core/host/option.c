@@ -5,6 +5,7 @@
 #include "core/host/option.h"
 
 #include "core/codec/field.h"
+#include "core/host/words.h"
 #include "core/os/clean.h"
 
 #include <assert.h>
@@ -14,16 +15,6 @@
 
 #define OPTION_SHOW_MAX 60   /* bytes of a wrong value that a sentence quotes */
 
-/* A unit behind a number, and what it multiplies with. */
-struct unit {
-    const char *name;
-    uint64_t factor;
-};
-
-static const struct unit duration_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
-static const struct unit size_units[] = {
-    {"GiB", UINT64_C(1) << 30}, {"MiB", UINT64_C(1) << 20}, {"KiB", UINT64_C(1) << 10}, {"", 1}, {NULL, 0}};
-
 struct gavel_field host_field(const struct gavel_fields *table, uint64_t row)
 {
     struct gavel_field field;
@@ -31,98 +22,7 @@ struct gavel_field host_field(const struct gavel_fields *table, uint64_t row)
     return *codec_row(table, row, &field);
 }
 
-/* ---- what a row takes -------------------------------------------------------------------------------------------- */
-
-static void print_scaled(uint64_t value, const struct unit *unit, FILE *out)
-{
-    while (unit[1].name && (value == 0 || value % unit->factor != 0))
-        unit++;
-    (void)fprintf(out, "%" PRIu64 "%s", value / unit->factor, unit->name);
-}
-
-static void print_bound(const struct gavel_field *field, int64_t value, FILE *out)
-{
-    if (field->type == GAVEL_DURATION)
-        print_scaled((uint64_t)value, duration_units, out);
-    else if (field->type == GAVEL_SIZE)
-        print_scaled((uint64_t)value, size_units, out);
-    else
-        (void)fprintf(out, "%" PRId64, value);
-}
-
-/* A table states no upper bound by leaving max below min. */
-static bool has_max(const struct gavel_field *field)
-{
-    return field->max > field->min || (field->max == field->min && field->max != 0);
-}
-
-static void print_range(const struct gavel_field *field, FILE *out)
-{
-    bool length = field->type == GAVEL_STRING || field->type == GAVEL_BYTES;
-
-    if (field->min == 0 && field->max == 0)
-        return;
-    if (has_max(field)) {
-        (void)fputs(" of ", out);
-        print_bound(field, field->min, out);
-        (void)fputs(" to ", out);
-        print_bound(field, field->max, out);
-    } else {
-        (void)fputs(" of at least ", out);
-        print_bound(field, field->min, out);
-    }
-    if (length)
-        (void)fputs(" bytes", out);
-    if (field->type == GAVEL_LIST)
-        (void)fputs(" elements", out);
-}
-
-static void print_choices(const struct gavel_field *field, FILE *out)
-{
-    for (uint64_t i = 0; field->choices && field->choices[i]; i++)
-        (void)fprintf(out, "%s%s", i == 0 ? "one of " : ", ", field->choices[i]);
-}
-
-static void describe(const struct gavel_field *field, FILE *out)
-{
-    static const char *const words[] = {"a value of an unknown type",
-                                        "yes or no",
-                                        "a whole number",
-                                        "a whole number",
-                                        "a number",
-                                        "a duration (such as 150ms, 2s)",
-                                        "a size (such as 64KiB, 16MiB)",
-                                        "text",
-                                        "bytes",
-                                        "a document",
-                                        "",
-                                        "a record (its members are written with a dot)",
-                                        "a list"};
-
-    if (field->type == GAVEL_CHOICE) {
-        print_choices(field, out);
-        return;
-    }
-    (void)fputs(words[field->type < sizeof words / sizeof words[0] ? field->type : 0], out);
-    if (field->type == GAVEL_LIST) {
-        struct gavel_field element = {.type = field->element, .choices = field->choices};
-
-        (void)fputs(" (separated by commas or blanks)", out);
-        print_range(field, out);
-        (void)fputs(", each ", out);
-        describe(&element, out);
-        return;
-    }
-    if (field->type != GAVEL_BOOL)
-        print_range(field, out);
-}
-
-void host_option_describe(const struct gavel_fields *table, uint64_t row, FILE *out)
-{
-    struct gavel_field field = host_field(table, row);
-
-    describe(&field, out);
-}
+/* ---- what was expected ------------------------------------------------------------------------------------------- */
 
 static int32_t refuse(const struct gavel_field *field, const char *text, struct gavel_error *error)
 {
@@ -132,7 +32,7 @@ static int32_t refuse(const struct gavel_field *field, const char *text, struct 
 
     if (!out)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory is out");
-    describe(field, out);
+    host_words_takes(field, HOST_IN_INI, out);
     (void)fclose(out);
     if (field->flags & GAVEL_SECRET)
         return gavel_fail(error, GAVEL_E_INVALID, "expected %s (the value is secret and not shown)", wanted);
@@ -259,10 +159,10 @@ static void print_value(const struct gavel_field *field, const void *member, FIL
         (void)fprintf(out, "%.17g", real);
         break;
     case GAVEL_DURATION:
-        print_scaled(number, duration_units, out);
+        host_words_scaled(field->type, number, out);
         break;
     case GAVEL_SIZE:
-        print_scaled(number, size_units, out);
+        host_words_scaled(field->type, number, out);
         break;
     case GAVEL_CHOICE:
         (void)fputs(field->choices[number], out);

@@ -39,7 +39,4 @@ int32_t host_option_find(const struct gavel_fields **table, void **object, const
 /* Write the member of row `row` as text that host_option_set would take; "" when it is not present. */
 void host_option_print(const struct gavel_fields *table, uint64_t row, const void *object, FILE *out);
 
-/* What a row takes, for people: "a duration of 10ms to 1m", "yes or no", "a list of texts". */
-void host_option_describe(const struct gavel_fields *table, uint64_t row, FILE *out);
-
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sample.c - every key of every section with its help, range and default; what a node needs is set, the rest is a
- * comment.
+ * sample.c - every key of every section and plugin with what it means and takes; what a node needs is set, the rest is
+ * a comment that shows the default.
  */
 #include "core/host/sample.h"
 
 #include "core/host/option.h"
 #include "core/host/schema.h"
+#include "core/host/words.h"
 #include "core/os/clean.h"
 
 #include <gavel/plugin.h>
@@ -27,62 +28,104 @@ struct given {
     const char *value;
 };
 
-/* Print a text as comment lines, broken at blanks. */
+/* A text as comment lines, broken at blanks. */
 static void print_comment(const char *text, FILE *out)
 {
-    size_t used = 0;
+    os_autofree char *lines = NULL;
+    size_t size = 0;
+    FILE *wrapped = open_memstream(&lines, &size);
 
-    while (*text) {
-        size_t size = strcspn(text, " ");
-
-        if (used == 0 || used + 1 + size > COMMENT_WIDTH) {
-            (void)fprintf(out, "%s; ", used ? "\n" : "");
-            used = 2;
-        } else {
-            (void)fputc(' ', out);
-            used++;
-        }
-        (void)fprintf(out, "%.*s", (int)size, text);
-        used += size;
-        text += size;
-        text += strspn(text, " ");
+    if (!wrapped)
+        return;
+    host_words_wrap(text, 0, 0, COMMENT_WIDTH, wrapped);
+    (void)fclose(wrapped);
+    for (char *line = lines, *end; line && *line; line = end + 1) {
+        end = strchr(line, '\n');
+        *end = 0;
+        (void)fprintf(out, "; %s\n", line);
     }
-    (void)fputc('\n', out);
 }
 
-static void print_key(const struct gavel_fields *table, uint64_t row, const char *value, int brief, FILE *out)
+static void join(void *context, const char *sentence)
 {
-    struct gavel_field field = host_field(table, row);
+    (void)fprintf(context, "%s ", sentence);
+}
+
+/* A default as a value of the file: "${" begins a variable there. */
+static void print_default(const char *text, FILE *out)
+{
+    (void)fputs(*text ? " " : "", out);
+    for (; *text; text++) {
+        if (text[0] == '$' && text[1] == '{')
+            (void)fputc('$', out);
+        (void)fputc(*text, out);
+    }
+}
+
+/*
+ * One key. What is required is no comment, even without a value: gaveld then names the line. The default of a secret is
+ * not shown.
+ */
+static void print_key(const struct gavel_field *field, const char *prefix, const char *value, FILE *out)
+{
     os_autofree char *text = NULL;
     size_t size = 0;
-    FILE *comment;
+    FILE *comment = open_memstream(&text, &size);
 
-    if (brief) {
-        if (value)
-            (void)fprintf(out, "%s = %s\n", field.name, value);
-        return;
-    }
-    comment = open_memstream(&text, &size);
     if (!comment)
         return;
-    (void)fprintf(comment, "%s: ", field.help);
-    host_option_describe(table, row, comment);
-    if (field.flags & GAVEL_REPLICATED)
-        (void)fputs("; belongs to the cluster: the same on every node", comment);
+    host_words_say(field, HOST_IN_INI, join, comment);
     (void)fclose(comment);
     (void)fputc('\n', out);
     print_comment(text, out);
-    if (value)
-        (void)fprintf(out, "%s = %s\n", field.name, value);
-    else
-        (void)fprintf(out, ";%s = %s\n", field.name, field.fallback ? field.fallback : "");
+    (void)fprintf(out, "%s%s%s =", value || field->flags & GAVEL_REQUIRED ? "" : ";", prefix, field->name);
+    if (!value && field->fallback && !(field->flags & GAVEL_SECRET))
+        print_default(field->fallback, out);
+    else if (value)
+        (void)fprintf(out, " %s", value);
+    (void)fputc('\n', out);
+}
+
+/* The keys of a plugin. A record is its members; what is deprecated is not offered; a list of records has no form. */
+static void print_plugin_keys(const struct gavel_fields *table, const char *prefix, FILE *out)
+{
+    for (uint64_t row = 0; table && row < table->count; row++) {
+        struct gavel_field field = host_field(table, row);
+        char inner[256];
+
+        if (field.flags & GAVEL_DEPRECATED || (field.type == GAVEL_LIST && field.sub))
+            continue;
+        if (field.type != GAVEL_RECORD) {
+            print_key(&field, prefix, NULL, out);
+            continue;
+        }
+        (void)snprintf(inner, sizeof inner, "%s%s.", prefix, field.name);
+        print_plugin_keys(field.sub, inner, out);
+    }
+}
+
+/* What a plugin has besides the host's keys; what cannot be loaded is named. */
+static void print_plugin(const struct host_sample *sample, uint64_t kind, const char *name, FILE *out)
+{
+    const struct host_plugin *plugin = NULL;
+    struct gavel_error error;
+
+    if (sample->loader &&
+        host_load(sample->loader, sample->plugin_dir, name, kind, sample->builtins, &plugin, &error) == GAVEL_OK) {
+        (void)fprintf(out, "\n; ---- keys of the plugin %s: %s\n", plugin->head.name, plugin->head.summary);
+        if (!plugin->head.options || plugin->head.options->count == 0)
+            (void)fputs("; it has none\n", out);
+        print_plugin_keys(plugin->head.options, "", out);
+    } else {
+        (void)fprintf(out, "\n; The plugin has keys of its own: gaveld --dump-plugin %s\n", name);
+    }
 }
 
 /* One section: `given` ends with a row without a key. */
-static void print_section(const struct host_section *section, const char *name, const struct given *given, int brief,
-                          FILE *out)
+static void print_section(const struct host_sample *sample, const struct host_section *section, const char *name,
+                          const struct given *given, int brief, FILE *out)
 {
-    const char *plugin = "NAME";
+    const char *plugin = NULL;
 
     if (brief && !given->key)
         return;
@@ -98,12 +141,15 @@ static void print_section(const struct host_section *section, const char *name, 
         for (const struct given *at = given; at->key; at++)
             if (strcmp(at->key, field.name) == 0)
                 value = at->value;
-        if (strcmp(field.name, "plugin") == 0 && (value || field.fallback))
+        if (strcmp(field.name, "plugin") == 0)
             plugin = value ? value : field.fallback;
-        print_key(section->fields, row, value, brief, out);
+        if (!brief)
+            print_key(&field, "", value, out);
+        else if (value)
+            (void)fprintf(out, "%s = %s\n", field.name, value);
     }
-    if (!brief && section->kind)
-        (void)fprintf(out, "\n; The plugin has keys of its own: gaveld --dump-plugin %s\n", plugin);
+    if (!brief && section->named && plugin)
+        print_plugin(sample, section->kind, plugin, out);
 }
 
 /* "node-1=ws://127.0.0.1:8080, \" and so on: a line for each member. */
@@ -133,40 +179,101 @@ static char *text_of(const struct host_sample *sample, void (*print)(const struc
     return text;
 }
 
+/* The NAME of a plugin's section: a file's is what its plugin calls itself. */
+static const char *instance_name(const struct host_sample *sample, uint64_t kind, const char *plugin)
+{
+    const struct host_plugin *loaded;
+    struct gavel_error error;
+
+    if (strchr(plugin, '/') && sample->loader &&
+        host_load(sample->loader, sample->plugin_dir, plugin, kind, sample->builtins, &loaded, &error) == GAVEL_OK)
+        return loaded->head.name;
+    return plugin;
+}
+
+static void print_instances(const struct host_sample *sample, const struct host_section *section,
+                            const char *const *plugins, int brief, FILE *out)
+{
+    for (unsigned i = 0; plugins[i]; i++) {
+        const struct given given[] = {{"plugin", plugins[i]}, {NULL, NULL}};
+
+        print_section(sample, section, instance_name(sample, section->kind, plugins[i]), given, brief, out);
+    }
+}
+
+/* [transport.main], and the further ones a hundred ports apart from it and each other. */
+static void print_transports(const struct host_sample *sample, const struct host_section *section, unsigned node,
+                             int brief, FILE *out)
+{
+    char listen[128];
+    const struct given given[] = {{"plugin", sample->transport}, {"listen", listen}, {NULL, NULL}};
+    unsigned port = sample->port ? sample->port + node - 1 : 0;
+
+    (void)snprintf(listen, sizeof listen, "%s://127.0.0.1:%u", sample->scheme, port);
+    print_section(sample, section, "main", given, brief, out);
+    for (unsigned i = 0; sample->transports && sample->transports[i]; i++) {
+        const char *name = sample->transports[i];
+        const struct given more[] = {{"plugin", name}, {"listen", listen}, {NULL, NULL}};
+        const struct host_plugin *plugin;
+        struct gavel_error error;
+        const char *schemes = name;
+
+        if (sample->loader && host_load(sample->loader, sample->plugin_dir, name, section->kind, sample->builtins,
+                                        &plugin, &error) == GAVEL_OK)
+            schemes = plugin->operations.transport.schemes;
+        (void)snprintf(listen, sizeof listen, "%.*s://127.0.0.1:%u", (int)strcspn(schemes, " "), schemes,
+                       port ? port + 100 * (i + 1) : 0);
+        print_section(sample, section, instance_name(sample, section->kind, name), more, brief, out);
+    }
+}
+
+/* [serializer] is one section, whatever it names. */
+static void print_serializer(const struct host_sample *sample, const struct host_section *section, int brief, FILE *out)
+{
+    static const char *const usual[] = {"msgpack", NULL};
+    os_autofree char *serializers = text_of(sample, print_serializers);
+    const struct given given[] = {{sample->serializers ? "plugin" : NULL, serializers}, {NULL, NULL}};
+    const char *const *plugins = sample->serializers ? sample->serializers : usual;
+
+    print_section(sample, section, NULL, given, brief, out);
+    for (unsigned i = 0; plugins[i] && !brief; i++)
+        print_plugin(sample, section->kind, plugins[i], out);
+}
+
 void host_sample_ini(const struct host_sample *sample, unsigned node, const char *data_dir, int brief, FILE *out)
 {
+    static const char *const usual_observers[] = {"log", NULL};
     os_autofree char *members = text_of(sample, print_members);
-    os_autofree char *serializers = text_of(sample, print_serializers);
-    char name[32], listen[128];
+    char name[32];
     const struct given none[] = {{NULL, NULL}};
     const struct given node_given[] = {{"name", name}, {"data_dir", data_dir}, {NULL, NULL}};
     const struct given cluster_given[] = {{"members", members}, {NULL, NULL}};
-    const struct given transport_given[] = {{"plugin", sample->transport}, {"listen", listen}, {NULL, NULL}};
-    const struct given serializer_given[] = {{sample->serializers ? "plugin" : NULL, serializers}, {NULL, NULL}};
 
     (void)snprintf(name, sizeof name, "node-%u", node);
-    (void)snprintf(listen, sizeof listen, "%s://127.0.0.1:%u", sample->scheme,
-                   sample->port ? sample->port + node - 1 : 0);
     if (!brief)
         print_comment("A node of a gavel cluster; see gavel.ini(5). A line that begins with ; is a comment, and a key "
                       "in one shows its default.", out);
     for (const struct host_section *section = host_sections; section->name; section++) {
-        if (section->kind == GAVEL_KIND_STATEMACHINE) {
-            for (unsigned i = 0; sample->machines[i]; i++) {
-                const struct given machine_given[] = {{"plugin", sample->machines[i]}, {NULL, NULL}};
-
-                print_section(section, sample->machines[i], machine_given, brief, out);
-            }
-        } else if (section->kind == GAVEL_KIND_OBSERVER) {
-            print_section(section, "log", (const struct given[]){{"plugin", "log"}, {NULL, NULL}}, brief, out);
-        } else {
-            print_section(section, section->named ? "main" : NULL,
-                          strcmp(section->name, "node") == 0             ? node_given
-                          : strcmp(section->name, "cluster") == 0        ? cluster_given
-                          : section->kind == GAVEL_KIND_TRANSPORT        ? transport_given
-                          : section->kind == GAVEL_KIND_SERIALIZER       ? serializer_given
-                                                                         : none,
+        switch (section->kind) {
+        case GAVEL_KIND_TRANSPORT:
+            print_transports(sample, section, node, brief, out);
+            break;
+        case GAVEL_KIND_SERIALIZER:
+            print_serializer(sample, section, brief, out);
+            break;
+        case GAVEL_KIND_STATEMACHINE:
+            print_instances(sample, section, sample->machines, brief, out);
+            break;
+        case GAVEL_KIND_OBSERVER:
+            print_instances(sample, section, sample->observers ? sample->observers : usual_observers, brief, out);
+            break;
+        default:
+            print_section(sample, section, NULL,
+                          strcmp(section->name, "node") == 0      ? node_given
+                          : strcmp(section->name, "cluster") == 0 ? cluster_given
+                                                                  : none,
                           brief, out);
+            break;
         }
     }
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sample.h - commented INI files for a cluster on one machine, made from the host's field tables, and a script that
- * starts its nodes: `gavel init`, and the file behind `gaveld --dev`. It is a convenience library of its own
- * (libsample.la), so that the command line links it without the rest of the host.
+ * sample.h - commented INI files for a cluster on one machine, made from the field tables of the host and the plugins,
+ * and a script that starts its nodes: `gavel init`, `gaveld --sample-config`, the file behind `gaveld --dev`. With what
+ * it stands on it is a convenience library of its own (libsample.la), which the command line links without the rest.
  */
 #ifndef CORE_HOST_SAMPLE_H
 #define CORE_HOST_SAMPLE_H
 
-#include <gavel/abi.h>
+#include "core/host/loader.h"
 
 #include <stdio.h>
 
@@ -15,7 +15,7 @@
 #define HOST_SAMPLE_PORT 8080     /* the usual first port */
 #define HOST_SAMPLE_MACHINES_MAX 16
 
-/* What to write. Strings are borrowed. */
+/* What to write. Strings are borrowed. A plugin is named as in an INI file: by its name, or its file's full path. */
 struct host_sample {
     const char *dir;       /* files go here; it is made when it does not exist */
     unsigned nodes;        /* 1 to HOST_SAMPLE_NODES_MAX */
@@ -24,6 +24,12 @@ struct host_sample {
     const char *scheme;    /* that it speaks: "ws", "tcp" */
     const char *const *machines; /* plugins, ended by NULL; each becomes [statemachine.PLUGIN] */
     const char *const *serializers; /* plugins, ended by NULL; NULL: the default */
+    const char *const *transports;  /* further ones, ended by NULL; NULL: none */
+    const char *const *observers;   /* plugins, ended by NULL; NULL: log */
+    /* Where the plugins' own keys come from; without a loader, or a plugin, a comment names the command that tells. */
+    struct host_loader *loader;
+    const char *plugin_dir;
+    const struct host_builtin *builtins; /* may be NULL */
 };
 
 /*

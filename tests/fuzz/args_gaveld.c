@@ -20,12 +20,13 @@ static void check(const struct host_args *args, const char *text)
     bool own_config = args->config >= text && args->config < text + TEXT_MAX;
     bool own_plugin = args->plugin >= text && args->plugin < text + TEXT_MAX;
 
-    if (args->action == HOST_USAGE)
+    if (args->action == HOST_USAGE || args->action == HOST_COMPLETE)
         return;
     assert(args->config_given == own_config);
     assert(own_config || strcmp(args->config, HOST_CONFIG_FILE) == 0);
     assert((args->action == HOST_DUMP_PLUGIN) == own_plugin);
-    assert(!args->json || args->action == HOST_DUMP_PLUGIN);
+    assert(!args->json || args->action == HOST_DUMP_PLUGIN || args->action == HOST_DUMP_SECTIONS);
+    assert(!args->man || !args->json);
     assert(!args->dev || args->action == HOST_RUN);
     assert(!args->dev || !args->config_given);
 }
