@@ -8,6 +8,7 @@
  *   cli_help.c     help, from the machines' own tables       cli_init.c    init
  *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, snapshot, log-level, stop
  *   cli_output.c   documents as tables, text or JSON         cli_bench.c   bench
+ *   cli_plugin.c  plugin new, by scaffold.c
  */
 #ifndef CORE_CLI_CLI_H
 #define CORE_CLI_CLI_H
@@ -138,6 +139,7 @@ int cli_area_snapshot(struct cli *cli, int count, char **words);
 int cli_area_log_level(struct cli *cli, int count, char **words);
 int cli_area_stop(struct cli *cli, int count, char **words);
 int cli_area_bench(struct cli *cli, int count, char **words);
+int cli_area_plugin(struct cli *cli, int count, char **words);
 
 /* Print the general usage. */
 void cli_usage(FILE *out);

@@ -34,6 +34,7 @@ static const struct area areas[] = {
     {"stop", cli_area_stop, "stop                          stop that node cleanly (the same)"},
     {"data", cli_area_data, "data check|dump|repair DIR    read a data directory off line"},
     {"init", cli_area_init, "init [--nodes N] DIR          write INIs for a cluster and a script that starts it"},
+    {"plugin", cli_area_plugin, "plugin new NAME [--kind KIND] [--language c|c++|rust]   a project to begin with"},
     {"bench", cli_area_bench, "bench [--connections N] [--seconds S] [--size BYTES] [--reads PERCENT]"},
 };
 
@@ -152,7 +153,8 @@ static const char *first_word(int count, char **words)
 {
     static const char *const with_value[] = {"-e", "-o", "-m", "-t", "--endpoints", "--output", "--machine",
                                              "--timeout", "--serializer", "--admin", "--data-dir", "--role",
-                                             "--priority", "--if-version", "--wait"};
+                                             "--priority", "--if-version", "--wait", "-k", "--kind", "-l",
+                                             "--language", "--dir", "--template"};
     int i;
     size_t k;
 

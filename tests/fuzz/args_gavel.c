@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/cli/cli.h"
+#include "core/cli/scaffold.h"
 #include "core/client/client_load.h"
 #include "core/codec/value.h"
 #include "core/host/sample.h"
@@ -64,6 +65,7 @@ void __wrap_gavel_stream_close(struct gavel_stream *stream);
 int32_t __wrap_client_load_run(const struct client_load_options *options, struct client_load_result *result,
                                struct gavel_error *error);
 int32_t __wrap_host_sample_write(const struct host_sample *sample, struct gavel_error *error);
+int32_t __wrap_scaffold_write(const struct scaffold *scaffold, uint64_t *files, struct gavel_error *error);
 int __wrap_log_inspect_check(const struct os *os, const char *dir, bool json, FILE *out, struct gavel_error *error);
 int __wrap_log_inspect_dump(const struct os *os, const char *dir, const struct log_dump_options *options, FILE *out,
                             struct gavel_error *error);
@@ -226,6 +228,16 @@ int32_t __wrap_host_sample_write(const struct host_sample *sample, struct gavel_
     for (uint64_t i = 0; sample->machines[i]; i++)
         assert(i < HOST_SAMPLE_MACHINES_MAX);
     return GAVEL_OK;
+}
+
+int32_t __wrap_scaffold_write(const struct scaffold *scaffold, uint64_t *files, struct gavel_error *error)
+{
+    assert(scaffold->name);
+    assert(scaffold->kind);
+    assert(scaffold->language);
+    assert(scaffold->dir);
+    *files = 1;
+    return fuzz_u8(&answers) % 8 == 7 ? refuse(error) : GAVEL_OK;
 }
 
 int __wrap_log_inspect_check(const struct os *os, const char *dir, bool json, FILE *out, struct gavel_error *error)
