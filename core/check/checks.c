@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * checks.c - the list of checks, in the order in which they are made: the most basic first.
+ */
+#include "core/check/kit.h"
+#include "core/check/life.h"
+#include "core/check/machine.h"
+
+const struct kit_check kit_checks[] = {
+    {"reload", 0, life_reload},
+    {"determinism", GAVEL_KIND_STATEMACHINE, machine_determinism},
+    {"reads", GAVEL_KIND_STATEMACHINE, machine_reads},
+    {"purity", GAVEL_KIND_STATEMACHINE, machine_purity},
+    {"snapshots", GAVEL_KIND_STATEMACHINE, machine_snapshots},
+    {"restart", GAVEL_KIND_STATEMACHINE, machine_restart},
+    {"interleaving", GAVEL_KIND_STATEMACHINE, machine_interleaving},
+    {"damage", GAVEL_KIND_STATEMACHINE, machine_damage},
+    {"maintain", GAVEL_KIND_STATEMACHINE, machine_maintain},
+    {"memory", GAVEL_KIND_STATEMACHINE, machine_memory},
+    {"leaks", GAVEL_KIND_STATEMACHINE, machine_leaks},
+    {NULL, 0, NULL},
+};
