@@ -2,8 +2,10 @@
 /*
  * cli.h - the `gavel` program: what its files share. One file an area; main.c knows them all by one table.
  *
- *   cli_main.c     options, the table of areas, usage        cli_status.c  status, members, metrics
+ *   cli_main.c     from words to an area                     cli_status.c  status, members, metrics
+ *   cli_areas.c    the table of areas                        cli_complete.c  --complete, for shells
  *   cli_options.c  parsing of options                        cli_events.c  events
+ *   cli_tables.c   commands of installed plugins
  *   cli_call.c     call, and every command of a machine      cli_data.c    data check, dump, repair
  *   cli_help.c     help, from the machines' own tables       cli_init.c    init
  *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, snapshot, log-level, stop
@@ -19,6 +21,7 @@
 #include <gavel/client.h>
 
 #include "core/client/client_core.h"
+#include "core/host/usage.h"
 
 /* Exit codes, as gavel(1) documents them. */
 #define CLI_OK 0
@@ -36,17 +39,6 @@
 #define CLI_ENDPOINTS "tcp://127.0.0.1:8080,tcp://127.0.0.1:8081,tcp://127.0.0.1:8082"
 #endif
 #define CLI_WORDS_MAX 512 /* words of one command line that are no options */
-
-/* Kinds of options. */
-enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_NUMBER, CLI_DURATION, CLI_SIZE };
-
-/* One option of an area, or of all. `target` is a bool, a const char *, or a uint64_t. */
-struct cli_option {
-    const char *name; /* without the dashes */
-    char letter;      /* 0: none */
-    enum cli_kind kind;
-    void *target;
-};
 
 /* What the options said that every area has. */
 struct cli {
@@ -72,13 +64,14 @@ struct cli {
 /* ---- cli_options.c ----------------------------------------------------------------------------------------------- */
 
 /*
- * Take the options of `rows` (ended by a NULL name) and the general ones out of the command line; the other words
- * stay in cli->words. CLI_USAGE, with a sentence on stderr, for what is no option here.
+ * Take the options of `rows` and the general ones out of the command line; the other words stay in cli->words. Rows end
+ * with a NULL name; their targets are a bool, a const char * or a uint64_t. CLI_USAGE, with a sentence on stderr, for
+ * what is no option here.
  */
-int cli_options_take(struct cli *cli, const struct cli_option *rows, int count, char **words);
+int cli_options_take(struct cli *cli, const struct usage_option *rows, int count, char **words);
 
 /* The general options. Ended by a NULL name. */
-const struct cli_option *cli_options_general(struct cli *cli);
+const struct usage_option *cli_options_general(struct cli *cli);
 
 /* ---- cli_main.c -------------------------------------------------------------------------------------------------- */
 
@@ -99,6 +92,9 @@ int cli_connect_admin(struct cli *cli);
 /* Fetch the command tables once; an exit code. */
 int cli_tables(struct cli *cli);
 
+/* Take them from a document as the nodes' describe answers; an exit code. */
+int cli_tables_take(struct cli *cli, struct gavel_slice described);
+
 /* The command of that name, with or without its machine; the store's, when several machines have it. NULL, said. */
 const struct client_command *cli_command(struct cli *cli, const char *name);
 
@@ -112,13 +108,60 @@ int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *ar
 int cli_call_document(struct cli *cli, const struct client_command *command, struct gavel_slice arguments);
 
 /* The same with the arguments as one JSON object. */
-int cli_call_json(struct cli *cli, const char *name, const char *json);
-
-/* Print what a command is, its arguments and an example; an exit code. */
-int cli_help_command(struct cli *cli, const char *name);
+int cli_call_json(struct cli *cli, const char *name, const char *object);
 
 int cli_area_call(struct cli *cli, int count, char **words);
 int cli_area_command(struct cli *cli, int count, char **words); /* any other first word */
+
+/* ---- cli_tables.c ------------------------------------------------------------------------------------------------ */
+
+/* Where plugins are installed: GAVEL_PLUGIN_DIR, or what gavel was configured with. */
+const char *cli_plugin_dir(void);
+
+/*
+ * The tables of the state machines that are installed on this machine, each under its plugin's name, as describe would
+ * answer; appended to *out. How many machines there are; what is refused is left out, and told when `loud`.
+ */
+unsigned cli_tables_installed(struct gavel_buffer *out, bool loud);
+
+/* ---- cli_help.c -------------------------------------------------------------------------------------------------- */
+
+/*
+ * Print what an area is, or a command, its arguments and an example; an exit code. When no node answers, the commands
+ * are those of the installed plugins.
+ */
+int cli_help_command(struct cli *cli, const char *name);
+
+/* ---- cli_areas.c ------------------------------------------------------------------------------------------------- */
+
+/* Groups of areas, in the order of gavel(1). */
+enum cli_group { CLI_COMMANDS, CLI_STORE, CLI_CLUSTER, CLI_OPERATORS, CLI_FILES, CLI_GROUPS };
+
+/* An area: the first word of a command line. From this table come dispatch, help, gavel(1) and completion. */
+struct cli_area {
+    const char *name;
+    int (*run)(struct cli *cli, int count, char **words);
+    enum cli_group group;
+    /*
+     * The words behind the name, blanks between: "check|dump|repair DIR". Small letters are typed as they are, capitals
+     * stand for something (usage.h), brackets mean that it may be left out, "..." that it may be repeated.
+     */
+    const char *words;
+    const struct usage_option *options; /* its own; NULL: none */
+    const char *help;                   /* sentences, the last one without its full stop; NULL: another name of the one
+                                           before, not shown */
+};
+
+extern const struct cli_area cli_areas[]; /* ended by one without a name */
+extern const char *const cli_group_names[CLI_GROUPS];
+
+/* The area of that name; NULL when there is none. */
+const struct cli_area *cli_area_find(const char *name);
+
+/* ---- cli_complete.c ---------------------------------------------------------------------------------------------- */
+
+/* Print what the last of these words may become (core/host/usage.h), nothing when nobody knows; always CLI_OK. */
+int cli_complete(struct cli *cli, int count, char **words);
 
 /* ---- the other areas --------------------------------------------------------------------------------------------- */
 
@@ -140,6 +183,19 @@ int cli_area_log_level(struct cli *cli, int count, char **words);
 int cli_area_stop(struct cli *cli, int count, char **words);
 int cli_area_bench(struct cli *cli, int count, char **words);
 int cli_area_plugin(struct cli *cli, int count, char **words);
+int cli_area_completion(struct cli *cli, int count, char **words);
+
+extern const struct usage_option cli_bench_options[];
+extern const struct usage_option cli_call_options[];
+extern const struct usage_option cli_data_options[];
+extern const struct usage_option cli_events_options[];
+extern const struct usage_option cli_help_options[];
+extern const struct usage_option cli_init_options[];
+extern const struct usage_option cli_leader_options[];
+extern const struct usage_option cli_list_options[];
+extern const struct usage_option cli_member_options[];
+extern const struct usage_option cli_plugin_options[];
+extern const struct usage_option cli_status_options[];
 
 /* Print the general usage. */
 void cli_usage(FILE *out);

@@ -39,12 +39,19 @@ static int call_admin(struct cli *cli, const char *command, const char *const pa
     return code;
 }
 
+static const char *to;
+
+const struct usage_option cli_leader_options[] = {
+    {"to", 0, USAGE_TEXT, "MEMBER", "Who shall lead; without it the leader chooses the one that is furthest", &to},
+    {.name = NULL},
+};
+
 int cli_area_leader(struct cli *cli, int count, char **words)
 {
-    const char *to = NULL;
-    const struct cli_option rows[] = {{"to", 0, CLI_TEXT, &to}, {NULL, 0, CLI_FLAG, NULL}};
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
 
+    to = NULL;
+    code = cli_options_take(cli, cli_leader_options, count, words);
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 2 || strcmp(cli->words[1], "transfer") != 0)

@@ -4,25 +4,31 @@
 
 #include "core/client/client_load.h"
 
+static uint64_t connections, seconds, size, reads, keys;
+
+const struct usage_option cli_bench_options[] = {
+    {"connections", 'c', USAGE_NUMBER, "N", "Connections, with one request in flight each; 10", &connections},
+    {"seconds", 's', USAGE_NUMBER, "N", "How long; 5", &seconds},
+    {"size", 0, USAGE_SIZE, "BYTES", "Bytes of a value; 256", &size},
+    {"reads", 0, USAGE_NUMBER, "PERCENT", "How many of the requests read; 0", &reads},
+    {"keys", 0, USAGE_NUMBER, "N", "How many keys are used; 1000", &keys},
+    {.name = NULL},
+};
+
 int cli_area_bench(struct cli *cli, int count, char **words)
 {
-    uint64_t connections = 10;
-    uint64_t seconds = 5;
-    uint64_t size = 256;
-    uint64_t reads = 0;
-    uint64_t keys = 1000;
-    const struct cli_option rows[] = {{"connections", 'c', CLI_NUMBER, &connections},
-                                      {"seconds", 's', CLI_NUMBER, &seconds},
-                                      {"size", 0, CLI_SIZE, &size},
-                                      {"reads", 0, CLI_NUMBER, &reads},
-                                      {"keys", 0, CLI_NUMBER, &keys},
-                                      {NULL, 0, CLI_FLAG, NULL}};
     struct client_load_options options = {0};
     struct client_load_result result;
     struct gavel_error error = {0, ""};
     int32_t status;
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
 
+    connections = 10;
+    seconds = 5;
+    size = 256;
+    reads = 0;
+    keys = 1000;
+    code = cli_options_take(cli, cli_bench_options, count, words);
     if (code != CLI_OK)
         return code;
     if (cli->word_count > 1)

@@ -41,10 +41,17 @@ int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *ar
     return status >= 0 ? CLI_OK : cli_error(status, &error);
 }
 
+int cli_tables_take(struct cli *cli, struct gavel_slice described)
+{
+    struct gavel_error error = {0, ""};
+
+    cli->schema = client_schema_new(described, &error);
+    return cli->schema ? CLI_OK : cli_error((int32_t)error.code, &error);
+}
+
 int cli_tables(struct cli *cli)
 {
     struct gavel_result *result = NULL;
-    struct gavel_error error = {0, ""};
     int code;
 
     if (cli->schema)
@@ -54,9 +61,9 @@ int cli_tables(struct cli *cli)
         code = cli_call_node(cli, "describe", NULL, &result);
     if (code != CLI_OK)
         return code;
-    cli->schema = client_schema_new(result->value, &error);
+    code = cli_tables_take(cli, result->value);
     gavel_result_free(result);
-    return cli->schema ? CLI_OK : cli_error((int32_t)error.code, &error);
+    return code;
 }
 
 const struct client_command *cli_command(struct cli *cli, const char *name)
@@ -275,7 +282,7 @@ int cli_call_words(struct cli *cli, const char *name, const char *const *words, 
     return code;
 }
 
-int cli_call_json(struct cli *cli, const char *name, const char *json)
+int cli_call_json(struct cli *cli, const char *name, const char *object)
 {
     struct gavel_buffer arguments = codec_buffer(GAVEL_CLIENT_MESSAGE);
     const struct client_command *command;
@@ -287,7 +294,7 @@ int cli_call_json(struct cli *cli, const char *name, const char *json)
     command = cli_command(cli, name);
     if (!command)
         return CLI_USAGE;
-    if (gavel_document_parse(gavel_text(json), &arguments, &error) != GAVEL_OK)
+    if (gavel_document_parse(gavel_text(object), &arguments, &error) != GAVEL_OK)
         code = cli_fail(CLI_USAGE, "--json: %s", error.text);
     else if (codec_value_type(gavel_buffer_slice(&arguments)) != GAVEL_TOKEN_MAP)
         code = cli_fail(CLI_USAGE, "--json: the arguments are one object");
@@ -297,13 +304,20 @@ int cli_call_json(struct cli *cli, const char *name, const char *json)
     return code;
 }
 
+static const char *json;
+
+const struct usage_option cli_call_options[] = {
+    {"json", 0, USAGE_TEXT, "OBJECT", "All arguments as one JSON object", &json},
+    {.name = NULL},
+};
+
 /* Both forms: the words behind the command, or --json. */
 static int call_area(struct cli *cli, int count, char **words, int skip)
 {
-    const char *json = NULL;
-    const struct cli_option rows[] = {{"json", 0, CLI_TEXT, &json}, {NULL, 0, CLI_FLAG, NULL}};
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
 
+    json = NULL;
+    code = cli_options_take(cli, cli_call_options, count, words);
     if (code != CLI_OK)
         return code;
     if (cli->word_count <= skip)

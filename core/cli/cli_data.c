@@ -19,23 +19,29 @@ static int finish(int status, const struct gavel_error *error)
     return cli_fail(CLI_FAILED, "%s", error->text[0] ? error->text : "it failed");
 }
 
+static struct log_dump_options dump;
+static bool json, apply;
+
+const struct usage_option cli_data_options[] = {
+    {"json", 0, USAGE_FLAG, NULL, "Print JSON", &json},
+    {"from", 0, USAGE_NUMBER, "INDEX", "Of dump: the first entry; else the first there is", &dump.from},
+    {"count", 'n', USAGE_NUMBER, "N", "Of dump: how many entries; else all", &dump.count},
+    {"payload", 0, USAGE_FLAG, NULL, "Of dump: what the entries hold, too", &dump.payload},
+    {"apply", 0, USAGE_FLAG, NULL, "Of repair: do it; without it only what would be lost is told", &apply},
+    {.name = NULL},
+};
+
 int cli_area_data(struct cli *cli, int count, char **words)
 {
-    struct log_dump_options dump = {0};
-    bool json = false;
-    bool apply = false;
-    const struct cli_option rows[] = {{"json", 0, CLI_FLAG, &json},
-                                      {"from", 0, CLI_NUMBER, &dump.from},
-                                      {"count", 'n', CLI_NUMBER, &dump.count},
-                                      {"payload", 0, CLI_FLAG, &dump.payload},
-                                      {"apply", 0, CLI_FLAG, &apply},
-                                      {NULL, 0, CLI_FLAG, NULL}};
     struct gavel_error error = {0, ""};
     struct os os;
     const char *verb;
     const char *dir;
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
 
+    dump = (struct log_dump_options){0};
+    json = apply = false;
+    code = cli_options_take(cli, cli_data_options, count, words);
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 3)

@@ -175,17 +175,25 @@ static int follow(struct cli *cli, const struct following *following, struct gav
     return status == GAVEL_OK ? CLI_OK : cli_error(status, &error);
 }
 
+static struct following following;
+
+const struct usage_option cli_events_options[] = {
+    {"count", 'n', USAGE_NUMBER, "N", "End after so many events; else never", &following.count},
+    {"json", 0, USAGE_FLAG, NULL, "Print a line of JSON an event", &following.json},
+    {"from", 0, USAGE_TEXT, "INDEX[.ORDINAL]", "Begin behind a revision that was seen before", &following.from},
+    {"type", 0, USAGE_TEXT,
+     "leader_elected|node_joined|node_left|health_changed|command_applied|state_changed|snapshot_created|alarm,...",
+     "Only events of these types", &following.type},
+    {.name = NULL},
+};
+
 int cli_area_events(struct cli *cli, int count, char **words)
 {
-    struct following following = {0};
-    const struct cli_option rows[] = {{"count", 'n', CLI_NUMBER, &following.count},
-                                      {"json", 0, CLI_FLAG, &following.json},
-                                      {"from", 0, CLI_TEXT, &following.from},
-                                      {"type", 0, CLI_TEXT, &following.type},
-                                      {NULL, 0, CLI_FLAG, NULL}};
     struct gavel_builder *builder;
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
 
+    following = (struct following){0};
+    code = cli_options_take(cli, cli_events_options, count, words);
     if (code != CLI_OK)
         return code;
     if (cli->word_count > 1)

@@ -12,15 +12,15 @@
 #define INIT_TRANSPORT "tcp"
 #endif
 
-static int take_machines(const char *list, char *memory, size_t size, const char **machines)
+static int take_machines(const char *given, char *memory, size_t size, const char **machines)
 {
     size_t count = 0;
     char *rest = memory;
     char *name;
 
-    if (strlen(list) >= size)
+    if (strlen(given) >= size)
         return cli_fail(CLI_USAGE, "--machines is too long");
-    memcpy(memory, list, strlen(list) + 1);
+    memcpy(memory, given, strlen(given) + 1);
     while ((name = strsep(&rest, ", ")) != NULL) {
         if (!*name)
             continue;
@@ -32,23 +32,32 @@ static int take_machines(const char *list, char *memory, size_t size, const char
     return CLI_OK;
 }
 
+static uint64_t nodes, port;
+static const char *transport, *list;
+
+const struct usage_option cli_init_options[] = {
+    {"nodes", 'n', USAGE_NUMBER, "N", "Nodes of the cluster, at most 9; 3", &nodes},
+    {"port", 'p', USAGE_NUMBER, "PORT", "Port of the first node, the others follow; 8080", &port},
+    {"transport", 0, USAGE_TEXT, "TRANSPORT", "The transport's plugin; " INIT_TRANSPORT, &transport},
+    {"machines", 0, USAGE_TEXT, "MACHINE,...", "The state machines' plugins; workflow", &list},
+    {.name = NULL},
+};
+
 int cli_area_init(struct cli *cli, int count, char **words)
 {
-    uint64_t nodes = 3;
-    uint64_t port = HOST_SAMPLE_PORT;
-    const char *transport = INIT_TRANSPORT;
-    const char *list = "workflow";
-    const struct cli_option rows[] = {{"nodes", 'n', CLI_NUMBER, &nodes},
-                                      {"port", 'p', CLI_NUMBER, &port},
-                                      {"transport", 0, CLI_TEXT, &transport},
-                                      {"machines", 0, CLI_TEXT, &list},
-                                      {NULL, 0, CLI_FLAG, NULL}};
     const char *machines[HOST_SAMPLE_MACHINES_MAX + 1];
     char memory[1024];
     struct host_sample sample = {0};
     struct gavel_error error = {0, ""};
-    int code = cli_options_take(cli, rows, count, words);
+    struct host_loader loader = {.count = 0};
+    int32_t status;
+    int code;
 
+    nodes = 3;
+    port = HOST_SAMPLE_PORT;
+    transport = INIT_TRANSPORT;
+    list = "workflow";
+    code = cli_options_take(cli, cli_init_options, count, words);
     if (code == CLI_OK)
         code = take_machines(list, memory, sizeof memory, machines);
     if (code != CLI_OK)
@@ -63,7 +72,11 @@ int cli_area_init(struct cli *cli, int count, char **words)
     sample.transport = transport;
     sample.scheme = strcmp(transport, "websocket") == 0 ? "ws" : transport;
     sample.machines = machines;
-    if (host_sample_write(&sample, &error) != GAVEL_OK)
+    sample.loader = &loader; /* what is installed here tells its keys; the rest is named by a comment */
+    sample.plugin_dir = cli_plugin_dir();
+    status = host_sample_write(&sample, &error);
+    host_loader_free(&loader);
+    if (status != GAVEL_OK)
         return cli_fail(CLI_FAILED, "%s", error.text);
     printf("%s/node-1.ini%s written, and %s/start.sh: run it to start the cluster\n", sample.dir,
            nodes > 1 ? " and its fellows" : "", sample.dir);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli_main.c - `gavel`: finds the area that the first word names; a word that names none is a command of a machine. */
+/* cli_main.c - `gavel`: runs the area that the first word names; a word that names none is a command of a machine. */
 #include "cli.h"
 
 #include <errno.h>
@@ -8,53 +8,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct area {
-    const char *name;
-    int (*run)(struct cli *cli, int count, char **words);
-    const char *usage; /* after "gavel"; NULL: not listed */
-};
-
-static const struct area areas[] = {
-    {"call", cli_area_call, "call [MACHINE.]COMMAND [KEY=VALUE... | --json OBJECT]   any command of any machine"},
-    {"help", cli_area_help, "help [COMMAND]                the machines' commands, their arguments and examples"},
-    {"del", cli_area_del, "get | set | del | update | incr | cas ...   the store: values in order, or KEY=VALUE"},
-    {"delete", cli_area_del, NULL},
-    {"list", cli_area_list, "list [PREFIX] [--from K] [--to K] [--limit N] [--keys | --count]"},
-    {"batch", cli_area_batch, "batch OPERATION... | FILE | -   \"set a 1\" \"delete b\": all of them or none"},
-    {"workflow", cli_area_workflow, "workflow start|stop|update|list [ID] [DATA]"},
-    {"status", cli_area_status, "status [--json]               the cluster on one screen"},
-    {"members", cli_area_members, "members                       who belongs to it"},
-    {"member", cli_area_member, "member list|add|remove|promote|demote|replace|update [NAME] [ADDRESS,...]"},
-    {"metrics", cli_area_metrics, "metrics                       the figures of one node"},
-    {"events", cli_area_events, "events [--count N] [--json]   follow what happens"},
-    {"leader", cli_area_leader, "leader transfer [--to NAME]   (through --admin SOCKET or --data-dir DIR)"},
-    {"snapshot", cli_area_snapshot, "snapshot                      take one now (the same)"},
-    {"log-level", cli_area_log_level, "log-level MODULE LEVEL        (the same)"},
-    {"stop", cli_area_stop, "stop                          stop that node cleanly (the same)"},
-    {"data", cli_area_data, "data check|dump|repair DIR    read a data directory off line"},
-    {"init", cli_area_init, "init [--nodes N] DIR          write INIs for a cluster and a script that starts it"},
-    {"plugin", cli_area_plugin, "plugin new NAME [--kind KIND] [--language c|c++|rust]   a project to begin with"},
-    {"bench", cli_area_bench, "bench [--connections N] [--seconds S] [--size BYTES] [--reads PERCENT]"},
-};
-
-void cli_usage(FILE *out)
-{
-    size_t i;
-
-    fputs("usage: gavel [OPTION...] AREA ...\n\n", out);
-    for (i = 0; i < sizeof areas / sizeof areas[0]; i++)
-        if (areas[i].usage)
-            fprintf(out, "  gavel %s\n", areas[i].usage);
-    fputs("  gavel [MACHINE.]COMMAND ...         the same as gavel call\n\n"
-          "  -e, --endpoints URI,...   nodes to ask (or GAVEL_ENDPOINTS)    -t, --timeout 5s\n"
-          "  -o, --output table|json                                      -m, --machine NAME\n"
-          "      --stale   reads that need no leader      --retry   writes in a session, safe to send again\n"
-          "      --admin SOCKET | --data-dir DIR          for the commands of operators\n"
-          "      --serializer msgpack|json   -v, --verbose   -h, --help   -V, --version\n\n"
-          "exit codes: 0 ok, 1 failed, 2 not found or condition false, 3 no quorum, 4 outcome unknown, 5 denied, "
-          "64 usage\n", out);
-}
 
 int cli_fail(int code, const char *format, ...)
 {
@@ -148,36 +101,55 @@ int cli_connect_admin(struct cli *cli)
     return open_client(cli, uri, GAVEL_ROLE_ADMIN);
 }
 
-/* The first word that is no option, without judging options: each area knows its own. */
-static const char *first_word(int count, char **words)
+/* Whether an area has that option, and it takes a value there. */
+static bool takes_value(const struct usage_option *options, const char *word)
 {
-    static const char *const with_value[] = {"-e", "-o", "-m", "-t", "--endpoints", "--output", "--machine",
-                                             "--timeout", "--serializer", "--admin", "--data-dir", "--role",
-                                             "--priority", "--if-version", "--wait", "-k", "--kind", "-l",
-                                             "--language", "--dir", "--template"};
+    const struct usage_option *option = usage_find(options, word);
+
+    return option && option->kind != USAGE_FLAG && !strchr(word, '=') && (word[1] == '-' || !word[2]);
+}
+
+/*
+ * The first word that is no option, without judging options: each area knows its own. One that is a flag in an area and
+ * takes a value in another one (--json) stands behind the area's name.
+ */
+static const char *first_word(struct cli *cli, int count, char **words)
+{
     int i;
-    size_t k;
 
     for (i = 0; i < count; i++) {
+        const struct cli_area *area;
+        bool value = takes_value(cli_options_general(cli), words[i]);
+
         if (words[i][0] != '-' || !words[i][1])
             return words[i];
-        for (k = 0; k < sizeof with_value / sizeof with_value[0]; k++)
-            if (strcmp(words[i], with_value[k]) == 0) {
-                i++;
-                break;
-            }
+        for (area = cli_areas; area->name && !value; area++)
+            value = takes_value(area->options, words[i]) && strcmp(words[i], "--json") != 0;
+        i += value;
     }
     return NULL;
 }
 
+/* "gavel AREA --help". Those that lead to a command of a machine look for it themselves. */
+static bool wants_help(const struct cli_area *area, int count, char **words)
+{
+    bool leads = area->run == cli_area_call || area->run == cli_area_command || area->run == cli_area_workflow;
+
+    for (int i = 0; i < count && !leads && strcmp(words[i], "--") != 0; i++)
+        if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0)
+            return area->help != NULL;
+    return false;
+}
+
 static int run(struct cli *cli, int count, char **words)
 {
-    const char *name = first_word(count, words);
-    size_t i;
+    const char *name = first_word(cli, count, words);
+    const struct cli_area *area = name ? cli_area_find(name) : NULL;
 
-    for (i = 0; name && i < sizeof areas / sizeof areas[0]; i++)
-        if (strcmp(areas[i].name, name) == 0)
-            return areas[i].run(cli, count, words);
+    if (area && wants_help(area, count, words))
+        return cli_help_command(cli, area->name);
+    if (area)
+        return area->run(cli, count, words);
     if (name)
         return cli_area_command(cli, count, words);
     if (cli_options_take(cli, NULL, count, words) != CLI_OK)
@@ -200,7 +172,10 @@ int main(int count, char **words)
     if (!cli.endpoints || !*cli.endpoints)
         cli.endpoints = CLI_ENDPOINTS;
     cli.output = "table";
-    code = run(&cli, count - 1, words + 1);
+    if (count > 1 && strcmp(words[1], "--complete") == 0)
+        code = cli_complete(&cli, count - 2, words + 2);
+    else
+        code = run(&cli, count - 1, words + 1);
     client_schema_free(cli.schema);
     gavel_client_close(cli.client);
     if (fflush(stdout) != 0 && code == CLI_OK)

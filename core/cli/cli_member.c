@@ -227,17 +227,26 @@ static int run_verb(struct cli *cli, const struct verb *verb, const struct membe
     return code;
 }
 
+static struct member_options options;
+
+const struct usage_option cli_member_options[] = {
+    {"role", 0, USAGE_TEXT, "voter|learner", "Of add: what it becomes; voter", &options.role},
+    {"priority", 0, USAGE_TEXT, "NUMBER", "Of add and update: how much it is preferred as leader", &options.priority},
+    {"if-version", 0, USAGE_TEXT, "NUMBER", "Refuse the change when the members are not of that version any more",
+     &options.version},
+    {"wait", 0, USAGE_DURATION, "TIME",
+     "Of add, promote and replace: go on until the member has caught up, or the time is over (exit code 2)",
+     &options.wait_ms},
+    {.name = NULL},
+};
+
 int cli_area_member(struct cli *cli, int count, char **words)
 {
-    struct member_options options = {0};
-    const struct cli_option rows[] = {
-        {"role", 0, CLI_TEXT, &options.role},       {"priority", 0, CLI_TEXT, &options.priority},
-        {"if-version", 0, CLI_TEXT, &options.version}, {"wait", 0, CLI_DURATION, &options.wait_ms},
-        {NULL, 0, CLI_FLAG, NULL},
-    };
     const struct verb *verb;
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
 
+    options = (struct member_options){0};
+    code = cli_options_take(cli, cli_member_options, count, words);
     if (code != CLI_OK)
         return code;
     if (cli->word_count < 2)

@@ -7,24 +7,43 @@
 
 #include <string.h>
 
-const struct cli_option *cli_options_general(struct cli *cli)
+const struct usage_option *cli_options_general(struct cli *cli)
 {
-    static struct cli_option rows[16];
-    const struct cli_option made[] = {
-        {"endpoints", 'e', CLI_TEXT, &cli->endpoints}, {"output", 'o', CLI_TEXT, &cli->output},
-        {"machine", 'm', CLI_TEXT, &cli->machine},     {"serializer", 0, CLI_TEXT, &cli->serializer},
-        {"timeout", 't', CLI_DURATION, &cli->timeout_ms}, {"admin", 0, CLI_TEXT, &cli->admin},
-        {"data-dir", 0, CLI_TEXT, &cli->data_dir},     {"stale", 0, CLI_FLAG, &cli->stale},
-        {"retry", 0, CLI_FLAG, &cli->retry},           {"verbose", 'v', CLI_FLAG, &cli->verbose},
-        {"help", 'h', CLI_FLAG, &cli->help},           {"version", 'V', CLI_FLAG, &cli->version},
-        {NULL, 0, CLI_FLAG, NULL},
+    static struct usage_option rows[16];
+    const struct usage_option made[] = {
+        {"endpoints", 'e', USAGE_TEXT, "URI,...",
+         "Nodes to ask, such as ws://127.0.0.1:8080, tcp://[::1]:9000 or unix:///run/gavel.sock. One that answers is "
+         "enough: it names the leader, and forwards what it cannot do itself. The default is the variable "
+         "GAVEL_ENDPOINTS, else ports 8080 to 8082 of this machine", &cli->endpoints},
+        {"output", 'o', USAGE_TEXT, "table|json",
+         "A table, the default, is for people; JSON is the whole result", &cli->output},
+        {"timeout", 't', USAGE_DURATION, "TIME",
+         "How long a call may take in all, as 500ms or 5s, which is the default",
+         &cli->timeout_ms},
+        {"machine", 'm', USAGE_TEXT, "INSTANCE",
+         "The machine that has the command, when several have one of that name. Without it a command that the store "
+         "has is the store's", &cli->machine},
+        {"stale", 0, USAGE_FLAG, NULL,
+         "Read what the node that answers has applied, without asking the leader. Works without a quorum; may be old",
+         &cli->stale},
+        {"retry", 0, USAGE_FLAG, NULL,
+         "Put writes into a session, so that they are sent again when a connection is lost, and are still done at most "
+         "once. Costs two entries of the log", &cli->retry},
+        {"admin", 0, USAGE_TEXT, "SOCKET", "The admin socket of a node, for the commands of operators", &cli->admin},
+        {"data-dir", 0, USAGE_TEXT, "DIR", "The data directory in which that lies, as admin.sock", &cli->data_dir},
+        {"serializer", 0, USAGE_TEXT, "msgpack|json", "What messages are written in", &cli->serializer},
+        {"verbose", 'v', USAGE_FLAG, NULL,
+         "Tell on standard error which node answered, and what the library has to say", &cli->verbose},
+        {"help", 'h', USAGE_FLAG, NULL, "Print help; behind an area or a command, on that", &cli->help},
+        {"version", 'V', USAGE_FLAG, NULL, "Print the version", &cli->version},
+        {.name = NULL},
     };
 
     memcpy(rows, made, sizeof made);
     return rows;
 }
 
-static const struct cli_option *find(const struct cli_option *rows, const char *name, size_t size, char letter)
+static const struct usage_option *find(const struct usage_option *rows, const char *name, size_t size, char letter)
 {
     for (; rows && rows->name; rows++) {
         if (letter ? rows->letter == letter : strlen(rows->name) == size && memcmp(rows->name, name, size) == 0)
@@ -33,26 +52,27 @@ static const struct cli_option *find(const struct cli_option *rows, const char *
     return NULL;
 }
 
-static int set(const struct cli_option *option, const char *value)
+static int set(const struct usage_option *option, const char *value)
 {
     struct gavel_error error = {0, ""};
     struct gavel_slice text = gavel_text(value);
     int32_t status = GAVEL_OK;
 
     switch (option->kind) {
-    case CLI_FLAG:
+    case USAGE_FLAG:
         *(bool *)option->target = true;
         return CLI_OK;
-    case CLI_TEXT:
+    case USAGE_TEXT:
         *(const char **)option->target = value;
         return CLI_OK;
-    case CLI_NUMBER:
+    case USAGE_NUMBER:
         status = codec_parse_uint(text, option->target, &error);
         break;
-    case CLI_DURATION:
+    case USAGE_DURATION:
         status = codec_parse_duration(text, option->target, &error);
         break;
-    case CLI_SIZE:
+    case USAGE_SIZE:
+    default:
         status = codec_parse_size(text, option->target, &error);
         break;
     }
@@ -62,14 +82,14 @@ static int set(const struct cli_option *option, const char *value)
 }
 
 /* One word that begins with a dash; *used counts the words taken. */
-static int take(struct cli *cli, const struct cli_option *rows, int left, char **words, int *used)
+static int take(struct cli *cli, const struct usage_option *rows, int left, char **words, int *used)
 {
     const char *word = words[0];
     bool is_long = word[1] == '-';
     const char *name = word + 2;
     const char *equals = is_long ? strchr(name, '=') : NULL;
     size_t size = equals ? (size_t)(equals - name) : strlen(name);
-    const struct cli_option *option = find(rows, name, size, is_long ? 0 : word[1]);
+    const struct usage_option *option = find(rows, name, size, is_long ? 0 : word[1]);
     const char *value = equals ? equals + 1 : !is_long && word[2] ? word + 2 : NULL;
 
     if (!option)
@@ -77,7 +97,7 @@ static int take(struct cli *cli, const struct cli_option *rows, int left, char *
     if (!option)
         return cli_fail(CLI_USAGE, "there is no option '%s' here; see gavel help", word);
     *used = 1;
-    if (option->kind == CLI_FLAG) {
+    if (option->kind == USAGE_FLAG) {
         if (value)
             return cli_fail(CLI_USAGE, "--%s takes no value", option->name);
         return set(option, NULL);
@@ -97,7 +117,7 @@ static bool is_number(const char *word)
     return word[0] == '-' && word[1] >= '0' && word[1] <= '9';
 }
 
-int cli_options_take(struct cli *cli, const struct cli_option *rows, int count, char **words)
+int cli_options_take(struct cli *cli, const struct usage_option *rows, int count, char **words)
 {
     bool over = false;
     int i = 0;

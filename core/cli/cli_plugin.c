@@ -24,26 +24,30 @@ static void next_steps(const struct scaffold *made, uint64_t files)
     printf("%s/README.md says how to go on.\n", made->dir);
 }
 
+static struct scaffold scaffold;
+
+const struct usage_option cli_plugin_options[] = {
+    {"kind", 'k', USAGE_TEXT, "statemachine|transport|serializer|observer",
+     "What it is to be; a statemachine, which is a bank", &scaffold.kind},
+    {"language", 'l', USAGE_TEXT, "c|c++|rust", "What it is written in; c. The last two are for state machines",
+     &scaffold.language},
+    {"dir", 0, USAGE_TEXT, "DIR", "Where it goes; a directory of the plugin's name", &scaffold.dir},
+    {"template", 0, USAGE_TEXT, "DIR", "A directory with other templates than the installed ones", &scaffold.templates},
+    {.name = NULL},
+};
+
 int cli_area_plugin(struct cli *cli, int count, char **words)
 {
-    struct scaffold scaffold = {.kind = "statemachine", .language = "c"};
-    const struct cli_option rows[] = {{"kind", 'k', CLI_TEXT, &scaffold.kind},
-                                      {"language", 'l', CLI_TEXT, &scaffold.language},
-                                      {"dir", 0, CLI_TEXT, &scaffold.dir},
-                                      {"template", 0, CLI_TEXT, &scaffold.templates},
-                                      {NULL, 0, CLI_FLAG, NULL}};
     struct gavel_error error = {0, ""};
     const char *named = getenv("GAVEL_TEMPLATE_DIR");
     uint64_t files = 0;
     int32_t status;
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
 
+    scaffold = (struct scaffold){.kind = "statemachine", .language = "c"};
+    code = cli_options_take(cli, cli_plugin_options, count, words);
     if (code != CLI_OK)
         return code;
-    if (cli->help) {
-        printf("usage: %s\n", PLUGIN_USAGE);
-        return CLI_OK;
-    }
     if (cli->word_count != 3 || strcmp(cli->words[1], "new") != 0)
         return cli_fail(CLI_USAGE, "%s", PLUGIN_USAGE);
     scaffold.name = cli->words[2];

@@ -302,16 +302,25 @@ static int print_document(const struct asked *asked, int count, const struct ask
     return ended == GAVEL_OK ? CLI_OK : cli_fail(CLI_FAILED, "%s", error.text);
 }
 
+static bool json;
+
+const struct usage_option cli_status_options[] = {
+    {"json", 0, USAGE_FLAG, NULL,
+     "Print the leader's status document, with endpoints (what each one said) and metrics (the figures of that node)",
+     &json},
+    {.name = NULL},
+};
+
 int cli_area_status(struct cli *cli, int count, char **words)
 {
-    bool json = false;
-    const struct cli_option rows[] = {{"json", 0, CLI_FLAG, &json}, {NULL, 0, CLI_FLAG, NULL}};
     struct asked *asked;
     const struct asked *best;
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
     int total;
     int i;
 
+    json = false;
+    code = cli_options_take(cli, cli_status_options, count, words);
     if (code != CLI_OK)
         return code;
     if (cli->word_count > 1)

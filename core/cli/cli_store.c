@@ -172,22 +172,28 @@ static int list_pages(struct cli *cli, const struct listing *listing, const char
     return ferror(stdout) ? CLI_FAILED : CLI_OK;
 }
 
+static struct listing listing;
+
+const struct usage_option cli_list_options[] = {
+    {"from", 0, USAGE_TEXT, "KEY", "The first key, in place of a prefix", &listing.from},
+    {"to", 0, USAGE_TEXT, "KEY", "The key before which it ends", &listing.to},
+    {"limit", 'n', USAGE_NUMBER, "N", "Keys of a page", &listing.limit},
+    {"after", 0, USAGE_TEXT, "KEY", "Go on behind this key", &listing.after},
+    {"revision", 0, USAGE_NUMBER, "N", "Read as of this revision", &listing.revision},
+    {"keys", 0, USAGE_FLAG, NULL, "Keys without their values", &listing.keys},
+    {"count", 0, USAGE_FLAG, NULL, "How many keys there are", &listing.count},
+    {"all", 0, USAGE_FLAG, NULL, "All pages, as of one moment", &listing.all},
+    {.name = NULL},
+};
+
 int cli_area_list(struct cli *cli, int count, char **words)
 {
-    struct listing listing = {0};
-    const struct cli_option rows[] = {{"from", 0, CLI_TEXT, &listing.from},
-                                      {"to", 0, CLI_TEXT, &listing.to},
-                                      {"after", 0, CLI_TEXT, &listing.after},
-                                      {"limit", 'n', CLI_NUMBER, &listing.limit},
-                                      {"revision", 0, CLI_NUMBER, &listing.revision},
-                                      {"keys", 0, CLI_FLAG, &listing.keys},
-                                      {"count", 0, CLI_FLAG, &listing.count},
-                                      {"all", 0, CLI_FLAG, &listing.all},
-                                      {NULL, 0, CLI_FLAG, NULL}};
     const struct client_command *command;
     struct gavel_builder *builder;
-    int code = cli_options_take(cli, rows, count, words);
+    int code;
 
+    listing = (struct listing){0};
+    code = cli_options_take(cli, cli_list_options, count, words);
     if (code != CLI_OK)
         return code;
     if (cli->word_count > 2)
@@ -404,8 +410,6 @@ int cli_area_batch(struct cli *cli, int count, char **words)
 
     if (code != CLI_OK)
         return code;
-    if (cli->help)
-        return cli_help_command(cli, "batch");
     if (cli->word_count < 2)
         return cli_fail(CLI_USAGE, "what? gavel batch \"set a 1\" \"delete b\", or a file of such lines, or -");
     code = cli_tables(cli);

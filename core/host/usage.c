@@ -97,9 +97,12 @@ void usage_offer(struct usage_completion *completion, const char *prefix, const 
         return;
     while (size > 0 && (sentence[size - 1] == '.' || sentence[size - 1] == ' '))
         size--;
+    if (size > HINT_MAX)
+        for (size = HINT_MAX; size > 0 && sentence[size] != ' ';) /* not within a word, nor a character */
+            size--;
     (void)fputs(text, completion->out);
     if (size > 0)
-        (void)fprintf(completion->out, "\t%.*s", size > HINT_MAX ? HINT_MAX : (int)size, sentence);
+        (void)fprintf(completion->out, "\t%.*s", (int)size, sentence);
     (void)fputc('\n', completion->out);
 }
 
@@ -113,29 +116,25 @@ void usage_offer_options(struct usage_completion *completion, const struct usage
     }
 }
 
-/* The choices of "a|b|c". */
-static void offer_choices(struct usage_completion *completion, const char *argument, const char *prefix)
+/* One of "a|b|FILE": a word to be typed, a path, or what only the one who asks knows. */
+static void offer_one(struct usage_completion *completion, const char *what, const char *prefix)
 {
-    while (*argument) {
-        size_t size = strcspn(argument, "|,");
-        char word[64];
-
-        (void)snprintf(word, sizeof word, "%.*s", (int)size, argument);
-        if (islower((unsigned char)*word))
-            usage_offer(completion, prefix, word, NULL);
-        if (argument[size] != '|')
-            break;
-        argument += size + 1;
-    }
+    if (islower((unsigned char)*what))
+        usage_offer(completion, prefix, what, NULL);
+    else if (strcmp(what, "FILE") == 0 || strcmp(what, "SOCKET") == 0)
+        (void)fputs(":files\n", completion->out);
+    else if (strcmp(what, "DIR") == 0)
+        (void)fputs(":dirs\n", completion->out);
+    else if (completion->ask)
+        completion->ask(completion, what, prefix);
 }
 
 void usage_offer_argument(struct usage_completion *completion, const char *argument, const char *prefix)
 {
-    size_t size = strcspn(argument, ",");
+    size_t whole = strcspn(argument, ",");
     char what[64], longer[CANDIDATE_MAX];
 
-    (void)snprintf(what, sizeof what, "%.*s", (int)size, argument);
-    if (argument[size] && strncmp(completion->word, prefix, strlen(prefix)) == 0) {
+    if (argument[whole] && strncmp(completion->word, prefix, strlen(prefix)) == 0) {
         const char *last = strrchr(completion->word + strlen(prefix), ','); /* of a list the last element */
 
         if (last) {
@@ -143,14 +142,11 @@ void usage_offer_argument(struct usage_completion *completion, const char *argum
             prefix = longer;
         }
     }
-    if (strcmp(what, "FILE") == 0 || strcmp(what, "SOCKET") == 0)
-        (void)fputs(":files\n", completion->out);
-    else if (strcmp(what, "DIR") == 0)
-        (void)fputs(":dirs\n", completion->out);
-    else if (is_literal(what))
-        offer_choices(completion, what, prefix);
-    else if (completion->ask)
-        completion->ask(completion, what, prefix);
+    for (size_t at = 0, size; at < whole; at += size + 1) {
+        size = strcspn(argument + at, "|,");
+        (void)snprintf(what, sizeof what, "%.*s", (int)size, argument + at);
+        offer_one(completion, what, prefix);
+    }
 }
 
 const struct usage_option *usage_find(const struct usage_option *options, const char *word)

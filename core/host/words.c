@@ -150,7 +150,8 @@ char *host_words_sentence(const char *text)
         return NULL;
     for (size_t i = 0; i < size; i++)
         sentence[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? ' ' : text[i];
-    if (islower((unsigned char)sentence[0]) && (size == 1 || strchr(" abcdefghijklmnopqrstuvwxyz", sentence[1])))
+    /* A word, that is; but neither "key=value" nor "list: what it does", which are to be typed as they are. */
+    if (islower((unsigned char)sentence[0]) && strchr(" ,.;", text[strspn(text, "abcdefghijklmnopqrstuvwxyz")]))
         sentence[0] = (char)toupper((unsigned char)sentence[0]);
     while (size > 0 && sentence[size - 1] == ' ')
         size--;

@@ -120,7 +120,7 @@ expect 64 'one word too many' get a 1 2
 expect 64 'JSON' call set --json '{'
 expect 0 'revision: ' call set --json '{"key":"j","value":[true,null]}'
 exactly 'j: [true, null]' get j
-expect 0 'required' help set
+expect 0 'Required' help set
 expect 0 'incr' help
 
 # workflows

@@ -347,6 +347,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!freopen("/dev/null", "re", stdin))
             abort();
         (void)unsetenv("GAVEL_ENDPOINTS");
+        (void)unsetenv("XDG_CACHE_HOME"); /* completion keeps nothing */
+        (void)unsetenv("HOME");
         describe();
     }
     hostile_tables = fuzz_u8(&input) & 1;

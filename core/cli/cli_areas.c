@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cli_areas.c - the table of areas, in the order of gavel(1). gavel help, the page's sections OPTIONS and AREAS, and
+ * what a shell completes are made from it.
+ */
+#include "cli.h"
+
+#include <string.h>
+
+#define THROUGH_ADMIN ". Through the admin socket: --admin or --data-dir"
+
+const char *const cli_group_names[CLI_GROUPS] = {"Commands", "The store", "The cluster", "Operators", "Files"};
+
+const struct cli_area cli_areas[] = {
+    {"call", cli_area_call, CLI_COMMANDS, "COMMAND [ARGUMENT...]", cli_call_options,
+     "Any command of any machine, as COMMAND or MACHINE.COMMAND; the word call may be left out. Commands of the nodes "
+     "themselves are those of the machine gavel, see gavel-protocol(7)"},
+    {"help", cli_area_help, CLI_COMMANDS, "[TOPIC]", cli_help_options,
+     "What there is; with an area or a command as TOPIC its arguments, their types, bounds and defaults, and an "
+     "example. When no node answers, the commands are those of the plugins that are installed here"},
+    {"completion", cli_area_completion, CLI_COMMANDS, "bash|zsh", NULL,
+     "Print what makes that shell complete the command lines of gavel and gaveld; make install puts it where both "
+     "look"},
+
+    {"get", cli_area_command, CLI_STORE, "KEY", NULL, "Print KEY: VALUE"},
+    {"set", cli_area_command, CLI_STORE, "KEY VALUE", NULL, "Give a key a value"},
+    {"del", cli_area_del, CLI_STORE, "KEY...", NULL, "Take keys out"},
+    {"delete", cli_area_del, CLI_STORE, "KEY...", NULL, NULL},
+    {"update", cli_area_command, CLI_STORE, "KEY PATCH", NULL, "Merge a JSON merge patch (RFC 7396) into the value"},
+    {"incr", cli_area_command, CLI_STORE, "KEY [PATH] [BY]", NULL, "Add to a number in the value, 1 unless given"},
+    {"cas", cli_area_command, CLI_STORE, "KEY EXPECT VALUE", NULL, "Give a key a value if it has the expected one"},
+    {"batch", cli_area_batch, CLI_STORE, "OPERATION|FILE...", NULL,
+     "All of the operations or none. An operation is one word: \"set KEY VALUE\", \"delete KEY\", \"update KEY "
+     "PATCH\" or \"incr KEY [PATH] [BY]\". A file, or standard input for -, holds one a line, with # before "
+     "comments, or a JSON array of records"},
+    {"list", cli_area_list, CLI_STORE, "[PREFIX]", cli_list_options,
+     "Keys with their values, a page of them, as of one moment with --all"},
+    {"workflow", cli_area_workflow, CLI_STORE, "start|stop|update|get|list [ID] [DATA]", NULL,
+     "Workflows of the store: begin one, stop it, merge DATA into its state, print it; list takes running or stopped"},
+
+    {"status", cli_area_status, CLI_CLUSTER, "", cli_status_options,
+     "The cluster on one screen: every endpoint is asked for its own view. Without a leader it says who was tried and "
+     "what each answered, and leaves with code 3"},
+    {"members", cli_area_members, CLI_CLUSTER, "", NULL, "Who belongs to the cluster"},
+    {"metrics", cli_area_metrics, CLI_CLUSTER, "", NULL, "The figures of one node"},
+    {"events", cli_area_events, CLI_CLUSTER, "", cli_events_options,
+     "Follow what happens, one line an event, with its revision last"},
+    {"bench", cli_area_bench, CLI_CLUSTER, "", cli_bench_options,
+     "Load the store, straight at the leader, and tell how fast it was. Writes keys that begin with bench/"},
+
+    {"leader", cli_area_leader, CLI_OPERATORS, "transfer", cli_leader_options,
+     "Hand leadership over; asked of the node that leads" THROUGH_ADMIN},
+    {"member", cli_area_member, CLI_OPERATORS, "list|add|remove|promote|demote|replace|update [MEMBER] [ADDRESS,...]",
+     cli_member_options,
+     "Who belongs to the cluster, and changes of that. list: the members with their ids, roles and addresses, and "
+     "the version of the list; this one needs no socket. add: a member with a new id; start it with an empty data "
+     "directory, that name and gaveld --join, before or after. A new voter is joining until it has caught up, and "
+     "then becomes a voter by itself. remove: a member, whose process stops when it learns of it. promote: make a "
+     "learner a voter as soon as it has caught up. demote: make a voter a learner. replace: retire the id of a "
+     "member, because it has lost its data directory for instance: an empty node of that name joins with a new one. "
+     "update: change where a member is reached, or how much it is preferred as leader. One change at a time: while "
+     "one is in flight another one is refused, as is one after which the voters that answer could not "
+     "agree" THROUGH_ADMIN ", of any member"},
+    {"snapshot", cli_area_snapshot, CLI_OPERATORS, "", NULL, "Take a snapshot now" THROUGH_ADMIN},
+    {"log-level", cli_area_log_level, CLI_OPERATORS, "MODULE trace|debug|info|warn|error", NULL,
+     "Change a level of the log until the next start" THROUGH_ADMIN},
+    {"stop", cli_area_stop, CLI_OPERATORS, "", NULL, "Stop the node, as SIGTERM does" THROUGH_ADMIN},
+
+    {"data", cli_area_data, CLI_FILES, "check|dump|repair DIR", cli_data_options,
+     "A data directory, read off line. check: everything in it, without changing a byte. dump: what is in the log. "
+     "repair: say what a repair of a lone node's damaged log would lose, and with --apply do it. In a cluster there "
+     "is no need for it: a damaged node fetches from the others"},
+    {"init", cli_area_init, CLI_FILES, "DIR", cli_init_options,
+     "Write commented INI files for a cluster on this machine, with every key of the plugins that are installed, and "
+     "start.sh, which starts it. Nothing is overwritten"},
+    {"plugin", cli_area_plugin, CLI_FILES, "new NAME", cli_plugin_options,
+     "Make a project for a plugin called NAME: source, test, manual page, configure.ac and what is to be done next. "
+     "The name has lower-case letters, digits and single - between them. The project is built from what gavel has "
+     "installed, through pkg-config(1). Nothing is overwritten"},
+    {.name = NULL},
+};
+
+const struct cli_area *cli_area_find(const char *name)
+{
+    for (const struct cli_area *area = cli_areas; area->name; area++)
+        if (strcmp(area->name, name) == 0)
+            return area;
+    return NULL;
+}
