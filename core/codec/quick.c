@@ -199,7 +199,9 @@ static int get_member(struct input *input, const struct gavel_field *row, void *
 
     switch (row->type) {
     case GAVEL_UINT:
-        if (!get_uint(input, &value) || codec_bounds_uint(row, value, why) != GAVEL_OK)
+        if (!get_uint(input, &value))
+            return 0;
+        if ((row->min | row->max) && codec_bounds_uint(row, value, why) != GAVEL_OK)
             return 0;
         break;
     case GAVEL_BOOL:

@@ -749,13 +749,14 @@ const struct members *snapshot_members(const struct node *node)
 void snapshot_applier_idle(struct node *node)
 {
     struct node_snapshots *snapshots = node->snapshots;
-    struct raft_event event = {.type = RAFT_EVENT_CHUNK_STORED};
     struct peer *peer;
 
     if (node->stepping || !node->raft)
         return;
     let_go(node);
     if (snapshots->stored) {
+        struct raft_event event = {.type = RAFT_EVENT_CHUNK_STORED};
+
         snapshots->stored = false;
         event.chunk_stored = snapshots->stored_event;
         (void)engine_step(node, &event);

@@ -193,11 +193,7 @@ static inline bool raft_bug(const struct raft *r, enum raft_bug bug)
 
 /* log_index.c: every index that is asked for must lie in the log unless it says otherwise. */
 void raft_log_reset(struct raft_log *log, uint64_t index, uint64_t term, uint32_t chain);
-uint64_t raft_log_last(const struct raft_log *log);
-uint64_t raft_log_last_term(const struct raft_log *log);
-uint32_t raft_log_last_chain(const struct raft_log *log);
 uint64_t raft_log_bytes(const struct raft_log *log, uint64_t index); /* up to a boundary; any index */
-struct raft_slot *raft_log_slot(const struct raft_log *log, uint32_t at);
 bool raft_log_find(const struct raft_log *log, uint64_t index, uint32_t *at);
 /* 0 when it is not in the log nor the base */
 uint64_t raft_log_term(const struct raft_log *log, uint64_t index);
@@ -210,6 +206,43 @@ void raft_log_truncate(struct raft_log *log, uint64_t from);
 void raft_log_compact(struct raft_log *log, uint64_t index);
 uint32_t raft_log_above(const struct raft_log *log, uint64_t index); /* batches that begin above a boundary */
 bool raft_log_room(struct raft_log *log, uint64_t snapshot_index);
+
+/* Asked for several times in each step: not functions of their own. */
+static inline struct raft_slot *raft_log_slot(const struct raft_log *log, uint32_t at)
+{
+    assert(at < log->used);
+    uint64_t place = (uint64_t)log->head + at;
+    return &log->slots[place < log->capacity ? place : place - log->capacity];
+}
+
+static inline const struct raft_slot *raft_log_newest(const struct raft_log *log)
+{
+    return log->used ? raft_log_slot(log, log->used - 1) : NULL;
+}
+
+static inline uint64_t raft_slot_end(const struct raft_slot *slot)
+{
+    return slot->first + slot->count - 1;
+}
+
+static inline uint64_t raft_log_last(const struct raft_log *log)
+{
+    const struct raft_slot *slot = raft_log_newest(log);
+    return slot ? raft_slot_end(slot) : log->base_index;
+}
+
+/* The term of a log that is compacted as a whole is that of the snapshot, not 0 (NuRaft 668). */
+static inline uint64_t raft_log_last_term(const struct raft_log *log)
+{
+    const struct raft_slot *slot = raft_log_newest(log);
+    return slot ? slot->term : log->base_term;
+}
+
+static inline uint32_t raft_log_last_chain(const struct raft_log *log)
+{
+    const struct raft_slot *slot = raft_log_newest(log);
+    return slot ? slot->chain : log->base_chain;
+}
 
 /* effects.c */
 struct raft_effect *raft_emit(struct raft *r, uint32_t type);

@@ -19,42 +19,6 @@ void raft_log_reset(struct raft_log *log, uint64_t index, uint64_t term, uint32_
     log->base_chain = chain;
 }
 
-struct raft_slot *raft_log_slot(const struct raft_log *log, uint32_t at)
-{
-    assert(at < log->used);
-    uint64_t place = (uint64_t)log->head + at;
-    return &log->slots[place < log->capacity ? place : place - log->capacity];
-}
-
-static const struct raft_slot *newest(const struct raft_log *log)
-{
-    return log->used ? raft_log_slot(log, log->used - 1) : NULL;
-}
-
-static uint64_t end_of(const struct raft_slot *slot)
-{
-    return slot->first + slot->count - 1;
-}
-
-uint64_t raft_log_last(const struct raft_log *log)
-{
-    const struct raft_slot *slot = newest(log);
-    return slot ? end_of(slot) : log->base_index;
-}
-
-/* The term of a log that is compacted as a whole is that of the snapshot, not 0 (NuRaft 668). */
-uint64_t raft_log_last_term(const struct raft_log *log)
-{
-    const struct raft_slot *slot = newest(log);
-    return slot ? slot->term : log->base_term;
-}
-
-uint32_t raft_log_last_chain(const struct raft_log *log)
-{
-    const struct raft_slot *slot = newest(log);
-    return slot ? slot->chain : log->base_chain;
-}
-
 /* The position of the batch that holds `index`. */
 bool raft_log_find(const struct raft_log *log, uint64_t index, uint32_t *at)
 {
@@ -75,7 +39,7 @@ bool raft_log_find(const struct raft_log *log, uint64_t index, uint32_t *at)
     high -= back / 2;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (end_of(raft_log_slot(log, middle)) < index)
+        if (raft_slot_end(raft_log_slot(log, middle)) < index)
             low = middle + 1;
         else
             high = middle;
@@ -89,8 +53,8 @@ uint64_t raft_log_bytes(const struct raft_log *log, uint64_t index)
     uint32_t at;
     if (log->used == 0 || index <= log->base_index)
         return log->base_bytes;
-    if (index > raft_log_last(log))
-        return newest(log)->bytes_end;
+    if (index >= raft_log_newest(log)->first) /* its last batch, or beyond: most questions */
+        return raft_log_newest(log)->bytes_end;
     bool found = raft_log_find(log, index, &at);
     assert(found);
     return raft_log_slot(log, at)->bytes_end;
@@ -113,7 +77,7 @@ bool raft_log_boundary(const struct raft_log *log, uint64_t index, uint64_t *ter
         *chain = log->base_chain;
         return true;
     }
-    if (!raft_log_find(log, index, &at) || end_of(raft_log_slot(log, at)) != index)
+    if (!raft_log_find(log, index, &at) || raft_slot_end(raft_log_slot(log, at)) != index)
         return false;
     *term = raft_log_slot(log, at)->term;
     *chain = raft_log_slot(log, at)->chain;
@@ -128,7 +92,7 @@ uint64_t raft_log_floor(const struct raft_log *log, uint64_t index)
     if (!raft_log_find(log, index, &at))
         return log->base_index;
     const struct raft_slot *slot = raft_log_slot(log, at);
-    return end_of(slot) == index ? index : slot->first - 1;
+    return raft_slot_end(slot) == index ? index : slot->first - 1;
 }
 
 /*
@@ -190,7 +154,7 @@ void raft_log_compact(struct raft_log *log, uint64_t index)
     if (!raft_log_find(log, index, &at))
         return;
     const struct raft_slot *slot = raft_log_slot(log, at);
-    assert(end_of(slot) == index);
+    assert(raft_slot_end(slot) == index);
     log->base_index = index;
     log->base_term = slot->term;
     log->base_chain = slot->chain;
@@ -216,7 +180,7 @@ bool raft_log_room(struct raft_log *log, uint64_t snapshot_index)
 {
     if (log->used < log->capacity)
         return true;
-    uint64_t end = end_of(raft_log_slot(log, 0));
+    uint64_t end = raft_slot_end(raft_log_slot(log, 0));
     if (end > snapshot_index)
         return false;
     raft_log_compact(log, end);

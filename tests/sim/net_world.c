@@ -213,7 +213,7 @@ void world_free(struct world *world)
 
 void run_until(struct world *world, uint64_t at)
 {
-    while (world->queue.count && world->queue.heap[1]->at <= at) {
+    while (world->queue.count && world->queue.heap[1].event->at <= at) {
         struct sim_event *event = sim_queue_pop(&world->queue);
 
         assert_true(event->at >= world->sim.now);

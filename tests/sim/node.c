@@ -32,12 +32,16 @@ static const uint64_t lane_cost[OS_LANES] = {
 
 /* ---- clocks -------------------------------------------------------------------------------------------- */
 
+/* Nanoseconds of one life that fit 64 bits when multiplied by a drift: 27 hours. */
+#define ELAPSED_MAX (INT64_C(100000) * (int64_t)SIM_S)
+
 static uint64_t mono_ns(void *self)
 {
     const struct sim_process *process = self;
     int64_t elapsed = (int64_t)(process->node->sim->now - process->clock_since);
 
-    return process->clock_mono + (uint64_t)(elapsed + (int64_t)((__int128)elapsed * process->drift_ppm / 1000000));
+    assert(elapsed < ELAPSED_MAX);
+    return process->clock_mono + (uint64_t)(elapsed + elapsed * process->drift_ppm / 1000000);
 }
 
 /* The first simulated moment at which mono_ns says `mono` or more. */

@@ -142,19 +142,20 @@ static void read_vote_files(const struct sim_node *sim_node, struct oracle_durab
     }
 }
 
-static struct oracle_view view_of(const struct sim_node *sim_node)
+/* All of the view but what is on its disk. */
+static void look(const struct sim_node *sim_node, struct oracle_view *view)
 {
     const struct node *node = sim_node->node;
-    struct oracle_view view = {.number = sim_node->number};
 
-    if (!node || !node->raft)
-        return view;
-    view.core = true;
-    raft_status(node->raft, &view.status);
-    view.configuration = raft_configuration(node->raft);
-    view.batch_at = core_batch_at;
-    view.ctx = node->raft;
-    return view;
+    view->number = sim_node->number;
+    view->vote_known = false;
+    view->core = node && node->raft;
+    if (!view->core)
+        return;
+    raft_status(node->raft, &view->status);
+    view->configuration = raft_configuration(node->raft);
+    view->batch_at = core_batch_at;
+    view->ctx = node->raft;
 }
 
 /* Queues, pools and windows: "a bound on everything". */
@@ -291,14 +292,18 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
 {
     struct oracle_node *memory = &oracle->nodes[sim_node->number];
     struct node *node = sim_node->node;
-    struct oracle_view view = view_of(sim_node);
     uint64_t committed = oracle->committed_last;
     uint64_t last = memory->seen.last_index;
-    bool led = memory->seen.role == RAFT_LEADER && memory->seen.term == view.status.term;
+    struct oracle_view view;
+    bool led;
 
     assert(oracle->magic == ORACLE_MAGIC);
-    if (!view.core || !memory->alive)
+    if (!memory->alive)
         return;
+    look(sim_node, &view);
+    if (!view.core)
+        return;
+    led = memory->seen.role == RAFT_LEADER && memory->seen.term == view.status.term;
     if (view.status.role == RAFT_LEADER && memory->seen.role != RAFT_LEADER) {
         struct oracle_durable durable = {0};
 

@@ -92,6 +92,8 @@ bool oracle_message_read(struct gavel_slice bytes, struct oracle_message *messag
         if (!read_uint(&reader, &key) || !read_uint(&reader, &value))
             break; /* bytes: batches, or a part of a snapshot */
         keep(message, key, value);
+        if (key == 3 && (message->type == RAFT_APPEND_REQUEST || message->type == RAFT_SNAPSHOT_REQUEST))
+            break; /* of these the term is wanted only */
     }
     return true;
 }

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * queue.h - the events that are to come, soonest first: a binary heap of pointers that knows where each event is, so
- * that moving and cancelling one costs as little as adding it.
+ * queue.h - the events that are to come, soonest first: a heap that knows where each event is, so that moving and
+ * cancelling one costs as little as adding it. Each has four below it, and what is compared lies in the heap itself: the
+ * events are all over memory.
  */
 #ifndef TESTS_SIM_QUEUE_H
 #define TESTS_SIM_QUEUE_H
 
 #include "sim.h"
 
+struct sim_queued {
+    uint64_t at;
+    uint64_t order;
+    struct sim_event *event;
+};
+
 struct sim_queue {
-    struct sim_event **heap; /* from 1; [0] is not used, so that place 0 means: not in it */
+    struct sim_queued *heap; /* from 1; [0] is not used, so that place 0 means: not in it */
     uint32_t count;
     uint32_t capacity;
     uint64_t order; /* of the next event */

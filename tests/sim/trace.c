@@ -19,15 +19,29 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 
 static uint64_t mix_text(uint64_t hash, const char *text, size_t size)
 {
-    for (size_t i = 0; i < size && text[i]; i++)
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    uint64_t word = 0;
+
+    for (; size >= sizeof word; size -= sizeof word, text += sizeof word) {
+        memcpy(&word, text, sizeof word);
+        hash = mix(hash, word);
+    }
+    word = size;
+    for (size_t i = 0; i < size; i++)
+        word = word << 8 | (unsigned char)text[i];
+    return mix(hash, word);
+}
+
+/* A flag, width or precision of a conversion. */
+static bool modifies(char c)
+{
+    return (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+' || c == '#' || c == ' ' || c == 'h';
 }
 
 /* One conversion; `at` is behind the %. Returns what is behind the conversion. */
 static const char *mix_one(uint64_t *hash, const char *at, va_list *arguments)
 {
     size_t size = SIZE_MAX;
+    const char *text;
     int wide = 0;
 
     for (;; at++) {
@@ -35,11 +49,14 @@ static const char *mix_one(uint64_t *hash, const char *at, va_list *arguments)
             size = (size_t)va_arg(*arguments, int);
         else if (*at == 'l' || *at == 'z' || *at == 'j')
             wide++;
-        else if (!strchr("0123456789.-+# h", *at) || !*at)
+        else if (!modifies(*at))
             break;
     }
     switch (*at) {
-    case 's': *hash = mix_text(*hash, va_arg(*arguments, const char *), size); break;
+    case 's':
+        text = va_arg(*arguments, const char *);
+        *hash = mix_text(*hash, text, size == SIZE_MAX ? strlen(text) : strnlen(text, size));
+        break;
     case 'd':
     case 'i':
     case 'u':
@@ -58,12 +75,10 @@ void sim_trace(struct sim *sim, const struct sim_node *node, const char *format,
     const char *at = format;
     va_list arguments;
 
+    hash = mix_text(hash, format, strlen(format));
     va_start(arguments, format);
-    while (*at)
-        if (*at++ == '%')
-            at = mix_one(&hash, at, &arguments);
-        else
-            hash = (hash ^ (unsigned char)at[-1]) * UINT64_C(0x100000001b3);
+    while ((at = strchr(at, '%')) != NULL)
+        at = mix_one(&hash, at + 1, &arguments);
     va_end(arguments);
     sim->trace_hash = mix(hash, 0);
     if (!sim->tracing)
