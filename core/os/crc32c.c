@@ -2,9 +2,9 @@
 /*
  * crc32c.c - CRC-32C: the processor's instruction where there is one, slice-by-8 tables elsewhere.
  *
- * The instruction gives a result each cycle, but only three cycles after it began: a long run is therefore taken as three
- * at once, side by side, which are joined at their ends (Gopal et al., "Fast CRC Computation for iSCSI Polynomial Using
- * CRC32 Instruction", Intel 2011).
+ * The instruction gives a result each cycle, but only three cycles after it began: a long run is therefore taken as
+ * three at once, side by side, which are joined at their ends (Gopal et al., "Fast CRC Computation for iSCSI Polynomial
+ * Using CRC32 Instruction", Intel 2011).
  *
  * The polynomial is 0x1edc6f41, reflected 0x82f63b78. The tables (8 KiB) are filled before main, so that no thread
  * ever sees them half done.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * queue.h - the events that are to come, soonest first: a heap that knows where each event is, so that moving and
- * cancelling one costs as little as adding it. Each has four below it, and what is compared lies in the heap itself: the
- * events are all over memory.
+ * cancelling one costs as little as adding it. Each has four below it, and what is compared lies in the heap itself:
+ * the events are all over memory.
  */
 #ifndef TESTS_SIM_QUEUE_H
 #define TESTS_SIM_QUEUE_H
