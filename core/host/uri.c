@@ -9,12 +9,12 @@
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
 #define PORT_MAX 65535
 
-/* The part behind "scheme://"; NULL when there is no scheme. */
+/* The part behind "scheme://"; NULL when there is no scheme (RFC 3986, 3.1; a plugin's name can be one). */
 static const char *behind_scheme(const char *uri)
 {
-    size_t size = strspn(uri, LETTERS "0123456789+");
+    size_t size = strspn(uri, LETTERS "0123456789+-.");
 
-    if (size == 0 || strncmp(uri + size, "://", 3) != 0)
+    if (size == 0 || !strchr(LETTERS, *uri) || strncmp(uri + size, "://", 3) != 0)
         return NULL;
     return uri + size + 3;
 }

@@ -52,9 +52,9 @@ bool members_address_valid(struct gavel_slice address)
     for (uint64_t i = 0; i < address.size; i++)
         if (!isgraph((unsigned char)text[i]) || text[i] == ',')
             return false;
-    while (scheme < address.size && isalnum((unsigned char)text[scheme]))
+    while (scheme < address.size && (isalnum((unsigned char)text[scheme]) || memchr("+-.", text[scheme], 3)))
         scheme++;
-    return scheme > 0 && address.size > scheme + 3 && address.size < NODE_URI_MAX &&
+    return scheme > 0 && isalpha((unsigned char)text[0]) && address.size > scheme + 3 && address.size < NODE_URI_MAX &&
            memcmp(text + scheme, "://", 3) == 0;
 }
 

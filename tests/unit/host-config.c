@@ -190,9 +190,11 @@ static void test_members(void **state)
     (void)state;
     read_config("[node]\nname = nod-1\ndata_dir = /d\n"
                 "[cluster]\nmembers = node-1=tcp://h:1, b, c=tcp://h, d=tcp://h:99999, e!=tcp://h:1, f=h:1, "
-                "node-1=tcp://h:2\n"
+                "node-1=tcp://h:2, g=my-own.2+x://h:1, i=-x://h:1\n"
                 "[transport.t]\n[statemachine.m]\n");
-    assert_int_equal(faults.count, 7);
+    assert_int_equal(faults.count, 8);
+    has_fault("t.ini:5: member i: expected an address such as ws://127.0.0.1:8080 or tcp://[::1]:8080, found "
+                 "\"-x://h:1\"");
     has_fault("t.ini:5: expected a member as name=uri, found \"b\"");
     has_fault("t.ini:5: member c: the address \"tcp://h\" has no host or no port; write scheme://host:port");
     has_fault("t.ini:5: member d: the address \"tcp://h:99999\" has no port of 0 to 65535");
