@@ -5,8 +5,11 @@
 #include "core/check/kit.h"
 #include "core/check/life.h"
 #include "core/check/machine.h"
+#include "core/check/observer.h"
+#include "core/check/serializer.h"
 
 const struct kit_check kit_checks[] = {
+    {"life", 0, life_check},
     {"reload", 0, life_reload},
     {"determinism", GAVEL_KIND_STATEMACHINE, machine_determinism},
     {"reads", GAVEL_KIND_STATEMACHINE, machine_reads},
@@ -18,5 +21,15 @@ const struct kit_check kit_checks[] = {
     {"maintain", GAVEL_KIND_STATEMACHINE, machine_maintain},
     {"memory", GAVEL_KIND_STATEMACHINE, machine_memory},
     {"leaks", GAVEL_KIND_STATEMACHINE, machine_leaks},
+    {"round-trips", GAVEL_KIND_SERIALIZER, serializer_round_trips},
+    {"rules", GAVEL_KIND_SERIALIZER, serializer_rules},
+    {"limits", GAVEL_KIND_SERIALIZER, serializer_limits},
+    {"hostile", GAVEL_KIND_SERIALIZER, serializer_hostile},
+    {"memory", GAVEL_KIND_SERIALIZER, serializer_memory},
+    {"leaks", GAVEL_KIND_SERIALIZER, serializer_leaks},
+    {"events", GAVEL_KIND_OBSERVER, observer_events},
+    {"dead-consumer", GAVEL_KIND_OBSERVER, observer_dead_consumer},
+    {"memory", GAVEL_KIND_OBSERVER, observer_memory},
+    {"leaks", GAVEL_KIND_OBSERVER, observer_leaks},
     {NULL, 0, NULL},
 };

@@ -43,6 +43,7 @@ static _Thread_local struct {
 } self;
 
 static _Atomic(uint64_t) allocations;
+static _Atomic(uint64_t) taken;
 static _Atomic(uint64_t) refuse_at; /* absolute; 0: none */
 static atomic_bool refused;
 static const char *_Atomic impure;
@@ -98,6 +99,11 @@ bool watch_allocator(void)
 uint64_t watch_allocations(void)
 {
     return atomic_load(&allocations);
+}
+
+uint64_t watch_taken(void)
+{
+    return atomic_load(&taken);
 }
 
 void watch_refuse(uint64_t n)
@@ -213,10 +219,11 @@ extern void *__libc_memalign(size_t align, size_t size);
 extern void __libc_free(void *block);
 
 /* Count one; true when this is the one to refuse. */
-static bool refuse(void)
+static bool refuse(size_t size)
 {
     uint64_t number = atomic_fetch_add(&allocations, 1) + 1;
 
+    (void)atomic_fetch_add(&taken, size);
     if (number != atomic_load(&refuse_at))
         return false;
     atomic_store(&refused, true);
@@ -230,7 +237,7 @@ void *malloc(size_t size)
 
     if (!inside())
         return __libc_malloc(size);
-    if (refuse())
+    if (refuse(size))
         return NULL;
     block = __libc_malloc(size);
     if (block) {
@@ -246,7 +253,7 @@ void *calloc(size_t count, size_t size)
 
     if (!inside())
         return __libc_calloc(count, size);
-    if (refuse())
+    if (refuse(size > SIZE_MAX / (count ? count : 1) ? SIZE_MAX / 2 : count * size))
         return NULL;
     block = __libc_calloc(count, size);
     if (block)
@@ -258,7 +265,7 @@ void *realloc(void *old, size_t size)
 {
     void *block;
 
-    if (inside() && size && refuse())
+    if (inside() && size && refuse(size))
         return NULL;
     if (old)
         forget(old);
@@ -274,7 +281,7 @@ void *memalign(size_t align, size_t size)
 {
     void *block;
 
-    if (inside() && refuse())
+    if (inside() && refuse(size))
         return NULL;
     block = __libc_memalign(align, size);
     if (block && inside())

@@ -40,6 +40,9 @@ bool watch_allocator(void);
 /* Allocations of the plugin since the program began. */
 uint64_t watch_allocations(void);
 
+/* Bytes that were asked for by these. */
+uint64_t watch_taken(void);
+
 /* Refuse the n-th allocation of the plugin from now on, once; 0: none. */
 void watch_refuse(uint64_t n);
 /* True when it was refused since. */

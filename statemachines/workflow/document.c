@@ -431,6 +431,8 @@ static int32_t add_below(const struct addition *addition, struct gavel_slice val
         return refuse(addition, "is nested too deep");
     if (!next_name(&path, &name, &last))
         return refuse(addition, "has an empty name in it");
+    if (memchr(name.data, 0, (size_t)name.size))
+        return refuse(addition, "has a name with U+0000 in it, which no document may have");
     if (value.data && !read_head(&cursor, &head))
         return GAVEL_E_CORRUPT;
     if (head.kind == KIND_MAP)
@@ -502,7 +504,7 @@ static int check_value(struct cursor *cursor, uint64_t depth)
 int32_t document_check(struct gavel_slice document)
 {
     struct cursor cursor = cursor_over(document);
-    return check_value(&cursor, DOCUMENT_DEPTH_MAX) && cursor.at == cursor.end ? GAVEL_OK : GAVEL_E_CORRUPT;
+    return check_value(&cursor, DOCUMENT_DEPTH_MAX + DOCUMENT_RECORD_DEPTH) && cursor.at == cursor.end ? GAVEL_OK : GAVEL_E_CORRUPT;
 }
 
 int document_utf8(struct gavel_slice bytes)

@@ -13,6 +13,7 @@
 #include <gavel/abi.h>
 
 #define DOCUMENT_DEPTH_MAX 32     /* nesting, as the host bounds it in what users send */
+#define DOCUMENT_RECORD_DEPTH 1   /* what a workflow's record adds around its document */
 #define DOCUMENT_PATH_BYTES_MAX 1024
 
 /* A whole number of MessagePack: from INT64_MIN to UINT64_MAX. */
@@ -22,8 +23,9 @@ struct document_number {
 };
 
 /*
- * GAVEL_OK when it is one well-formed document: exact end, names ascending strings, at most DOCUMENT_DEPTH_MAX deep.
- * Else GAVEL_E_CORRUPT; no sentence, the caller knows where it came from.
+ * GAVEL_OK when it is one well-formed document or record: exact end, names ascending strings, at most
+ * DOCUMENT_DEPTH_MAX deep and DOCUMENT_RECORD_DEPTH around that. Else GAVEL_E_CORRUPT; no sentence, the caller knows
+ * where it came from.
  */
 int32_t document_check(struct gavel_slice document);
 

@@ -15,6 +15,8 @@
 #ifndef GAVEL_JS_H
 #define GAVEL_JS_H
 
+#include "js_heap.h"
+
 #include <gavel/serializer.h>
 
 /* Deepest nesting that reader and writer can follow; limits->depth may only be lower. */
@@ -43,6 +45,8 @@ struct json_t;
 struct js_reader {
     struct gavel_reader head;
     struct json_t *root;
+    struct js_heap heap; /* of `root`, where js_heap is installed; else jansson's own heap has it */
+    int own_heap;
     unsigned char *decoded; /* bytes out of base64: at most as many as the input has */
     uint64_t decoded_used;
     uint64_t decoded_size;

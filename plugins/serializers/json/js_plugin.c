@@ -54,6 +54,7 @@ static int32_t create(const struct gavel_host *host, const void *options, void *
     (void)host;
     (void)options;
     (void)error;
+    js_heap_install();
     *self = &instance;
     return GAVEL_OK;
 }

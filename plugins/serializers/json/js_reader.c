@@ -268,6 +268,22 @@ static const struct gavel_reader_ops reader_ops = {
     .next = next,
 };
 
+/* False when memory ran out; a fault of the text is told by jansson. */
+static int load(struct js_reader *reader, struct gavel_slice input, json_error_t *why)
+{
+    if (reader->own_heap && setjmp(reader->heap.out)) {
+        js_heap_leave();
+        js_heap_free(&reader->heap);
+        return 0;
+    }
+    if (reader->own_heap)
+        js_heap_enter(&reader->heap);
+    reader->root = json_loadb(input.data ? input.data : "", input.size,
+                              JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, why);
+    js_heap_leave();
+    return 1;
+}
+
 int32_t js_reader_init(struct js_reader *reader, struct gavel_slice input, const struct gavel_limits *limits,
                        struct gavel_error *error)
 {
@@ -282,17 +298,25 @@ int32_t js_reader_init(struct js_reader *reader, struct gavel_slice input, const
     reader->decoded_size = input.size + 1;
     reader->depth = 0;
     reader->finished = 0;
-    reader->root = json_loadb(input.data ? input.data : "", input.size,
-                              JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    reader->heap.newest = NULL;
+    reader->heap.used = 0;
+    reader->own_heap = js_heap_installed();
+    if (!load(reader, input, &why))
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory to read JSON of %llu bytes",
+                          (unsigned long long)input.size);
     if (reader->root)
         return GAVEL_OK;
+    js_heap_free(&reader->heap);
     status = json_error_code(&why) == json_error_out_of_memory ? GAVEL_E_NO_MEMORY : GAVEL_E_INVALID;
     return gavel_fail(error, status, "JSON line %d, column %d: %s", why.line, why.column, why.text);
 }
 
 void js_reader_free(struct js_reader *reader)
 {
-    json_decref(reader->root);
+    if (reader->own_heap)
+        js_heap_free(&reader->heap);
+    else
+        json_decref(reader->root);
     free(reader->decoded);
     reader->root = NULL;
     reader->decoded = NULL;
