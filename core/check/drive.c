@@ -99,9 +99,8 @@ const char *drive_differs(const struct outcome *a, const struct outcome *b)
 
 void drive_at(const struct drive *drive, const struct entry *entry, uint64_t number)
 {
-    (void)drive;
-    kit_at("run of the %s \"%s\" (entry %" PRIu64 " of a random script)", entry->read ? "read" : "write",
-           entry->command->name, number);
+    kit_at("run of the %s \"%s\" (entry %" PRIu64 " of a random script)%s", entry->read ? "read" : "write",
+           entry->command->name, number, drive->besides);
 }
 
 static void mix_slice(uint64_t *hash, struct gavel_slice slice)

@@ -34,6 +34,7 @@ struct drive {
     void *arena;
     bool pure;        /* look for clocks, chance and system calls */
     bool may_stop;    /* GAVEL_E_LOCAL is no finding: an allocation was refused */
+    char besides[64]; /* what else is done to it, for sentences: " with its 1st allocation refused" */
     uint64_t slowest_ns; /* processor time of the slowest run */
 };
 

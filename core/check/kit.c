@@ -80,11 +80,13 @@ void kit_skip(const char *format, ...)
 
 void kit_at(const char *format, ...)
 {
+    char text[sizeof shared->doing]; /* the old words may be part of the new ones */
     va_list arguments;
 
     va_start(arguments, format);
-    (void)vsnprintf(shared->doing, sizeof shared->doing, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    memcpy(shared->doing, text, strlen(text) + 1);
 }
 
 const char *kit_doing(void)

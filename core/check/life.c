@@ -17,7 +17,7 @@
 
 #define LIVES 4
 #define REFUSALS 400       /* allocations of create and start that are refused in turn */
-#define SETTLE_MS 10000    /* for threads that were told to end */
+#define SETTLE_MS 3000    /* for threads that were told to end */
 
 /* Entries of a directory of /proc; the directory's own descriptor counts each time alike. */
 static uint64_t count_in(const char *path)

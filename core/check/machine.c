@@ -22,8 +22,6 @@
 #define ENTRIES 400           /* of a script: enough for each command to meet the state of the others */
 #define BOUNDED_NS 10000000   /* processor time of one run over which a BOUNDED machine is warned about */
 
-extern char **environ;
-
 /* ---- the twin ---------------------------------------------------------------------------------------------------- */
 
 /* An environment that shares nothing with this one's but the paths. */
@@ -35,33 +33,28 @@ static char *const other_environment[] = {
 /* Start it; its outcomes can be read from the result. */
 static int start_twin(pid_t *pid)
 {
-    char *arguments[2 * KIT_OPTIONS_MAX + 16];
+    const char *words[2 * KIT_OPTIONS_MAX + 16] = {"gavel-check", "--twin", "--plugin-dir", kit.dir, "--seed"};
     char seed[32];
-    int count = 0, out[2];
+    int count = 5, out[2];
 
-    arguments[count++] = (char[]){"gavel-check"};
-    arguments[count++] = (char[]){"--twin"};
-    arguments[count++] = (char[]){"--seed"};
     (void)snprintf(seed, sizeof seed, "%" PRIu64, kit.seed);
-    arguments[count++] = seed;
-    arguments[count++] = (char[]){"--plugin-dir"};
-    arguments[count++] = (char *)(uintptr_t)kit.dir;
+    words[count++] = seed;
     if (kit.kind) {
-        arguments[count++] = (char[]){"--kind"};
-        arguments[count++] = (char *)(uintptr_t)kit.kind;
+        words[count++] = "--kind";
+        words[count++] = kit.kind;
     }
     for (const char *const *option = kit.options; *option; option++) {
-        arguments[count++] = (char[]){"--set"};
-        arguments[count++] = (char *)(uintptr_t)*option;
+        words[count++] = "--set";
+        words[count++] = *option;
     }
-    arguments[count++] = (char *)(uintptr_t)kit.asked;
-    arguments[count] = NULL;
+    words[count++] = "--";
+    words[count] = kit.asked;
     if (pipe2(out, O_CLOEXEC) != 0)
         kit_fail("the kit has no pipe: %s", strerror(errno));
     *pid = fork();
     if (*pid == 0) {
         (void)dup2(out[1], STDOUT_FILENO);
-        (void)execve(kit.program, arguments, other_environment);
+        (void)execve(kit.program, (char **)(uintptr_t)words, other_environment);
         _exit(127);
     }
     (void)close(out[1]);

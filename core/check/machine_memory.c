@@ -50,13 +50,12 @@ static void starve_run(struct drive *drive, const struct entry *entry, uint64_t 
         const char *what;
         bool hit;
 
+        (void)snprintf(drive->besides, sizeof drive->besides, " with its %s allocation refused", ordinal(n));
         watch_refuse(n);
         drive_run(drive, entry, number);
         hit = watch_refused();
         watch_refuse(0);
-        drive_at(drive, entry, number);
-        if (hit)
-            kit_at("%s with its %s allocation refused", kit_doing(), ordinal(n));
+        drive->besides[0] = 0;
         what = drive_differs(&drive->last, want);
         if (entry->read && drive->last.status < 0 && hit)
             what = drive_state_differs(before, &drive->last);

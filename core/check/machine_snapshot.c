@@ -31,6 +31,21 @@ static void same(const struct drive *a, const struct drive *b, const char *when)
         kit_broken(when, "another %s", what);
 }
 
+/* Into a machine that was never used, and into one that has another state to drop. */
+static void copy_to_both(struct drive *from, struct drive *used)
+{
+    struct drive fresh;
+    char doing[200];
+
+    (void)snprintf(doing, sizeof doing, "%s", kit_doing());
+    drive_open(&fresh, "fresh");
+    kit_at("%s, into a fresh instance", doing);
+    drive_copy(from, &fresh);
+    drive_close(&fresh);
+    kit_at("%s, into one that has a state", doing);
+    drive_copy(from, used);
+}
+
 void machine_snapshots(void)
 {
     struct drive one, other;
@@ -41,8 +56,8 @@ void machine_snapshots(void)
     script_make(&script, "snapshots", ENTRIES);
     drive_open(&one, "one");
     drive_open(&other, "other");
-    kit_at("snapshot of the empty state");
-    drive_copy(&one, &other);
+    kit_at("snapshot and restore of the empty state");
+    copy_to_both(&one, &other);
     for (uint64_t i = 0; i < script.count; i++) {
         const struct entry *entry = &script.entries[i];
 
@@ -54,7 +69,7 @@ void machine_snapshots(void)
         if (i >= EACH && i % 11)
             continue;
         kit_at("snapshot and restore after entry %" PRIu64 " (\"%s\")", i + 1, entry->command->name);
-        drive_copy(&one, &other);
+        copy_to_both(&one, &other);
         restored = true;
     }
     drive_close(&other);

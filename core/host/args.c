@@ -28,6 +28,10 @@ enum row {
     ROW_LIST,
     ROW_DUMP,
     ROW_SECTIONS,
+    ROW_CONFORM,
+    ROW_SEED,
+    ROW_SET,
+    ROW_KIND,
     ROW_JSON,
     ROW_MAN,
     ROW_COMPLETION,
@@ -66,6 +70,17 @@ static const struct usage_option options[ROWS + 1] = {
                   "all of them", NULL},
     [ROW_SECTIONS] = {"dump-sections", 0, USAGE_FLAG, NULL,
                       "Print the sections and keys of the INI file that are not a plugin's, in the same form", NULL},
+    [ROW_CONFORM] = {"check-plugin", 0, USAGE_TEXT, "PLUGIN",
+                     "Try out whether a plugin keeps the promises of its kind: random commands on several instances, "
+                     "snapshots, hostile bytes, dead peers, refused memory and more, each in a process of its own; see "
+                     "gavel-check(3). It is named as NAME or the path of its file", NULL},
+    [ROW_SEED] = {"seed", 0, USAGE_TEXT, "NUMBER", "Make the same checks as a --check-plugin that told this seed",
+                  NULL},
+    [ROW_SET] = {"set", 0, USAGE_TEXT, "KEY=VALUE",
+                 "An option of the plugin of --check-plugin, as in the INI file; may be repeated", NULL},
+    [ROW_KIND] = {"kind", 0, USAGE_TEXT, "KIND",
+                  "transport, serializer, statemachine or observer: which plugin of that NAME --check-plugin means",
+                  NULL},
     [ROW_JSON] = {"json", 0, USAGE_FLAG, NULL, "Print --dump-plugin or --dump-sections as JSON", NULL},
     [ROW_MAN] = {"man", 0, USAGE_FLAG, NULL,
                  "Print --dump-plugin, --dump-sections or --help as sections of a manual page", NULL},
@@ -88,6 +103,7 @@ void host_args_help(bool man)
                 "       gaveld --sample-config [PLUGIN...]\n"
                 "       gaveld --list-plugins\n"
                 "       gaveld --dump-plugin PLUGIN | --dump-sections [--json | --man]\n"
+                "       gaveld --check-plugin PLUGIN [--seed NUMBER] [--kind KIND] [--set KEY=VALUE]...\n"
                 "       gaveld --completion bash|zsh\n"
                 "\n"
                 "One node of a gavel cluster.\n"
@@ -114,6 +130,7 @@ static enum host_action action_of(enum row row)
     static const enum host_action actions[ROWS] = {
         [ROW_CHECK] = HOST_CHECK_CONFIG,     [ROW_PRINT] = HOST_PRINT_CONFIG,   [ROW_SAMPLE] = HOST_SAMPLE_CONFIG,
         [ROW_LIST] = HOST_LIST_PLUGINS,      [ROW_DUMP] = HOST_DUMP_PLUGIN,     [ROW_SECTIONS] = HOST_DUMP_SECTIONS,
+        [ROW_CONFORM] = HOST_CHECK_PLUGIN,
         [ROW_COMPLETION] = HOST_COMPLETION,  [ROW_VERSION] = HOST_VERSION,      [ROW_HELP] = HOST_HELP,
     };
 
@@ -131,7 +148,18 @@ static void take(struct host_args *args, enum row row, const char *value)
         args->join = value;
         break;
     case ROW_DUMP:
+    case ROW_CONFORM:
         args->plugin = value;
+        break;
+    case ROW_SEED:
+    case ROW_SET:
+    case ROW_KIND:
+        if (args->conform_count + 2 <= HOST_CONFORM_WORDS) {
+            args->conform[args->conform_count++] = row == ROW_SEED ? "--seed" : row == ROW_SET ? "--set" : "--kind";
+            args->conform[args->conform_count++] = value;
+        } else {
+            args->conform_full = true;
+        }
         break;
     case ROW_COMPLETION:
         args->shell = value;
@@ -157,6 +185,10 @@ static const char *contradiction(const struct host_args *args)
 
     if (args->json && !tables)
         return "--json goes with --dump-plugin or --dump-sections";
+    if (args->conform_count && args->action != HOST_CHECK_PLUGIN)
+        return "--seed, --set and --kind go with --check-plugin";
+    if (args->conform_full)
+        return "at most 64 of --seed, --set and --kind";
     if (args->man && !tables && args->action != HOST_HELP)
         return "--man goes with --dump-plugin, --dump-sections or --help";
     if (args->man && args->json)

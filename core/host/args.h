@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#define HOST_CONFORM_WORDS 128 /* of --seed, --set and --kind with their values */
 #define HOST_CONFIG_FILE "/etc/gavel/gavel.ini" /* without --config */
 
 /* What gaveld was asked to do. */
@@ -17,6 +18,7 @@ enum host_action {
     HOST_SAMPLE_CONFIG, /* --sample-config */
     HOST_DUMP_SECTIONS, /* --dump-sections */
     HOST_DUMP_PLUGIN,   /* --dump-plugin */
+    HOST_CHECK_PLUGIN,  /* --check-plugin */
     HOST_LIST_PLUGINS,  /* --list-plugins */
     HOST_COMPLETION,    /* --completion */
     HOST_COMPLETE,      /* --complete */
@@ -29,7 +31,10 @@ struct host_args {
     enum host_action action;
     const char *config; /* --config, or the default */
     bool config_given;
-    const char *plugin; /* of --dump-plugin */
+    const char *plugin; /* of --dump-plugin and --check-plugin */
+    const char *conform[HOST_CONFORM_WORDS]; /* options of --check-plugin, as gavel-check takes them */
+    int conform_count;
+    bool conform_full; /* there were more */
     const char *shell;  /* of --completion */
     bool json;          /* --json */
     bool man;           /* --man */

@@ -4,6 +4,7 @@
  */
 #include "core/host/answer.h"
 #include "core/host/args.h"
+#include "core/host/conform.h"
 #include "core/host/dev.h"
 #include "core/host/dump.h"
 #include "core/host/page.h"
@@ -86,6 +87,8 @@ int main(int argc, char **argv)
         return check_config(&args);
     case HOST_DUMP_PLUGIN:
         return host_answer_dump_plugin(&args, plugin_dir(&args));
+    case HOST_CHECK_PLUGIN:
+        return host_conform(&args, plugin_dir(&args));
     case HOST_LIST_PLUGINS:
         return host_answer_list_plugins(plugin_dir(&args));
     case HOST_SAMPLE_CONFIG:

@@ -504,7 +504,9 @@ static int check_value(struct cursor *cursor, uint64_t depth)
 int32_t document_check(struct gavel_slice document)
 {
     struct cursor cursor = cursor_over(document);
-    return check_value(&cursor, DOCUMENT_DEPTH_MAX + DOCUMENT_RECORD_DEPTH) && cursor.at == cursor.end ? GAVEL_OK : GAVEL_E_CORRUPT;
+    if (!check_value(&cursor, DOCUMENT_DEPTH_MAX + DOCUMENT_RECORD_DEPTH) || cursor.at != cursor.end)
+        return GAVEL_E_CORRUPT;
+    return GAVEL_OK;
 }
 
 int document_utf8(struct gavel_slice bytes)

@@ -215,7 +215,7 @@ static void test_no_documents(void **state)
         { "\x81\xa1\xff\x01", 4 }, { "\xca\x01", 2 }, { "\xd9", 1 },
     };
     static const char deep[] = "\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91"
-                               "\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x01";
+                               "\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x01";
     struct gavel_slice patch = fake_pack("{\"a\":{\"b\":1}}");
     struct gavel_buffer made = buffer_new();
     struct document_number sum;
@@ -234,8 +234,8 @@ static void test_no_documents(void **state)
         (void)document_find(slice, "a");
         free(exact);
     }
-    assert_int_equal(document_check(gavel_bytes(deep, 34)), GAVEL_E_CORRUPT); /* 33 deep */
-    assert_int_equal(document_check(gavel_bytes(deep + 1, 33)), 0);
+    assert_int_equal(document_check(gavel_bytes(deep, 35)), GAVEL_E_CORRUPT); /* 34 deep */
+    assert_int_equal(document_check(gavel_bytes(deep + 1, 34)), 0); /* a record around the deepest document */
     gavel_buffer_free(&made);
     free((void *)(uintptr_t)patch.data);
 }

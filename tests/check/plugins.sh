@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# plugins.sh: the plugins of this tree pass the conformance kit, through gaveld --check-plugin, with another seed each
+# time. GAVEL_TEST_SEED repeats one.
+set -eu
+gaveld=${top_builddir:?run by make check}/core/host/gaveld
+export GAVEL_CHECK_PROGRAM=$top_builddir/core/check/gavel-check
+export GAVEL_PLUGIN_DIR=${GAVEL_TEST_PLUGINDIR:?run by make check}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failed=0 tried=0
+
+for plugin in "$GAVEL_PLUGIN_DIR"/*.so; do
+    tried=$((tried + 1))
+    if ! "$gaveld" --check-plugin "$plugin" >"$dir/out" 2>&1; then
+        echo "FAIL: $(basename "$plugin"):"
+        cat "$dir/out"
+        failed=1
+    fi
+    grep -e '^warn' -e '^skip' -e ' passed, ' "$dir/out" || :
+done
+
+# What is asked wrongly, and what is not there.
+said() { "$gaveld" "$@" 2>&1 | sed -e "s,$GAVEL_PLUGIN_DIR,DIR," | tail -n 2; }
+is()
+{
+    tried=$((tried + 1))
+    [ "$1" = "$2" ] || { printf 'FAIL:\n  wanted: %s\n  said:   %s\n' "$2" "$1"; failed=1; }
+}
+is "$(said --seed 1 | head -n 1)" "gaveld: --seed, --set and --kind go with --check-plugin"
+is "$(said --check-plugin nosuch --seed 1 | head -n 1)" \
+    'fail  tables  there is no plugin called "nosuch" in DIR; see gaveld --list-plugins'
+is "$(said --check-plugin counter --set color=blue | head -n 1)" \
+    'fail  tables  counter: has no option "color"; see gaveld --dump-plugin'
+is "$(said --check-plugin log --set format=loud | head -n 1)" \
+    'fail  tables  log: option format: expected one of human, json, found "loud"'
+is "$(said --check-plugin counter --kind observer | head -n 1)" \
+    'fail  tables  there is no plugin called "counter" in DIR; see gaveld --list-plugins'
+code=0
+"$gaveld" --check-plugin nosuch >"$dir/out" 2>&1 || code=$?
+is "$code" 66
+code=0
+GAVEL_CHECK_PROGRAM=/nonexistent/gavel-check "$gaveld" --check-plugin counter >"$dir/out" 2>&1 || code=$?
+is "$code" 69
+echo "plugins: $tried tried"
+[ "$tried" -gt 8 ] || exit 1
+exit "$failed"
