@@ -61,6 +61,7 @@ static const struct gavel_field hello_rows[] = {
     ROW(codec_hello, 10, founded, GAVEL_BOOL),
     ROW_UPTO(codec_hello, 11, to, GAVEL_STRING, NAME_BYTES_MAX),
     ROW(codec_hello, 12, message_bytes, GAVEL_UINT),
+    ROW(codec_hello, 13, machines, GAVEL_VALUE),
 };
 static const struct gavel_fields hello_fields = GAVEL_FIELDS(hello_rows, struct codec_hello);
 
@@ -79,6 +80,7 @@ static const struct gavel_field welcome_rows[] = {
     ROW(codec_welcome, 13, founded, GAVEL_BOOL),
     ROW(codec_welcome, 14, message_bytes, GAVEL_UINT),
     ROW(codec_welcome, 15, removed, GAVEL_BOOL),
+    ROW(codec_welcome, 16, machines, GAVEL_VALUE),
 };
 static const struct gavel_fields welcome_fields = GAVEL_FIELDS(welcome_rows, struct codec_welcome);
 

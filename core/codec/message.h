@@ -19,7 +19,7 @@
 
 /* The version of this protocol. MAJOR must be equal; MINOR grows with fields and messages. */
 #define CODEC_PROTOCOL_MAJOR 1
-#define CODEC_PROTOCOL_MINOR 0
+#define CODEC_PROTOCOL_MINOR 1
 
 /* Types. Numbers are sent: never reused. */
 #define CODEC_HELLO 1
@@ -72,6 +72,7 @@ struct codec_hello {
     uint64_t founded;               /* a peer: its data directory belongs to a cluster */
     struct gavel_slice to;          /* the name that the dialling side expects here; absent: whoever */
     uint64_t message_bytes;         /* the largest message that it takes; 0: not told */
+    struct gavel_slice machines;    /* a peer, since 1.1: {NAME: {oldest, newest, configure}}, what its plugins act as */
 };
 
 /* The answer to a hello. Always MessagePack; after it both sides use `serializer`. */
@@ -91,6 +92,7 @@ struct codec_welcome {
     uint64_t founded;
     uint64_t message_bytes;
     uint64_t removed; /* the dialling node was a member of this cluster, and was removed from it */
+    struct gavel_slice machines; /* as in a hello */
 };
 
 /* Either side is about to close, and why. */

@@ -431,7 +431,7 @@ static int compare_lines(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-const char *host_config_replicated(struct host_config *config, const struct host_instance_config *instance)
+static const char *replicated(struct host_config *config, const struct host_instance_config *instance, bool all_of_them)
 {
     const struct gavel_fields *table = instance->table;
     const char *lines[64];
@@ -444,7 +444,7 @@ const char *host_config_replicated(struct host_config *config, const struct host
         size_t size = 0;
         FILE *out;
 
-        if (!(field.flags & GAVEL_REPLICATED))
+        if (!(field.flags & GAVEL_REPLICATED) || (!all_of_them && !host_ini_entry(instance->ini, field.name)))
             continue;
         out = open_memstream(&text, &size);
         if (!out)
@@ -459,6 +459,21 @@ const char *host_config_replicated(struct host_config *config, const struct host
     for (size_t i = 0; i < count; i++)
         all = host_arena_format(&config->arena, "%s%s\n", all, lines[i]);
     return all;
+}
+
+const char *host_config_replicated(struct host_config *config, const struct host_instance_config *instance)
+{
+    return replicated(config, instance, true);
+}
+
+const char *host_config_given(struct host_config *config, const struct host_instance_config *instance)
+{
+    return replicated(config, instance, false);
+}
+
+bool host_config_gives(const struct host_config *config, const char *section, const char *key)
+{
+    return host_ini_entry(host_ini_section(&config->ini, section), key) != NULL;
 }
 
 void host_config_free(struct host_config *config)

@@ -50,7 +50,7 @@ struct host_config {
     struct host_raft_options raft;
     struct host_log_options log;
     struct host_snapshot_options snapshot;
-    struct host_session_options session;
+    struct node_session_options session;
     struct host_client_options client;
     const char *plugin_dir; /* after GAVEL_PLUGIN_DIR has been looked at */
     bool plugin_dir_variable; /* it comes from there */
@@ -90,6 +90,12 @@ void host_config_print(struct host_config *config, FILE *out);
 
 /* An instance's options flagged GAVEL_REPLICATED, as sorted "key=value\n" lines, kept in the configuration. */
 const char *host_config_replicated(struct host_config *config, const struct host_instance_config *instance);
+
+/* The same, but only those that the file itself gives. */
+const char *host_config_given(struct host_config *config, const struct host_instance_config *instance);
+
+/* Whether the file gives a key of one of the host's unnamed sections. */
+bool host_config_gives(const struct host_config *config, const char *section, const char *key);
 
 /* The struct of one of the host's unnamed sections ("raft"), for tables; NULL when the name is another. */
 void *host_config_object(struct host_config *config, const char *section);

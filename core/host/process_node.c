@@ -90,6 +90,12 @@ static void stop(void *context)
 
 /* ---- what it is made from ---------------------------------------------------------------------------------------- */
 
+/* A limit of the cluster that the file does not give is the cluster's to say: 0. */
+static uint64_t given(const struct host_config *config, const char *key, uint64_t value)
+{
+    return host_config_gives(config, "session", key) ? value : 0;
+}
+
 static struct node_limits limits_of(const struct host_config *config)
 {
     return (struct node_limits){
@@ -110,10 +116,10 @@ static struct node_limits limits_of(const struct host_config *config)
         .request_ms = config->client.request_timeout,
         .streams = config->client.streams,
         .event_ring_bytes = config->client.event_ring,
-        .sessions = config->session.sessions,
-        .session_window = config->session.window,
-        .session_bytes = config->session.reply_bytes,
-        .session_ttl_ms = config->session.ttl,
+        .sessions = given(config, "sessions", config->session.sessions),
+        .session_window = given(config, "window", config->session.window),
+        .session_bytes = given(config, "reply_bytes", config->session.reply_bytes),
+        .session_ttl_ms = given(config, "ttl", config->session.ttl),
         .snapshot_entries = config->snapshot.snapshot_entries,
         .snapshot_log_min = config->snapshot.snapshot_log_min,
         .snapshot_keep = config->snapshot.snapshot_keep,
@@ -159,7 +165,7 @@ static bool add_instance(struct host_process *process, unsigned i)
             return false;
         process->machine[process->machine_count++] = (struct node_machine){
             .name = from->name, .plugin = &plugin->head, .operations = &plugin->operations.statemachine, .self = self,
-            .settings = host_config_replicated(config, from)};
+            .settings = host_config_replicated(config, from), .given = host_config_given(config, from)};
         return true;
     default:
         return true;

@@ -99,19 +99,7 @@ static const struct gavel_field snapshot_rows[] = {
      .help = "Snapshots that stay on the disk"},
 };
 
-static const struct gavel_field session_rows[] = {
-    {.name = "sessions", .id = 1, .type = GAVEL_UINT, .flags = GAVEL_REPLICATED, .fallback = "10000", .min = 1,
-     .max = 1000000, .offset = AT(host_session_options, sessions), .unit = "sessions",
-     .help = "Sessions of the whole cluster at the same time"},
-    {.name = "window", .id = 2, .type = GAVEL_UINT, .flags = GAVEL_REPLICATED, .fallback = "1024", .min = 1,
-     .max = 65536, .offset = AT(host_session_options, window), .unit = "requests",
-     .help = "Sequence numbers that a session may use above the lowest one it has not acknowledged"},
-    {.name = "reply_bytes", .id = 3, .type = GAVEL_SIZE, .flags = GAVEL_REPLICATED, .fallback = "256KiB", .min = KIB,
-     .max = 64 * MIB, .offset = AT(host_session_options, reply_bytes), .help = "Replies kept of one session"},
-    {.name = "ttl", .id = 4, .type = GAVEL_DURATION, .flags = GAVEL_REPLICATED, .fallback = "10m", .min = 1000,
-     .max = INT64_C(2592000000), .offset = AT(host_session_options, ttl),
-     .help = "Cluster time after which an unused session expires"},
-};
+static const struct gavel_field session_rows[] = {NODE_SESSION_ROWS};
 
 static const struct gavel_field client_rows[] = {
     {.name = "connections", .id = 1, .type = GAVEL_UINT, .fallback = "10000", .min = 1, .max = 1000000,
@@ -174,7 +162,7 @@ const struct gavel_fields host_cluster_fields = GAVEL_FIELDS(cluster_rows, struc
 const struct gavel_fields host_raft_fields = GAVEL_FIELDS(raft_rows, struct host_raft_options);
 const struct gavel_fields host_log_fields = GAVEL_FIELDS(log_rows, struct host_log_options);
 const struct gavel_fields host_snapshot_fields = GAVEL_FIELDS(snapshot_rows, struct host_snapshot_options);
-const struct gavel_fields host_session_fields = GAVEL_FIELDS(session_rows, struct host_session_options);
+const struct gavel_fields host_session_fields = GAVEL_FIELDS(session_rows, struct node_session_options);
 const struct gavel_fields host_client_fields = GAVEL_FIELDS(client_rows, struct host_client_options);
 const struct gavel_fields host_transport_fields = GAVEL_FIELDS(transport_rows, struct host_transport_options);
 const struct gavel_fields host_serializer_fields = GAVEL_FIELDS(serializer_rows, struct host_serializer_options);

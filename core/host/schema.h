@@ -11,6 +11,8 @@
 
 #include <gavel/field.h>
 
+#include "core/node/session_fields.h"
+
 #define HOST_NAME_MAX 63 /* bytes of the name of a node or an instance: NODE_NAME_MAX with its NUL */
 
 #define HOST_DATA_DIR_MAX 96 /* bytes: with "/admin.sock" it must fit the 108 that a Unix socket's address takes */
@@ -65,15 +67,6 @@ struct host_snapshot_options {
     uint64_t snapshot_entries;
     uint64_t snapshot_log_min;
     uint64_t snapshot_keep;
-};
-
-/* [session] */
-struct host_session_options {
-    uint64_t present;
-    uint64_t sessions;
-    uint64_t window;
-    uint64_t reply_bytes;
-    uint64_t ttl;
 };
 
 /* [client] */

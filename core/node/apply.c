@@ -28,7 +28,9 @@ struct apply *apply_new(const struct node_machine *machines, uint32_t count,
     apply->pending = codec_buffer(0);
     apply->arena = malloc(APPLY_ARENA_BYTES);
     apply->sessions = sessions_new(limits);
-    if (!apply->sessions || !apply->arena)
+    apply->founding = settings_new();
+    apply->settings = settings_new();
+    if (!apply->sessions || !apply->arena || !apply->founding || !apply->settings)
         return apply_free(apply);
     return apply;
 }
@@ -39,6 +41,7 @@ struct apply *apply_free(struct apply *apply)
         return NULL;
     assert(apply->magic == APPLY_MAGIC);
     sessions_free(apply->sessions);
+    apply_settings_free(apply);
     gavel_buffer_free(&apply->result);
     gavel_buffer_free(&apply->pending);
     gavel_buffer_free(&apply->host_in);
@@ -99,6 +102,7 @@ uint64_t apply_digest(const struct apply *apply)
     uint64_t sum[2] = {0, 0};
 
     sessions_digest(apply->sessions, sum);
+    settings_digest(apply->settings, sum);
     for (uint32_t i = 1; i <= apply->machine_count; i++) {
         struct gavel_machine_state state;
 
@@ -305,7 +309,7 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
     struct emitting emitting = {.apply = apply, .run = run, .term = term, .machine = machine};
     uint64_t seed_from[2] = {apply->index, term};
     struct gavel_call call = {
-        .size = GAVEL_END(struct gavel_call, machine),
+        .size = GAVEL_END(struct gavel_call, state_version),
         .index = apply->index,
         .term = term,
         .wall_ms = wall,
@@ -313,6 +317,7 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
         .seed = gavel_mix(UINT64_C(0x9e3779b97f4a7c15), seed_from, sizeof seed_from),
         .principal = principal,
         .machine = machine,
+        .state_version = apply->settings->machines[machine - 1].version,
     };
     struct gavel_reply reply = {
         .size = GAVEL_END(struct gavel_reply, emit), .context = &emitting, .error = error, .emit = emit};
@@ -323,7 +328,7 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
     if (status != GAVEL_OK) {
         run_fail(run,
                  gavel_fail(&run->error, GAVEL_E_VERSION,
-                            "index %llu: command '%s' of machine '%s' cannot be read by this version: %s",
+                            "index %llu: command '%s' of machine '%s' cannot be read by this version: %s; " APPLY_RECIPE,
                             (unsigned long long)apply->index, command->name,
                             apply->machines[machine - 1].name, error->text));
         return status;
@@ -371,8 +376,13 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
 
     command = resolve(apply, entry->machine, entry->payload, &map, &error);
     if (!command) {
-        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION, "index %llu: %s",
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION, "index %llu: %s; " APPLY_RECIPE,
                                  (unsigned long long)apply->index, error.text));
+        return;
+    }
+    if (apply->parts[entry->machine - 1].unfit) {
+        run_fail(run, setting_fits(&apply->machines[entry->machine - 1],
+                                   apply->settings->machines[entry->machine - 1], &run->error));
         return;
     }
     record->command = command->id;
@@ -451,23 +461,32 @@ static void apply_host(struct apply *apply, struct apply_run *run, const struct 
         record->status = session_close(apply->sessions, entry->session) ? 0 : GAVEL_E_EXPIRED;
         break;
     case APPLY_SESSION_EXPIRE:
-        (void)session_expire(apply->sessions, entry->session, bytes_get64(&cursor));
+        (void)session_expire(apply->sessions, entry->session, bytes_get64(&cursor), apply->tick);
         break;
     case APPLY_SESSION_KEEP:
         record->status = session_touch(apply->sessions, entry->session, apply->tick) ? 0 : GAVEL_E_EXPIRED;
+        break;
+    case APPLY_SETTINGS:
+        apply_settings_entry(apply, run, &cursor, record, &error);
+        break;
+    case APPLY_UPGRADE:
+        apply_upgrade_entry(apply, run, &cursor, record, &error);
         break;
     default:
         run_fail(
             run,
             gavel_fail(&run->error, GAVEL_E_VERSION,
-                       "index %llu holds an entry of kind %llu, which this version of gaveld does not know",
+                       "index %llu holds an entry of kind %llu, which this version of gaveld does not know; install "
+                       "the version that the other members run, then start again",
                        (unsigned long long)apply->index, (unsigned long long)record->command));
         return;
     }
     if (record->status == GAVEL_E_EXPIRED)
         gavel_fail(&error, GAVEL_E_EXPIRED, "%s", refusals[SESSION_EXPIRED]);
-    if (record->status == GAVEL_E_LOCAL)
+    if (record->status == GAVEL_E_LOCAL && run->status == 0)
         run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory for a session"));
+    if (run->status != 0)
+        return;
     record->a = gavel_buffer_slice(&apply->result);
     record->b = gavel_text(error.text);
     put_result(run, record);
@@ -527,7 +546,7 @@ int32_t apply_read(struct apply *apply, uint32_t machine, uint64_t term, struct 
     const void *loaded;
     uint64_t mark = result->size;
     struct gavel_reply reply = {.size = GAVEL_END(struct gavel_reply, emit), .error = error};
-    struct gavel_call call = {.size = GAVEL_END(struct gavel_call, machine),
+    struct gavel_call call = {.size = GAVEL_END(struct gavel_call, state_version),
                               .index = apply->index,
                               .term = term,
                               .tick_ms = apply->tick,
@@ -539,6 +558,7 @@ int32_t apply_read(struct apply *apply, uint32_t machine, uint64_t term, struct 
     if (!command)
         return GAVEL_E_NOT_FOUND;
     assert(command->flags & GAVEL_READ);
+    call.state_version = apply->settings->machines[machine - 1].version;
     status = load_arguments(apply, command, map, &loaded, error);
     if (status != GAVEL_OK)
         return status;

@@ -15,7 +15,9 @@
 
 #include "core/log/batch.h"
 #include "core/node/node.h"
+#include "core/node/bytes.h"
 #include "core/node/session.h"
+#include "core/node/settings.h"
 
 struct apply;
 
@@ -30,6 +32,8 @@ enum apply_host_kind {
     APPLY_SESSION_CLOSE = 2,    /* entry.session */
     APPLY_SESSION_EXPIRE = 3,   /* entry.session, if not renewed after the tick in the next eight bytes */
     APPLY_SESSION_KEEP = 4,     /* a sign of life of entry.session */
+    APPLY_SETTINGS = 5,         /* change settings: u64 version that it was made for, u32 count, {key, value}... */
+    APPLY_UPGRADE = 6,          /* from here on: u64 version of the settings, u32 machine, u64 its state version */
 };
 
 enum apply_record_type { APPLY_RECORD_RESULT = 1, APPLY_RECORD_EVENT = 2 };
@@ -67,6 +71,7 @@ struct apply_run {
     struct gavel_buffer records;
     uint64_t digest_index; /* the last index divisible by APPLY_DIGEST_EVERY in it, or 0 ... */
     uint64_t digest;       /* ... and the digest of everything after it */
+    bool settings;         /* some setting was changed */
     int32_t status;        /* 0, or this node must stop: see error */
     struct gavel_error error;
 };
@@ -79,6 +84,16 @@ struct apply *apply_new(const struct node_machine *machines, uint32_t count,
 
 /* Free it; returns NULL; NULL is fine. */
 struct apply *apply_free(struct apply *apply);
+
+/*
+ * [apply] The cluster is known, and what it was founded with: that is in force until an entry or a snapshot says
+ * otherwise. Machines are given the values, where they were created with others. GAVEL_E_CONFIG: one of them cannot take
+ * them, with both values; GAVEL_E_LOCAL.
+ */
+int32_t apply_found(struct apply *apply, const struct settings *founding, struct gavel_error *error);
+
+/* [apply] What is in force at apply_index. */
+const struct settings *apply_settings(const struct apply *apply);
 
 /* Whether no command of any machine blocks; and whether snapshots may be walked beside commands. */
 bool apply_bounded(const struct apply *apply);

@@ -4,8 +4,12 @@
 #define CORE_NODE_APPLY_INTERNAL_H
 
 #include "core/node/apply.h"
+#include "core/node/bytes.h"
 
 #define APPLY_MAGIC 0x4150504cu
+
+/* What to do about an entry that only another plugin understands. */
+#define APPLY_RECIPE "install the plugin version that the other members run, then start again"
 
 /* For one command's decoded arguments: lists of records grow beyond the 1 MiB of bytes that they came in. */
 #define APPLY_ARENA_BYTES (4u << 20)
@@ -20,6 +24,13 @@ struct apply {
     const struct node_machine *machines;
     const char *node;
     uint64_t session_ttl_ms;
+    struct settings *founding; /* as the cluster was founded */
+    struct settings *settings; /* in force */
+    struct {
+        bool unfit;                    /* its plugin cannot act as the version in force */
+        uint64_t hash;                 /* of the values that it was created or configured with */
+        struct setting_options kept;   /* what it was configured with last */
+    } parts[NODE_MACHINES_MAX];
     struct sessions *sessions;
     uint64_t index; /* of the last applied entry */
     uint64_t tick;
@@ -30,10 +41,22 @@ struct apply {
     /* Restoring: bytes of an unfinished record, and the part that the stream is in. */
     struct gavel_buffer pending;
     struct gavel_buffer host_in;          /* part 0, until it is complete */
-    uint64_t versions[NODE_MACHINES_MAX]; /* state versions that the snapshot names */
     uint32_t part;
     bool part_open;
     bool ended;
 };
+
+/* ---- apply_settings.c: entries that change what is in force; [apply] ---------------------------------------------- */
+
+/* Let the table in force take effect: limits of sessions, options of machines, which of them are fit. */
+int32_t apply_settings_take(struct apply *apply, struct gavel_error *error);
+
+/* An entry APPLY_SETTINGS or APPLY_UPGRADE, behind its kind. Fills *record; what stops the node is in run->error. */
+void apply_settings_entry(struct apply *apply, struct apply_run *run, struct bytes_cursor *cursor,
+                          struct apply_record *record, struct gavel_error *error);
+void apply_upgrade_entry(struct apply *apply, struct apply_run *run, struct bytes_cursor *cursor,
+                         struct apply_record *record, struct gavel_error *error);
+
+void apply_settings_free(struct apply *apply);
 
 #endif

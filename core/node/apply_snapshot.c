@@ -13,10 +13,12 @@
 
 #include "core/codec/value.h"
 #include "core/node/bytes.h"
+#include "core/os/seeded.h"
 
 #define SNAPSHOT_MAGIC 0x41534e50u
 #define PART_END UINT32_MAX
-#define HOST_VERSION 1
+#define HOST_FOUNDED 1 /* nothing was changed since the founding: what every gaveld reads */
+#define HOST_CHANGED 2 /* settings that were changed lie before the sessions */
 
 struct apply_snapshot {
     uint32_t magic;
@@ -34,13 +36,17 @@ static int32_t save_host(const struct apply *apply, struct gavel_buffer *out)
 {
     int32_t status = 0;
 
-    bytes_put32(out, &status, HOST_VERSION);
+    bool changed = apply->settings->version != 0 && !seeded_bug("settings-not-in-snapshot");
+
+    bytes_put32(out, &status, changed ? HOST_CHANGED : HOST_FOUNDED);
     bytes_put64(out, &status, apply->tick);
     bytes_put32(out, &status, apply->machine_count);
     for (uint32_t i = 0; i < apply->machine_count; i++) {
         bytes_put_slice(out, &status, gavel_text(apply->machines[i].name));
-        bytes_put64(out, &status, apply->machines[i].operations->state_version);
+        bytes_put64(out, &status, apply->settings->machines[i].version);
     }
+    if (status == 0 && changed)
+        status = settings_save(apply->settings, out);
     return status ? status : sessions_save(apply->sessions, out);
 }
 
@@ -184,31 +190,48 @@ int32_t apply_restore_begin(struct apply *apply, uint64_t index, struct gavel_er
     return GAVEL_OK;
 }
 
-/* Part 0 is complete: tick, versions, sessions. */
+/* The machines of part 0, and the state versions that they acted as. */
+static int32_t restore_versions(struct apply *apply, struct bytes_cursor *cursor, struct gavel_error *error)
+{
+    uint32_t count = bytes_get32(cursor);
+
+    if (cursor->bad || count > apply->machine_count)
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "the snapshot holds %u machines; this node's configuration names %u", count,
+                          apply->machine_count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct gavel_slice name = bytes_get_slice(cursor);
+
+        apply->settings->machines[i].version = bytes_get64(cursor);
+        if (cursor->bad || !gavel_slice_equal(name, gavel_text(apply->machines[i].name)))
+            return gavel_fail(error, GAVEL_E_CONFIG, "machine %u of the snapshot is '%.*s', not '%s'", i + 1,
+                              (int)name.size, (const char *)name.data, apply->machines[i].name);
+    }
+    return GAVEL_OK;
+}
+
+/* Part 0 is complete: tick, versions, settings, sessions. */
 static int32_t restore_host(struct apply *apply, struct gavel_error *error)
 {
     struct bytes_cursor cursor = bytes_read(gavel_buffer_slice(&apply->host_in));
     uint32_t version = bytes_get32(&cursor);
     uint64_t tick = bytes_get64(&cursor);
-    uint32_t count = bytes_get32(&cursor);
+    int32_t status;
 
-    if (version != HOST_VERSION)
-        return gavel_fail(error, GAVEL_E_VERSION, "the snapshot's format is %u; this version reads %d",
-                          version, HOST_VERSION);
-    if (cursor.bad || count > apply->machine_count)
-        return gavel_fail(error, GAVEL_E_CONFIG,
-                          "the snapshot holds %u machines; this node's configuration names %u", count,
-                          apply->machine_count);
-    for (uint32_t i = 0; i < apply->machine_count; i++)
-        apply->versions[i] = apply->machines[i].operations->state_version;
-    for (uint32_t i = 0; i < count; i++) {
-        struct gavel_slice name = bytes_get_slice(&cursor);
-
-        apply->versions[i] = bytes_get64(&cursor);
-        if (cursor.bad || !gavel_slice_equal(name, gavel_text(apply->machines[i].name)))
-            return gavel_fail(error, GAVEL_E_CONFIG, "machine %u of the snapshot is '%.*s', not '%s'", i + 1,
-                              (int)name.size, (const char *)name.data, apply->machines[i].name);
-    }
+    if (version != HOST_FOUNDED && version != HOST_CHANGED)
+        return gavel_fail(error, GAVEL_E_VERSION, "the snapshot's format is %u; this version reads %d and %d",
+                          version, HOST_FOUNDED, HOST_CHANGED);
+    if (settings_copy(apply->settings, apply->founding) != GAVEL_OK)
+        return gavel_fail(error, GAVEL_E_LOCAL, "no memory for the settings of a snapshot");
+    status = restore_versions(apply, &cursor, error);
+    if (status == GAVEL_OK && version == HOST_CHANGED)
+        status = settings_load(apply->settings, &cursor, error);
+    for (uint32_t i = 0; i < apply->machine_count && status == GAVEL_OK; i++)
+        status = setting_fits(&apply->machines[i], apply->settings->machines[i], error);
+    if (status == GAVEL_OK)
+        status = apply_settings_take(apply, error);
+    if (status != GAVEL_OK)
+        return status;
     apply->tick = tick;
     return sessions_load(apply->sessions, gavel_bytes(cursor.at, cursor.left), error);
 }
@@ -237,7 +260,8 @@ static int32_t restore_machine(struct apply *apply, struct gavel_slice bytes, st
     int32_t status = GAVEL_OK;
 
     if (!apply->part_open)
-        status = machine->operations->restore_begin(machine->self, apply->versions[apply->part - 1], error);
+        status = machine->operations->restore_begin(machine->self, 
+                                                    apply->settings->machines[apply->part - 1].version, error);
     apply->part_open = true;
     if (status == GAVEL_OK && bytes.size)
         status = machine->operations->restore_chunk(machine->self, bytes, error);

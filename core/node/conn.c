@@ -260,6 +260,7 @@ static bool send_hello(struct conn *conn)
         .founded = node->founded,
         .to = gavel_text(conn->peer->name),
         .message_bytes = NODE_MESSAGE_BYTES,
+        .machines = gavel_buffer_slice(&node->abilities),
     };
 
     for (uint32_t i = 0; i < node->serializer_count; i++)
@@ -440,10 +441,14 @@ static void on_hello(struct conn *conn, const struct codec_hello *hello)
     welcome.leader = leader.leader;
     welcome.leader_addresses = leader.leader_addresses;
     conn->state = CONN_READY;
-    if (conn->role == CODEC_ROLE_PEER)
+    if (conn->role == CODEC_ROLE_PEER) {
+        welcome.machines = gavel_buffer_slice(&node->abilities);
         adopt_incoming(conn);
-    else
+        if (conn->peer)
+            settings_learn(conn->peer, hello->version_minor, hello->machines);
+    } else {
         node->client_count++;
+    }
     conn->counted = conn->role != CODEC_ROLE_PEER;
     (void)send_with(conn, codec_msgpack(), NULL, CODEC_WELCOME, &welcome);
 }
@@ -521,6 +526,7 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
     conn->state = CONN_READY;
     conn->up = true;
     peer->blank_incarnation = id_number(welcome->incarnation);
+    settings_learn(peer, welcome->version_minor, welcome->machines);
     peer_up(peer, welcome);
 }
 

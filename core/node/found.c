@@ -52,13 +52,39 @@ static int32_t write_record(const struct node *node, const struct members *membe
     return status ? status : members_encode(members, out);
 }
 
-static int32_t compare_machine(const struct node_machine *machine, struct bytes_cursor *cursor,
-                               struct gavel_error *error)
+/* The options of one machine, "name=value" lines, into the settings. One without a value was not given. */
+static int32_t read_options(const struct node *node, const struct node_machine *machine, struct gavel_slice lines,
+                            struct settings *into, struct gavel_error *error)
 {
+    struct setting_scope scope = {.machines = node->setup.machines, .count = node->setup.machine_count};
+    const char *at = lines.data;
+    const char *end = at + lines.size;
+    int32_t status = GAVEL_OK;
+
+    while (at < end && status == GAVEL_OK) {
+        const char *line = memchr(at, '\n', (size_t)(end - at));
+        const char *equals;
+        char key[SETTING_KEY_MAX + 1];
+
+        line = line ? line : end;
+        equals = memchr(at, '=', (size_t)(line - at));
+        if (equals && equals + 1 < line) {
+            (void)snprintf(key, sizeof key, "statemachine.%s.%.*s", machine->name, (int)(equals - at), at);
+            status = setting_record(into, &scope, key, gavel_bytes(equals + 1, (uint64_t)(line - equals - 1)), error);
+        }
+        at = line + (line < end);
+    }
+    return status;
+}
+
+static int32_t read_machine(const struct node *node, uint32_t number, struct bytes_cursor *cursor,
+                            struct settings *into, struct gavel_error *error)
+{
+    const struct node_machine *machine = &node->setup.machines[number];
     struct gavel_slice name = bytes_get_slice(cursor);
     struct gavel_slice plugin = bytes_get_slice(cursor);
-    uint64_t version = bytes_get64(cursor);
-    struct gavel_slice settings = bytes_get_slice(cursor);
+    struct setting_version version = {.version = bytes_get64(cursor)};
+    struct gavel_slice options = bytes_get_slice(cursor);
 
     if (!gavel_slice_equal(name, gavel_text(machine->name)))
         return gavel_fail(error, GAVEL_E_CONFIG,
@@ -69,26 +95,22 @@ static int32_t compare_machine(const struct node_machine *machine, struct bytes_
         return gavel_fail(error, GAVEL_E_CONFIG,
                           "[statemachine.%s] is of plugin '%.*s' in the cluster, of '%s' here", machine->name,
                           (int)plugin.size, (const char *)plugin.data, machine->plugin->name);
-    if (version != machine->operations->state_version)
-        return gavel_fail(error, GAVEL_E_CONFIG,
-                          "[statemachine.%s] has state version %llu in the cluster, %llu here", machine->name,
-                          (unsigned long long)version,
-                          (unsigned long long)machine->operations->state_version);
-    if (!gavel_slice_equal(settings, gavel_text(machine->settings ? machine->settings : "")))
-        return gavel_fail(error, GAVEL_E_CONFIG,
-                          "[statemachine.%s] has the replicated options \"%.*s\" in the cluster, "
-                          "\"%s\" here: set them alike",
-                          machine->name, (int)settings.size, (const char *)settings.data,
-                          machine->settings ? machine->settings : "");
-    return GAVEL_OK;
+    into->machines[number] = version;
+    /* A newer plugin may get by: a snapshot can begin behind the barrier. An older one never will. */
+    if (version.version > machine->operations->state_version)
+        return setting_fits(machine, version, error);
+    return read_options(node, machine, options, into, error);
 }
 
 /* All of them in their order; where one side has more, the first one that the other side lacks is named. */
-static int32_t compare_machines(const struct node_setup *setup, uint32_t cluster, struct bytes_cursor *cursor,
-                                struct gavel_error *error)
+static int32_t read_machines(const struct node *node, uint32_t cluster, struct bytes_cursor *cursor,
+                             struct settings *into, struct gavel_error *error)
 {
+    const struct node_setup *setup = &node->setup;
+
+    into->machine_count = setup->machine_count;
     for (uint32_t i = 0; i < cluster && i < setup->machine_count; i++) {
-        int32_t status = compare_machine(&setup->machines[i], cursor, error);
+        int32_t status = read_machine(node, i, cursor, into, error);
 
         if (status != GAVEL_OK)
             return status;
@@ -108,12 +130,39 @@ static int32_t compare_machines(const struct node_setup *setup, uint32_t cluster
     return GAVEL_OK;
 }
 
-static int32_t compare_limit(const char *key, uint64_t cluster, uint64_t here, struct gavel_error *error)
+static int32_t read_limits(const struct node *node, const uint64_t limits[4], struct settings *into,
+                           struct gavel_error *error)
 {
-    if (cluster == here)
-        return GAVEL_OK;
-    return gavel_fail(error, GAVEL_E_CONFIG, "%s is %llu in the cluster, %llu in this node's configuration",
-                      key, (unsigned long long)cluster, (unsigned long long)here);
+    static const char *const keys[4] = {"session.sessions", "session.window", "session.reply_bytes", "session.ttl"};
+    struct setting_scope scope = {.machines = node->setup.machines, .count = node->setup.machine_count};
+    int32_t status = GAVEL_OK;
+
+    for (int i = 0; i < 4 && status == GAVEL_OK; i++) {
+        char text[24];
+
+        (void)snprintf(text, sizeof text, "%llu", (unsigned long long)limits[i]);
+        status = setting_record(into, &scope, keys[i], gavel_text(text), error);
+    }
+    return status;
+}
+
+/* What the record says of settings, with what this node can take of it. The cursor stands behind the cluster's id. */
+static int32_t read_settings(struct node *node, struct bytes_cursor *cursor, struct settings *into,
+                             struct gavel_error *error)
+{
+    uint64_t limits[4];
+    uint32_t machines;
+    int32_t status;
+
+    for (int i = 0; i < 4; i++)
+        limits[i] = bytes_get64(cursor);
+    machines = bytes_get32(cursor);
+    if (cursor->bad)
+        return gavel_fail(error, GAVEL_E_CORRUPT, "the founding record is cut short");
+    status = read_limits(node, limits, into, error);
+    if (status == GAVEL_OK)
+        status = read_machines(node, machines, cursor, into, error);
+    return status;
 }
 
 int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_error *error)
@@ -121,29 +170,25 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
     struct bytes_cursor cursor = bytes_read(record);
     uint32_t version = bytes_get32(&cursor);
     const uint8_t *cluster = bytes_get(&cursor, sizeof node->cluster_id.bytes);
-    uint64_t limits[4];
-    uint32_t machines;
-    int32_t status = GAVEL_OK;
+    struct settings *founding;
+    int32_t status;
 
-    for (int i = 0; i < 4; i++)
-        limits[i] = bytes_get64(&cursor);
-    machines = bytes_get32(&cursor);
-    if (!cluster || cursor.bad)
+    if (!cluster)
         return gavel_fail(error, GAVEL_E_CORRUPT, "the founding record is cut short");
     if (version != RECORD_VERSION)
         return gavel_fail(error, GAVEL_E_VERSION, "the founding record has version %u; this gaveld reads %d",
                           version, RECORD_VERSION);
-    status = compare_machines(&node->setup, machines, &cursor, error);
-    if (status == GAVEL_OK)
-        status = compare_limit("[session] sessions", limits[0], node->limits.sessions, error);
-    if (status == GAVEL_OK)
-        status = compare_limit("[session] window", limits[1], node->limits.session_window, error);
-    if (status == GAVEL_OK)
-        status = compare_limit("[session] reply_bytes", limits[2], node->limits.session_bytes, error);
-    if (status == GAVEL_OK)
-        status = compare_limit("[session] ttl (ms)", limits[3], node->limits.session_ttl_ms, error);
+    founding = settings_new();
+    if (!founding)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the founding record");
+    status = read_settings(node, &cursor, founding, error);
     if (status == GAVEL_OK)
         status = members_decode(gavel_bytes(cursor.at, cursor.left), &node->founding_members, error);
+    if (status == GAVEL_OK)
+        status = apply_found(node->apply, founding, error);
+    if (status == GAVEL_OK)
+        status = settings_copy(node->settings, founding);
+    settings_free(founding);
     if (status == GAVEL_OK)
         memcpy(node->cluster_id.bytes, cluster, sizeof node->cluster_id.bytes);
     return status;
@@ -230,6 +275,7 @@ static void found_resume(struct node *node)
 static void found_now(struct node *node)
 {
     struct members members = {.next_id = 1};
+    struct gavel_error error = {0};
 
     os_random(node->os, node->cluster_id.bytes, sizeof node->cluster_id.bytes);
     for (uint32_t i = 0; i < node->setup.member_count; i++) {
@@ -253,7 +299,10 @@ static void found_now(struct node *node)
         node_fatal(node, 70, "no memory for the founding record");
         return;
     }
-    node->founding_members = members;
+    if (found_load(node, gavel_buffer_slice(&node->record), &error) != GAVEL_OK) {
+        node_fatal(node, 78, "the cluster cannot be founded: %s", error.text);
+        return;
+    }
     save(node, gavel_buffer_slice(&node->record));
 }
 
@@ -400,7 +449,7 @@ static void on_record(struct conn *conn, const struct codec_found_record *messag
     done.status = take_record(node, message, &error);
     if (done.status == GAVEL_OK)
         return;
-    if (done.status == GAVEL_E_CONFIG) {
+    if (done.status == GAVEL_E_CONFIG || done.status == GAVEL_E_VERSION) {
         node_fatal(node, 78, "this node does not fit the cluster: %s", error.text);
         return;
     }

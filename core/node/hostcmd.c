@@ -131,6 +131,26 @@ static void member_list_command(struct node *node, const struct asked *asked)
     reply_body(node, asked, &writer);
 }
 
+static void settings_command(struct node *node, const struct asked *asked)
+{
+    struct codec_writer writer;
+
+    settings_show(node, begin_body(node, &writer));
+    reply_body(node, asked, &writer);
+}
+
+static void settings_set(struct node *node, const struct asked *asked)
+{
+    (void)node;
+    settings_set_command(asked->conn, asked->request, asked->origin, asked->deadline_ns);
+}
+
+static void settings_upgrade(struct node *node, const struct asked *asked)
+{
+    (void)node;
+    settings_upgrade_command(asked->conn, asked->request, asked->origin, asked->deadline_ns);
+}
+
 static void member_command(struct node *node, const struct asked *asked)
 {
     (void)node;
@@ -256,6 +276,9 @@ static const struct host_command host_commands[] = {
     {"members", false, members_command},
     {"metrics", false, metrics_command},
     {"member_list", false, member_list_command},
+    {"settings", false, settings_command},
+    {"settings_set", true, settings_set},
+    {"settings_upgrade", true, settings_upgrade},
     {"member_add", true, member_command},
     {"member_remove", true, member_command},
     {"member_promote", true, member_command},

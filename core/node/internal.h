@@ -10,7 +10,7 @@
  *   client.c    requests: resolve, propose, forward, reply   propose.c  batches in the making, waiters by index
  *   read.c      reads behind their barrier                   work.c     the apply lane: runs, results, maintenance
  *   snapshot.c  taking, sending, receiving, installing       event.c    the ring of events, streams with credit
- *   status.c    what a node says of itself
+ *   status.c    what a node says of itself                  setting_node.c, setting_command.c  replicated settings
  */
 #ifndef CORE_NODE_INTERNAL_H
 #define CORE_NODE_INTERNAL_H
@@ -22,6 +22,7 @@
 #include "core/node/directory.h"
 #include "core/node/members.h"
 #include "core/node/node.h"
+#include "core/node/settings.h"
 #include "core/os/list.h"
 #include "core/raft/raft.h"
 
@@ -48,6 +49,14 @@
 #define NODE_CHOKED_NS UINT64_C(5000000)
 #define NODE_SLOW_TICK_NS UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
+
+/* What the INI file gives, against the cluster's settings. */
+enum node_ini {
+    NODE_INI_UNSEEN = 0,
+    NODE_INI_ASKS,  /* up to which index was everything committed when this node started? */
+    NODE_INI_WAITS, /* until that is applied */
+    NODE_INI_SEEN,  /* compared, or nothing is given */
+};
 
 enum node_phase {
     NODE_NEW = 1,
@@ -134,6 +143,13 @@ struct peer {
     bool stranger;    /* newer than any configuration that is known here: it can only be answered */
     bool gone;        /* dropped, but a read for it is under way */
     uint64_t blank_incarnation;
+    struct {
+        bool told;     /* in the newest hello or welcome of it */
+        bool settings; /* its gaveld knows entries that change settings */
+        bool configure[NODE_MACHINES_MAX];
+        uint64_t oldest[NODE_MACHINES_MAX]; /* state versions that its plugins act as */
+        uint64_t newest[NODE_MACHINES_MAX];
+    } can;
     uint64_t next_id;
     struct {
         uint64_t id; /* the first that was sent at this moment or soon after */
@@ -313,6 +329,12 @@ struct node {
     bool fenced;
     bool transfer_asked;
     struct origin transfer_origin;
+
+    /* settings */
+    struct settings *settings;     /* those in force at `applied`: a copy of the apply lane's */
+    struct gavel_buffer abilities; /* what this node's plugins can act as, for hellos */
+    uint32_t ini_state;            /* enum node_ini */
+    uint64_t ini_index;
 
     /* the apply lane */
     struct apply *apply;
@@ -613,6 +635,33 @@ void status_members(const struct node *node, struct gavel_writer *out);
 /* The same with the version that a change may be made conditional on. */
 void status_member_list(const struct node *node, struct gavel_writer *out);
 void status_describe(const struct node *node, struct gavel_writer *out);
+
+/* ---- setting_node.c -------------------------------------------------------------------------------------- */
+
+struct setting_scope setting_scope(const struct node *node);
+/* The value that the INI file gives a key, by its one spelling, into *out; false: none. */
+bool setting_given(const struct node *node, const char *key, const struct setting_row *row, struct gavel_buffer *out);
+/* The core runs: what the INI file gives is to be compared, once this node has caught up. */
+void settings_begin(struct node *node);
+/* Ask for a round of reads, if one is still needed; again from time to time, for rounds get lost with their leader. */
+void settings_ask(struct node *node);
+void settings_barrier(struct node *node, uint64_t index);
+void settings_settle(struct node *node);
+/* The apply lane has changed some, or restored a snapshot; it is idle. */
+void settings_changed(struct node *node);
+int32_t settings_abilities(struct node *node);
+/* From a hello or a welcome of it. */
+void settings_learn(struct peer *peer, uint64_t protocol_minor, struct gavel_slice machines);
+
+/* ---- setting_command.c ----------------------------------------------------------------------------------- */
+
+void settings_show(struct node *node, struct gavel_writer *out);
+void settings_set_command(struct conn *conn, const struct codec_request *request, struct origin origin,
+                          uint64_t deadline_ns);
+void settings_upgrade_command(struct conn *conn, const struct codec_request *request, struct origin origin,
+                              uint64_t deadline_ns);
+/* Whether what its plugins can do is known now. */
+bool settings_known(const struct peer *peer);
 
 /* ---- hostcmd.c ----------------------------------------------------------------------------------------- */
 

@@ -188,6 +188,8 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
 
     node->out = codec_buffer(0);
     node->body = codec_buffer(0);
+    node->abilities = codec_buffer(0);
+    node->settings = settings_new();
     node->record = codec_buffer(0);
     node->read_results = codec_buffer(0);
     node->run.records = codec_buffer(0);
@@ -199,7 +201,7 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     node->pool = log_pool_new(4u << 20);
     node->apply = apply_new(node->setup.machines, node->setup.machine_count, &sessions, node->setup.name);
     if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters ||
-        !node->pool || !node->apply || events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
+        !node->pool || !node->apply || !node->settings || settings_abilities(node) != GAVEL_OK || events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
         peers_from_setup(node) != GAVEL_OK)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
     node->bounded = apply_bounded(node->apply);
@@ -321,6 +323,7 @@ static void housekeeping(struct node *node, uint64_t now)
     propose_expire(node, now);
     change_expire(node, now);
     read_expire(node, now);
+    settings_ask(node);
     work_maintain(node, now);
     node_gauges(node);
 }
@@ -388,6 +391,7 @@ void node_settle(struct node *node)
             client_leader_known(node);
         }
         settle_members(node);
+        settings_settle(node);
         propose_flush(node);
         read_flush(node);
         engine_drain(node);
@@ -534,6 +538,8 @@ void node_free(struct node *node)
     gavel_buffer_free(&node->out);
     gavel_buffer_free(&node->body);
     gavel_buffer_free(&node->record);
+    gavel_buffer_free(&node->abilities);
+    settings_free(node->settings);
     free(node->effects.items);
     free(node->raft_memory);
     free(node->scratch);

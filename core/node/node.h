@@ -78,9 +78,13 @@ struct node_machine {
     const struct gavel_plugin *plugin;
     const struct gavel_statemachine *operations;
     void *self;
-    /* Its replicated options as sorted "key=value\n" lines; what belongs to the cluster is compared with
-     * this. */
+    /* The replicated options that it was created with, as sorted "key=value\n" lines: what a cluster is founded with. */
     const char *settings;
+    /*
+     * Those of them that the INI file gives, in the same form; NULL: all. A value that was given and is not the cluster's
+     * ends the node (78); where none was given, the cluster's is taken.
+     */
+    const char *given;
 };
 
 /* A member as the INI lists it; read only when the cluster is founded: later, members are changed by command. */
@@ -90,7 +94,10 @@ struct node_member {
     uint32_t address_count;
 };
 
-/* Every limit is a key of the INI; 0 means the default written behind it. */
+/*
+ * Every limit is a key of the INI; 0 means the default written behind it. Those marked replicated belong to the cluster
+ * once it is founded: a 0 then means whatever its value is, and another number that is not the cluster's ends the node.
+ */
 struct node_limits {
     uint64_t election_min_ms;     /* 150 */
     uint64_t election_max_ms;     /* 300 */

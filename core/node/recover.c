@@ -82,6 +82,9 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     if (!node->recovery.founding)
         return GAVEL_OK;
     status = found_load(node, record, error);
+    for (uint32_t i = 0; status == GAVEL_OK && i < node->setup.machine_count; i++)
+        if (!node->recovery.snapshot.index) /* this life begins with the founding: it has to act as then */
+            status = setting_fits(&node->setup.machines[i], node->settings->machines[i], error);
     if (status == GAVEL_OK && gavel_buffer_append(&node->record, record.data, record.size) != GAVEL_OK)
         status = gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the founding record");
     if (status != GAVEL_OK) {
@@ -328,6 +331,7 @@ static void start_core(struct replay *replay)
             (void)engine_step(node, &up);
     }
     node->blanks = true;
+    settings_begin(node);
     node_gauges(node);
 }
 

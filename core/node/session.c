@@ -184,9 +184,12 @@ bool session_touch(struct sessions *sessions, uint64_t id, uint64_t tick)
     return true;
 }
 
-bool session_expire(struct sessions *sessions, uint64_t id, uint64_t seen)
+bool session_expire(struct sessions *sessions, uint64_t id, uint64_t seen, uint64_t tick)
 {
     struct session *session = find(sessions, id);
+
+    if (tick < seen || tick - seen <= sessions->limits.ttl_ms)
+        return false;
 
     /* A renewal that was ordered before this entry wins: the proposer could not know of it. */
     if (!session || session->tick > seen)
@@ -226,11 +229,10 @@ static enum session_verdict judge(const struct sessions *sessions, const struct 
 
     if (sequence <= session->acked)
         return SESSION_STALE;
-    if (sequence - session->acked > sessions->limits.window)
-        return SESSION_BEYOND;
     place = kept_place(session, sequence);
+    /* Only what is new is held against the window: it may have been wider when this one was applied. */
     if (place == session->count || session->kept[place].sequence != sequence)
-        return SESSION_RUN;
+        return sequence - session->acked > sessions->limits.window ? SESSION_BEYOND : SESSION_RUN;
     kept = &session->kept[place];
     *reply = (struct session_reply){
         .status = kept->status,
@@ -273,6 +275,14 @@ static void shrink(const struct sessions *sessions, struct session *session)
     for (uint32_t i = 0; i < session->count && session->bytes > sessions->limits.bytes; i++)
         if (session->kept[i].body)
             drop_body(session, &session->kept[i]);
+}
+
+void sessions_set_limits(struct sessions *sessions, const struct session_limits *limits)
+{
+    assert(sessions->magic == SESSIONS_MAGIC);
+    sessions->limits = *limits;
+    for (uint64_t i = 0; i < sessions->count; i++)
+        shrink(sessions, sessions->items[i]);
 }
 
 int32_t session_keep(struct sessions *sessions, uint64_t id, uint64_t sequence,

@@ -52,6 +52,9 @@ struct sessions *sessions_new(const struct session_limits *limits);
 /* Free it; returns NULL; NULL is fine. */
 struct sessions *sessions_free(struct sessions *sessions);
 
+/* Other limits from the present entry on. Sessions over them stay; what they may do next is judged by the new ones. */
+void sessions_set_limits(struct sessions *sessions, const struct session_limits *limits);
+
 /* Forget everything. */
 void sessions_clear(struct sessions *sessions);
 
@@ -66,10 +69,11 @@ bool session_close(struct sessions *sessions, uint64_t id);
 bool session_touch(struct sessions *sessions, uint64_t id, uint64_t tick);
 
 /*
- * Expire the session if nothing was heard of it since `seen`, the tick of the renewal that whoever proposed
- * the expiry had seen. True when it is gone by this call.
+ * Expire the session at `tick` if nothing was heard of it since `seen`, the tick of the renewal that whoever proposed
+ * the expiry had seen, and that is longer ago than sessions live by now: the proposer may not have known of a longer
+ * life that the entries before this one gave them. True when it is gone by this call.
  */
-bool session_expire(struct sessions *sessions, uint64_t id, uint64_t seen);
+bool session_expire(struct sessions *sessions, uint64_t id, uint64_t seen, uint64_t tick);
 
 /*
  * A write with this sequence arrives at `tick`; the client has every reply up to `acked`. Raises the floor

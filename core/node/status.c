@@ -189,7 +189,7 @@ void node_status(const struct node *node, struct gavel_writer *out)
 
     if (quiet)
         (void)snprintf(digest, sizeof digest, "%016llx", (unsigned long long)apply_digest(node->apply));
-    gavel_put_map(out, 25);
+    gavel_put_map(out, 26);
     gavel_put_key(out, "cluster_id");
     put_hex(out, node->cluster_id.bytes, node->founded ? sizeof node->cluster_id.bytes : 0);
     put_text(out, "name", node->setup.name);
@@ -213,6 +213,7 @@ void node_status(const struct node *node, struct gavel_writer *out)
     put_number(out, "waiting", node->waiting + node->parked_count + node->read_count + node->forward_count);
     put_number(out, "commands", node->commands_total);
     put_number(out, "members_version", members_version(node));
+    put_number(out, "settings_version", node->settings->version);
     gavel_put_key(out, "members");
     status_members(node, out);
     gavel_put_key(out, "machines");

@@ -100,14 +100,13 @@ static void run_done(struct node *node)
         log_batch_unref(run->batches[i]);
     run->count = 0;
     if (run->status != 0) {
-        node_fatal(node, run->status == GAVEL_E_VERSION ? 78 : 70, "%s%s", run->error.text,
-                   run->status == GAVEL_E_VERSION
-                       ? "; install the plugin version that the other members run, then start again"
-                       : "");
+        node_fatal(node, run->status == GAVEL_E_VERSION ? 78 : 70, "%s", run->error.text);
         return;
     }
     node->applied = run->last;
     node->applied_tick = run->tick;
+    if (run->settings)
+        settings_changed(node);
     if (run->digest_index) {
         node->digest_index = run->digest_index;
         node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].index = run->digest_index;
@@ -148,6 +147,7 @@ static void start_run(struct node *node, struct log_read *read)
     run->log_bytes = 0;
     run->with_results = node->waiting > 0;
     run->digest_index = 0;
+    run->settings = false;
     run->status = 0;
     for (uint32_t i = 0; i < read->count; i++) {
         struct log_batch *batch = read->batches[i];

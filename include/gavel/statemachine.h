@@ -31,7 +31,7 @@ extern "C" {
 
 /* What a run may know. */
 struct gavel_call {
-    uint64_t size;    /* GAVEL_END(struct gavel_call, machine) */
+    uint64_t size;    /* what the host filled: at least up to `machine` */
     uint64_t index;   /* of the entry in the log; for a read the index that it sees */
     uint64_t term;
     uint64_t wall_ms; /* the proposing leader's wall clock: for people, may jump back */
@@ -40,6 +40,9 @@ struct gavel_call {
     struct gavel_slice principal; /* who asked; "" when nobody was authenticated */
     uint64_t read_only;           /* 1 in reads */
     uint64_t machine;             /* number of this machine in the cluster */
+#if GAVEL_ABI_TARGET >= 1
+    uint64_t state_version; /* in force at this index: whatever the plugin knows beside it, it acts as this one */
+#endif
 };
 
 /*
@@ -92,9 +95,9 @@ struct gavel_machine_state {
 };
 
 struct gavel_statemachine {
-    uint64_t size;          /* GAVEL_END(struct gavel_statemachine, maintain) */
+    uint64_t size;          /* GAVEL_END of the last member that the plugin was compiled with */
     uint64_t flags;         /* GAVEL_BOUNDED ... */
-    uint64_t state_version; /* of what commands mean: a new outcome for an old entry needs a new number */
+    uint64_t state_version; /* of what commands mean: a new outcome for an old entry needs a new number; the newest */
     const struct gavel_command *commands;
     uint64_t command_count;
     uint64_t command_stride; /* GAVEL_END(struct gavel_command, example) as compiled */
@@ -123,14 +126,42 @@ struct gavel_statemachine {
      * return its id; 0: nothing.
      */
     uint64_t (*maintain)(void *self, uint64_t tick_ms, struct gavel_buffer *arguments);
+
+#if GAVEL_ABI_TARGET >= 1
+    /*
+     * The oldest state version that it can still act as; 0: only `state_version`. A cluster goes to a newer version by
+     * a barrier in its log, once every member has a plugin that knows it; until that entry a plugin acts as the version
+     * in force: commands, digest, and the chunks of its snapshots, which a member with an older plugin may restore.
+     */
+    uint64_t state_version_oldest;
+    /*
+     * [apply] Optional. From now on act as `state_version`: called before the first command of an instance, and at the
+     * barrier, where the state may be changed to the new form (the same on every node). After restore_begin, the
+     * version is that of its argument. A failure stops the node. NULL: call->state_version is all that it needs.
+     */
+    int32_t (*act_as)(void *self, uint64_t state_version, struct gavel_error *error);
+    /*
+     * [apply] Optional. New values of the options flagged GAVEL_REPLICATED, in force from the next command on; the other
+     * rows of `options` hold their defaults and are not to be looked at. Called at the entry that changed them, before
+     * restore_begin, and at the start when the cluster's values are not those of create; valid until the next call has
+     * returned, or destroy. plugin->check has seen the values; a failure stops the node. NULL: the replicated options
+     * of this machine cannot be changed once the cluster is founded.
+     */
+    int32_t (*configure)(void *self, const void *options, struct gavel_error *error);
+#endif
 };
 
+#if GAVEL_ABI_TARGET >= 1
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_call) == 88);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_statemachine) == 136);
+#else
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_call) == 80);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_statemachine) == 112);
+#endif
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_event) == 64);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_reply) == 40);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_command) == 56);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_machine_state) == 40);
-GAVEL_CHECK_LAYOUT(sizeof(struct gavel_statemachine) == 112);
 
 /* ---- digests ----------------------------------------------------------------------------------------------------- */
 

@@ -337,6 +337,19 @@ static int32_t create(const struct gavel_host *host, const void *options, void *
     return GAVEL_OK;
 }
 
+/* Nothing is taken back of what is there: a longer value stays, and the history shrinks as if it had grown too long. */
+static int32_t configure(void *context, const void *options, struct gavel_error *error)
+{
+    struct workflow *self = workflow_of(context);
+    (void)error;
+    memcpy(&self->options, options, sizeof self->options);
+    gavel_buffer_free(&self->scratch); /* what it has room for is not held against the limit: the same on every node */
+    self->scratch.limit = self->options.value_bytes_max;
+    self->store.limits.history_revisions = self->options.history_revisions;
+    self->store.limits.history_bytes = self->options.history_bytes;
+    return GAVEL_OK;
+}
+
 static void destroy(void *context)
 {
     struct workflow *self;
@@ -352,7 +365,7 @@ static void destroy(void *context)
 }
 
 static const struct gavel_statemachine operations = {
-    .size = GAVEL_END(struct gavel_statemachine, maintain),
+    .size = GAVEL_END(struct gavel_statemachine, configure),
     .flags = GAVEL_BOUNDED | GAVEL_CONCURRENT,
     .state_version = 1,
     .commands = commands,
@@ -366,6 +379,7 @@ static const struct gavel_statemachine operations = {
     .restore_chunk = restore_chunk,
     .restore_end = restore_end,
     .maintain = maintain,
+    .configure = configure,
 };
 
 static const struct gavel_plugin plugin = {

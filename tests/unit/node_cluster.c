@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/codec/field.h"
 #include "core/codec/value.h"
 
 #define STEP_NS UINT64_C(1000000) /* time moves by a millisecond when nothing else can happen */
@@ -20,6 +21,8 @@ static void log_line(void *self, uint64_t level, const char *module, struct gave
 
     if (text.size > 9 && memcmp(text.data, "Installed", 9) == 0)
         node->installs++;
+    if (level == GAVEL_LOG_WARN)
+        snprintf(node->warned, sizeof node->warned, "%.*s", (int)text.size, (const char *)text.data);
     if (node->cluster->loud)
         fprintf(stderr, "%8llu [%s] %llu %s: %.*s\n",
                 (unsigned long long)(node->cluster->clock.mono_ns / 1000000), node->name,
@@ -83,6 +86,47 @@ static int32_t run_pad(void *self, const struct gavel_call *call, const void *ar
     return GAVEL_OK;
 }
 
+/* The machine as an INI file would have made it. */
+static void create_machine(struct cluster_node *node)
+{
+    struct node_machine *machine = &node->machines[0];
+    const struct gavel_fields *table = machine->plugin->options;
+    struct codec_arena arena = codec_arena(node->strings, sizeof node->strings);
+    struct gavel_error error = {0};
+    char line[128];
+
+    if (table && codec_fields_defaults(table, node->options, &arena, &error) != GAVEL_OK)
+        abort();
+    for (const char *at = table ? machine->settings : ""; *at; at += strcspn(at, "\n") + 1) {
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n"), at);
+        line[strcspn(line, "=")] = 0;
+        if (codec_fields_set(table, line, line + strlen(line) + 1, node->options, &arena, &error) != GAVEL_OK)
+            abort();
+    }
+    if (machine->plugin->create(&node->host, table ? node->options : NULL, &machine->self, &error) != GAVEL_OK)
+        abort();
+}
+
+static void set_machine(struct cluster_node *node)
+{
+    const struct gavel_plugin *plugin = node->plugin ? node->plugin : gavel_plugin_counter();
+
+    node->machines[0] = (struct node_machine){.name = plugin->name,
+                                              .plugin = plugin,
+                                              .operations = &node->operations,
+                                              .settings = node->settings ? node->settings : "",
+                                              .given = node->given};
+    memcpy(&node->operations, plugin->operations, sizeof node->operations);
+    if (node->newest)
+        node->operations.state_version = node->newest;
+    if (node->oldest)
+        node->operations.state_version_oldest = node->oldest;
+    if (node->fixed)
+        node->operations.configure = NULL;
+    if (node->cluster->threaded)
+        node->operations.flags = 0;
+}
+
 static void add_pad(struct cluster_node *node)
 {
     const char *row = (const char *)node->operations.commands;
@@ -103,7 +147,6 @@ static void add_pad(struct cluster_node *node)
 static void fill(struct cluster *cluster, uint32_t number)
 {
     struct cluster_node *node = &cluster->nodes[number];
-    const struct gavel_plugin *counter = gavel_plugin_counter();
 
     node->cluster = cluster;
     snprintf(node->name, sizeof node->name, "n%u", number + 1);
@@ -139,8 +182,6 @@ static void fill(struct cluster *cluster, uint32_t number)
                                                   .listen_count = 1,
                                                   .self = net_side(cluster->net, node->admin_uri + 6),
                                                   .admin = true};
-    node->machines[0] = (struct node_machine){
-        .name = "counter", .plugin = counter, .operations = counter->operations, .settings = ""};
 }
 
 void cluster_init(struct cluster *cluster, uint32_t count, uint64_t seed)
@@ -169,12 +210,9 @@ void cluster_start(struct cluster *cluster, uint32_t number)
     node->exit_code = -1;
     node->stopped = false;
     node->deadline = UINT64_MAX;
-    node->operations = *(const struct gavel_statemachine *)node->machines[0].plugin->operations;
-    if (cluster->threaded)
-        node->operations.flags = 0;
+    set_machine(node);
     add_pad(node);
-    node->machines[0].operations = &node->operations;
-    node->machines[0].plugin->create(&node->host, NULL, &node->machines[0].self, &error);
+    create_machine(node);
     node->setup = (struct node_setup){.os = &node->os,
                                       .host = &node->host,
                                       .name = node->name,

@@ -33,6 +33,16 @@ struct cluster_node {
     struct node_setup setup;
     const char *join[CLUSTER_MAX];
     uint32_t join_count; /* set before cluster_start: it was not a founder */
+    /* Of its one machine, set before cluster_start; 0 and NULL: the counter, as it is. */
+    const struct gavel_plugin *plugin;
+    uint64_t newest; /* state versions that it states */
+    uint64_t oldest;
+    bool fixed; /* without a configure */
+    const char *settings; /* what it is created with, "name=value\n" lines */
+    const char *given;    /* what its INI file gives of them; NULL: all */
+    unsigned char options[1024];
+    unsigned char strings[1024];
+    char warned[512]; /* its last warning */
     struct node *node; /* NULL while it is down */
     uint64_t deadline;
     uint64_t stalled_until; /* its lanes, disks among them, stand still until this moment (ns) */
