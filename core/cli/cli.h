@@ -177,6 +177,7 @@ int cli_area_events(struct cli *cli, int count, char **words);
 int cli_area_data(struct cli *cli, int count, char **words);
 int cli_area_init(struct cli *cli, int count, char **words);
 int cli_area_member(struct cli *cli, int count, char **words);
+int cli_area_settings(struct cli *cli, int count, char **words);
 int cli_area_leader(struct cli *cli, int count, char **words);
 int cli_area_snapshot(struct cli *cli, int count, char **words);
 int cli_area_log_level(struct cli *cli, int count, char **words);
@@ -194,6 +195,7 @@ extern const struct usage_option cli_init_options[];
 extern const struct usage_option cli_leader_options[];
 extern const struct usage_option cli_list_options[];
 extern const struct usage_option cli_member_options[];
+extern const struct usage_option cli_settings_options[];
 extern const struct usage_option cli_plugin_options[];
 extern const struct usage_option cli_status_options[];
 

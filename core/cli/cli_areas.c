@@ -61,6 +61,15 @@ const struct cli_area cli_areas[] = {
      "update: change where a member is reached, or how much it is preferred as leader. One change at a time: while "
      "one is in flight another one is refused, as is one after which the voters that answer could not "
      "agree" THROUGH_ADMIN ", of any member"},
+    {"settings", cli_area_settings, CLI_OPERATORS, "[set|upgrade] [KEY=VALUE...|MACHINE]", cli_settings_options,
+     "What the whole cluster goes by: limits of sessions, replicated options of the machines, and the state version "
+     "that each machine acts as. Alone: every setting with its value, whether it is from the founding or since which "
+     "index it is so, and its key in gavel.ini(5); and what the plugin of each member can act as. This needs no "
+     "socket. set: change settings such as session.ttl or statemachine.NAME.OPTION, all of them at one entry of the "
+     "log, on every node. upgrade: from one entry on let every node act as a newer state version of a machine; behind "
+     "MACHINE the version may be said, else it is the newest that the leader's plugin knows. It is refused until "
+     "every member has a plugin that knows it: see UPGRADING A STATE MACHINE in gaveld(8)" THROUGH_ADMIN
+     ", of any member"},
     {"snapshot", cli_area_snapshot, CLI_OPERATORS, "", NULL, "Take a snapshot now" THROUGH_ADMIN},
     {"log-level", cli_area_log_level, CLI_OPERATORS, "MODULE trace|debug|info|warn|error", NULL,
      "Change a level of the log until the next start" THROUGH_ADMIN},

@@ -214,6 +214,8 @@ static void print_screen(const struct asked *asked, int count, const struct aske
             print_text("leader", best->result->value, "leader");
         else
             printf("%-10s %snone: no quorum%s\n", "leader", cli_red(), cli_plain());
+        printf("%-10s version %llu\n", "settings",
+               (unsigned long long)gavel_get_uint(best->result->value, "settings_version", 0));
         print_machines(best->result->value);
         print_unhealthy(best->result->value);
     }

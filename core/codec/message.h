@@ -72,7 +72,7 @@ struct codec_hello {
     uint64_t founded;               /* a peer: its data directory belongs to a cluster */
     struct gavel_slice to;          /* the name that the dialling side expects here; absent: whoever */
     uint64_t message_bytes;         /* the largest message that it takes; 0: not told */
-    struct gavel_slice machines;    /* a peer, since 1.1: {NAME: {oldest, newest, configure}}, what its plugins act as */
+    struct gavel_slice machines;    /* a peer, since 1.1: {NAME: {oldest, newest, configure}}: what it acts as */
 };
 
 /* The answer to a hello. Always MessagePack; after it both sides use `serializer`. */

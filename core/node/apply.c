@@ -328,7 +328,8 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
     if (status != GAVEL_OK) {
         run_fail(run,
                  gavel_fail(&run->error, GAVEL_E_VERSION,
-                            "index %llu: command '%s' of machine '%s' cannot be read by this version: %s; " APPLY_RECIPE,
+                            "index %llu: command '%s' of machine '%s' cannot be read by this version: %s; "
+                            APPLY_RECIPE,
                             (unsigned long long)apply->index, command->name,
                             apply->machines[machine - 1].name, error->text));
         return status;

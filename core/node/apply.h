@@ -87,8 +87,8 @@ struct apply *apply_free(struct apply *apply);
 
 /*
  * [apply] The cluster is known, and what it was founded with: that is in force until an entry or a snapshot says
- * otherwise. Machines are given the values, where they were created with others. GAVEL_E_CONFIG: one of them cannot take
- * them, with both values; GAVEL_E_LOCAL.
+ * otherwise. Machines are given the values, where they were created with others. GAVEL_E_CONFIG: one of them cannot
+ * take them, with both values; GAVEL_E_LOCAL.
  */
 int32_t apply_found(struct apply *apply, const struct settings *founding, struct gavel_error *error);
 

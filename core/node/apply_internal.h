@@ -46,7 +46,7 @@ struct apply {
     bool ended;
 };
 
-/* ---- apply_settings.c: entries that change what is in force; [apply] ---------------------------------------------- */
+/* ---- apply_settings.c: entries that change what is in force; [apply] ----------------------------------- */
 
 /* Let the table in force take effect: limits of sessions, options of machines, which of them are fit. */
 int32_t apply_settings_take(struct apply *apply, struct gavel_error *error);

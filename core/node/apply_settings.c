@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * apply_settings.c - settings take effect: at the founding, at the entry that changes them, with a snapshot. All of it is
- * [apply]: a command sees either the old value or the new one, and the same one on every node.
+ * apply_settings.c - settings take effect: at the founding, at the entry that changes them, with a snapshot. All of it
+ * is [apply]: a command sees either the old value or the new one, and the same one on every node.
  */
 #include "core/node/apply_internal.h"
 
@@ -226,7 +226,8 @@ static void tell_version(struct apply *apply, struct apply_run *run, struct appl
 }
 
 /* One pair of the entry into the table; its row must be known here, and its value taken. */
-static int32_t put_pair(struct apply *apply, struct gavel_slice key, struct gavel_slice value, struct gavel_error *error)
+static int32_t put_pair(struct apply *apply, struct gavel_slice key, struct gavel_slice value,
+                        struct gavel_error *error)
 {
     struct setting_scope scope = scope_of(apply);
     struct gavel_buffer text = codec_buffer(0);
@@ -300,8 +301,8 @@ void apply_upgrade_entry(struct apply *apply, struct apply_run *run, struct byte
         return;
     machine = &apply->machines[number - 1];
     if (next.version <= apply->settings->machines[number - 1].version) {
-        record->status = gavel_fail(error, GAVEL_E_STATE, "[statemachine.%s] has state version %llu already; nothing was "
-                                    "done", machine->name,
+        record->status = gavel_fail(error, GAVEL_E_STATE, "[statemachine.%s] has state version %llu already; nothing "
+                                    "was done", machine->name,
                                     (unsigned long long)apply->settings->machines[number - 1].version);
         return;
     }

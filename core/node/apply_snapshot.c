@@ -260,7 +260,7 @@ static int32_t restore_machine(struct apply *apply, struct gavel_slice bytes, st
     int32_t status = GAVEL_OK;
 
     if (!apply->part_open)
-        status = machine->operations->restore_begin(machine->self, 
+        status = machine->operations->restore_begin(machine->self,
                                                     apply->settings->machines[apply->part - 1].version, error);
     apply->part_open = true;
     if (status == GAVEL_OK && bytes.size)

@@ -201,7 +201,8 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     node->pool = log_pool_new(4u << 20);
     node->apply = apply_new(node->setup.machines, node->setup.machine_count, &sessions, node->setup.name);
     if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters ||
-        !node->pool || !node->apply || !node->settings || settings_abilities(node) != GAVEL_OK || events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
+        !node->pool || !node->apply || !node->settings || settings_abilities(node) != GAVEL_OK ||
+        events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
         peers_from_setup(node) != GAVEL_OK)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
     node->bounded = apply_bounded(node->apply);

@@ -78,11 +78,11 @@ struct node_machine {
     const struct gavel_plugin *plugin;
     const struct gavel_statemachine *operations;
     void *self;
-    /* The replicated options that it was created with, as sorted "key=value\n" lines: what a cluster is founded with. */
+    /* The replicated options that it was created with, as sorted "key=value\n" lines: what it is founded with. */
     const char *settings;
     /*
-     * Those of them that the INI file gives, in the same form; NULL: all. A value that was given and is not the cluster's
-     * ends the node (78); where none was given, the cluster's is taken.
+     * Those of them that the INI file gives, in the same form; NULL: all. A value that is given and is not the
+     * cluster's ends the node (78); where none is given, the cluster's is taken.
      */
     const char *given;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * setting_command.c - the commands settings, settings_set and settings_upgrade of the machine "gavel". The leader checks
- * a change against the tables and the settings that it has applied, and says in the entry which ones these were: where
- * others are in force by then, the entry does nothing, so what was checked is what holds. Whatever is refused has
+ * setting_command.c - the commands settings, settings_set and settings_upgrade of the machine "gavel". The leader
+ * checks a change against the tables and the settings that it has applied, and says in the entry which ones these were:
+ * where others are in force by then, the entry does nothing, so what was checked is what holds. Whatever is refused has
  * changed nothing.
  */
 #include "core/node/internal.h"
@@ -323,8 +323,8 @@ static int32_t check_machines(struct change *change, struct gavel_error *error)
         ask_members(node, can_configure, i, 0, unable, away);
         if (unable[0])
             return gavel_fail(error, GAVEL_E_STATE,
-                              "the plugin of [statemachine.%s] on %s cannot change its options while it runs; nothing was "
-                              "done: give it the plugin of version %s first", machine->name, unable,
+                              "the plugin of [statemachine.%s] on %s cannot change its options while it runs; nothing "
+                              "was done: give it the plugin of version %s first", machine->name, unable,
                               machine->plugin->version);
         status = setting_options_make(change->next, &scope, i, &options, error);
         if (status != GAVEL_OK)
@@ -467,15 +467,16 @@ static int32_t check_upgrade(struct node *node, const struct upgrade *upgrade, s
                           machine->name, now);
     if (version < now)
         return gavel_fail(error, GAVEL_E_STATE,
-                          "[statemachine.%s] has state version %llu: there is no way back to %llu, for entries have been "
-                          "applied as %llu; nothing was done", machine->name, now, version, now);
+                          "[statemachine.%s] has state version %llu: there is no way back to %llu, for entries have "
+                          "been applied as %llu; nothing was done", machine->name, now, version, now);
     if (version > machine->operations->state_version || version < setting_oldest(machine))
         add_name(unable, node->setup.name);
     ask_members(node, can_act, upgrade->machine, version, unable, away);
     if (unable[0])
         return gavel_fail(error, GAVEL_E_STATE,
-                          "the plugin of [statemachine.%s] on %s does not know state version %llu; nothing was done: give "
-                          "each of them the new plugin, one after the other, then try again", machine->name, unable,
+                          "the plugin of [statemachine.%s] on %s does not know state version %llu; nothing was done: "
+                          "give each of them the new plugin, one after the other, then try again", machine->name,
+                          unable,
                           version);
     if (away[0])
         return gavel_fail(error, GAVEL_E_STATE,

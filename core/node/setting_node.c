@@ -88,8 +88,8 @@ static void compare(void *context, const char *key, const struct setting_row *ro
     if (item && item->index)
         (void)snprintf(since, sizeof since, "since index %llu", (unsigned long long)item->index);
     node_fatal(comparing->node, 78,
-               "%s is %.*s in the cluster, %s, and %.*s in this node's INI file: take the key out of the file, or give it "
-               "the cluster's value; to change the cluster's: gavel settings set %s=%.*s",
+               "%s is %.*s in the cluster, %s, and %.*s in this node's INI file: take the key out of the file, or "
+               "give it the cluster's value; to change the cluster's: gavel settings set %s=%.*s",
                row->where, (int)comparing->force.size, (const char *)comparing->force.data, since,
                (int)comparing->given.size, (const char *)comparing->given.data, key, (int)comparing->given.size,
                (const char *)comparing->given.data);
@@ -163,7 +163,8 @@ static void tell(void *context, const char *key, const struct setting_row *row)
     if (setting_given(node, key, row, &telling->given) &&
         !gavel_slice_equal(gavel_buffer_slice(&telling->given), gavel_text(item->value)))
         node_log(node, GAVEL_LOG_WARN, "settings",
-                 "%s is %.*s in this node's INI file, %s in the cluster: with that file it will not start again", row->where,
+                 "%s is %.*s in this node's INI file, %s in the cluster: with that file it will not start again",
+row->where,
                  (int)telling->given.size, (const char *)telling->given.data, item->value);
 }
 
@@ -180,7 +181,8 @@ static void tell_versions(struct node *node, const struct settings *before)
             continue;
         (void)snprintf(key, sizeof key, "statemachine.%s.state_version", name);
         (void)snprintf(value, sizeof value, "%llu", (unsigned long long)now->version);
-        node_log(node, GAVEL_LOG_INFO, "settings", "[statemachine.%s] acts as state version %s from index %llu on", name,
+        node_log(node, GAVEL_LOG_INFO, "settings", "[statemachine.%s] acts as state version %s from index %llu on",
+                 name,
                  value, (unsigned long long)now->index);
         event_local(node, "settings_changed", key, pairs);
     }

@@ -139,8 +139,8 @@ int32_t setting_find_row(const struct setting_scope *scope, struct gavel_slice k
         return unknown(scope, key, error);
     describe(scope, row);
     if (!replicated(row->fields, row->row))
-        return gavel_fail(error, GAVEL_E_INVALID, "%s is no setting of the cluster: each node has its own in its INI file",
-                          row->where);
+        return gavel_fail(error, GAVEL_E_INVALID, "%s is no setting of the cluster: each node has its own in its "
+                          "INI file", row->where);
     return GAVEL_OK;
 }
 
@@ -293,7 +293,8 @@ int32_t setting_options_make(const struct settings *settings, const struct setti
         room += room_for(strlen(settings->items[i].value));
     options->memory = calloc(1, row.fields->struct_size + room);
     if (!options->memory)
-        return gavel_fail(error, GAVEL_E_LOCAL, "no memory for the options of machine '%s'", scope->machines[machine].name);
+        return gavel_fail(error, GAVEL_E_LOCAL, "no memory for the options of machine '%s'",
+                          scope->machines[machine].name);
     options->object = options->memory;
     arena = codec_arena((char *)options->memory + row.fields->struct_size, room);
     status = codec_fields_defaults(row.fields, options->memory, &arena, error);
@@ -342,9 +343,9 @@ int32_t setting_fits(const struct node_machine *machine, struct setting_version 
     else
         (void)snprintf(here, sizeof here, "%llu to %llu", (unsigned long long)oldest, (unsigned long long)newest);
     return gavel_fail(error, GAVEL_E_VERSION,
-                      "[statemachine.%s] has state version %llu in the cluster, %s; its plugin here, version %s, acts as "
-                      "%s. Install a plugin that acts as %llu, and start again; to go to a newer state version, give "
-                      "every member the new plugin first, then run: gavel settings upgrade %s",
+                      "[statemachine.%s] has state version %llu in the cluster, %s; its plugin here, version %s, acts "
+                      "as %s. Install a plugin that acts as %llu, and start again; to go to a newer state version, "
+                      "give every member the new plugin first, then run: gavel settings upgrade %s",
                       machine->name, (unsigned long long)in_force.version, since, machine->plugin->version, here,
                       (unsigned long long)in_force.version, machine->name);
 }

@@ -47,7 +47,8 @@ int32_t settings_copy(struct settings *to, const struct settings *from)
 {
     struct settings made = {.magic = SETTINGS_MAGIC};
 
-    assert(to->magic == SETTINGS_MAGIC && from->magic == SETTINGS_MAGIC);
+    assert(to->magic == SETTINGS_MAGIC);
+    assert(from->magic == SETTINGS_MAGIC);
     for (uint32_t i = 0; i < from->count; i++) {
         const struct setting *item = &from->items[i];
         int32_t status = settings_put(&made, gavel_text(item->key), gavel_text(item->value), item->index);

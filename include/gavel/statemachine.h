@@ -141,11 +141,11 @@ struct gavel_statemachine {
      */
     int32_t (*act_as)(void *self, uint64_t state_version, struct gavel_error *error);
     /*
-     * [apply] Optional. New values of the options flagged GAVEL_REPLICATED, in force from the next command on; the other
-     * rows of `options` hold their defaults and are not to be looked at. Called at the entry that changed them, before
-     * restore_begin, and at the start when the cluster's values are not those of create; valid until the next call has
-     * returned, or destroy. plugin->check has seen the values; a failure stops the node. NULL: the replicated options
-     * of this machine cannot be changed once the cluster is founded.
+     * [apply] Optional. New values of the options flagged GAVEL_REPLICATED, in force from the next command on; the
+     * other rows of `options` hold their defaults and are not to be looked at. Called at the entry that changed them,
+     * before restore_begin, and at the start when the cluster's values are not those of create; valid until the next
+     * call has returned, or destroy. plugin->check has seen the values; a failure stops the node. NULL: the replicated
+     * options of this machine cannot be changed once the cluster is founded.
      */
     int32_t (*configure)(void *self, const void *options, struct gavel_error *error);
 #endif

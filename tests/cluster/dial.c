@@ -37,8 +37,9 @@ struct dial {
 };
 
 static const struct gavel_field option_rows[] = {
-    { .name = "limit", .id = 1, .type = GAVEL_UINT, .flags = GAVEL_REPLICATED, .offset = offsetof(struct options, limit),
-      .fallback = "1000000", .min = 1, .max = 1000000, .help = "how far it turns" },
+    { .name = "limit", .id = 1, .type = GAVEL_UINT, .flags = GAVEL_REPLICATED,
+      .offset = offsetof(struct options, limit), .fallback = "1000000", .min = 1, .max = 1000000, .help = "how far it "
+                         "turns" },
     { .name = "label", .id = 2, .type = GAVEL_STRING, .flags = GAVEL_REPLICATED,
       .offset = offsetof(struct options, label), .max = 31, .fallback = "plain", .help = "what stands on it" },
     { .name = "local", .id = 3, .type = GAVEL_UINT, .offset = offsetof(struct options, local), .fallback = "0",
@@ -113,7 +114,7 @@ static void tell_state(void *context, struct gavel_machine_state *state)
     state->changelog = 0;
 }
 
-/* ---- snapshot: the value, and from version 2 on the turns --------------------------------------------------------- */
+/* ---- snapshot: the value, and from version 2 on the turns -------------------------------------------------------- */
 
 static int32_t snapshot_begin(void *context, void **snapshot, struct gavel_error *error)
 {

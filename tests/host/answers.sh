@@ -124,7 +124,7 @@ if command -v python3 >/dev/null; then
     python3 - "$dir/out" <<'END' || { echo "the JSON is not what it should be"; failed=1; }
 import json, sys
 plugin = json.load(open(sys.argv[1]))
-assert plugin["kind"] == "statemachine" and plugin["abi"] == "1.0"
+assert plugin["kind"] == "statemachine" and plugin["abi"] == "1.1"
 increment = next(c for c in plugin["commands"] if c["name"] == "increment")
 assert increment["flags"] == ["write"] and [a["name"] for a in increment["arguments"]] == ["name", "by"]
 END
@@ -138,7 +138,7 @@ says err "gaveld: the plugin directory $dir/none cannot be read"
 
 # ---- usage
 answer 0 --version
-grep -Eq '^gaveld [0-9.]+ \(plugin ABI 1\.0\)$' "$dir/out" || { echo "--version"; failed=1; }
+grep -Eq '^gaveld [0-9.]+ \(plugin ABI 1\.1\)$' "$dir/out" || { echo "--version"; failed=1; }
 answer 0 --help
 answer 64 --nonsense
 answer 64 stray

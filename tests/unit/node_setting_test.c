@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_setting_test.c - replicated settings on whole nodes: changed at one index everywhere, refused with a reason, held
- * against INI files, carried by snapshots. State versions have a test of their own, node_upgrade_test.c.
+ * node_setting_test.c - replicated settings on whole nodes: changed at one index everywhere, refused with a reason,
+ * held against INI files, carried by snapshots. State versions have a test of their own, node_upgrade_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +34,8 @@ static void test_a_change_is_the_same_everywhere(void **state)
     }
     member_must(&cluster, "settings_set", &reply, pairs);
     version = reply.index;
-    assert_int_equal(codec_uint_or(codec_map_find(gavel_bytes(reply.result, reply.result_size), "version"), 0), version);
+    assert_int_equal(codec_uint_or(codec_map_find(gavel_bytes(reply.result, reply.result_size), "version"), 0),
+                                                              version);
     cluster_run(&cluster, 200);
     for (uint32_t i = 0; i < 3; i++) {
         setting = dial_setting(&cluster, i, "session.ttl");
@@ -300,8 +301,9 @@ static void test_an_ini_with_another_value_ends_the_node(void **state)
     restart(&cluster, 0);
     assert_int_equal(cluster.nodes[0].exit_code, 78);
     snprintf(want, sizeof want,
-             "[session] ttl is 20m in the cluster, since index %llu, and 10m in this node's INI file: take the key out of "
-             "the file, or give it the cluster's value; to change the cluster's: gavel settings set session.ttl=10m",
+             "[session] ttl is 20m in the cluster, since index %llu, and 10m in this node's INI file: take the key "
+             "out of the file, or give it the cluster's value; to change the cluster's: gavel settings set "
+             "session.ttl=10m",
              (unsigned long long)version);
     assert_string_equal(cluster.nodes[0].fatal, want);
     cluster.limits.session_ttl_ms = 1200000; /* the cluster's value, given */
@@ -310,8 +312,8 @@ static void test_an_ini_with_another_value_ends_the_node(void **state)
     restart(&cluster, 0);
     assert_int_equal(cluster.nodes[0].exit_code, 78);
     snprintf(want, sizeof want,
-             "[statemachine.dial] limit is 7 in the cluster, since index %llu, and 8 in this node's INI file: take the key "
-             "out of the file, or give it the cluster's value; to change the cluster's: gavel settings set "
+             "[statemachine.dial] limit is 7 in the cluster, since index %llu, and 8 in this node's INI file: take "
+             "the key out of the file, or give it the cluster's value; to change the cluster's: gavel settings set "
              "statemachine.dial.limit=8", (unsigned long long)version);
     assert_string_equal(cluster.nodes[0].fatal, want);
     cluster.nodes[0].settings = cluster.nodes[0].given = "limit=7\n";
@@ -358,8 +360,8 @@ static void test_a_change_against_the_file_is_warned_of(void **state)
     member_must(&cluster, "settings_set", &reply, (const char *const[]){"session.ttl=20m", NULL});
     cluster_run(&cluster, 2000);
     assert_true(cluster.nodes[0].exit_code < 0); /* it runs on */
-    assert_string_equal(cluster.nodes[0].warned, "[session] ttl is 15m in this node's INI file, 20m in the cluster: with "
-                                                 "that file it will not start again");
+    assert_string_equal(cluster.nodes[0].warned, "[session] ttl is 15m in this node's INI file, 20m in the cluster: "
+                        "with that file it will not start again");
     assert_text(dial_setting(&cluster, 0, "session.ttl"), "here", "15m");
     restart(&cluster, 0);
     assert_int_equal(cluster.nodes[0].exit_code, 78);
@@ -382,8 +384,8 @@ static void test_a_machine_that_cannot_change(void **state)
     member_ask(&cluster, member_leader_of(&cluster), "settings_set", &reply,
                (const char *const[]){"statemachine.dial.limit=7", NULL});
     assert_int_equal(reply.status, GAVEL_E_UNSUPPORTED);
-    assert_string_equal(reply.text, "statemachine.dial.limit cannot be changed: the plugin 'dial', version 2.0, takes its "
-                                    "options when it starts only");
+    assert_string_equal(reply.text, "statemachine.dial.limit cannot be changed: the plugin 'dial', version 2.0, takes "
+                        "its options when it starts only");
     cluster.nodes[1].settings = "limit=8\n";
     cluster.nodes[1].given = "";
     cluster_crash(&cluster, 1, OS_MEM_KEEP_ALL);
@@ -409,8 +411,8 @@ static void test_a_member_whose_plugin_cannot_change_is_named(void **state)
     cluster.nodes[other].fixed = true;
     restart(&cluster, other);
     member_ask(&cluster, member_leader_of(&cluster), "settings_set", &reply, pairs);
-    snprintf(want, sizeof want, "the plugin of [statemachine.dial] on n%u cannot change its options while it runs; nothing "
-             "was done: give it the plugin of version 2.0 first", other + 1);
+    snprintf(want, sizeof want, "the plugin of [statemachine.dial] on n%u cannot change its options while it runs; "
+             "nothing was done: give it the plugin of version 2.0 first", other + 1);
     assert_string_equal(reply.text, want);
     assert_int_equal(reply.status, GAVEL_E_STATE);
     /* And if it was away when it was asked, it does not apply what it cannot. */
@@ -420,8 +422,8 @@ static void test_a_member_whose_plugin_cannot_change_is_named(void **state)
     cluster_start(&cluster, other);
     cluster_run(&cluster, 2000);
     assert_int_equal(cluster.nodes[other].exit_code, 78);
-    snprintf(want, sizeof want, "index %llu sets statemachine.dial.limit to \"7\": the plugin of 'dial' here, version 2.0, "
-             "cannot change its options; install the plugin version that the other members run, then start again",
+    snprintf(want, sizeof want, "index %llu sets statemachine.dial.limit to \"7\": the plugin of 'dial' here, version "
+             "2.0, cannot change its options; install the plugin version that the other members run, then start again",
              (unsigned long long)reply.index);
     assert_string_equal(cluster.nodes[other].fatal, want);
     cluster_free(&cluster);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_upgrade_test.c - state versions on whole nodes: the recipe (a new plugin on every member, one after the other, then
- * the barrier), everything that it refuses, and what becomes of a node with an old plugin. And data directories of the
- * time before there was any of it.
+ * node_upgrade_test.c - state versions on whole nodes: the recipe (a new plugin on every member, one after the other,
+ * then the barrier), everything that it refuses, and what becomes of a node with an old plugin. And data directories of
+ * the time before there was any of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,9 +83,10 @@ static void test_the_recipe(void **state)
     }
     assert_int_equal(dial_look(&cluster, 0, "value"), 5);
     /* Not while the third one does not know it, whoever leads. */
-    member_ask(&cluster, leader, "settings_upgrade", &reply, (const char *const[]){"machine=dial", "state_version=2", NULL});
-    snprintf(want, sizeof want, "the plugin of [statemachine.dial] on n%u does not know state version 2; nothing was done: "
-             "give each of them the new plugin, one after the other, then try again", leader + 1);
+    member_ask(&cluster, leader, "settings_upgrade", &reply, (const char *const[]){"machine=dial", "state_version=2",
+                                                              NULL});
+    snprintf(want, sizeof want, "the plugin of [statemachine.dial] on n%u does not know state version 2; nothing was "
+             "done: give each of them the new plugin, one after the other, then try again", leader + 1);
     assert_string_equal(reply.text, want);
     give_plugin(&cluster, leader, 2, 1);
     dial_same_digests(&cluster);
@@ -103,8 +104,8 @@ static void test_the_recipe(void **state)
     /* No way back, and no second time. */
     assert_upgrade(&cluster, GAVEL_E_STATE, "[statemachine.dial] has state version 2 already; nothing was done");
     member_ask(&cluster, 0, "settings_set", &reply, (const char *const[]){"statemachine.dial.state_version=1", NULL});
-    assert_string_equal(reply.text, "[statemachine.dial] has state version 2: there is no way back to 1, for entries have "
-                                    "been applied as 2; nothing was done");
+    assert_string_equal(reply.text, "[statemachine.dial] has state version 2: there is no way back to 1, for entries "
+                        "have been applied as 2; nothing was done");
     assert_int_equal(reply.status, GAVEL_E_STATE);
     cluster_free(&cluster);
 }
@@ -133,14 +134,14 @@ static void test_refused(void **state)
     member_ask(&cluster, 0, "settings_upgrade", &reply, (const char *const[]){"machine=dial", "version=9", NULL});
     assert_int_equal(reply.status, GAVEL_E_CONDITION);
     member_ask(&cluster, 0, "settings_upgrade", &reply, (const char *const[]){"machine=dial", "state_version=3", NULL});
-    assert_string_equal(reply.text, "the plugin of [statemachine.dial] on n1, n2, n3 does not know state version 3; nothing "
-                                    "was done: give each of them the new plugin, one after the other, then try again");
+    assert_string_equal(reply.text, "the plugin of [statemachine.dial] on n1, n2, n3 does not know state version 3; "
+                        "nothing was done: give each of them the new plugin, one after the other, then try again");
     /* One that is away may have any plugin by the time it returns. */
     away = (member_leader_of(&cluster) + 1) % 3;
     cluster_crash(&cluster, away, OS_MEM_KEEP_ALL);
     cluster_run(&cluster, 200);
-    snprintf(want, sizeof want, "whether the plugin of [statemachine.dial] knows state version 2 is not known of n%u, which "
-             "does not answer; nothing was done: start it, or take it out of the cluster", away + 1);
+    snprintf(want, sizeof want, "whether the plugin of [statemachine.dial] knows state version 2 is not known of n%u, "
+             "which does not answer; nothing was done: start it, or take it out of the cluster", away + 1);
     assert_upgrade(&cluster, GAVEL_E_STATE, want);
     for (uint32_t i = 0; i < 3; i++)
         if (i != away)
@@ -165,8 +166,8 @@ static void test_a_learner_is_asked_too(void **state)
     cluster_start(&cluster, learner);
     cluster_run(&cluster, 2000);
     assert_upgrade(&cluster, GAVEL_E_STATE,
-                   "the plugin of [statemachine.dial] on n2 does not know state version 2; nothing was done: give each of "
-                   "them the new plugin, one after the other, then try again");
+                   "the plugin of [statemachine.dial] on n2 does not know state version 2; nothing was done: give "
+                   "each of them the new plugin, one after the other, then try again");
     give_plugin(&cluster, learner, 2, 1);
     assert_upgrade(&cluster, 0, "");
     cluster_run(&cluster, 200);
@@ -188,9 +189,9 @@ static void test_an_old_plugin_stops_at_the_barrier(void **state)
         give_plugin(&cluster, i, 2, 1);
     leader = member_leader_of(&cluster);
     old = (leader + 1) % 3;
-    cluster.nodes[old].stalled_until = cluster.clock.mono_ns + UINT64_C(3600) * 1000000000; /* asked, but the entry... */
+    cluster.nodes[old].stalled_until = cluster.clock.mono_ns + UINT64_C(3600000000000); /* asked, but the entry */
     member_must(&cluster, "settings_upgrade", &reply, of_dial);
-    cluster_crash(&cluster, old, OS_MEM_DROP_ALL); /* ... never reached its disk */
+    cluster_crash(&cluster, old, OS_MEM_DROP_ALL); /* never reached its disk */
     cluster.nodes[old].stalled_until = 0;
     cluster.nodes[old].newest = 1;
     member_write_turns(&cluster, leader, 5);
@@ -198,9 +199,9 @@ static void test_an_old_plugin_stops_at_the_barrier(void **state)
     cluster_run(&cluster, 2000);
     assert_int_equal(cluster.nodes[old].exit_code, 78);
     snprintf(want, sizeof want,
-             "[statemachine.dial] has state version 2 in the cluster, since index %llu; its plugin here, version 2.0, acts "
-             "as 1. Install a plugin that acts as 2, and start again; to go to a newer state version, give every member "
-             "the new plugin first, then run: gavel settings upgrade dial", (unsigned long long)reply.index);
+             "[statemachine.dial] has state version 2 in the cluster, since index %llu; its plugin here, version 2.0, "
+             "acts as 1. Install a plugin that acts as 2, and start again; to go to a newer state version, give every "
+             "member the new plugin first, then run: gavel settings upgrade dial", (unsigned long long)reply.index);
     assert_string_equal(cluster.nodes[old].fatal, want);
     assert_true(node_applied(cluster.nodes[old].node) < reply.index);
     give_plugin(&cluster, old, 1, 1); /* and again, however often it is started */
@@ -282,8 +283,9 @@ static void test_a_plain_restart_with_another_version(void **state)
     give_plugin(&cluster, 1, 2, 2);
     assert_int_equal(cluster.nodes[1].exit_code, 78);
     assert_string_equal(cluster.nodes[1].fatal,
-                        "[statemachine.dial] has state version 1 in the cluster, since it was founded; its plugin here, "
-                        "version 2.0, acts as 2. Install a plugin that acts as 1, and start again; to go to a newer state "
+                        "[statemachine.dial] has state version 1 in the cluster, since it was founded; its plugin "
+                        "here, version 2.0, acts as 2. Install a plugin that acts as 1, and start again; to go to a "
+                        "newer state "
                         "version, give every member the new plugin first, then run: gavel settings upgrade dial");
     give_plugin(&cluster, 1, 3, 1);
     assert_true(cluster.nodes[1].exit_code < 0);
@@ -400,7 +402,7 @@ static void test_an_old_snapshot_is_read_and_written(void **state)
     old_state_end(&old);
 }
 
-/* Every cut and every changed byte of a snapshot with settings in it: refused with a sentence, or taken; never worse. */
+/* Every cut and every changed byte of a table of settings: refused with a sentence, or taken; never worse. */
 static void test_a_damaged_table_is_refused(void **state)
 {
     struct gavel_buffer good = codec_buffer(0), entry = codec_buffer(0);
