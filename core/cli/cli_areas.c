@@ -61,7 +61,7 @@ const struct cli_area cli_areas[] = {
      "update: change where a member is reached, or how much it is preferred as leader. One change at a time: while "
      "one is in flight another one is refused, as is one after which the voters that answer could not "
      "agree" THROUGH_ADMIN ", of any member"},
-    {"settings", cli_area_settings, CLI_OPERATORS, "[set|upgrade] [KEY=VALUE...|MACHINE]", cli_settings_options,
+    {"settings", cli_area_settings, CLI_OPERATORS, "[set|upgrade] [KEY=VALUE...] [MACHINE]", cli_settings_options,
      "What the whole cluster goes by: limits of sessions, replicated options of the machines, and the state version "
      "that each machine acts as. Alone: every setting with its value, whether it is from the founding or since which "
      "index it is so, and its key in gavel.ini(5); and what the plugin of each member can act as. This needs no "
