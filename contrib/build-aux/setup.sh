@@ -12,7 +12,7 @@ jobs=$(nproc 2>/dev/null || echo 2)
 # What a build needs, and what only tests use (a test whose tool is absent skips).
 setup_packages="autoconf automake libtool pkg-config make gcc g++ libc6-dev libuv1-dev libwebsockets-dev
     libwebsockets-evlib-uv libssl-dev libcap-dev libmsgpack-dev libinih-dev libcmocka-dev libjansson-dev xz-utils"
-setup_test_packages="man-db groff-base procps e2fsprogs abigail-tools"
+setup_test_packages="man-db groff-base procps e2fsprogs abigail-tools zsh bash-completion"
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

@@ -17,7 +17,7 @@
 
 static void say(void *context, const char *sentence)
 {
-    host_roff_line(sentence, context);
+    host_roff_prose(sentence, context);
 }
 
 static void begin_list(FILE *out)
@@ -76,7 +76,7 @@ void host_page_sections(FILE *out)
         os_autofree char *help = host_words_sentence(section->help);
 
         (void)fprintf(out, ".Ss [%s%s]\n", section->name, section->named ? ".NAME" : "");
-        host_roff_line(help ? help : "", out);
+        host_roff_prose(help ? help : "", out);
         begin_list(out);
         print_keys(section->fields, "", out);
         end_list(out);
@@ -137,7 +137,7 @@ static void print_command(const char *machine, const struct gavel_command *comma
     os_autofree char *help = host_words_sentence(command->help);
 
     print_head(command, out);
-    host_roff_line(help ? help : "", out);
+    host_roff_prose(help ? help : "", out);
     (void)fputs(command->flags & GAVEL_READ ? "A read" : "A write", out);
     (void)fputs(command->flags & GAVEL_INTERNAL ? " that the machine asks for itself; clients cannot call it." : ".",
                 out);

@@ -24,6 +24,9 @@ for file in "$bin/gavel" "$sbin/gaveld" "$lib/libgavel.so" "$pc/gavel.pc" "$pc/l
     "$plugins/gavel-counter-statemachine.so" "$plugins/gavel-log-observer.so"; do
     [ -e "$file" ] || fail "not installed: ${file#"$root"}"
 done
+for file in bash-completion/completions/gavel bash-completion/completions/gaveld zsh/site-functions/_gavel; do
+    find "$root" -path "*/$file" | grep -q . || fail "not installed: $file"
+done
 [ ! -e "$include/gavel/raft.h" ] || fail "a core header is installed"
 if find "$plugins" -name '*.la' | grep -q .; then fail "libtool files among the plugins"; fi
 
