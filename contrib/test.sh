@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # test.sh: everything there is to test, from a bare Debian 12 with git to one line of totals.
 #
-#   contrib/test.sh            normal build, simulator, sanitizers, seeded bugs, distcheck; within an hour on two cores
+#   contrib/test.sh            normal build, simulator, sanitizers, seeded bugs, distcheck, packages; about an hour
 #   contrib/test.sh --quick    the normal build only
 #   contrib/test.sh --watch    --quick again after every change of a source file, until interrupted
-#   contrib/test.sh STAGE...   some of: normal asan sim tsan mutants coverage distcheck
+#   contrib/test.sh STAGE...   some of: normal asan sim tsan mutants coverage distcheck packaging
 #
 # Builds go to build/ (or $GAVEL_BUILD_DIR) and are kept, so that a second run is quick. The last line is
 # "N passed, N failed, N skipped", counted from the results of make check and of the scripts.
@@ -21,11 +21,11 @@ for argument; do
         --quick) stages=(normal) ;;
         --watch) stages=(normal) watch=yes ;;
         --help | -h) usage 0 ;;
-        normal | asan | sim | tsan | mutants | coverage | distcheck) stages+=("$argument") ;;
+        normal | asan | sim | tsan | mutants | coverage | distcheck | packaging) stages+=("$argument") ;;
         *) usage 64 ;;
     esac
 done
-[ ${#stages[@]} -gt 0 ] || stages=(normal mutants asan sim coverage tsan distcheck)
+[ ${#stages[@]} -gt 0 ] || stages=(normal mutants asan sim coverage tsan distcheck packaging)
 
 stage() { say ""; say "== $1 ($(date +%H:%M:%S))"; }
 
@@ -178,6 +178,55 @@ run_distcheck()
         grep -n -E '^(FAIL|ERROR):|[Ee]rror' "$work/distcheck.log" | tail -n 20
         count_fail "distcheck" "$work/distcheck.log"
     fi
+}
+
+# tried NAME COMMAND...: one result for each "PASS: ", "FAIL: " and "SKIP: " line of it; a failure without one counts too.
+tried()
+{
+    local name=$1 log=$work/packaging/$1.txt line status said
+    shift
+    "$@" >"$log" 2>&1
+    status=$?
+    said=$(grep -c -E '^(PASS|FAIL|SKIP):' "$log")
+    while read -r line; do
+        say "packaging: $line"
+        case $line in
+            PASS:*) count_pass ;;
+            SKIP:*) count_skip ;;
+            *) count_fail "packaging: ${line#FAIL: }" "$log" ;;
+        esac
+    done < <(grep -E '^(PASS|FAIL|SKIP):' "$log")
+    if [ "$said" = 0 ] || { [ $status != 0 ] && ! grep -q -E '^(FAIL|SKIP):' "$log"; }; then
+        count_fail "packaging: $name" "$log"
+    fi
+}
+
+# The tarball as a stranger has it; Debian packages from it, judged by lintian and tried in a clean Debian 12 (root only;
+# the bare system and what was downloaded are kept in packaging/cache); the image, where there is an engine.
+run_packaging()
+{
+    local at=$work/packaging debs=$work/packaging/debs tarball new
+    stage "tarball, packages, image"
+    # shellcheck disable=SC2086 # a list of names
+    setup_install $setup_packaging_packages
+    rm -rf "$at/dist" "$debs"
+    mkdir -p "$at/dist" "$debs"
+    (cd "$at/dist" && "$root/configure" && make dist) >"$at/dist.txt" 2>&1 \
+        || { count_fail "packaging: make dist" "$at/dist.txt"; return; }
+    tarball=$(echo "$at"/dist/gavel-*.tar.xz)
+    tried release "$root/tests/dist/release.sh" "$tarball"
+    tried image "$root/contrib/packaging/try-image.sh" "$tarball"
+    command -v dpkg-buildpackage >/dev/null || { say "packaging: no Debian here"; count_skip; return; }
+    "$root/contrib/packaging/build-deb.sh" --tarball "$tarball" "$debs" >"$at/build.txt" 2>&1 \
+        || { count_fail "packaging: build-deb.sh" "$at/build.txt"; return; }
+    new=$(sed -n 's/^+ \(gavel_[a-z_]*\)@.*/\1/p' "$debs/build.log" | paste -sd' ')
+    if [ -z "$new" ]; then count_pass; else count_fail "packaging: debian/libgavel0.symbols does not know: $new"; fi
+    if lintian --allow-root --fail-on error,warning "$debs"/*.changes >"$at/lintian.txt" 2>&1; then
+        count_pass
+    else
+        count_fail "packaging: lintian" "$at/lintian.txt"
+    fi
+    tried try-deb "$root/contrib/packaging/try-deb.sh" "$debs" "$at/cache"
 }
 
 run_all()

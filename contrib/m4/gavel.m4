@@ -17,6 +17,26 @@ AC_DEFUN([GAVEL_TRISTATE], [
         [AC_MSG_ERROR([--enable-$1 takes auto, yes or no, not "$AS_TR_SH([enable_$1])"])])
 ])
 
+# GAVEL_SYSTEMD: where units and sysusers.d go. Where systemd is known they go below the prefix, as all else does (systemd
+# looks below /usr/local too); a directory that is named wins, and "no" installs none.
+AC_DEFUN([GAVEL_SYSTEMD], [
+    AC_ARG_WITH([systemdsystemunitdir],
+        [AS_HELP_STRING([--with-systemdsystemunitdir=DIR|no],
+            [where systemd units are installed @<:@PREFIX/lib/systemd/system where systemd is@:>@])],
+        [], [with_systemdsystemunitdir=yes
+             AS_IF([$PKG_CONFIG --exists systemd 2>/dev/null], [], [with_systemdsystemunitdir=no])])
+    AS_CASE([$with_systemdsystemunitdir],
+        [no], [systemdsystemunitdir=],
+        [yes], [systemdsystemunitdir='${prefix}/lib/systemd/system'],
+        [/*], [systemdsystemunitdir=$with_systemdsystemunitdir],
+        [AC_MSG_ERROR([--with-systemdsystemunitdir takes a full path or no, not "$with_systemdsystemunitdir"])])
+    AC_ARG_WITH([sysusersdir],
+        [AS_HELP_STRING([--with-sysusersdir=DIR], [where sysusers.d files are installed @<:@PREFIX/lib/sysusers.d@:>@])],
+        [sysusersdir=$withval], [sysusersdir='${prefix}/lib/sysusers.d'])
+    AC_SUBST([systemdsystemunitdir])
+    AC_SUBST([sysusersdir])
+])
+
 # GAVEL_NEED(VARIABLE, pkg-config modules, Debian package): a library without which nothing is built.
 AC_DEFUN([GAVEL_NEED], [
     PKG_CHECK_MODULES([$1], [$2], [], [AS_VAR_APPEND([gavel_missing], [" $3"])])

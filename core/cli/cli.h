@@ -10,6 +10,7 @@
  *   cli_help.c     help, from the machines' own tables       cli_init.c    init
  *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, snapshot, log-level, stop
  *   cli_output.c   documents as tables, text or JSON         cli_bench.c   bench
+ *   cli_health.c   health
  *   cli_plugin.c  plugin new, by scaffold.c
  */
 #ifndef CORE_CLI_CLI_H
@@ -171,6 +172,7 @@ int cli_area_list(struct cli *cli, int count, char **words);
 int cli_area_batch(struct cli *cli, int count, char **words);
 int cli_area_workflow(struct cli *cli, int count, char **words);
 int cli_area_status(struct cli *cli, int count, char **words);
+int cli_area_health(struct cli *cli, int count, char **words);
 int cli_area_members(struct cli *cli, int count, char **words);
 int cli_area_metrics(struct cli *cli, int count, char **words);
 int cli_area_events(struct cli *cli, int count, char **words);
@@ -198,6 +200,7 @@ extern const struct usage_option cli_member_options[];
 extern const struct usage_option cli_settings_options[];
 extern const struct usage_option cli_plugin_options[];
 extern const struct usage_option cli_status_options[];
+extern const struct usage_option cli_health_options[];
 
 /* Print the general usage. */
 void cli_usage(FILE *out);

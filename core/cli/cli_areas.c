@@ -41,6 +41,11 @@ const struct cli_area cli_areas[] = {
     {"status", cli_area_status, CLI_CLUSTER, "", cli_status_options,
      "The cluster on one screen: every endpoint is asked for its own view. Without a leader it says who was tried and "
      "what each answered, and leaves with code 3"},
+    {"health", cli_area_health, CLI_CLUSTER, "", cli_health_options,
+     "Whether one node is well, as a line and an exit code, for probes and for scripts that restart one node after "
+     "the other. The node is that of --data-dir, of --admin or of the only endpoint. It is live if it answers, and "
+     "ready if it knows a leader too and has applied what was committed when it started: without a majority a node is "
+     "live and not ready. Code 0: it is; 2: it is only live; 3: no answer in two seconds, or in --timeout"},
     {"members", cli_area_members, CLI_CLUSTER, "", NULL, "Who belongs to the cluster"},
     {"metrics", cli_area_metrics, CLI_CLUSTER, "", NULL, "The figures of one node"},
     {"events", cli_area_events, CLI_CLUSTER, "", cli_events_options,

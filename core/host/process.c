@@ -92,6 +92,7 @@ void host_process_stop(struct host_process *process)
         return;
     process->stopping = true;
     start_guard(process);
+    host_supervise_stopping(process, process->setup->config.node.stop_timeout + GUARD_MORE_MS, "stopping");
     if (process->running)
         node_stop(process->node);
     else
@@ -116,7 +117,9 @@ static void on_signal(uv_signal_t *handle, int number)
 
     assert(process->magic == PROCESS_MAGIC);
     if (number == SIGHUP) {
+        host_notify_reloading(&process->notify);
         reload_observers(process);
+        host_notify_reloaded(&process->notify);
         return;
     }
     if (process->stopping) {
@@ -177,6 +180,7 @@ static int init_loop(struct host_process *process)
         (void)uv_signal_init(loop, &process->signal[i]);
         process->signal[i].data = process;
     }
+    host_supervise_open(process);
     process->services = host_services_new(loop, process->name);
     if (!process->services) {
         (void)fputs("gaveld: memory or file descriptors are out\n", stderr);
@@ -305,6 +309,7 @@ static void close_handles(struct host_process *process)
         uv_close((uv_handle_t *)&process->signal[i], NULL);
     for (unsigned i = 0; i < process->metrics_count; i++)
         uv_close((uv_handle_t *)&process->metrics[i], NULL);
+    host_supervise_close(process);
     host_services_close(process->services);
     (void)uv_run(&process->loop, UV_RUN_DEFAULT);
 }
@@ -336,6 +341,7 @@ static int bring_up(struct host_process *process)
 
     if (code == EX_OK)
         code = start_admin(process);
+    host_supervise_reading(process);
     if (code == EX_OK)
         code = host_process_make_node(process);
     return code;

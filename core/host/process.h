@@ -7,6 +7,7 @@
 #define CORE_HOST_PROCESS_H
 
 #include "core/host/instance.h"
+#include "core/host/notify.h"
 #include "core/host/setup.h"
 #include "core/node/node.h"
 
@@ -41,6 +42,9 @@ struct host_process {
     bool stopping;                  /* TERM was seen, or an administrator asked */
     bool running;                   /* the node was started */
     int exit_code;
+    struct host_notify notify;      /* the service manager */
+    uv_prepare_t look;              /* at the node, for it */
+    uint64_t looked_ms;
 
     /* What the node is made from. */
     struct node_member member[NODE_MEMBERS_MAX];
@@ -65,5 +69,19 @@ int host_process_make_node(struct host_process *process);
 
 /* [loop] Begin a clean stop; a second call does nothing. */
 void host_process_stop(struct host_process *process);
+
+/* ---- supervise.c: the service manager ---------------------------------------------------------------------------- */
+
+/* [loop] Begin to tell it, if there is one; the process's handles are on the loop from here on. */
+void host_supervise_open(struct host_process *process);
+
+/* [loop] The log is about to be read, which may take a while in which the loop does not turn. */
+void host_supervise_reading(struct host_process *process);
+
+/* [loop] The process is going to leave, for the reason in `line`, within so many milliseconds. */
+void host_supervise_stopping(struct host_process *process, uint64_t ms, const char *line);
+
+/* [loop] Close the handles; the loop runs once more afterwards. */
+void host_supervise_close(struct host_process *process);
 
 #endif

@@ -49,6 +49,7 @@ static void fatal(void *context, int exit_code, const char *sentence)
     struct host_process *process = context;
 
     host_sink_drain(host_services_sink(process->services));
+    host_supervise_stopping(process, 0, sentence);
     (void)fprintf(stderr, "gaveld: [%s] %s\n", process->name, sentence);
     _exit(exit_code);
 }

@@ -212,6 +212,17 @@ void node_free(struct node *node);
 /* Write the status of design 5 as one map. The names in it are those of gavel-protocol(7). */
 void node_status(const struct node *node, struct gavel_writer *out);
 
+/* What fits on one line of a service manager. The texts are borrowed until the node does something. */
+struct node_view {
+    const char *role;   /* as in the status document */
+    const char *leader; /* its name; "" while none is known */
+    uint64_t term;
+    bool restoring; /* still busy with its own disk; false: what it waits for, if anything, is others */
+    bool ready;     /* node_ready */
+};
+
+void node_view(const struct node *node, struct node_view *view);
+
 /* Small views, for tests and for the host's own probes. */
 bool node_is_leader(const struct node *node);
 bool node_ready(

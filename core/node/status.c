@@ -225,6 +225,20 @@ void node_status(const struct node *node, struct gavel_writer *out)
     gavel_put_end(out);
 }
 
+void node_view(const struct node *node, struct node_view *view)
+{
+    struct raft_status status = engine_status(node);
+    const struct member *leader = node->leader ? directory_find(&node->directory, node->leader) : NULL;
+
+    *view = (struct node_view){
+        .role = role_name(node, &status),
+        .leader = leader ? leader->name : "",
+        .term = status.term,
+        .restoring = node->phase == NODE_NEW || node->phase == NODE_RESTORING,
+        .ready = node_ready(node),
+    };
+}
+
 static void describe_command(const struct gavel_command *command, struct gavel_writer *out)
 {
     gavel_put_map(out, 6);

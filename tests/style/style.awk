@@ -60,7 +60,7 @@ function begin_file()
     is_test = file ~ /^tests\//
     # Data that has no place for a comment, and the licence itself.
     needs_spdx = file !~ /\.(json|bin|hex|msgpack|keep|csv|abi)$/ && file != "LICENSE" && file != ".gitignore" \
-        && file !~ /\/data\//
+        && file !~ /\/data\// && file !~ /\/debian\/(changelog|copyright|source\/format|gavel\.README\.Debian)$/
     has_spdx = 0
     in_comment = 0
     body = 0
