@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# sim-speed.sh: how fast the simulator is, in events and simulated seconds a CPU-second, one process at a time.
+#
+#   tests/bench/sim-speed.sh [ROUNDS [SIMULATOR]]     (3 rounds of ./tests/sim/gavel-sim; run by hand)
+#
+# Two loads: the swarm as it is drawn, and five nodes at 100 operations a second, both with all their faults and checks.
+# A machine that others use as well only ever takes longer: the best round is the figure, and the spread is shown. Where
+# valgrind is at hand its count of instructions is told too, which no neighbour changes.
+set -eu
+rounds=${1:-3}
+sim=${2:-tests/sim/gavel-sim}
+seeds=1..20 seconds=100
+[ -x "$sim" ] || { echo "sim-speed.sh: no $sim here: run it in a build directory, after make check TESTS=" >&2; exit 1; }
+case $("$sim" --about) in *sanitizer=none*) ;; *) echo "a build with sanitizers: these are not its figures" ;; esac
+
+# best NAME OPTIONS...
+best()
+{
+    local name=$1 round line events simulated
+    shift
+    for ((round = 0; round < rounds; round++)); do
+        line=$("$sim" --seeds "$seeds" --seconds "$seconds" --jobs 1 "$@" | grep 'events a CPU-second')
+        read -r events simulated < <(sed -n 's/^ *\([0-9]*\) events a CPU-second, \([0-9]*\) simulated.*/\1 \2/p' <<<"$line")
+        echo "$events $simulated"
+    done | sort -n | awk -v name="$name" '
+        { events[NR] = $1; simulated[NR] = $2 }
+        END { printf "%-36s %7d events, %4d simulated seconds a CPU-second (rounds from %d, %d)\n",
+              name, events[NR], simulated[NR], events[1], simulated[1] }'
+}
+
+# count NAME OPTIONS...: of one seed
+count()
+{
+    local name=$1 out
+    shift
+    out=$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$sim" --seed 3 --seconds 20 --inside "$@" 2>&1)
+    awk -v name="$name" '
+        $1 == "events" { events = $2 }
+        /refs:/ { gsub(",", ""); instructions = $NF }
+        END { printf "%-36s %7d instructions an event (seed 3)\n", name, instructions / events }' <<<"$out"
+}
+
+best "the swarm"
+best "5 nodes, 100 operations a second" --set nodes=5 --set rate=100
+command -v valgrind >/dev/null || exit 0
+count "the swarm"
+count "5 nodes, 100 operations a second" --set nodes=5 --set rate=100
