@@ -16,8 +16,8 @@ const struct cli_area cli_areas[] = {
      "Any command of any machine, as COMMAND or MACHINE.COMMAND; the word call may be left out. Commands of the nodes "
      "themselves are those of the machine gavel, see gavel-protocol(7)"},
     {"help", cli_area_help, CLI_COMMANDS, "[TOPIC]", cli_help_options,
-     "What there is; with an area or a command as TOPIC its arguments, their types, bounds and defaults, and an "
-     "example. When no node answers, the commands are those of the plugins that are installed here"},
+     "What there is; with an area, a machine or a command as TOPIC its arguments, their types, bounds and defaults, "
+     "and an example. When no node answers, the commands are those of the plugins that are installed here"},
     {"completion", cli_area_completion, CLI_COMMANDS, "bash|zsh", NULL,
      "Print what makes that shell complete the command lines of gavel and gaveld; make install puts it where both "
      "look"},

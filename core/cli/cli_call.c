@@ -320,6 +320,8 @@ static int call_area(struct cli *cli, int count, char **words, int skip)
     code = cli_options_take(cli, cli_call_options, count, words);
     if (code != CLI_OK)
         return code;
+    if (cli->word_count <= skip && cli->help)
+        return cli_help_command(cli, "call");
     if (cli->word_count <= skip)
         return cli_fail(CLI_USAGE, "which command? see gavel help");
     if (cli->help)

@@ -49,7 +49,8 @@ static bool kept_path(const struct cli *cli, char *path, size_t size)
 
     if (cache && *cache == '/')
         (void)snprintf(dir, sizeof dir, "%s/gavel", cache);
-    else if (home && *home == '/')
+    else if (home && *home == '/' && snprintf(dir, sizeof dir, "%s/.cache", home) > 0 &&
+             (mkdir(dir, 0700) == 0 || errno == EEXIST))
         (void)snprintf(dir, sizeof dir, "%s/.cache/gavel", home);
     else
         return false;

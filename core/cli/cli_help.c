@@ -131,6 +131,26 @@ static void print_area(const struct cli_area *area)
     }
 }
 
+/* The commands of a machine, or of all (NULL), a line each. False: there is no such machine. */
+static bool print_machines(const struct cli *cli, const char *only)
+{
+    const char *machine = NULL;
+    uint32_t i;
+
+    for (i = 0; i < cli->schema->count; i++) {
+        const struct client_command *command = &cli->schema->commands[i];
+        os_autofree char *help = host_words_sentence(command->help);
+
+        if (only && strcmp(only, command->machine) != 0)
+            continue;
+        if (!machine || strcmp(machine, command->machine) != 0)
+            printf("%s%s%s%s\n", only ? "" : "\n", cli_bold(), command->machine, cli_plain());
+        machine = command->machine;
+        printf("  %-20s %s\n", command->name, help ? help : "");
+    }
+    return machine != NULL;
+}
+
 int cli_help_command(struct cli *cli, const char *name)
 {
     const struct cli_area *area = cli_area_find(name);
@@ -144,6 +164,8 @@ int cli_help_command(struct cli *cli, const char *name)
     code = tables(cli);
     if (code != CLI_OK)
         return code;
+    if (print_machines(cli, name))
+        return CLI_OK;
     command = cli_command(cli, name);
     if (!command)
         return CLI_USAGE;
@@ -190,23 +212,13 @@ void cli_usage(FILE *out)
 
 static int help_all(struct cli *cli)
 {
-    const char *machine = NULL;
-    uint32_t i;
     int code;
 
     cli_usage(stdout);
     code = tables(cli);
-    if (code != CLI_OK)
-        return code;
-    for (i = 0; i < cli->schema->count; i++) {
-        const struct client_command *command = &cli->schema->commands[i];
-
-        if (!machine || strcmp(machine, command->machine) != 0)
-            printf("\n%s%s%s\n", cli_bold(), command->machine, cli_plain());
-        machine = command->machine;
-        printf("  %-20s %s\n", command->name, command->help ? command->help : "");
-    }
-    return CLI_OK;
+    if (code == CLI_OK)
+        (void)print_machines(cli, NULL);
+    return code;
 }
 
 /* ---- the manual page --------------------------------------------------------------------------------------------- */

@@ -132,12 +132,18 @@ static bool sort(struct host_loader *loader, const char *dir, const struct host_
             return false;
         for (unsigned j = 0; j < found.count; j++) {
             struct named *named = &kinds[found.plugin[j]->head.kind];
+            const char *name = name_in_file(args->words[i], found.plugin[j]);
+            bool again = false;
 
+            for (unsigned k = 0; k < named->count; k++)
+                again = again || strcmp(named->name[k], name) == 0;
+            if (again)
+                continue;
             if (named->count == HOST_SAMPLE_MACHINES_MAX) {
                 (void)fprintf(stderr, "gaveld: more than %d plugins of a kind\n", HOST_SAMPLE_MACHINES_MAX);
                 return false;
             }
-            named->name[named->count++] = name_in_file(args->words[i], found.plugin[j]);
+            named->name[named->count++] = name;
         }
     }
     return true;

@@ -246,25 +246,31 @@ struct host_args host_args_parse(int argc, char **argv)
 
 /* ---- completion -------------------------------------------------------------------------------------------------- */
 
+struct plugins {
+    struct usage_completion *completion;
+    const char *prefix;
+};
+
 static void offer_file(void *context, const char *file)
 {
-    struct usage_completion *completion = context;
+    const struct plugins *plugins = context;
     char name[64];
     uint64_t kind;
 
     if (host_plugin_file(file, name, &kind))
-        usage_offer(completion, "", name, NULL);
+        usage_offer(plugins->completion, plugins->prefix, name, NULL);
 }
 
 /* Plugins by name; a file too. */
 static void ask(struct usage_completion *completion, const char *what, const char *prefix)
 {
-    (void)prefix;
+    struct plugins plugins = {completion, prefix};
+
     if (strcmp(what, "PLUGIN") != 0)
         return;
-    (void)host_plugins_each(completion->context, 0, offer_file, completion);
+    (void)host_plugins_each(completion->context, 0, offer_file, &plugins);
     for (const struct host_builtin *builtin = host_builtins; builtin->entry; builtin++)
-        usage_offer(completion, "", builtin->name, NULL);
+        usage_offer(completion, prefix, builtin->name, NULL);
     if (strchr(completion->word, '/') || *completion->word == '.')
         (void)fputs(":files\n", completion->out);
 }

@@ -108,6 +108,8 @@ static void put_machine(json_t *root, const struct gavel_statemachine *machine)
 
     put_flags(root, "machine_flags", machine_flags, machine->flags);
     put_number(root, "state_version", (int64_t)machine->state_version);
+    put_number(root, "state_version_oldest", (int64_t)(machine->state_version_oldest ? machine->state_version_oldest
+                                                                                     : machine->state_version));
     for (uint64_t i = 0; i < machine->command_count; i++) {
         const struct gavel_command *command = &machine->commands[i];
         json_t *object = json_object();

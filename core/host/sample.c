@@ -112,7 +112,9 @@ static void print_plugin(const struct host_sample *sample, uint64_t kind, const 
 
     if (sample->loader &&
         host_load(sample->loader, sample->plugin_dir, name, kind, sample->builtins, &plugin, &error) == GAVEL_OK) {
-        (void)fprintf(out, "\n; ---- keys of the plugin %s: %s\n", plugin->head.name, plugin->head.summary);
+        os_autofree char *summary = host_words_sentence(plugin->head.summary);
+
+        (void)fprintf(out, "\n; ---- keys of the plugin %s: %s\n", plugin->head.name, summary ? summary : "");
         if (!plugin->head.options || plugin->head.options->count == 0)
             (void)fputs("; it has none\n", out);
         print_plugin_keys(plugin->head.options, "", out);

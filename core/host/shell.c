@@ -38,7 +38,7 @@ static const char bash[] =
     "            :dirs) paths=-d ;;\n"
     "            *) COMPREPLY+=(\"${candidate#\"$keep\"}\") ;;\n"
     "        esac\n"
-    "    done < <(\"${words[0]}\" --complete \"${words[@]:1}\" 2>/dev/null)\n"
+    "    done < <(\"${words[0]/#\\~\\//$HOME/}\" --complete \"${words[@]:1}\" 2>/dev/null)\n"
     "    if [[ -n $paths ]]; then\n"
     "        mapfile -t found < <(compgen \"$paths\" -- \"$tail\")\n"
     "        COMPREPLY+=(\"${found[@]}\")\n"

@@ -91,7 +91,7 @@ offers "gavel list_workflows status=" any running stopped
 offers "gavel list_workflows status=r" running
 offers "gavel call workflow.list_workflows limit=3 status=s" stopped
 offers "gavel set color " value= ...
-offers "gaveld --check" --check-config
+offers "gaveld --print" --print-config
 offers "gaveld --completion " bash zsh
 offers "gaveld --dump-plugin co" counter
 offers "gaveld --sample-config tcp w" workflow ...

@@ -80,6 +80,7 @@ for product in man help ini node; do
 done
 for product in man help; do has joined.$product "Deprecated: still taken, with a warning."; done
 has plain.lines "state_version=3"
+has plain.lines "state_version_oldest=3"
 has plain.lines "machine_flags=bounded,concurrent"
 has plain.lines "section=[statemachine.NAME]"
 has plain.lines "commands.touch.arguments.rules.fields.cert.type=string"
