@@ -7,6 +7,7 @@
 #include "core/check/machine.h"
 #include "core/check/observer.h"
 #include "core/check/serializer.h"
+#include "core/check/transport.h"
 
 const struct kit_check kit_checks[] = {
     {"life", 0, life_check},
@@ -31,5 +32,13 @@ const struct kit_check kit_checks[] = {
     {"dead-consumer", GAVEL_KIND_OBSERVER, observer_dead_consumer},
     {"memory", GAVEL_KIND_OBSERVER, observer_memory},
     {"leaks", GAVEL_KIND_OBSERVER, observer_leaks},
+    {"order", GAVEL_KIND_TRANSPORT, transport_order},
+    {"partial", GAVEL_KIND_TRANSPORT, transport_partial},
+    {"limits", GAVEL_KIND_TRANSPORT, transport_limits},
+    {"slow-reader", GAVEL_KIND_TRANSPORT, transport_slow_reader},
+    {"resets", GAVEL_KIND_TRANSPORT, transport_resets},
+    {"connects", GAVEL_KIND_TRANSPORT, transport_connects},
+    {"open-and-close", GAVEL_KIND_TRANSPORT, transport_life},
+    {"leaks", GAVEL_KIND_TRANSPORT, transport_leaks},
     {NULL, 0, NULL},
 };
