@@ -368,10 +368,12 @@ static const struct usage_option *option_of(const struct line *line, const char 
     return option ? option : usage_find(cli_options_general(line->cli), word);
 }
 
-/* An option with its value: what says whom to ask is taken over. */
+/* An option with its value: what says whom to ask, and for how long, is taken over. */
 static void take_value(struct cli *cli, const struct usage_option *option, const char *value)
 {
-    if (option->target == &cli->endpoints || option->target == &cli->machine || option->target == &cli->serializer)
+    if (option->target == &cli->timeout_ms)
+        (void)codec_parse_duration(gavel_text(value), &cli->timeout_ms, NULL);
+    else if (option->target == &cli->endpoints || option->target == &cli->machine || option->target == &cli->serializer)
         *(const char **)option->target = value;
 }
 

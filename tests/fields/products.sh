@@ -26,8 +26,8 @@ for name in plain extra; do
     flags=
     [ $name = plain ] || flags=-DEXTRA
     # shellcheck disable=SC2086 # flags are words
-    ${CC:-cc} -shared -fPIC -Wall -Wextra -Werror $flags -I"$root/include" ${GAVEL_TEST_LDFLAGS:-} \
-        -o "$dir/$name/gavel-every-statemachine.so" "$here/every.c" >"$dir/cc.log" 2>&1 || { cat "$dir/cc.log"; exit 1; }
+    ${CC:-cc} -shared -fPIC -Wall -Wextra -Werror $flags -I"$root/include" \
+        -Wl,-z,defs -o "$dir/$name/gavel-every-statemachine.so" "$here/every.c" >"$dir/cc.log" 2>&1 || { cat "$dir/cc.log"; exit 1; }
     chmod 755 "$dir/$name"/*.so
 done
 
