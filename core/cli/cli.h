@@ -183,6 +183,7 @@ int cli_area_settings(struct cli *cli, int count, char **words);
 int cli_area_leader(struct cli *cli, int count, char **words);
 int cli_area_snapshot(struct cli *cli, int count, char **words);
 int cli_area_log_level(struct cli *cli, int count, char **words);
+int cli_area_reload(struct cli *cli, int count, char **words);
 int cli_area_stop(struct cli *cli, int count, char **words);
 int cli_area_bench(struct cli *cli, int count, char **words);
 int cli_area_plugin(struct cli *cli, int count, char **words);

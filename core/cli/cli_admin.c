@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define RELOAD_MS 30000 /* new addresses have to be committed: without a leader that takes its time to fail */
+
 /* Call an admin command with up to two text arguments; NULL values are left out. */
 static int call_admin(struct cli *cli, const char *command, const char *const pairs[4], const char *done)
 {
@@ -91,4 +93,48 @@ int cli_area_stop(struct cli *cli, int count, char **words)
     if (cli->word_count != 1)
         return cli_fail(CLI_USAGE, "stop takes no words");
     return call_admin(cli, "stop", (const char *const[4]){"", NULL, "", NULL}, "stopping");
+}
+
+static int print_lines(struct gavel_slice list, FILE *out, const char *prefix)
+{
+    uint64_t count = gavel_get_count(list, NULL), i;
+
+    for (i = 0; i < count; i++) {
+        struct gavel_slice line = gavel_get_bytes(gavel_document_at(list, i, NULL), NULL);
+
+        fprintf(out, "%s%.*s\n", prefix, (int)line.size, line.size ? (const char *)line.data : "");
+    }
+    return count > 0;
+}
+
+/* What is wrong comes as an answer, not as an error: there may be many sentences. */
+int cli_area_reload(struct cli *cli, int count, char **words)
+{
+    struct gavel_result *result = NULL;
+    bool done;
+    int code = cli_options_take(cli, NULL, count, words);
+
+    if (code != CLI_OK)
+        return code;
+    if (cli->word_count != 1)
+        return cli_fail(CLI_USAGE, "reload takes no words");
+    if (cli->timeout_ms == 0)
+        cli->timeout_ms = RELOAD_MS;
+    code = cli_connect_admin(cli);
+    if (code == CLI_OK)
+        code = cli_call_node(cli, "reload", NULL, &result);
+    if (code != CLI_OK)
+        return code;
+    done = gavel_get_bool(result->value, "reloaded", 0) != 0;
+    if (strcmp(cli->output, "json") == 0) {
+        code = cli_print(cli, result->value);
+    } else {
+        (void)print_lines(codec_map_find(result->value, "faults"), stderr, "gavel: ");
+        if (!print_lines(codec_map_find(result->value, "changes"), stdout, "") && done)
+            puts("nothing has changed");
+        if (!done)
+            fputs("gavel: nothing was changed\n", stderr);
+    }
+    gavel_result_free(result);
+    return code == CLI_OK && !done ? CLI_FAILED : code;
 }

@@ -78,6 +78,9 @@ const struct cli_area cli_areas[] = {
     {"snapshot", cli_area_snapshot, CLI_OPERATORS, "", NULL, "Take a snapshot now" THROUGH_ADMIN},
     {"log-level", cli_area_log_level, CLI_OPERATORS, "MODULE trace|debug|info|warn|error", NULL,
      "Change a level of the log until the next start" THROUGH_ADMIN},
+    {"reload", cli_area_reload, CLI_OPERATORS, "", NULL,
+     "Have the node read its INI file again, and tell what came of it: each change, or each mistake; with a mistake "
+     "nothing was changed, and the exit code is 1. See gaveld(8)" THROUGH_ADMIN},
     {"stop", cli_area_stop, CLI_OPERATORS, "", NULL, "Stop the node, as SIGTERM does" THROUGH_ADMIN},
 
     {"data", cli_area_data, CLI_FILES, "check|dump|repair DIR", cli_data_options,

@@ -67,6 +67,7 @@ struct client_endpoint {
     bool learned;       /* from a hint: dropped from sentences while it was never tried */
     bool json;          /* the serializer that the welcome chose */
     bool full;          /* the transport's send queue is: wait for `drained` */
+    bool leaving;       /* the node ends this connection: nothing new is sent on it if another one is ready */
     void *connection;
     uint64_t heard;   /* client_host_now() of the last message from it */
     uint64_t dialled; /* when the dial began, then when the hello was sent */
@@ -239,6 +240,9 @@ void client_endpoint_rotate(struct gavel_client *client, const struct client_end
 int32_t client_endpoint_send(struct client_endpoint *endpoint, uint64_t type, const void *message,
                              struct gavel_error *error);
 
+/* What was under way on an endpoint that goes away has ended or moved: close it. */
+void client_endpoint_left(struct client_endpoint *endpoint);
+
 /* Close it for good, while the client closes. */
 void client_endpoint_close(struct client_endpoint *endpoint);
 
@@ -336,6 +340,10 @@ int32_t client_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, 
 void client_stream_event(struct client_endpoint *from, const struct codec_stream_event *event);
 void client_stream_end(struct client_endpoint *from, const struct codec_stream_end *end);
 void client_stream_lost(struct client_endpoint *endpoint);
+/* The endpoint goes away: whether a stream is open on it; all events up to `index` have come; open them elsewhere. */
+bool client_stream_at(const struct client_endpoint *endpoint);
+void client_stream_seen(struct client_endpoint *endpoint, uint64_t index);
+void client_stream_move(struct client_endpoint *endpoint);
 void client_stream_flush(struct gavel_client *client);
 void client_stream_end_all(struct gavel_client *client);
 bool client_stream_waits(const struct gavel_client *client);

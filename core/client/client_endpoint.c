@@ -185,6 +185,11 @@ static void dial(struct client_endpoint *endpoint)
 /* Somebody waits for a connection. */
 static bool wanted(const struct gavel_client *client)
 {
+    uint32_t i;
+
+    for (i = 0; i < client->endpoint_count; i++)
+        if (client->endpoints[i]->leaving)
+            return true; /* what is on it shall find another in time */
     return !os_list_empty(&client->waiting) || client_stream_waits(client);
 }
 
@@ -202,13 +207,13 @@ void client_endpoint_demand(struct gavel_client *client)
 
         if (underway && now - endpoint->dialled < CLIENT_HEDGE_MS)
             return; /* it may well succeed */
-        if (endpoint->state == CLIENT_ENDPOINT_READY && i == client->current)
+        if (endpoint->state == CLIENT_ENDPOINT_READY && !endpoint->leaving && i == client->current)
             return;
     }
     for (i = 0; i < client->endpoint_count; i++) {
         struct client_endpoint *endpoint = client->endpoints[(client->current + i) % client->endpoint_count];
 
-        if (endpoint->state == CLIENT_ENDPOINT_READY)
+        if (endpoint->state == CLIENT_ENDPOINT_READY && !endpoint->leaving)
             return; /* good enough until the current one may be dialled again */
         if (endpoint->state == CLIENT_ENDPOINT_IDLE) {
             dial(endpoint);
@@ -220,18 +225,26 @@ void client_endpoint_demand(struct gavel_client *client)
 
 struct client_endpoint *client_endpoint_pick(struct gavel_client *client)
 {
+    struct client_endpoint *leaving = NULL;
     uint32_t i;
 
     for (i = 0; i < client->endpoint_count; i++) {
         struct client_endpoint *endpoint = client->endpoints[(client->current + i) % client->endpoint_count];
 
-        if (endpoint->state == CLIENT_ENDPOINT_READY) {
-            if (i > 0)
-                client_endpoint_demand(client);
-            return endpoint->full ? NULL : endpoint;
+        if (endpoint->state != CLIENT_ENDPOINT_READY)
+            continue;
+        if (endpoint->leaving) {
+            leaving = leaving ? leaving : endpoint;
+            continue;
         }
+        if (i > 0)
+            client_endpoint_demand(client);
+        return endpoint->full ? NULL : endpoint;
     }
-    return NULL;
+    if (!leaving)
+        return NULL;
+    client_endpoint_demand(client); /* it is good until another one is ready */
+    return leaving->full ? NULL : leaving;
 }
 
 void client_endpoint_rotate(struct gavel_client *client, const struct client_endpoint *from)
@@ -346,6 +359,66 @@ static void follow_hint(struct gavel_client *client, const struct gavel_list *ad
     }
 }
 
+/* ---- a node that goes away --------------------------------------------------------------------------------------- */
+
+/* Calls that were sent on it are answered there; streams go on elsewhere from their last revision. */
+void client_endpoint_left(struct client_endpoint *endpoint)
+{
+    if (endpoint->leaving && endpoint->state == CLIENT_ENDPOINT_READY && os_list_empty(&endpoint->sent) &&
+        !client_stream_at(endpoint))
+        client_endpoint_close(endpoint);
+}
+
+/* Another endpoint is ready: whatever can leave does. */
+static void leave_old(struct gavel_client *client)
+{
+    uint32_t i;
+
+    for (i = 0; i < client->endpoint_count; i++) {
+        struct client_endpoint *endpoint = client->endpoints[i];
+
+        if (!endpoint->leaving || endpoint->state != CLIENT_ENDPOINT_READY)
+            continue;
+        client_stream_move(endpoint);
+        client_endpoint_left(endpoint);
+    }
+}
+
+/* The node says where it listens from now on: that is asked next, even by a client that stays where it is. */
+static void on_going_away(struct client_endpoint *endpoint, const struct codec_going_away *message)
+{
+    struct gavel_client *client = endpoint->client;
+    const struct client_endpoint *ready;
+    int32_t place = -1;
+    uint64_t i;
+
+    if (endpoint->state != CLIENT_ENDPOINT_READY || client->closing)
+        return;
+    client_log(client, GAVEL_LOG_INFO, "%s goes away: %.*s", endpoint->uri,
+               (int)(message->text.size < 200 ? message->text.size : 200),
+               message->text.size ? (const char *)message->text.data : "");
+    endpoint->leaving = true;
+    for (i = 0; i < message->addresses.count && place < 0; i++) {
+        const struct gavel_slice *uri = (const struct gavel_slice *)(const void *)((const char *)
+            message->addresses.items + i * message->addresses.stride);
+
+        if (uri->size && !gavel_slice_equal(gavel_text(endpoint->uri), *uri))
+            place = client_endpoint_add(client, *uri, true, NULL);
+    }
+    if (client->endpoints[client->current] == endpoint) {
+        if (place >= 0)
+            client->current = (uint32_t)place;
+        else
+            client_endpoint_rotate(client, endpoint);
+    }
+    client_stream_seen(endpoint, message->index);
+    ready = client_endpoint_pick(client);
+    if (ready && !ready->leaving)
+        leave_old(client);
+    else
+        client_endpoint_demand(client);
+}
+
 static void on_welcome(struct client_endpoint *endpoint, const struct codec_welcome *welcome)
 {
     size_t size = welcome->name.size < sizeof endpoint->name - 1 ? welcome->name.size : sizeof endpoint->name - 1;
@@ -365,6 +438,7 @@ static void on_welcome(struct client_endpoint *endpoint, const struct codec_welc
     endpoint->full = false;
     move(endpoint, CLIENT_ENDPOINT_READY);
     client_endpoint_said(endpoint, gavel_text("connected, but has not answered"));
+    leave_old(endpoint->client);
     follow_hint(endpoint->client, &welcome->leader_addresses);
     client_call_flush(endpoint->client);
     client_stream_flush(endpoint->client);
@@ -375,6 +449,7 @@ static void on_reply(struct client_endpoint *endpoint, const struct codec_reply 
     if (reply->leader_addresses.count)
         follow_hint(endpoint->client, &reply->leader_addresses);
     client_call_reply(endpoint, reply);
+    client_endpoint_left(endpoint);
 }
 
 /* Room in the arena for a message of that many bytes. */
@@ -423,6 +498,8 @@ static void up_message(void *context, void *cookie, struct gavel_slice message)
         on_welcome(endpoint, decoded);
     else if (type == CODEC_GOODBYE)
         client_endpoint_said(endpoint, ((const struct codec_goodbye *)decoded)->text);
+    else if (type == CODEC_GOING_AWAY)
+        on_going_away(endpoint, decoded);
     else if (endpoint->state != CLIENT_ENDPOINT_READY)
         return;
     else if (type == CODEC_REPLY)
@@ -477,6 +554,7 @@ static void up_closed(void *context, void *cookie, uint64_t reason, struct gavel
     (void)reason;
     assert(endpoint->magic == CLIENT_ENDPOINT_MAGIC);
     endpoint->connection = NULL;
+    endpoint->leaving = false;
     /* Our own closing has put down the reason already. */
     if (endpoint->state != CLIENT_ENDPOINT_CLOSING)
         client_endpoint_said(endpoint, why.size ? why : gavel_text("the connection was lost"));

@@ -139,6 +139,43 @@ bool client_stream_waits(const struct gavel_client *client)
     return false;
 }
 
+bool client_stream_at(const struct client_endpoint *endpoint)
+{
+    const struct gavel_stream *stream;
+
+    os_list_each(stream, &endpoint->client->opened, const struct gavel_stream, link)
+        if (stream->state == STREAM_OPEN && stream->where == endpoint)
+            return true;
+    return false;
+}
+
+/* A stream that began with what happens from now on, and has brought nothing yet, goes on behind what was told. */
+void client_stream_seen(struct client_endpoint *endpoint, uint64_t index)
+{
+    struct gavel_stream *stream;
+
+    os_list_each(stream, &endpoint->client->opened, struct gavel_stream, link) {
+        if (stream->state != STREAM_OPEN || stream->where != endpoint || stream->index || index == 0)
+            continue;
+        stream->index = index;
+        stream->ordinal = UINT64_MAX;
+    }
+}
+
+void client_stream_move(struct client_endpoint *endpoint)
+{
+    struct gavel_stream *stream;
+
+    os_list_each(stream, &endpoint->client->opened, struct gavel_stream, link) {
+        if (stream->state != STREAM_OPEN || stream->where != endpoint || stream->index == 0)
+            continue; /* one that cannot be opened again where it was stays until it has a revision */
+        (void)client_endpoint_send(endpoint, CODEC_STREAM_CLOSE, &(struct codec_stream_close){.id = stream->id}, NULL);
+        stream->where = NULL;
+        stream->state = STREAM_WAITING;
+    }
+    client_stream_flush(endpoint->client);
+}
+
 void client_stream_lost(struct client_endpoint *endpoint)
 {
     struct gavel_stream *stream;

@@ -90,6 +90,14 @@ static const struct gavel_field goodbye_rows[] = {
 };
 static const struct gavel_fields goodbye_fields = GAVEL_FIELDS(goodbye_rows, struct codec_goodbye);
 
+static const struct gavel_field going_away_rows[] = {
+    ROW_UPTO(codec_going_away, 2, text, GAVEL_STRING, SENTENCE_BYTES_MAX),
+    ROW(codec_going_away, 3, remaining_ms, GAVEL_UINT),
+    ROW_STRINGS(codec_going_away, 4, addresses, ADDRESSES_MAX),
+    ROW(codec_going_away, 5, index, GAVEL_UINT),
+};
+static const struct gavel_fields going_away_fields = GAVEL_FIELDS(going_away_rows, struct codec_going_away);
+
 /* ---- clients ----------------------------------------------------------------------------------------------------- */
 
 static const struct gavel_field request_rows[] = {
@@ -287,6 +295,7 @@ static const struct codec_message messages[CODEC_TYPE_MAX + 1] = {
     [CODEC_HELLO] = {CODEC_HELLO, "hello", &hello_fields, 0, 0},
     [CODEC_WELCOME] = {CODEC_WELCOME, "welcome", &welcome_fields, 0, TEXT(welcome)},
     [CODEC_GOODBYE] = {CODEC_GOODBYE, "goodbye", &goodbye_fields, 0, TEXT(goodbye)},
+    [CODEC_GOING_AWAY] = {CODEC_GOING_AWAY, "going_away", &going_away_fields, 0, TEXT(going_away)},
     [CODEC_REQUEST] = {CODEC_REQUEST, "request", &request_fields, 0, 0},
     [CODEC_REPLY] = {CODEC_REPLY, "reply", &reply_fields, 0, TEXT(reply)},
     [CODEC_STREAM_OPEN] = {CODEC_STREAM_OPEN, "stream_open", &stream_open_fields, 0, 0},

@@ -25,6 +25,7 @@
 #define CODEC_HELLO 1
 #define CODEC_WELCOME 2
 #define CODEC_GOODBYE 3
+#define CODEC_GOING_AWAY 4
 #define CODEC_REQUEST 10
 #define CODEC_REPLY 11
 #define CODEC_STREAM_OPEN 12
@@ -100,6 +101,18 @@ struct codec_goodbye {
     uint64_t present;
     int64_t status;
     struct gavel_slice text;
+};
+
+/*
+ * The sender will end this connection before long. Whoever dialled opens another one, to one of `addresses` or to
+ * another node, while this one goes on working; it closes this one as soon as nothing is under way on it.
+ */
+struct codec_going_away {
+    uint64_t present;
+    struct gavel_slice text;
+    uint64_t remaining_ms;        /* after which it is closed in any case */
+    struct gavel_list addresses;  /* of struct gavel_slice: URIs at which the sender is reached; none: as before */
+    uint64_t index;               /* a node, to a client: all events up to this index have been sent; 0: not told */
 };
 
 /* A client's command or read; between peers a forwarded one. */

@@ -110,7 +110,8 @@ void host_args_help(bool man)
                 "\n", stdout);
     usage_print_help(options, stdout);
     (void)fputs("\n"
-                "Signals: TERM and INT stop the node cleanly, a second one at once; HUP reopens log files.\n"
+                "Signals: TERM and INT stop the node cleanly, a second one at once; HUP reopens log\n"
+                "files and reads the INI file again.\n"
                 "Exit codes: 0 ok, 64 usage, 65 data corrupt, 70 internal, 74 I/O, 77 permission, 78 configuration.\n",
                 stdout);
 }

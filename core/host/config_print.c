@@ -76,11 +76,12 @@ static void print_row(const struct host_config *config, const struct host_ini_se
         width += print_text(value, (int)size, out);
     (void)fprintf(out, "%*s ; ", width < ORIGIN_COLUMN ? ORIGIN_COLUMN - width : 0, "");
     if (entry)
-        (void)fprintf(out, "%s:%u\n", config->ini.file, entry->line);
+        (void)fprintf(out, "%s:%u", config->ini.file, entry->line);
     else if (strcmp(key, "plugin_dir") == 0 && config->plugin_dir_variable)
-        (void)fputs("GAVEL_PLUGIN_DIR\n", out);
+        (void)fputs("GAVEL_PLUGIN_DIR", out);
     else
-        (void)fputs("default\n", out);
+        (void)fputs("default", out);
+    (void)fputs(field.flags & GAVEL_RELOADABLE ? ", reloadable\n" : "\n", out);
 }
 
 static void print_table(const struct host_config *config, const struct host_ini_section *ini,

@@ -116,19 +116,19 @@ static int32_t check_inside(const char *path, const char *dir, struct gavel_erro
     return GAVEL_OK;
 }
 
-/* Load the file and ask its entry function for the head. */
-static int32_t open_module(const char *path, const char *name, const struct gavel_plugin **found,
+/* Load the file, from `from`, and ask its entry function for the head. */
+static int32_t open_module(const char *path, const char *from, const char *name, const struct gavel_plugin **found,
                            struct gavel_error *error)
 {
     char symbol[96];
     gavel_plugin_entry entry;
-    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *handle = dlopen(from, RTLD_NOW | RTLD_LOCAL);
 
     if (!handle) {
         const char *why = dlerror();
-        size_t size = strlen(path);
+        size_t size = strlen(from);
 
-        if (strncmp(why, path, size) == 0 && strncmp(why + size, ": ", 2) == 0)
+        if (strncmp(why, from, size) == 0 && strncmp(why + size, ": ", 2) == 0)
             why += size + 2;
         return gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be loaded: %s", path, why);
     }
@@ -146,11 +146,107 @@ static int32_t open_module(const char *path, const char *name, const struct gave
     return GAVEL_OK;
 }
 
+/* ---- another content under the same name ------------------------------------------------------------------------- */
+
+/* Everything that tells one file from another. False with errno. */
+static bool look_at(const char *path, struct host_file *file)
+{
+    unsigned char bytes[65536];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat stat;
+    ssize_t got = -1;
+
+    if (fd < 0)
+        return false;
+    *file = (struct host_file){.hash = 1};
+    while (fstat(fd, &stat) == 0 && (got = read(fd, bytes, sizeof bytes)) > 0)
+        file->hash = gavel_mix(file->hash, bytes, (uint64_t)got);
+    file->device = stat.st_dev;
+    file->inode = stat.st_ino;
+    file->size = (uint64_t)stat.st_size;
+    file->changed_ns = (int64_t)stat.st_mtim.tv_sec * 1000000000 + stat.st_mtim.tv_nsec;
+    (void)close(fd);
+    return got == 0;
+}
+
+bool host_plugin_changed(const struct host_plugin *plugin)
+{
+    struct host_file now;
+    struct stat stat_of;
+
+    if (!*plugin->path || stat(plugin->path, &stat_of) != 0)
+        return false;
+    if (stat_of.st_dev == plugin->file.device && stat_of.st_ino == plugin->file.inode &&
+        (uint64_t)stat_of.st_size == plugin->file.size &&
+        (int64_t)stat_of.st_mtim.tv_sec * 1000000000 + stat_of.st_mtim.tv_nsec == plugin->file.changed_ns)
+        return false;
+    /* The same bytes again, as a package that is installed anew: nothing has changed. */
+    return look_at(plugin->path, &now) && (now.hash != plugin->file.hash || now.size != plugin->file.size);
+}
+
+/* Copy what was checked; the copy is checked again, whatever became of the file meanwhile. */
+static int32_t copy_file(const char *path, const char *copy, struct gavel_error *error)
+{
+    unsigned char bytes[65536];
+    int in = open(path, O_RDONLY | O_CLOEXEC);
+    int out = in < 0 ? -1 : open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0700);
+    bool good = out >= 0;
+    ssize_t got = 0;
+
+    while (good && (got = read(in, bytes, sizeof bytes)) > 0)
+        good = write(out, bytes, (size_t)got) == got;
+    good = good && got == 0;
+    if (out >= 0 && close(out) != 0)
+        good = false;
+    if (in >= 0)
+        (void)close(in);
+    return good ? check_file(copy, error)
+                : gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be copied to %s: %s", path, copy, strerror(errno));
+}
+
+static int32_t make_copy(struct host_loader *loader, const char *path, struct host_file *file, char *copy,
+                         struct gavel_error *error)
+{
+    const char *name = strrchr(path, '/');
+    struct host_file made;
+    int32_t status;
+
+    if (!loader->fresh && loader->generation >= HOST_GENERATIONS_MAX)
+        return gavel_fail(error, GAVEL_E_STATE,
+                          "%s: %d generations of plugins have been loaded into this process, and nothing is ever "
+                          "unloaded: restart gaveld to load another one", path, HOST_GENERATIONS_MAX);
+    if (!loader->fresh)
+        loader->generation++;
+    loader->fresh = true;
+    if (snprintf(copy, HOST_PLUGIN_PATH_MAX, "%s/%u-%u%s%s", loader->private_dir, loader->generation, loader->count,
+                 name ? "-" : "", name ? name + 1 : path) >= HOST_PLUGIN_PATH_MAX)
+        return gavel_fail(error, GAVEL_E_CONFIG, "%s: has too long a name", path);
+    (void)unlink(copy);
+    status = copy_file(path, copy, error);
+    if (status == GAVEL_OK && look_at(copy, &made)) {
+        file->hash = made.hash; /* of what runs, should the file have changed under the copying */
+        file->size = made.size;
+    }
+    return status;
+}
+
+int32_t host_loader_again(struct host_loader *loader, const char *private_dir, struct gavel_error *error)
+{
+    if (mkdir(private_dir, 0700) != 0 && errno != EEXIST)
+        return gavel_fail(error, GAVEL_E_IO, "%s: cannot be made: %s", private_dir, strerror(errno));
+    loader->generation += loader->generation == 0;
+    loader->round++;
+    loader->fresh = false;
+    loader->private_dir = private_dir;
+    return GAVEL_OK;
+}
+
 /* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* Adopt `found` and keep it. */
-static int32_t keep(struct host_loader *loader, const struct gavel_plugin *found, const char *path, const char *name,
-                    uint64_t kind, const struct host_plugin **plugin, struct gavel_error *error)
+static int32_t keep(struct host_loader *loader, const struct gavel_plugin *found, const char *path,
+                    const struct host_file *file, const char *name, uint64_t kind, const struct host_plugin **plugin,
+                    struct gavel_error *error)
 {
     struct host_plugin *made;
     int32_t status;
@@ -166,6 +262,9 @@ static int32_t keep(struct host_loader *loader, const struct gavel_plugin *found
         free(made);
         return status;
     }
+    made->round = loader->round;
+    if (file)
+        made->file = *file;
     loader->plugin[loader->count++] = made;
     *plugin = made;
     return GAVEL_OK;
@@ -177,10 +276,16 @@ static int32_t loaded(const struct host_loader *loader, const char *path, const 
 {
     *plugin = NULL;
     for (unsigned i = 0; i < loader->count; i++) {
-        const struct host_plugin *held = loader->plugin[i];
+        struct host_plugin *held = loader->plugin[i];
 
         if (held->head.kind != kind || strcmp(held->head.name, name) != 0)
             continue;
+        if (held->round != loader->round) {
+            /* An earlier reading loaded it: it serves again if nothing has changed, and clashes with nothing. */
+            if (strcmp(held->path, path) != 0 || (*path && host_plugin_changed(held)))
+                continue;
+            held->round = loader->round;
+        }
         if (strcmp(held->path, path) != 0)
             return gavel_fail(error, GAVEL_E_CONFIG,
                               "%s: the name clashes: the %s %s was loaded from %s; name one of the two files "
@@ -197,15 +302,24 @@ static int32_t load_file(struct host_loader *loader, const char *path, const cha
                          const struct host_plugin **plugin, struct gavel_error *error)
 {
     const struct gavel_plugin *found;
+    struct host_file file;
+    char copy[HOST_PLUGIN_PATH_MAX];
     int32_t status = loaded(loader, path, name, kind, plugin, error);
 
     if (status != GAVEL_OK || *plugin)
         return status;
     status = check_file(path, error);
+    if (status == GAVEL_OK && !look_at(path, &file))
+        status = gavel_fail(error, GAVEL_E_CONFIG, "%s: cannot be read: %s", path, strerror(errno));
+    (void)snprintf(copy, sizeof copy, "%s", path);
+    if (status == GAVEL_OK && loader->private_dir)
+        status = make_copy(loader, path, &file, copy, error);
     if (status == GAVEL_OK)
-        status = open_module(path, name, &found, error);
+        status = open_module(path, copy, name, &found, error);
+    if (loader->private_dir && strcmp(copy, path) != 0)
+        (void)unlink(copy); /* it stays in memory, for as long as the process runs */
     if (status == GAVEL_OK)
-        status = keep(loader, found, path, name, kind, plugin, error);
+        status = keep(loader, found, path, &file, name, kind, plugin, error);
     return status;
 }
 
@@ -313,7 +427,7 @@ int32_t host_load(struct host_loader *loader, const char *dir, const char *name,
     if (builtin && access(path, F_OK) != 0) {
         status = loaded(loader, "", name, kind, plugin, error);
         return status != GAVEL_OK || *plugin ? status
-                                             : keep(loader, builtin->entry(), "", name, kind, plugin, error);
+                                             : keep(loader, builtin->entry(), "", NULL, name, kind, plugin, error);
     }
     status = check_inside(path, dir, error);
     if (status != GAVEL_OK)

@@ -17,13 +17,27 @@
 #include <gavel/statemachine.h>
 #include <gavel/transport.h>
 
+#include <stdbool.h>
+
 #define HOST_PLUGIN_MAGIC 0x6f1c90d3u
-#define HOST_PLUGINS_MAX 64      /* different plugins in one process */
+#define HOST_PLUGINS_MAX 256     /* different plugins in one process, earlier generations included */
+#define HOST_GENERATIONS_MAX 16  /* loads of new code into one process: nothing is ever unloaded */
 #define HOST_PLUGIN_PATH_MAX 1024 /* bytes of a file's path with its NUL */
+
+/* Which file it was, and what was in it: whether it is another one by now. */
+struct host_file {
+    uint64_t device;
+    uint64_t inode;
+    uint64_t size;
+    int64_t changed_ns; /* the time of its last modification */
+    uint64_t hash;      /* of its bytes */
+};
 
 struct host_plugin {
     uint32_t magic;
+    unsigned round; /* the last reading of an INI file that asked for it */
     const char *path; /* of the file; "" when it is linked in */
+    struct host_file file;
     struct gavel_plugin head; /* `operations` points to the copy below */
     union {
         struct gavel_transport transport;
@@ -37,6 +51,10 @@ struct host_plugin {
 struct host_loader {
     struct host_plugin *plugin[HOST_PLUGINS_MAX];
     unsigned count;
+    unsigned round;          /* counts the readings of the INI file; 0: the first */
+    unsigned generation;     /* loads of new code, the first included once there was another; see host_loader_again */
+    bool fresh;              /* this round has loaded something */
+    const char *private_dir; /* where a later round puts the copies that it loads; NULL in the first one */
 };
 
 /* A plugin that is linked in. Tables of them end with a row without an entry. */
@@ -57,6 +75,17 @@ int32_t host_load(struct host_loader *loader, const char *dir, const char *name,
 /* [loop] The same for a file of whatever kind its name says: for --dump-plugin PATH. */
 int32_t host_load_path(struct host_loader *loader, const char *path, const struct host_plugin **plugin,
                        struct gavel_error *error);
+
+/*
+ * [loop] The INI file is about to be read again. What has not changed since is given out again; another file, or
+ * another content of the same one, is loaded from a copy of its own in `private_dir` (made with mode 0700 if it is
+ * missing): the dynamic linker would give the old code for the same path, and whoever overwrites a file
+ * that is in use kills the process. After HOST_GENERATIONS_MAX such loads the sentence asks for a restart.
+ */
+int32_t host_loader_again(struct host_loader *loader, const char *private_dir, struct gavel_error *error);
+
+/* [loop] Whether the plugin's file now holds something else than what was loaded. One that is gone has not changed. */
+bool host_plugin_changed(const struct host_plugin *plugin);
 
 /* [any] Adopt a plugin that is linked in into *plugin, apart from every loader. GAVEL_E_NOT_FOUND, or as above. */
 int32_t host_load_builtin(const char *name, uint64_t kind, const struct host_builtin *builtins,

@@ -9,6 +9,7 @@
 
 #include "core/host/builtin.h"
 #include "core/host/option.h"
+#include "core/host/reload.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -68,6 +69,7 @@ static int prepare_data_dir(struct host_process *process)
     }
     (void)snprintf(process->admin_uri, sizeof process->admin_uri, "unix://%s/" HOST_ADMIN_SOCKET, process->data_dir);
     process->admin_listen[0] = process->admin_uri;
+    (void)snprintf(process->private_dir, sizeof process->private_dir, "%s/run", process->data_dir);
     return EX_OK;
 }
 
@@ -91,6 +93,7 @@ void host_process_stop(struct host_process *process)
     if (process->stopping)
         return;
     process->stopping = true;
+    host_reload_stopping(process->reload);
     start_guard(process);
     host_supervise_stopping(process, process->setup->config.node.stop_timeout + GUARD_MORE_MS, "stopping");
     if (process->running)
@@ -99,16 +102,25 @@ void host_process_stop(struct host_process *process)
         uv_stop(&process->loop);
 }
 
-static void reload_observers(struct host_process *process)
+void host_process_reopen(struct host_process *process)
 {
-    for (unsigned i = 0; i < process->setup->config.instance_count; i++) {
+    for (unsigned i = 0; i < process->part_count; i++) {
         struct gavel_error error;
 
-        if (process->setup->config.instance[i].kind == GAVEL_KIND_OBSERVER &&
-            host_instance_reload(&process->instance[i], &error) != GAVEL_OK)
+        if (process->part[i]->config->kind == GAVEL_KIND_OBSERVER &&
+            host_instance_reload(&process->part[i]->instance, &error) != GAVEL_OK)
             gavel_log(&process->node_face.host, GAVEL_LOG_ERROR, "host", "%s", error.text);
     }
     gavel_log(&process->node_face.host, GAVEL_LOG_INFO, "host", "Log files are opened again");
+}
+
+void host_process_let_go(struct host_process *process, struct host_setup *setup)
+{
+    assert(setup->users > 0);
+    if (--setup->users > 0 || setup == process->first)
+        return;
+    host_setup_free(setup);
+    free(setup);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -117,9 +129,8 @@ static void on_signal(uv_signal_t *handle, int number)
 
     assert(process->magic == PROCESS_MAGIC);
     if (number == SIGHUP) {
-        host_notify_reloading(&process->notify);
-        reload_observers(process);
-        host_notify_reloaded(&process->notify);
+        host_process_reopen(process); /* whatever becomes of the reload: files were moved away */
+        host_reload_begin(process, (struct node_caller){0}, true);
         return;
     }
     if (process->stopping) {
@@ -189,47 +200,20 @@ static int init_loop(struct host_process *process)
     return EX_OK;
 }
 
-static int start_instance(struct host_process *process, unsigned i)
+static int start_part(struct host_process *process, unsigned i)
 {
-    const struct host_instance_config *config = &process->setup->config.instance[i];
+    struct host_part *part = host_part_new(process, process->setup, i);
     struct gavel_error error;
-    int32_t status = host_instance_start(&process->instance[i], process->setup->plugin[i], config->name,
-                                         config->options, process->services, &error);
-
-    return status == GAVEL_OK ? EX_OK : tell(status, &error);
-}
-
-static void metrics_due(uv_timer_t *timer)
-{
-    struct host_process *process = timer->data;
-
-    host_sink_metrics(host_services_sink(process->services), process->metrics_bit[timer - process->metrics]);
-}
-
-static int start_observer(struct host_process *process, unsigned i, unsigned number)
-{
-    const struct host_observer_options *options = &process->setup->config.instance[i].observer;
-    const struct gavel_observer *operations = &process->setup->plugin[i]->operations.observer;
-    struct gavel_error error;
-    int code = start_instance(process, i);
     int32_t status;
 
-    if (code != EX_OK)
-        return code;
-    status = host_sink_add(host_services_sink(process->services), operations, process->instance[i].self,
-                           options->level + 1, options->levels.items, options->levels.count, &error);
-    if (status != GAVEL_OK)
-        return tell(GAVEL_E_CONFIG, &error);
-    if (operations->wants & GAVEL_OBSERVE_METRICS) {
-        uv_timer_t *timer = &process->metrics[process->metrics_count];
-
-        (void)uv_timer_init(&process->loop, timer);
-        timer->data = process;
-        process->metrics_bit[process->metrics_count++] = UINT64_C(1) << number;
-        (void)uv_timer_start(timer, metrics_due, options->metrics_interval, options->metrics_interval);
-        uv_unref((uv_handle_t *)timer);
-    }
-    return EX_OK;
+    if (!part)
+        return tell(gavel_fail(&error, GAVEL_E_NO_MEMORY, "memory is out"), &error);
+    status = host_part_start(part, &error);
+    if (status == GAVEL_OK && part->config->kind == GAVEL_KIND_OBSERVER)
+        status = host_part_observe(part, NULL, &error) == GAVEL_OK ? GAVEL_OK : GAVEL_E_CONFIG;
+    if (status == GAVEL_OK)
+        host_part_move(part, HOST_PART_SERVING);
+    return status == GAVEL_OK ? EX_OK : tell(status, &error);
 }
 
 /* Observers first, so that the others are heard. */
@@ -237,18 +221,17 @@ static int start_instances(struct host_process *process)
 {
     const struct host_config *config = &process->setup->config;
     struct gavel_error error;
-    unsigned observers = 0;
     int code = EX_OK;
 
     for (unsigned i = 0; i < config->instance_count && code == EX_OK; i++)
         if (config->instance[i].kind == GAVEL_KIND_OBSERVER)
-            code = start_observer(process, i, observers++);
+            code = start_part(process, i);
     if (code == EX_OK && host_services_ready(process->services, &error) != GAVEL_OK)
         code = tell(GAVEL_E_NO_MEMORY, &error);
     host_face_init(&process->node_face, process->services, "node", true);
     for (unsigned i = 0; i < config->instance_count && code == EX_OK; i++)
         if (config->instance[i].kind != GAVEL_KIND_OBSERVER)
-            code = start_instance(process, i);
+            code = start_part(process, i);
     return code;
 }
 
@@ -276,29 +259,38 @@ static int start_admin(struct host_process *process)
 
 /* ---- down -------------------------------------------------------------------------------------------------------- */
 
-static void one_quiet(void *context)
+static void admin_quiet(void *context)
 {
     struct host_process *process = context;
 
-    assert(process->pending > 0);
-    process->pending--;
+    process->admin_quiet = true;
+}
+
+static bool is_quiet(const struct host_process *process, bool transports)
+{
+    for (unsigned i = 0; i < process->part_count; i++)
+        if ((process->part[i]->config->kind == GAVEL_KIND_TRANSPORT) == transports && !process->part[i]->quiesced)
+            return false;
+    return !transports || process->admin_quiet;
 }
 
 /* Quiesce all started instances of a kind (or of every other kind) and wait for them. */
 static void quiesce(struct host_process *process, bool transports)
 {
-    for (unsigned i = 0; i < process->setup->config.instance_count; i++) {
-        if ((process->setup->config.instance[i].kind == GAVEL_KIND_TRANSPORT) != transports)
-            continue;
-        process->pending++;
-        host_instance_quiesce(&process->instance[i], one_quiet, process);
-    }
-    if (transports) {
-        process->pending++;
-        host_instance_quiesce(&process->admin, one_quiet, process);
-    }
-    while (process->pending)
+    for (unsigned i = 0; i < process->part_count; i++)
+        if ((process->part[i]->config->kind == GAVEL_KIND_TRANSPORT) == transports)
+            host_part_quiesce(process->part[i]);
+    if (transports)
+        host_instance_quiesce(&process->admin, admin_quiet, process);
+    while (!is_quiet(process, transports))
         (void)uv_run(&process->loop, UV_RUN_ONCE);
+}
+
+static void free_parts(struct host_process *process, bool observers)
+{
+    for (unsigned i = process->part_count; i-- > 0;)
+        if ((process->part[i]->config->kind == GAVEL_KIND_OBSERVER) == observers)
+            host_part_free(process->part[i]);
 }
 
 static void close_handles(struct host_process *process)
@@ -307,8 +299,6 @@ static void close_handles(struct host_process *process)
     uv_close((uv_handle_t *)&process->guard, NULL);
     for (unsigned i = 0; i < 3; i++)
         uv_close((uv_handle_t *)&process->signal[i], NULL);
-    for (unsigned i = 0; i < process->metrics_count; i++)
-        uv_close((uv_handle_t *)&process->metrics[i], NULL);
     host_supervise_close(process);
     host_services_close(process->services);
     (void)uv_run(&process->loop, UV_RUN_DEFAULT);
@@ -318,18 +308,16 @@ static void close_handles(struct host_process *process)
 static void tear_down(struct host_process *process)
 {
     start_guard(process);
+    process->reload = host_reload_free(process->reload);
     quiesce(process, true);
     node_free(process->node);
     process->node = NULL;
     host_services_stop(process->services);
     quiesce(process, false);
     host_instance_destroy(&process->admin);
-    for (unsigned i = 0; i < process->setup->config.instance_count; i++)
-        if (process->setup->config.instance[i].kind != GAVEL_KIND_OBSERVER)
-            host_instance_destroy(&process->instance[i]);
+    free_parts(process, false);
     host_sink_drain(host_services_sink(process->services));
-    for (unsigned i = 0; i < process->setup->config.instance_count; i++)
-        host_instance_destroy(&process->instance[i]);
+    free_parts(process, true);
     close_handles(process);
     process->services = host_services_free(process->services);
     (void)uv_loop_close(&process->loop);
@@ -369,6 +357,8 @@ int host_process_run(struct host_setup *setup, const char *version)
         return EX_SOFTWARE;
     process->magic = PROCESS_MAGIC;
     process->setup = setup;
+    process->first = setup;
+    setup->users = 1; /* the process, of the one in force */
     process->version = version;
     process->name = setup->config.node.name.data;
     prepare_limits(process);
@@ -381,6 +371,7 @@ int host_process_run(struct host_setup *setup, const char *version)
             announce(process);
             watch_signals(process);
             process->running = true;
+            process->reload = host_reload_new(process);
             node_start(process->node);
             (void)uv_run(&process->loop, UV_RUN_DEFAULT);
             code = process->exit_code;
@@ -389,6 +380,7 @@ int host_process_run(struct host_setup *setup, const char *version)
     }
     if (code != EX_OK && process->made_data_dir)
         (void)rmdir(process->data_dir); /* only when nothing was written into it */
+    host_process_let_go(process, process->setup);
     process->magic = 0;
     free(process);
     return code;

@@ -6,18 +6,20 @@
 #ifndef CORE_HOST_PROCESS_H
 #define CORE_HOST_PROCESS_H
 
-#include "core/host/instance.h"
+#include "core/host/part.h"
 #include "core/host/notify.h"
-#include "core/host/setup.h"
-#include "core/node/node.h"
 
 #include <limits.h>
 
 #define HOST_ADMIN_SOCKET "admin.sock" /* in the data directory */
+#define HOST_PARTS_MAX (2 * HOST_INSTANCES_MAX) /* new ones beside those that they replace */
+
+struct host_reload;
 
 struct host_process {
     uint32_t magic;
-    struct host_setup *setup;
+    struct host_setup *setup;       /* in force */
+    struct host_setup *first;       /* that it was started with; it lives as long as the process */
     const char *name;               /* of the node */
     const char *version;            /* of the program */
     char data_dir[PATH_MAX];        /* in full */
@@ -27,18 +29,18 @@ struct host_process {
     bool in_deadline;               /* its call-back runs */
     uv_timer_t guard;               /* a stop that takes too long */
     uv_signal_t signal[3];          /* TERM, INT, HUP */
-    uv_timer_t metrics[HOST_SINK_OBSERVERS_MAX];
-    uint64_t metrics_bit[HOST_SINK_OBSERVERS_MAX];
-    unsigned metrics_count;
     struct host_services *services;
     struct host_face node_face;
-    struct host_instance instance[HOST_INSTANCES_MAX];
+    struct host_part *part[HOST_PARTS_MAX];
+    unsigned part_count;
+    struct host_reload *reload;
+    char private_dir[PATH_MAX + 8]; /* of plugins that a reload loads */
     struct host_plugin admin_plugin; /* a copy of its own, for the INI file may name a tcp module */
     struct host_instance admin;     /* the tcp transport on the admin socket */
     char admin_uri[PATH_MAX + 32];
     const char *admin_listen[1];
     struct node *node;
-    unsigned pending;               /* instances that are still quiescing */
+    bool admin_quiet;
     bool stopping;                  /* TERM was seen, or an administrator asked */
     bool running;                   /* the node was started */
     int exit_code;
@@ -66,6 +68,15 @@ int host_process_run(struct host_setup *setup, const char *version);
 
 /* [loop] Gather started instances into the node's arrays and make the node. Tells on stderr; 0 or an exit code. */
 int host_process_make_node(struct host_process *process);
+
+/* [loop] One of a setup's users is gone; the setup too, if it was the last. */
+void host_process_let_go(struct host_process *process, struct host_setup *setup);
+
+/* [loop] The limits of a node by a configuration. */
+struct node_limits host_process_limits(const struct host_config *config);
+
+/* [loop] Open log files again: every observer is given its options once more. */
+void host_process_reopen(struct host_process *process);
 
 /* [loop] Begin a clean stop; a second call does nothing. */
 void host_process_stop(struct host_process *process);

@@ -4,6 +4,8 @@
  */
 #include "core/host/process.h"
 
+#include "core/host/reload.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +84,11 @@ static int32_t log_level(void *context, struct gavel_slice module, struct gavel_
     return host_sink_set_level(host_services_sink(process->services), module, level, error);
 }
 
+static void reload(void *context, struct node_caller caller)
+{
+    host_reload_begin(context, caller, false);
+}
+
 static void stop(void *context)
 {
     struct host_process *process = context;
@@ -97,7 +104,7 @@ static uint64_t given(const struct host_config *config, const char *key, uint64_
     return host_config_gives(config, "session", key) ? value : 0;
 }
 
-static struct node_limits limits_of(const struct host_config *config)
+struct node_limits host_process_limits(const struct host_config *config)
 {
     return (struct node_limits){
         .election_min_ms = config->raft.election_timeout_min,
@@ -140,33 +147,32 @@ static bool full(uint32_t count, uint32_t max, const char *what)
     return true;
 }
 
-static bool add_instance(struct host_process *process, unsigned i)
+/* The node borrows these tables for as long as the part serves: those of the first parts lie in the process. */
+static bool add_part(struct host_process *process, struct host_part *part)
 {
-    struct host_config *config = &process->setup->config;
-    const struct host_instance_config *from = &config->instance[i];
-    const struct host_plugin *plugin = process->setup->plugin[i];
-    void *self = process->instance[i].self;
+    const struct host_plugin *plugin = part->plugin;
 
-    switch (from->kind) {
+    switch (part->config->kind) {
     case GAVEL_KIND_TRANSPORT:
         if (full(process->transport_count, NODE_TRANSPORTS_MAX - 1, "transports"))
             return false;
-        process->transport[process->transport_count++] = (struct node_transport){
-            .name = from->name, .operations = &plugin->operations.transport, .self = self, .listen = from->listen,
-            .listen_count = from->listen_count};
+        process->transport[process->transport_count] = part->transport;
+        part->listening = &process->transport[process->transport_count++];
         return true;
     case GAVEL_KIND_SERIALIZER:
         if (full(process->serializer_count, NODE_SERIALIZERS_MAX, "serializers"))
             return false;
-        process->serializer[process->serializer_count++] = (struct node_serializer){
-            .name = plugin->head.name, .operations = &plugin->operations.serializer, .self = self};
+        process->serializer[process->serializer_count] = part->serializer;
+        part->offered = &process->serializer[process->serializer_count++];
         return true;
     case GAVEL_KIND_STATEMACHINE:
         if (full(process->machine_count, NODE_MACHINES_MAX, "state machines"))
             return false;
         process->machine[process->machine_count++] = (struct node_machine){
-            .name = from->name, .plugin = &plugin->head, .operations = &plugin->operations.statemachine, .self = self,
-            .settings = host_config_replicated(config, from), .given = host_config_given(config, from)};
+            .name = part->config->name, .plugin = &plugin->head, .operations = &plugin->operations.statemachine,
+            .self = part->instance.self,
+            .settings = host_config_replicated(&process->setup->config, part->config),
+            .given = host_config_given(&process->setup->config, part->config)};
         return true;
     default:
         return true;
@@ -189,9 +195,10 @@ int host_process_make_node(struct host_process *process)
         .transports = process->transport,
         .serializers = process->serializer,
         .machines = process->machine,
-        .limits = limits_of(config),
+        .limits = host_process_limits(config),
         .callbacks = {.context = process, .deadline = set_deadline, .fatal = fatal, .stopped = stopped,
-                      .log_wanted = log_wanted, .metrics = metrics, .log_level = log_level, .stop = stop},
+                      .log_wanted = log_wanted, .metrics = metrics, .log_level = log_level,
+                      .reload = reload, .stop = stop},
     };
     struct gavel_error error = {.code = 0};
     int exit_code = EX_SOFTWARE;
@@ -203,8 +210,8 @@ int host_process_make_node(struct host_process *process)
         process->member[i] = (struct node_member){.name = config->member[i].name,
                                                   .addresses = config->member[i].uri,
                                                   .address_count = config->member[i].uri_count};
-    for (unsigned i = 0; i < config->instance_count; i++)
-        if (!add_instance(process, i))
+    for (unsigned i = 0; i < process->part_count; i++)
+        if (!add_part(process, process->part[i]))
             return EX_CONFIG;
     process->transport[process->transport_count++] = (struct node_transport){
         .name = "admin", .operations = &process->admin.plugin->operations.transport, .self = process->admin.self,

@@ -24,6 +24,7 @@ struct host_node_options {
     struct gavel_slice data_dir;
     struct gavel_slice plugin_dir;
     uint64_t stop_timeout;
+    uint64_t drain_timeout;
 };
 
 #define HOST_JOIN_MAX 16 /* NODE_JOIN_MAX */
@@ -85,6 +86,7 @@ struct host_transport_options {
     struct gavel_slice plugin;
     struct gavel_list listen; /* of slices */
     uint64_t insecure;
+    struct gavel_list advertise; /* of slices */
 };
 
 /* [serializer] */

@@ -37,6 +37,38 @@ static void check_instance(struct host_setup *setup, const struct host_plugin *p
                    instance->name, error.text);
 }
 
+#define RECIPE \
+    "a state machine does not change while it runs, for every node has to apply the same entries alike. Change it " \
+    "by a rolling restart: on one node after the other, the leader last, install what is new, restart gaveld, and " \
+    "wait until gavel status shows the node as ready; nothing was changed now"
+
+const char *const host_recipe = RECIPE;
+
+/* Whether the state machine that the file asks for is the one that runs; else what is to be done instead. */
+static bool same_machine(struct host_setup *setup, const struct host_instance_config *instance)
+{
+    const struct host_config *config = &setup->running->config;
+
+    for (unsigned i = 0; i < config->instance_count; i++) {
+        const struct host_instance_config *held = &config->instance[i];
+
+        if (held->kind != GAVEL_KIND_STATEMACHINE || strcmp(held->name, instance->name) != 0)
+            continue;
+        if (strcmp(held->plugin, instance->plugin) != 0)
+            host_fault(&setup->faults, "%s: [statemachine.%s] is of plugin %s, and would become %s: " RECIPE,
+                       place(&setup->config, instance), instance->name, held->plugin, instance->plugin);
+        else if (host_plugin_changed(setup->running->plugin[i]))
+            host_fault(&setup->faults, "%s: the file %s of [statemachine.%s] was replaced: " RECIPE,
+                       place(&setup->config, instance), setup->running->plugin[i]->path, instance->name);
+        else
+            return true;
+        return false;
+    }
+    host_fault(&setup->faults, "%s: [statemachine.%s] is new: " RECIPE, place(&setup->config, instance),
+               instance->name);
+    return false;
+}
+
 static void take_instance(struct host_setup *setup, unsigned i)
 {
     struct host_instance_config *instance = &setup->config.instance[i];
@@ -45,7 +77,11 @@ static void take_instance(struct host_setup *setup, unsigned i)
     struct gavel_error error;
     unsigned before;
 
-    if (host_load(&setup->loader, setup->config.plugin_dir, instance->plugin, instance->kind, host_builtins, &plugin,
+    if (setup->running && instance->kind == GAVEL_KIND_STATEMACHINE && !same_machine(setup, instance)) {
+        host_config_bind(&setup->config, instance, NULL, true, faults, &setup->warnings);
+        return;
+    }
+    if (host_load(setup->loader, setup->config.plugin_dir, instance->plugin, instance->kind, host_builtins, &plugin,
                   &error) != GAVEL_OK)
         host_fault(faults, "%s: %s", place(&setup->config, instance), error.text);
     before = faults->count + faults->beyond;
@@ -85,15 +121,22 @@ static void check_schemes(struct host_setup *setup)
     }
 }
 
-bool host_setup_read(struct host_setup *setup, FILE *stream, const char *file, const char *join)
+static bool read_all(struct host_setup *setup, FILE *stream, const char *file, const char *join)
 {
-    memset(setup, 0, sizeof *setup);
+    setup->join = join;
     host_config_read(&setup->config, stream, file, &setup->faults, &setup->warnings);
     host_config_join(&setup->config, join, &setup->faults);
     for (unsigned i = 0; i < setup->config.instance_count; i++)
         take_instance(setup, i);
     check_schemes(setup);
     return setup->faults.count == 0;
+}
+
+bool host_setup_read(struct host_setup *setup, FILE *stream, const char *file, const char *join)
+{
+    memset(setup, 0, sizeof *setup);
+    setup->loader = &setup->own;
+    return read_all(setup, stream, file, join);
 }
 
 bool host_setup_open(struct host_setup *setup, const char *file, const char *join)
@@ -107,13 +150,38 @@ bool host_setup_open(struct host_setup *setup, const char *file, const char *joi
         return false;
     }
     good = host_setup_read(setup, stream, file, join);
+    setup->file = file;
+    (void)fclose(stream);
+    return good;
+}
+
+bool host_setup_again(struct host_setup *setup, struct host_setup *running, const char *private_dir)
+{
+    struct gavel_error error;
+    FILE *stream;
+    bool good;
+
+    memset(setup, 0, sizeof *setup);
+    setup->loader = running->loader;
+    setup->running = running;
+    setup->file = running->file;
+    if (host_loader_again(setup->loader, private_dir, &error) != GAVEL_OK) {
+        host_fault(&setup->faults, "%s", error.text);
+        return false;
+    }
+    stream = fopen(running->file, "re");
+    if (!stream) {
+        host_fault(&setup->faults, "%s: cannot be opened: %s", running->file, strerror(errno));
+        return false;
+    }
+    good = read_all(setup, stream, running->file, running->join);
     (void)fclose(stream);
     return good;
 }
 
 void host_setup_free(struct host_setup *setup)
 {
-    host_loader_free(&setup->loader);
+    host_loader_free(&setup->own);
     host_config_free(&setup->config);
     host_faults_free(&setup->faults);
     host_faults_free(&setup->warnings);

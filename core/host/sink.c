@@ -43,6 +43,12 @@ struct observer {
     uint64_t count;
 };
 
+/* The observers as the lane sees them in one pass: they may be replaced meanwhile. */
+struct view {
+    const struct gavel_observer *operations;
+    void *self;
+};
+
 struct host_sink {
     uint32_t magic;
     const struct os *os;
@@ -50,8 +56,11 @@ struct host_sink {
     struct host_registry *registry;
     void (*wake)(void *context);
     void *context;
-    struct observer observer[HOST_SINK_OBSERVERS_MAX];
+    struct observer observer[HOST_SINK_OBSERVERS_MAX]; /* under the lock; `operations` NULL: nobody */
     uint64_t observer_count;
+    struct view view[HOST_SINK_OBSERVERS_MAX]; /* [observer] */
+    uint64_t view_count;                       /* [observer] */
+    uint64_t passes; /* [loop] of the lane, that have ended */
     _Atomic uint64_t least; /* level that any observer wants of any module: the way out for what nobody wants */
     _Atomic uint64_t dropped;
     uint64_t dropped_told; /* [observer] */
@@ -117,7 +126,7 @@ static void find_least(struct host_sink *sink)
     for (uint64_t i = 0; i < sink->observer_count; i++) {
         const struct observer *observer = &sink->observer[i];
 
-        if (!(observer->operations->wants & GAVEL_OBSERVE_LOGS))
+        if (!observer->operations || !(observer->operations->wants & GAVEL_OBSERVE_LOGS))
             continue;
         least = observer->level < least ? observer->level : least;
         for (uint64_t j = 0; j < observer->count; j++)
@@ -143,13 +152,18 @@ static int32_t put_level(struct observer *observer, const char *module, uint64_t
     return GAVEL_OK;
 }
 
+static bool wants(const struct observer *observer, uint64_t what)
+{
+    return observer->operations && observer->operations->wants & what;
+}
+
 /* [locked] The observers that want an event. */
 static uint64_t wanting(const struct host_sink *sink, uint64_t level, const char *module)
 {
     uint64_t observers = 0;
 
     for (uint64_t i = 0; i < sink->observer_count; i++)
-        if (sink->observer[i].operations->wants & GAVEL_OBSERVE_LOGS && level >= level_of(&sink->observer[i], module))
+        if (wants(&sink->observer[i], GAVEL_OBSERVE_LOGS) && level >= level_of(&sink->observer[i], module))
             observers |= UINT64_C(1) << i;
     return observers;
 }
@@ -223,14 +237,10 @@ struct host_sink *host_sink_new(const struct os *os, const char *node, struct ho
     return sink;
 }
 
-int32_t host_sink_add(struct host_sink *sink, const struct gavel_observer *operations, void *self, uint64_t level,
-                      const struct gavel_slice *levels, uint64_t count, struct gavel_error *error)
+static int32_t make_observer(struct observer *observer, const struct gavel_observer *operations, void *self,
+                             uint64_t level, const struct gavel_slice *levels, uint64_t count,
+                             struct gavel_error *error)
 {
-    struct observer *observer = &sink->observer[sink->observer_count];
-
-    assert(sink->magic == SINK_MAGIC);
-    if (sink->observer_count == HOST_SINK_OBSERVERS_MAX)
-        return gavel_fail(error, GAVEL_E_TOO_LARGE, "more than %d observers", HOST_SINK_OBSERVERS_MAX);
     memset(observer, 0, sizeof *observer);
     observer->operations = operations;
     observer->self = self;
@@ -245,15 +255,71 @@ int32_t host_sink_add(struct host_sink *sink, const struct gavel_observer *opera
         if (status != GAVEL_OK)
             return status;
     }
-    sink->observer_count++;
-    find_least(sink);
     return GAVEL_OK;
+}
+
+/* Put it in, in place of `old` (NULL: of nobody). */
+static int32_t put_observer(struct host_sink *sink, const void *old, const struct observer *observer,
+                            struct gavel_error *error)
+{
+    uint64_t at = 0;
+
+    while (at < sink->observer_count &&
+           (old ? sink->observer[at].self != old || !sink->observer[at].operations
+                : sink->observer[at].operations != NULL))
+        at++;
+    if (at == HOST_SINK_OBSERVERS_MAX)
+        return gavel_fail(error, GAVEL_E_TOO_LARGE, "more than %d observers", HOST_SINK_OBSERVERS_MAX);
+    (void)pthread_mutex_lock(&sink->lock);
+    sink->observer[at] = *observer;
+    sink->observer_count += at == sink->observer_count;
+    find_least(sink);
+    (void)pthread_mutex_unlock(&sink->lock);
+    return GAVEL_OK;
+}
+
+int32_t host_sink_add(struct host_sink *sink, const struct gavel_observer *operations, void *self, uint64_t level,
+                      const struct gavel_slice *levels, uint64_t count, struct gavel_error *error)
+{
+    struct observer made;
+    int32_t status = make_observer(&made, operations, self, level, levels, count, error);
+
+    assert(sink->magic == SINK_MAGIC);
+    return status == GAVEL_OK ? put_observer(sink, NULL, &made, error) : status;
+}
+
+int32_t host_sink_replace(struct host_sink *sink, const void *old, const struct gavel_observer *operations, void *self,
+                          uint64_t level, const struct gavel_slice *levels, uint64_t count, uint64_t *mark,
+                          struct gavel_error *error)
+{
+    struct observer made;
+    int32_t status = make_observer(&made, operations, self, level, levels, count, error);
+
+    assert(sink->magic == SINK_MAGIC);
+    if (status == GAVEL_OK)
+        status = put_observer(sink, old, &made, error);
+    if (status == GAVEL_OK && mark)
+        *mark = sink->passes + sink->busy;
+    return status;
+}
+
+bool host_sink_past(const struct host_sink *sink, uint64_t mark)
+{
+    return sink->passes >= mark;
+}
+
+uint64_t host_sink_bit(const struct host_sink *sink, const void *self)
+{
+    for (uint64_t i = 0; i < sink->observer_count; i++)
+        if (sink->observer[i].operations && sink->observer[i].self == self)
+            return UINT64_C(1) << i;
+    return 0;
 }
 
 bool host_sink_wants_spans(const struct host_sink *sink)
 {
     for (uint64_t i = 0; i < sink->observer_count; i++)
-        if (sink->observer[i].operations->wants & GAVEL_OBSERVE_SPANS)
+        if (wants(&sink->observer[i], GAVEL_OBSERVE_SPANS))
             return true;
     return false;
 }
@@ -394,9 +460,11 @@ void host_sink_span(struct host_sink *sink, const struct gavel_span *span)
     struct record *record;
     char *at;
 
+    (void)pthread_mutex_lock(&sink->lock);
     for (uint64_t i = 0; i < sink->observer_count; i++)
-        if (sink->observer[i].operations->wants & GAVEL_OBSERVE_SPANS)
+        if (wants(&sink->observer[i], GAVEL_OBSERVE_SPANS))
             observers |= UINT64_C(1) << i;
+    (void)pthread_mutex_unlock(&sink->lock);
     for (uint64_t i = 0; i < span->attribute_count; i++)
         bytes += sizeof *attributes + strlen(span->attributes[i].name) + 1 + span->attributes[i].value.size + 1;
     record = observers ? record_new(sink, RECORD_SPAN, bytes) : NULL;
@@ -435,10 +503,10 @@ static void give_metrics(const struct host_sink *sink, const struct record *reco
 
     if (host_registry_snapshot(sink->registry, &snapshot) != GAVEL_OK)
         return;
-    for (uint64_t i = 0; i < sink->observer_count; i++) {
-        const struct observer *observer = &sink->observer[i];
+    for (uint64_t i = 0; i < sink->view_count; i++) {
+        const struct view *observer = &sink->view[i];
 
-        if (record->observers >> i & 1 && observer->operations->metrics)
+        if (record->observers >> i & 1 && observer->operations && observer->operations->metrics)
             observer->operations->metrics(observer->self, os_wall_ms(sink->os), snapshot.series, snapshot.count,
                                           sizeof *snapshot.series);
     }
@@ -451,10 +519,10 @@ static void give(const struct host_sink *sink, const struct record *record)
         give_metrics(sink, record);
         return;
     }
-    for (uint64_t i = 0; i < sink->observer_count; i++) {
-        const struct observer *observer = &sink->observer[i];
+    for (uint64_t i = 0; i < sink->view_count; i++) {
+        const struct view *observer = &sink->view[i];
 
-        if (!(record->observers >> i & 1))
+        if (!(record->observers >> i & 1) || !observer->operations)
             continue;
         if (record->kind == RECORD_LOG && observer->operations->log)
             observer->operations->log(observer->self, &record->log);
@@ -482,9 +550,9 @@ static void tell_dropped(struct host_sink *sink)
                    (unsigned long long)(dropped - sink->dropped_told));
     sink->dropped_told = dropped;
     event.text = gavel_text(text);
-    for (uint64_t i = 0; i < sink->observer_count; i++)
-        if (sink->observer[i].operations->log)
-            sink->observer[i].operations->log(sink->observer[i].self, &event);
+    for (uint64_t i = 0; i < sink->view_count; i++)
+        if (sink->view[i].operations && sink->view[i].operations->log)
+            sink->view[i].operations->log(sink->view[i].self, &event);
 }
 
 /* [observer] Take all that waits and hand it over. */
@@ -498,6 +566,9 @@ static void hand_over(struct host_sink *sink)
     sink->tail = &sink->head;
     sink->waiting = 0;
     sink->bytes = 0;
+    sink->view_count = sink->observer_count;
+    for (uint64_t i = 0; i < sink->view_count; i++)
+        sink->view[i] = (struct view){sink->observer[i].operations, sink->observer[i].self};
     (void)pthread_mutex_unlock(&sink->lock);
     for (; record; record = next) {
         next = record->next;
@@ -505,9 +576,9 @@ static void hand_over(struct host_sink *sink)
         free(record);
     }
     tell_dropped(sink);
-    for (uint64_t i = 0; i < sink->observer_count; i++)
-        if (sink->observer[i].operations->flush)
-            sink->observer[i].operations->flush(sink->observer[i].self);
+    for (uint64_t i = 0; i < sink->view_count; i++)
+        if (sink->view[i].operations && sink->view[i].operations->flush)
+            sink->view[i].operations->flush(sink->view[i].self);
 }
 
 static void run(struct os_job *job)
@@ -520,6 +591,7 @@ static void done(struct os_job *job)
     struct host_sink *sink = os_container(job, struct host_sink, job);
 
     sink->busy = false;
+    sink->passes++;
     host_sink_pump(sink);
 }
 

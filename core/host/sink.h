@@ -32,11 +32,26 @@ struct host_sink *host_sink_new(const struct os *os, const char *node, struct ho
                                 void (*wake)(void *context), void *context);
 
 /*
- * [loop] Add an observer before the first record. `level` is GAVEL_LOG_...; `levels` are `count` texts "module:level".
+ * [loop] Add an observer. `level` is GAVEL_LOG_...; `levels` are `count` texts "module:level".
  * GAVEL_E_INVALID names a text that is none; GAVEL_E_TOO_LARGE.
  */
 int32_t host_sink_add(struct host_sink *sink, const struct gavel_observer *operations, void *self, uint64_t level,
                       const struct gavel_slice *levels, uint64_t count, struct gavel_error *error);
+
+/*
+ * [loop] From now on records go to this observer instead of `old`, which keeps its number; without operations to none.
+ * What waits goes there too. Levels as above; on failure nothing has changed. `old` may still be at work on the lane:
+ * it may end once host_sink_past says so of the number that *mark is set to.
+ */
+int32_t host_sink_replace(struct host_sink *sink, const void *old, const struct gavel_observer *operations, void *self,
+                          uint64_t level, const struct gavel_slice *levels, uint64_t count, uint64_t *mark,
+                          struct gavel_error *error);
+
+/* [loop] Whether the lane has come to an end since then. */
+bool host_sink_past(const struct host_sink *sink, uint64_t mark);
+
+/* [loop] Its number as a bit, for host_sink_metrics; 0: it is none of them. */
+uint64_t host_sink_bit(const struct host_sink *sink, const void *self);
 
 /* [any] Check a text "module:level" and take it apart; `module` has HOST_SINK_MODULE_MAX bytes. */
 int32_t host_sink_level(struct gavel_slice text, char *module, uint64_t *level, struct gavel_error *error);

@@ -516,16 +516,20 @@ static int32_t work_out(struct node *node, const char *command, struct gavel_sli
 void change_command(struct conn *conn, const struct codec_request *request, const char *command, struct origin origin,
                     uint64_t deadline_ns)
 {
-    struct node *node = conn->node;
+    if (client_leads(conn, request, origin, deadline_ns))
+        change_ask(conn->node, command, request->arguments, origin, deadline_ns);
+}
+
+void change_ask(struct node *node, const char *command, struct gavel_slice arguments, struct origin origin,
+                uint64_t deadline_ns)
+{
     struct gavel_error error = {0};
     struct members target;
     uint64_t id = 0;
     int32_t status;
 
-    if (!client_leads(conn, request, origin, deadline_ns))
-        return;
     change_settle(node);
-    status = work_out(node, command, request->arguments, &target, &id, &error);
+    status = work_out(node, command, arguments, &target, &id, &error);
     if (status == GAVEL_OK)
         status = propose_members(node, &target, &error);
     if (status != GAVEL_OK) {

@@ -115,6 +115,8 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
 {
     struct conn *conn = origin.conn ? conn_find(node, origin.conn) : NULL;
 
+    if (!origin.conn && origin.id == NODE_OWN_REQUEST)
+        publish_answer(node, reply);
     if (!conn)
         return;
     reply->id = origin.id;
@@ -161,7 +163,7 @@ static uint64_t remaining_ms(struct node *node, uint64_t deadline_ns)
     return deadline_ns > now ? (deadline_ns - now) / NS_PER_MS + 1 : 1;
 }
 
-static void forward(struct node *node, struct peer *peer, const struct codec_request *request,
+void client_forward(struct node *node, struct peer *peer, const struct codec_request *request,
                     struct origin origin, uint64_t deadline_ns)
 {
     struct codec_request sent = *request;
@@ -179,6 +181,7 @@ static void forward(struct node *node, struct peer *peer, const struct codec_req
     }
     forwarded->origin = origin;
     forwarded->peer = peer->id;
+    forwarded->conn = peer->out->serial;
     forwarded->peer_id = sent.id;
     forwarded->deadline_ns = deadline_ns;
     os_list_push(&node->forwards, &forwarded->link);
@@ -209,7 +212,17 @@ void client_forward_reply(struct peer *peer, struct codec_reply *reply)
     node_record(node, node->metric.late_replies, 1, NULL, NULL);
 }
 
-void client_forward_lost(struct node *node, uint64_t peer)
+bool client_forwarded_over(const struct node *node, uint64_t conn)
+{
+    const struct forwarded *forwarded;
+
+    os_list_each (forwarded, &node->forwards, const struct forwarded, link)
+        if (forwarded->conn == conn)
+            return true;
+    return false;
+}
+
+void client_forward_lost(struct node *node, uint64_t peer, uint64_t conn)
 {
     struct os_list *at = node->forwards.next;
 
@@ -217,7 +230,7 @@ void client_forward_lost(struct node *node, uint64_t peer)
         struct forwarded *forwarded = os_container(at, struct forwarded, link);
 
         at = at->next;
-        if (forwarded->peer != peer)
+        if (forwarded->peer != peer || (conn && forwarded->conn != conn))
             continue;
         client_refuse(node, forwarded->origin, GAVEL_E_UNKNOWN,
                       "the leader was lost before it answered; the write may or may not have been done");
@@ -326,7 +339,7 @@ bool client_leads(struct conn *conn, const struct codec_request *request, struct
     }
     leader = node->raft && node->leader ? peer_find(node, node->leader) : NULL;
     if (leader && leader->out && leader->out->state == CONN_READY)
-        forward(node, leader, request, origin, deadline_ns);
+        client_forward(node, leader, request, origin, deadline_ns);
     else
         park(node, request, origin, deadline_ns);
     return false;

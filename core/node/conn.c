@@ -61,6 +61,7 @@ static struct conn *conn_new(struct node *node, const struct node_transport *tra
     conn->serial = ++node->conn_serial << SLOT_BITS | slot;
     conn->transport = transport;
     conn->handle = handle;
+    swap_listener(node, transport)->conns++;
     conn->opened_ns = node_now(node);
     conn->role = CODEC_ROLE_CLIENT;
     os_list_init(&conn->streams);
@@ -78,6 +79,8 @@ static void conn_free(struct conn *conn)
     node->conn_slots[slot] = NULL;
     node->conn_free[node->conn_free_count++] = slot;
     os_list_remove(&conn->link);
+    assert(swap_listener(node, conn->transport)->conns > 0);
+    swap_listener(node, conn->transport)->conns--;
     conn->magic = 0;
     free(conn);
 }
@@ -222,26 +225,24 @@ static uint64_t id_number(struct gavel_slice slice)
 static const struct node_serializer *serializer_named(struct node *node, struct gavel_slice name)
 {
     for (uint32_t i = 0; i < node->serializer_count; i++)
-        if (gavel_slice_equal(name, gavel_text(node->serializers[i].name)))
-            return &node->serializers[i];
+        if (gavel_slice_equal(name, gavel_text(node->serializers[i]->name)))
+            return node->serializers[i];
     return NULL;
 }
 
-/* The best that both know; MessagePack is always one of them. */
+/* The first of the other side's that this node offers too; MessagePack is always one of them. */
 static const struct node_serializer *choose_serializer(struct node *node, struct gavel_list names)
 {
-    const struct node_serializer *best = NULL;
-
     for (uint64_t i = 0; i < names.count; i++) {
         struct gavel_slice name;
         const struct node_serializer *found;
 
         memcpy(&name, (const char *)names.items + i * names.stride, sizeof name);
         found = serializer_named(node, name);
-        if (found && (!best || found->operations->preference > best->operations->preference))
-            best = found;
+        if (found)
+            return found;
     }
-    return best ? best : serializer_named(node, gavel_text("msgpack"));
+    return serializer_named(node, gavel_text("msgpack"));
 }
 
 static bool send_hello(struct conn *conn)
@@ -264,7 +265,7 @@ static bool send_hello(struct conn *conn)
     };
 
     for (uint32_t i = 0; i < node->serializer_count; i++)
-        names[i] = gavel_text(node->serializers[i].name);
+        names[i] = gavel_text(node->serializers[i]->name);
     if (node->founded)
         hello.cluster_id = gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes);
     return send_with(conn, codec_msgpack(), NULL, CODEC_HELLO, &hello);
@@ -382,7 +383,8 @@ static void adopt_incoming(struct conn *conn)
 
     if (!peer)
         return; /* a guest */
-    if (peer->in && peer->in != conn)
+    /* One that is to end anyway may have answers on their way: whoever dialled it closes it when they have come. */
+    if (peer->in && peer->in != conn && !peer->in->leave_at)
         conn_close(peer->in, GAVEL_CLOSE_NORMAL, "a newer connection took its place");
     peer->in = conn;
 }
@@ -525,6 +527,10 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
     }
     conn->state = CONN_READY;
     conn->up = true;
+    if (conn == peer->fresh) {
+        peer_refreshed(peer);
+        return;
+    }
     peer->blank_incarnation = id_number(welcome->incarnation);
     settings_learn(peer, welcome->version_minor, welcome->machines);
     peer_up(peer, welcome);
@@ -545,6 +551,10 @@ static void dispatch(struct conn *conn, uint64_t type, void *message)
 {
     if (type == CODEC_GOODBYE) {
         conn_close(conn, GAVEL_CLOSE_NORMAL, "it said good-bye");
+        return;
+    }
+    if (type == CODEC_GOING_AWAY) {
+        swap_message(conn, message);
         return;
     }
     if (conn->role == CODEC_ROLE_PEER) {
@@ -605,7 +615,7 @@ static void *on_accepted(void *context, void *handle, const struct gavel_peer *f
     struct node *node = listener->node;
     struct conn *conn;
 
-    if (!node_alive(node) || node->phase > NODE_RUNNING)
+    if (!node_alive(node) || node->phase > NODE_RUNNING || listener->leaving)
         return NULL;
     conn = conn_new(node, listener->transport, handle);
     if (!conn)
@@ -674,10 +684,10 @@ static void on_closed(void *context, void *cookie, uint64_t reason, struct gavel
 
 /* ---- listening and dialling ---------------------------------------------------------------------------- */
 
-static int32_t listen_on(struct node *node, uint32_t number, struct gavel_error *error)
+int32_t conn_listen_on(struct listener *listener, struct gavel_error *error)
 {
-    struct listener *listener = &node->listeners[number];
-    const struct node_transport *transport = &node->setup.transports[number];
+    struct node *node = listener->node;
+    const struct node_transport *transport = listener->transport;
     struct gavel_transport_limits limits = {
         .size = GAVEL_END(struct gavel_transport_limits, connections),
         .message_bytes = NODE_MESSAGE_BYTES,
@@ -688,8 +698,6 @@ static int32_t listen_on(struct node *node, uint32_t number, struct gavel_error 
     };
     int32_t status;
 
-    listener->node = node;
-    listener->transport = transport;
     listener->events = (struct gavel_transport_events){.size = GAVEL_END(struct gavel_transport_events, http),
                                                        .context = listener,
                                                        .accepted = on_accepted,
@@ -708,7 +716,7 @@ static int32_t listen_on(struct node *node, uint32_t number, struct gavel_error 
 int32_t conn_listen(struct node *node, struct gavel_error *error)
 {
     for (uint32_t i = 0; i < node->setup.transport_count; i++) {
-        int32_t status = listen_on(node, i, error);
+        int32_t status = swap_listen(node, &node->setup.transports[i], error);
 
         if (status != GAVEL_OK)
             return status;
@@ -722,16 +730,12 @@ static const struct node_transport *transport_for(const struct node *node, const
     const char *end = strstr(uri, "://");
     size_t length = end ? (size_t)(end - uri) : 0;
 
-    for (uint32_t i = 0; length && i < node->setup.transport_count; i++) {
-        const char *at = node->setup.transports[i].operations->schemes;
+    for (uint32_t i = 0; length && i < NODE_TRANSPORT_SLOTS; i++) {
+        const struct node_transport *transport = node->listeners[i].transport;
 
-        while (at && *at && !node->setup.transports[i].admin) {
-            size_t word = strcspn(at, " ");
-
-            if (word == length && memcmp(at, uri, length) == 0)
-                return &node->setup.transports[i];
-            at += word + strspn(at + word, " ");
-        }
+        if (transport && !transport->admin && !node->listeners[i].leaving &&
+            node_speaks(transport->operations->schemes, uri, length))
+            return transport;
     }
     return NULL;
 }

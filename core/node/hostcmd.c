@@ -267,6 +267,16 @@ static void stop_command(struct node *node, const struct asked *asked)
     node->setup.callbacks.stop(node->setup.callbacks.context);
 }
 
+static void reload_command(struct node *node, const struct asked *asked)
+{
+    struct node_caller caller = {.conn = asked->origin.conn, .id = asked->origin.id};
+
+    if (!node->setup.callbacks.reload)
+        client_refuse(node, asked->origin, GAVEL_E_UNSUPPORTED, "this host has nothing to reload");
+    else
+        node->setup.callbacks.reload(node->setup.callbacks.context, caller);
+}
+
 static const struct host_command host_commands[] = {
     {"session_register", false, session_register_command},
     {"session_close", false, session_close_command},
@@ -289,6 +299,7 @@ static const struct host_command host_commands[] = {
     {"transfer", true, transfer_command},
     {"snapshot", true, snapshot_command},
     {"log_level", true, log_level_command},
+    {"reload", true, reload_command},
     {"stop", true, stop_command},
 };
 

@@ -11,6 +11,8 @@
  *   read.c      reads behind their barrier                   work.c     the apply lane: runs, results, maintenance
  *   snapshot.c  taking, sending, receiving, installing       event.c    the ring of events, streams with credit
  *   status.c    what a node says of itself                  setting_node.c, setting_command.c  replicated settings
+ *   swap.c      transports and serializers that come and go
+ *   publish.c   its own addresses, published through the log  dial.c  connections to members: dialled, lost, exchanged
  */
 #ifndef CORE_NODE_INTERNAL_H
 #define CORE_NODE_INTERNAL_H
@@ -45,6 +47,8 @@
 #define NODE_APPEND_BATCHES 256          /* of one append request */
 #define NODE_REFUSED 16                  /* refused hellos that were logged lately */
 #define NODE_REFUSED_NS UINT64_C(60000000000)
+#define NODE_TRANSPORT_SLOTS (2 * NODE_TRANSPORTS_MAX) /* new ones beside those that end */
+#define NODE_RETIRING_MAX (NODE_TRANSPORT_SLOTS + 2 * NODE_SERIALIZERS_MAX)
 #define NODE_TICK_NS UINT64_C(100000000) /* housekeeping while something can time out */
 #define NODE_CHOKED_NS UINT64_C(5000000)
 #define NODE_SLOW_TICK_NS UINT64_C(1000000000)
@@ -79,9 +83,12 @@ struct origin {
 
 enum conn_state { CONN_DIALING = 1, CONN_GREETING, CONN_READY, CONN_CLOSING };
 
+/* One transport of this node; a place of which `transport` is NULL is free. */
 struct listener {
     struct node *node;
     const struct node_transport *transport;
+    uint64_t conns; /* that are not freed yet */
+    bool leaving;   /* no new connection goes through it */
     struct gavel_transport_events events;
     struct gavel_slice bound[8];
 };
@@ -101,6 +108,7 @@ struct conn {
     bool counted; /* among the clients */
     bool removed; /* a peer that is refused because it was removed */
     bool paused;
+    uint64_t leave_at; /* it is to end; this is when at the latest. 0: it stays */
     /*
      * Of role PEER, once it is known. NULL for a guest: a member of a formed cluster that calls on a node without one,
      * and may bring it the record. Also NULL once the peer was dropped: then the connection is closing.
@@ -131,6 +139,9 @@ struct peer {
     uint32_t address_next; /* which one the next dial takes */
     struct conn *out;      /* dialled by us; requests go out on it */
     struct conn *in;       /* dialled by it; its requests come in on it */
+    bool refresh;          /* `out` is to end: another is wanted to take its place ... */
+    struct conn *fresh;    /* ... which is being dialled ... */
+    uint64_t fresh_at;     /* ... or will be, at this moment */
     uint64_t redial_at;    /* monotonic; UINT64_MAX: no dial is wanted now */
     uint64_t backoff_ms;
     bool quick; /* the dial under way is the immediate one after a break */
@@ -191,6 +202,7 @@ struct forwarded {
     struct os_list link; /* node->forwards */
     struct origin origin;
     uint64_t peer;    /* member id */
+    uint64_t conn;    /* serial number of the connection that it went out on */
     uint64_t peer_id; /* the id of the request there */
     uint64_t deadline_ns;
 };
@@ -237,6 +249,25 @@ struct command_row {
 struct refused {
     uint64_t hash; /* of name and reason */
     uint64_t said_ns;
+};
+
+/* A transport or a serializer that ends when no connection needs it any more. */
+struct retiring {
+    const void *what;
+    void (*done)(void *context);
+    void *context;
+};
+
+/* The addresses that this node shall have in the configuration. */
+struct wish {
+    bool active;
+    bool asked; /* and not answered yet */
+    uint32_t count;
+    char addresses[NODE_ADDRESSES_MAX][NODE_URI_MAX];
+    uint64_t next_ns; /* when it is asked for again */
+    void (*done)(void *context, int32_t status, const char *why); /* NULL: nobody waits */
+    void *context;
+    char said[256]; /* why not yet */
 };
 
 struct gated {
@@ -358,7 +389,10 @@ struct node {
     uint64_t digest_index;
 
     /* connections and peers */
-    struct listener listeners[NODE_TRANSPORTS_MAX];
+    struct listener listeners[NODE_TRANSPORT_SLOTS];
+    struct retiring retiring[NODE_RETIRING_MAX]; /* `what` NULL: free */
+    bool leaving; /* something is to end: look at it each tick */
+    struct wish wish;
     struct os_list conns;
     struct refused refused[NODE_REFUSED];
     struct os_list peers;
@@ -370,8 +404,9 @@ struct node {
     uint32_t conn_slot_capacity;
     uint32_t conn_free_count;
     uint64_t client_count;
-    struct node_serializer serializers[NODE_SERIALIZERS_MAX + 1];
-    uint32_t serializer_count;
+    const struct node_serializer *serializers[NODE_SERIALIZERS_MAX + 1];
+    uint32_t serializer_count; /* that are offered */
+    struct node_serializer native; /* MessagePack, which every node knows */
     void *scratch;            /* arena for the message at hand */
     void *arguments;          /* arena for the arguments at hand */
     struct gavel_buffer out;  /* one message being encoded */
@@ -461,6 +496,8 @@ uint64_t engine_commit(const struct node *node);
 /* ---- conn.c -------------------------------------------------------------------------------------------- */
 
 int32_t conn_listen(struct node *node, struct gavel_error *error);
+/* Prepare and listen on all its URIs. */
+int32_t conn_listen_on(struct listener *listener, struct gavel_error *error);
 struct conn *conn_find(struct node *node, uint64_t serial);
 struct conn *conn_dial(struct node *node, struct peer *peer, const char *uri, struct gavel_error *error);
 /* Encode with the connection's serializer and queue; false: it is gone or too slow, and is being closed. */
@@ -484,6 +521,12 @@ void peers_learn(struct node *node);
 void peers_sync(struct node *node);
 /* A peer of this cluster that is newer than all that is known here; NULL: there are too many of them. */
 struct peer *peer_stranger(struct node *node, uint64_t id, const char *name);
+/* Dial another connection that takes the place of `out`, which goes on working until then. */
+void peer_refresh(struct peer *peer, uint64_t leave_at);
+/* The fresh one was welcomed. */
+void peer_refreshed(struct peer *peer);
+/* It says where it listens from now on. */
+void peer_moves(struct peer *peer, struct gavel_list addresses);
 /* Dial it now, if nothing is under way. */
 void peer_wake(struct peer *peer);
 struct peer *peer_find(struct node *node, uint64_t id);
@@ -505,6 +548,25 @@ int32_t peer_batch_members(const struct log_batch *batch, struct members *member
 /* Send an append or a chunk of a snapshot with its bytes. */
 void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *wire,
                     const struct gavel_slice *parts, uint32_t count);
+
+/* ---- swap.c -------------------------------------------------------------------------------------------- */
+
+/* Prepare and listen in a free place. */
+int32_t swap_listen(struct node *node, const struct node_transport *transport, struct gavel_error *error);
+/* Whether a list of schemes with blanks between them holds the first `length` bytes of `uri`. */
+bool node_speaks(const char *schemes, const char *uri, size_t length);
+struct listener *swap_listener(struct node *node, const struct node_transport *transport);
+/* End what has to leave and is idle or late; tell whoever retired it. Each tick while node->leaving. */
+void swap_expire(struct node *node, uint64_t now);
+/* The other side goes away, or leaves this connection. */
+void swap_message(struct conn *conn, const struct codec_going_away *message);
+
+/* ---- publish.c ----------------------------------------------------------------------------------------- */
+
+#define NODE_OWN_REQUEST 1 /* origin.id, with origin.conn 0: the node asked for it itself */
+
+void publish_step(struct node *node);
+void publish_answer(struct node *node, const struct codec_reply *reply);
 
 /* ---- found.c ------------------------------------------------------------------------------------------- */
 
@@ -528,6 +590,9 @@ void change_command(struct conn *conn, const struct codec_request *request, cons
                     uint64_t deadline_ns);
 /* The leader notes the incarnation of a member that answers for the first time. False: not now. */
 bool change_incarnation(struct node *node, uint64_t id, uint64_t incarnation);
+/* One of them on the node's own behalf; it leads. */
+void change_ask(struct node *node, const char *command, struct gavel_slice arguments, struct origin origin,
+                uint64_t deadline_ns);
 /* Answer whoever waits for a change that is over. */
 void change_settle(struct node *node);
 void change_expire(struct node *node, uint64_t now);
@@ -562,7 +627,13 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
 void client_refuse(struct node *node, struct origin origin, int32_t status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void client_forward_reply(struct peer *peer, struct codec_reply *reply);
-void client_forward_lost(struct node *node, uint64_t peer);
+/* What was sent on to a peer over that connection (0: over any) will not be answered. */
+void client_forward_lost(struct node *node, uint64_t peer, uint64_t conn);
+/* Whether an answer is still awaited over that connection. */
+bool client_forwarded_over(const struct node *node, uint64_t conn);
+/* Send a request on to a peer; `origin` gets its answer. */
+void client_forward(struct node *node, struct peer *peer, const struct codec_request *request, struct origin origin,
+                    uint64_t deadline_ns);
 void client_leader_known(struct node *node);
 void client_expire(struct node *node, uint64_t now);
 void client_free(struct node *node);

@@ -166,19 +166,6 @@ static void fill_limits(struct node_limits *limits)
         limits->proposals &= limits->proposals - 1; /* the ring of waiters is a power of two */
 }
 
-static void fill_serializers(struct node *node)
-{
-    bool msgpack = false;
-
-    for (uint32_t i = 0; i < node->setup.serializer_count && i < NODE_SERIALIZERS_MAX; i++) {
-        node->serializers[node->serializer_count++] = node->setup.serializers[i];
-        msgpack = msgpack || strcmp(node->setup.serializers[i].name, "msgpack") == 0;
-    }
-    if (!msgpack)
-        node->serializers[node->serializer_count++] =
-            (struct node_serializer){.name = "msgpack", .operations = codec_msgpack(), .self = NULL};
-}
-
 static int32_t make_parts(struct node *node, struct gavel_error *error)
 {
     struct session_limits sessions = {.sessions = node->limits.sessions,
@@ -231,6 +218,7 @@ static int32_t check_setup(const struct node_setup *setup, struct gavel_error *e
 
 int32_t node_new(const struct node_setup *setup, struct node **out, int *exit_code, struct gavel_error *error)
 {
+    const struct node_serializer *offered[NODE_SERIALIZERS_MAX];
     struct node *node;
     int32_t status = check_setup(setup, error);
 
@@ -248,7 +236,6 @@ int32_t node_new(const struct node_setup *setup, struct node **out, int *exit_co
     node->os = setup->os;
     node->armed_ns = UINT64_MAX;
     fill_limits(&node->limits);
-    fill_serializers(node);
     os_random(node->os, &node->seed, sizeof node->seed);
     node->seed |= 1;
     os_list_init(&node->conns);
@@ -259,6 +246,10 @@ int32_t node_new(const struct node_setup *setup, struct node **out, int *exit_co
     os_list_init(&node->reads);
     os_list_init(&node->ready_reads);
     os_list_init(&node->running_reads);
+    node->native = (struct node_serializer){.name = "msgpack", .operations = codec_msgpack()};
+    for (uint32_t i = 0; i < setup->serializer_count; i++)
+        offered[i] = &setup->serializers[i];
+    node_offer(node, offered, setup->serializer_count, 0);
     found_hash(node);
     status = make_parts(node, error);
     if (status == GAVEL_OK) {
@@ -294,7 +285,8 @@ void node_start(struct node *node)
 
 static bool something_waits(const struct node *node)
 {
-    return node->waiting || node->change.active || node->parked_count || node->forward_count || node->read_count;
+    return node->waiting || node->change.active || node->leaving ||
+           node->wish.active || node->parked_count || node->forward_count || node->read_count;
 }
 
 static void check_space(struct node *node)
@@ -326,6 +318,8 @@ static void housekeeping(struct node *node, uint64_t now)
     read_expire(node, now);
     settings_ask(node);
     work_maintain(node, now);
+    if (node->leaving)
+        swap_expire(node, now);
     node_gauges(node);
 }
 
@@ -367,6 +361,8 @@ static void settle_members(struct node *node)
         peers_sync(node);
     }
     join_settle(node);
+    if (node->wish.active)
+        publish_step(node);
     if (node->raft && directory_removed(&node->directory, commit, node->member_id))
         join_removed(node);
 }
@@ -456,8 +452,9 @@ static void close_everything(struct node *node)
     propose_drop(node, GAVEL_E_NO_LEADER, "this node is stopping; nothing was done");
     if (node->change.active)
         change_lost(node, GAVEL_E_UNKNOWN, "this node is stopping; the change of members may or may not be done");
-    for (uint32_t i = 0; i < node->setup.transport_count; i++)
-        node->setup.transports[i].operations->unlisten(node->setup.transports[i].self);
+    for (uint32_t i = 0; i < NODE_TRANSPORT_SLOTS; i++)
+        if (node->listeners[i].transport && !node->listeners[i].leaving)
+            node->listeners[i].transport->operations->unlisten(node->listeners[i].transport->self);
     while (at != &node->conns) {
         struct conn *conn = os_container(at, struct conn, link);
 
@@ -579,7 +576,7 @@ const char *node_bound(const struct node *node, uint32_t transport, uint32_t lis
 {
     struct gavel_slice bound = {0};
 
-    if (transport < node->setup.transport_count && listener < 8)
+    if (transport < NODE_TRANSPORT_SLOTS && listener < 8)
         bound = node->listeners[transport].bound[listener];
     return bound.data ? bound.data : "";
 }

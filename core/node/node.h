@@ -130,6 +130,12 @@ struct node_limits {
     uint64_t stop_ms;             /* 3,000: a clean stop hands over and drains for at most so long */
 };
 
+/* Whoever waits for an answer that its host gives; all zero: nobody. */
+struct node_caller {
+    uint64_t conn;
+    uint64_t id;
+};
+
 /* What the node asks of its host. `context` is the first argument of each. */
 struct node_callbacks {
     void *context;
@@ -150,6 +156,8 @@ struct node_callbacks {
     /* Change a log level at run time (admin); NULL: refused. */
     int32_t (*log_level)(void *context, struct gavel_slice module, struct gavel_slice level,
                          struct gavel_error *error);
+    /* An administrator asked for a reload, as SIGHUP would; the host replies by node_answer. NULL: refused. */
+    void (*reload)(void *context, struct node_caller caller);
     /* An administrator asked this node to stop, as SIGTERM would; NULL: refused. */
     void (*stop)(void *context);
 };
@@ -208,6 +216,74 @@ void node_abandon(struct node *node);
 /* Free; only after `stopped`, `fatal` or node_abandon, and when no job of it can run any more. NULL is fine.
  */
 void node_free(struct node *node);
+
+/* ---- transports and serializers that come and go while it runs -------------------------------------------
+ *
+ * What is handed over here stays borrowed until it was retired and `done` was called. That call may come from within an
+ * up-call of a transport: whoever gets it ends nothing before the loop's next turn.
+ */
+
+/* Whether this is a time for it: GAVEL_E_STATE with the reason while the node founds, joins, recovers or stops. */
+int32_t node_steady(const struct node *node, struct gavel_error *error);
+
+/*
+ * Prepare a transport and listen. A URI on which `replaces` (NULL: none) listens already goes over: that one stops
+ * listening first, and listens again if this one cannot. GAVEL_E_TOO_LARGE: no place for it; or why it cannot listen.
+ */
+int32_t node_add_transport(struct node *node, const struct node_transport *transport,
+                           const struct node_transport *replaces, struct gavel_error *error);
+
+/*
+ * It stops listening. Who is connected through it is told that it goes away, goes on being served, and is cut off
+ * after `drain_ms`. done(context): no connection uses it any more.
+ */
+void node_retire_transport(struct node *node, const struct node_transport *transport, uint64_t drain_ms,
+                           void (*done)(void *context), void *context);
+
+/*
+ * One that was added goes at once, with its connections: nobody was told of it yet. `replaces` as when it was added: it
+ * listens again where it had to give way.
+ */
+void node_drop_transport(struct node *node, const struct node_transport *transport,
+                         const struct node_transport *replaces, void (*done)(void *context), void *context);
+
+/* Offer these serializers from now on, the preferred first; connections are negotiated anew within `drain_ms`. */
+void node_offer(struct node *node, const struct node_serializer *const *serializers, uint32_t count, uint64_t drain_ms);
+
+/* One that is not offered any more: done(context) when no connection uses it. */
+void node_retire_serializer(struct node *node, const struct node_serializer *serializer, void (*done)(void *context),
+                            void *context);
+
+/* The URI that a transport listens on under `listener`; "" when there is none. */
+const char *node_transport_bound(const struct node *node, const struct node_transport *transport, uint32_t listener);
+
+/* Its own addresses by the newest committed configuration; how many. */
+uint32_t node_addresses(const struct node *node, const char *addresses[NODE_ADDRESSES_MAX]);
+
+/*
+ * Have these addresses in the configuration. The node asks the leader, again and again, until that is committed or
+ * cannot be: then done (may be NULL) is called with a status and a sentence. A later call takes the place of this one,
+ * whose `done` is not called any more.
+ */
+void node_publish(struct node *node, const char *const *addresses, uint32_t count,
+                  void (*done)(void *context, int32_t status, const char *why), void *context);
+
+/* Why the last attempt to publish has not done it; "" when there was none. */
+const char *node_publish_said(const struct node *node);
+
+/*
+ * Whether with these transports alone every other member could be dialled, and could dial back: GAVEL_E_STATE names one
+ * that could not.
+ */
+int32_t node_would_reach(const struct node *node, const struct node_transport *const *transports, uint32_t count,
+                         struct gavel_error *error);
+
+/* Take over the limits that may change at run time: see [raft], [snapshot] and [client] of gavel.ini(5). */
+void node_change_limits(struct node *node, const struct node_limits *limits);
+
+/* Answer an administrator: a status with its sentence, or `result`, one document. */
+void node_answer(struct node *node, struct node_caller caller, int32_t status, const char *text,
+                 struct gavel_slice result);
 
 /* Write the status of design 5 as one map. The names in it are those of gavel-protocol(7). */
 void node_status(const struct node *node, struct gavel_writer *out);

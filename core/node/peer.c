@@ -144,10 +144,12 @@ static void disconnect(struct peer *peer, const char *why)
     }
     peer->out = NULL;
     peer->in = NULL;
+    peer->fresh = NULL;
+    peer->refresh = false;
     peer->blank = false;
     peer->healthy = false;
     if (peer->id)
-        client_forward_lost(node, peer->id);
+        client_forward_lost(node, peer->id, 0);
 }
 
 static void learn_member(struct node *node, const struct member *member)
@@ -239,136 +241,6 @@ struct peer *peer_stranger(struct node *node, uint64_t id, const char *name)
     peer->stranger = true;
     peer->redial_at = UINT64_MAX; /* where it can be dialled is not known */
     return peer;
-}
-
-void peer_wake(struct peer *peer)
-{
-    if (peer->out || peer->address_count == 0)
-        return;
-    peer->address_next = 0;
-    peer->backoff_ms = peer->node->limits.redial_min_ms;
-    peer->redial_at = node_now(peer->node);
-}
-
-/* ---- dialling ------------------------------------------------------------------------------------------ */
-
-static void schedule_redial(struct peer *peer)
-{
-    struct node *node = peer->node;
-    uint64_t wait_ns = peer->backoff_ms * NS_PER_MS;
-
-    /* Between half and all of it, so that members that start together do not dial together for ever. */
-    wait_ns = wait_ns / 2 + node_random(node) % (wait_ns / 2 + 1);
-    peer->redial_at = node_now(node) + wait_ns;
-    peer->backoff_ms =
-        peer->backoff_ms * 2 < node->limits.redial_max_ms ? peer->backoff_ms * 2 : node->limits.redial_max_ms;
-}
-
-static void dial(struct peer *peer)
-{
-    struct node *node = peer->node;
-    struct gavel_error error = {.text = "it has no address"};
-
-    peer->redial_at = UINT64_MAX;
-    for (uint32_t tried = 0; tried < peer->address_count && !peer->out; tried++)
-        peer->out =
-            conn_dial(node, peer, peer->addresses[peer->address_next++ % peer->address_count], &error);
-    if (peer->out)
-        return;
-    if (!peer->complained)
-        node_log(node, GAVEL_LOG_WARN, "peer", "%s cannot be dialled: %s", peer->name, error.text);
-    peer->complained = true;
-    schedule_redial(peer);
-}
-
-void peers_dial(struct node *node, uint64_t now)
-{
-    struct peer *peer;
-
-    os_list_each (peer, &node->peers, struct peer, link)
-        if (!peer->out && peer->redial_at <= now && node->phase <= NODE_HANDING)
-            dial(peer);
-}
-
-uint64_t peers_deadline(const struct node *node)
-{
-    uint64_t deadline = UINT64_MAX;
-    struct peer *peer;
-
-    os_list_each (peer, &node->peers, struct peer, link)
-        if (!peer->out && peer->redial_at < deadline && node->phase <= NODE_HANDING)
-            deadline = peer->redial_at;
-    return deadline;
-}
-
-static void set_healthy(struct peer *peer, bool healthy, bool wanted, const char *why)
-{
-    const char *const pairs[] = {"member", peer->name, "health", healthy ? "HEALTHY" : "DEGRADED",
-                                 "reason", why,        NULL};
-
-    if (peer->healthy == healthy)
-        return;
-    peer->healthy = healthy;
-    event_local(peer->node, "health_changed", peer->name, pairs);
-    if (healthy)
-        node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s", peer->name);
-    else
-        node_log(peer->node, wanted ? GAVEL_LOG_INFO : GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name,
-                 why);
-    node_gauges(peer->node);
-}
-
-static void link_event(struct peer *peer, uint32_t type, bool refused)
-{
-    struct raft_event event = {.type = type, .link = {.peer = peer->id, .refused = refused}};
-
-    if (peer->id && peer->node->raft)
-        (void)engine_step(peer->node, &event);
-}
-
-void peer_up(struct peer *peer, const struct codec_welcome *welcome)
-{
-    peer->backoff_ms = peer->node->limits.redial_min_ms;
-    peer->quick = false;
-    peer->complained = false;
-    peer->node->redispatch = true;
-    set_healthy(peer, true, true, "");
-    peer->blank = !welcome->founded;
-    peer->record_sent = false;
-    peer->node->blanks |= peer->blank;
-    found_peer_up(peer);
-    link_event(peer, RAFT_EVENT_LINK_UP, false);
-}
-
-void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char *why)
-{
-    struct node *node = peer->node;
-
-    if (peer->in == conn) {
-        peer->in = NULL;
-        node->peers_stale |= peer->stranger;
-    }
-    if (peer->out != conn)
-        return;
-    peer->out = NULL;
-    peer->asked = false;
-    peer->blank = false;
-    if (conn->up) {
-        /* At once again: whether that is refused tells a dead process from a broken wire. */
-        peer->quick = true;
-        peer->redial_at = node_now(node);
-        set_healthy(peer, false, reason == GAVEL_CLOSE_NORMAL, why);
-        client_forward_lost(node, peer->id);
-        link_event(peer, RAFT_EVENT_LINK_LOST, false);
-        return;
-    }
-    if (peer->quick && (reason == GAVEL_CLOSE_REFUSED || reason == GAVEL_CLOSE_LOST))
-        link_event(peer, RAFT_EVENT_LINK_LOST, true);
-    peer->quick = false;
-    if (!peer->complained && reason != GAVEL_CLOSE_REFUSED)
-        node_log(node, GAVEL_LOG_INFO, "peer", "%s cannot be reached: %s", peer->name, why);
-    peer->complained = true;
-    schedule_redial(peer);
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
@@ -764,7 +636,7 @@ static void receive_raft(struct conn *conn, uint64_t type, const struct codec_ra
         refuse_raft(conn, &error);
         return;
     }
-    if (conn == peer->out && !in_time(peer, wire->id))
+    if (conn->dialled && !in_time(peer, wire->id))
         return;
     node->answering = peer;
     node->answering_id = wire->id;

@@ -117,7 +117,7 @@ struct gavel_reader {
 struct gavel_serializer {
     uint64_t size;          /* GAVEL_END(struct gavel_serializer, read_end) */
     const char *media_type; /* "application/msgpack" */
-    uint64_t preference;    /* the best common one wins a hello: the higher number */
+    uint64_t preference;    /* of two that nobody put in an order the one with the higher number is used */
     uint64_t writer_bytes;  /* memory for one writer, given by the caller, aligned to 16 */
     uint64_t reader_bytes;  /* the same for a reader */
     /* Make a writer in `memory` that appends to *out (the caller's, with its limit). */

@@ -150,7 +150,8 @@ static int32_t listen_mem(void *self, struct gavel_slice uri, struct gavel_slice
 {
     struct net_side *side = self;
 
-    (void)error;
+    if (uri.size < 6 || memcmp(uri.data, "mem://", 6) != 0)
+        return gavel_fail(error, GAVEL_E_IO, "nothing listens there");
     side->listening = true;
     *bound = uri;
     return 0;
