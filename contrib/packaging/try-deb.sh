@@ -76,18 +76,20 @@ find "$root/" -xdev -name '*gavel*' | sort >"$room/before"
 
 # ---- installed, with what the packages depend on and nothing else
 mkdir "$root/debs" "$root/newer"
-for package in gavel libgavel0 libgavel-dev; do cp "$debs/${package}"_*_"$arch".deb "$root/debs/"; done
+find "$debs" -maxdepth 1 -name "*_$arch.deb" ! -name '*-dbgsym_*' -exec cp -t "$root/debs" {} +
+packages=$(for deb in "$root"/debs/*.deb; do dpkg-deb -f "$deb" Package; done)
 if ! in_root sh -c 'apt-get install -y -qq --no-install-recommends /debs/*.deb' >"$room/log" 2>&1; then
     tail -n 20 "$room/log"
     bad "the packages do not install"
     exit 1
 fi
-in_root dpkg -V gavel libgavel0 libgavel-dev >"$room/log" 2>&1
+# shellcheck disable=SC2086 # a list of names
+in_root dpkg -V $packages >"$room/log" 2>&1
 [ ! -s "$room/log" ] || bad "dpkg -V: $(cat "$room/log")"
 in_root gaveld --check-config --config /usr/share/doc/gavel/examples/gavel.ini >"$room/log" 2>&1 \
     || bad "the sample configuration: $(cat "$room/log")"
 missing=$(for file in "$root"/usr/sbin/gaveld "$root"/usr/bin/gavel "$root"/usr/lib/*/gavel/*.so \
-    "$root"/usr/lib/*/libgavel.so.0; do
+    "$root"/usr/lib/*/libgavel*.so.0 "$root"/usr/libexec/gavel/*; do
     in_root ldd "${file#"$root"}" 2>/dev/null | grep 'not found'
 done)
 [ -z "$missing" ] || bad "libraries that the dependencies do not bring: $missing"
@@ -128,7 +130,8 @@ unset UPGRADE
 in_root apt-get remove -y -qq gavel >"$room/log" 2>&1 || { tail -n 20 "$room/log"; bad "apt-get remove"; }
 [ -d "$root/var/lib/gavel/node-1/log" ] || bad "removing the package removed the data"
 [ ! -e "$root/usr/sbin/gaveld" ] || bad "removing the package left gaveld"
-in_root apt-get purge -y -qq gavel libgavel0 libgavel-dev >"$room/log" 2>&1 \
+# shellcheck disable=SC2086 # a list of names
+in_root apt-get purge -y -qq $packages >"$room/log" 2>&1 \
     || { tail -n 20 "$room/log"; bad "apt-get purge"; }
 rm -rf "$root/debs" "$root/newer" "$root/cluster"
 find "$root/" -xdev -name '*gavel*' ! -path '*/var/cache/apt/*' | sort | comm -13 "$room/before" - >"$room/left"

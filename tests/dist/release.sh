@@ -98,7 +98,12 @@ pass "what was installed runs from another place"
 (cd "$dir/one/tree" && PATH=$dir/shadow:$PATH make -j"$jobs" check check_LTLIBRARIES= \
     check_PROGRAMS='tests/unit/host-ini' \
     TESTS='tests/unit/host-ini tests/host/answers.sh tests/host/life.sh tests/style/style.sh tests/dist/install.sh') \
-    >"$dir/log" 2>&1 || { grep -E '^(FAIL|ERROR)' "$dir/log"; bad "checks of the tarball: $(tail -n 5 "$dir/log")"; }
+    >"$dir/log" 2>&1 || {
+    for trs in $(grep -l -E '^:test-result: (FAIL|ERROR)' $(find "$dir/one/tree/tests" -name '*.trs')); do
+        tail -n 20 "${trs%.trs}.log"
+    done
+    bad "checks of the tarball: $(grep -E '^(FAIL|ERROR):' "$dir/log" | paste -sd' ')"
+}
 pass "a few checks in the tarball"
 
 # ---- again, elsewhere: the same bytes
