@@ -47,6 +47,8 @@ options_of()
             --set down_ms=100" ;;
         snapshot) echo "$hard --set snapshot_entries=50 --set snapshot_log_kib=16 --set trailing_kib=16
             --set snapshot_per_hour=600" ;;
+        settings) echo "$hard --set snapshot_entries=50 --set snapshot_log_kib=16 --set trailing_kib=16
+            --set settings_per_hour=3600" ;;
         *) echo "bugs: no such world: $1" >&2; exit 64 ;;
     esac
 }

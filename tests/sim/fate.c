@@ -204,6 +204,7 @@ static const struct {
     {offsetof(struct sim_options, partition_per_hour), fate_partition},
     {offsetof(struct sim_options, members_per_hour), fate_change},
     {offsetof(struct sim_options, wipe_per_hour), fate_wipe},
+    {offsetof(struct sim_options, settings_per_hour), fate_settings},
 };
 
 static uint64_t rate_of(const struct sim_fate *fate, uint32_t kind)
@@ -274,7 +275,7 @@ static void nurse(struct sim *sim, struct sim_event *event)
             continue;
         if (fate->start_at[i] == 0) { /* it ended by itself */
             judge_exit(sim, node);
-            fate->given_up[i] = node->exit_code == 65 || node->exit_code == 78;
+            fate->given_up[i] = node->exit_code == 65 || (node->exit_code == 78 && !sim_node_outdated(node));
             fate->start_at[i] = sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
         } else if (fate->start_at[i] <= sim->now) {
             start(fate, node);

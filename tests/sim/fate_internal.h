@@ -6,7 +6,7 @@
 #include "core/os/list.h"
 #include "fate.h"
 
-#define FATE_KINDS 12
+#define FATE_KINDS 13
 #define FATE_PARTITIONS 4 /* at the same time */
 
 /* One kind of misfortune: when it strikes next. */
@@ -63,6 +63,9 @@ void fate_partitions_end(struct sim_fate *fate);
 void fate_change(struct sim_fate *fate);
 void fate_wipe(struct sim_fate *fate);
 void fate_operate(struct sim_fate *fate);
+
+/* fate_settings.c: change some setting, bring out a new plugin, or let the cluster act as it. */
+void fate_settings(struct sim_fate *fate);
 
 /* Nodes that take part, the founders and those that joined: numbers below this. */
 uint32_t fate_span(const struct sim_fate *fate);

@@ -287,7 +287,40 @@ static void log_line(void *self, uint64_t level, const char *module, struct gave
 
 /* ---- a life -------------------------------------------------------------------------------------------- */
 
-static void make_machine(struct sim_process *process)
+/*
+ * The store has one state version. Here it has as many as there are upgrades, all of which mean the same: what matters
+ * is who acts as which one at which entry, and the settings tell that.
+ */
+static int32_t restore_begin(void *self, uint64_t state_version, struct gavel_error *error)
+{
+    const struct gavel_statemachine *workflow = gavel_plugin_workflow()->operations;
+
+    (void)state_version;
+    return workflow->restore_begin(self, workflow->state_version, error);
+}
+
+/* Whoever starts anew may find a newer plugin on its machine; one that joins, or that met a barrier, has to. */
+static void choose_plugin(struct sim_process *process, bool joins)
+{
+    const struct sim *sim = process->node->sim;
+
+    if (!process->plugin)
+        process->plugin = 1;
+    if (sim->options.settings_per_hour && (joins || process->outdated || (sim_draw(&process->dice) & 1)))
+        process->plugin = sim->plugin;
+    process->outdated = false;
+    process->operations.state_version = process->plugin;
+    process->operations.state_version_oldest = 1;
+    process->operations.restore_begin = restore_begin;
+}
+
+bool sim_node_outdated(struct sim_node *node)
+{
+    node->process->outdated = strstr(node->said, "has state version") != NULL;
+    return node->process->outdated;
+}
+
+static void make_machine(struct sim_process *process, bool joins)
 {
     const struct gavel_plugin *plugin = gavel_plugin_workflow();
     _Alignas(16) unsigned char options[512];
@@ -303,10 +336,12 @@ static void make_machine(struct sim_process *process)
     process->operations = *(const struct gavel_statemachine *)plugin->operations;
     if (process->node->sim->options.apply_lane == 2)
         process->operations.flags &= ~(uint64_t)GAVEL_BOUNDED;
+    choose_plugin(process, joins);
     process->machine.name = "workflow";
     process->machine.plugin = plugin;
     process->machine.operations = &process->operations;
     process->machine.settings = "";
+    process->machine.given = "";
 }
 
 static void fill_setup(struct sim_process *process, const char *const *join, uint32_t join_count)
@@ -337,7 +372,8 @@ static void fill_setup(struct sim_process *process, const char *const *join, uin
                    .snapshot_keep = options->snapshot_keep,
                    .log_trailing_bytes = options->trailing_kib << 10,
                    .log_cache_bytes = options->cache_kib << 10,
-                   .session_ttl_ms = options->session_ttl_ms,
+                   /* The founder's file says it; whoever starts later takes what the cluster has. */
+                   .session_ttl_ms = node->number == 0 && node->lives == 1 ? options->session_ttl_ms : 0,
                    .proposals = 1024,
                    .reads = 1024,
                    .event_ring_bytes = options->ring_kib << 10},
@@ -493,7 +529,7 @@ void sim_node_start(struct sim_node *node, const char *const *join, uint32_t joi
     sim_disk_die_after(node->disk, process->die_after);
     process->die_after = 0;
     sim_heap_ours(); /* the host's */
-    make_machine(process);
+    make_machine(process, join_count > 0);
     sim_heap_theirs();
     fill_setup(process, join, join_count);
     sim_trace(node->sim, node, "starts, life %llu", (unsigned long long)node->lives);

@@ -38,6 +38,8 @@ struct sim_process {
     struct node_transport transports[2];
     struct node_machine machine;
     struct gavel_statemachine operations;
+    uint64_t plugin; /* newest state version that its plugin knows, over its lives: never less */
+    bool outdated;   /* it ended because its plugin does not know the version in force */
     struct node_setup setup;
 };
 

@@ -39,7 +39,8 @@
     X(WIPE, "wipe") \
     X(MEMBERS, "members") \
     X(SNAPSHOT, "snapshot") \
-    X(STOP, "stop")
+    X(STOP, "stop") \
+    X(SETTINGS, "settings")
 
 /* A rate "per hour" is of simulated time and of the whole cluster unless it says otherwise. */
 #define SIM_OPTIONS(X) \
@@ -88,6 +89,7 @@
     X(snapshot_per_hour, SNAPSHOT, 6, 600, "snapshots asked for beside the node's own") \
     X(stop_per_hour, STOP, 6, 200, "clean stops and restarts") \
     X(transfer_per_hour, STOP, 6, 200, "leaders asked to hand over") \
+    X(settings_per_hour, SETTINGS, 60, 1200, "changes of settings asked for, upgrades of the machine among them") \
     X(segment_kib, NONE, 64, 2048, "log_segment_bytes, KiB: 64 is less than a user may ask for")
 
 struct sim_options {

@@ -42,6 +42,7 @@ struct sim_oracle *sim_oracle_free(struct sim_oracle *oracle)
     free(oracle->steps);
     free(oracle->digests);
     free(oracle->ticks);
+    free(oracle->settings);
     free(oracle->entries);
     oracle_map_free(&oracle->by_place);
     oracle_map_free(&oracle->votes);
@@ -253,6 +254,8 @@ static void machines(struct sim_oracle *oracle, struct oracle_node *memory, stru
     if (node->applied == before || !whole || apply_index(node->apply) != node->applied)
         return;
     oracle_applied(oracle, memory, node->applied, node->applied_tick);
+    if (oracle->sim->options.settings_per_hour)
+        oracle_settings(oracle, memory, node->applied, node->settings->version, oracle_settings_hash(node->settings));
     note_sessions(oracle, memory, node, before + 1);
     if (node->digest_index && node->digest_index > before)
         oracle_sample(oracle, memory, node->digest_index, node->digests[slot].digest);

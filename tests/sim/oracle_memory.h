@@ -90,6 +90,14 @@ struct oracle_node {
     uint64_t tick;
 };
 
+struct settings;
+
+/* A version of the settings, and all that they were. */
+struct oracle_setting {
+    uint64_t version;
+    uint64_t hash;
+};
+
 /* "Up to this index everything was committed when this term was the leader's": both rise. */
 struct oracle_step {
     uint64_t term;
@@ -134,6 +142,9 @@ struct sim_oracle {
     uint64_t digest_capacity;
     uint64_t *ticks;            /* by index + 1; 0: not known */
     uint64_t tick_capacity;
+    struct oracle_setting *settings; /* every version of them that was ever in force somewhere, in order */
+    uint64_t setting_count;
+    uint64_t setting_capacity;
     struct oracle_map sampled;  /* (index, 0) -> digest: the nodes' own samples */
     struct oracle_map sessions; /* (session, sequence) -> index at which it was applied */
     struct oracle_entry *entries; /* by index: the session and sequence of a command */
@@ -242,6 +253,10 @@ void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, i
                           bool disk_trouble, const char *said);
 
 void oracle_applied(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t tick);
+/* These settings were in force when it had applied `index`. */
+void oracle_settings(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t version,
+                     uint64_t hash);
+uint64_t oracle_settings_hash(const struct settings *settings);
 void oracle_digest(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t digest);
 void oracle_sample(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t digest);
 /* A command of a session was applied at `index`, or (duplicate) found to have been applied at `first`. */

@@ -570,6 +570,17 @@ static void ticks_and_applied(void **state)
     fires("tick never back", oracle_tick_made(oracle, &oracle->nodes[0], 4, 60, 59));
 }
 
+static void settings_differ(void **state)
+{
+    (void)state;
+    holds((oracle_settings(oracle, &oracle->nodes[0], 5, 0, 1), oracle_settings(oracle, &oracle->nodes[1], 9, 9, 2)));
+    holds((oracle_settings(oracle, &oracle->nodes[2], 12, 12, 3), oracle_settings(oracle, &oracle->nodes[0], 8, 0, 1)));
+    holds(oracle_settings(oracle, &oracle->nodes[0], 11, 9, 2));
+    fires("settings equality", oracle_settings(oracle, &oracle->nodes[1], 11, 9, 4)); /* another value */
+    fires("settings equality", oracle_settings(oracle, &oracle->nodes[1], 11, 0, 1)); /* a change was missed */
+    fires("settings equality", oracle_settings(oracle, &oracle->nodes[1], 8, 9, 2));  /* before its entry */
+}
+
 static void session_twice(void **state)
 {
     (void)state;
@@ -660,7 +671,7 @@ int main(void)
         TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
         TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
         TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(member_id_again), TEST(digests_differ),
-        TEST(ticks_and_applied), TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
+        TEST(ticks_and_applied), TEST(settings_differ), TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
         TEST(over_a_bound), TEST(a_lawful_life),
     };
 

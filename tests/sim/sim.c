@@ -104,6 +104,7 @@ struct sim *sim_new(uint64_t seed, const struct sim_options *options, uint64_t s
     sim->deadline = seconds * SIM_S;
     sim->founders = (uint32_t)options->nodes;
     sim->node_count = SIM_NODES_MAX;
+    sim->plugin = 1;
     assert(sim->founders <= 7);
     sim->net = sim_net_new(sim);
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {

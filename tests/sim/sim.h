@@ -72,7 +72,8 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(events) X(acknowledged) X(reads) X(unknown) X(refused) X(elections) X(crashes) X(crashes_in_recovery) \
     X(recoveries) X(snapshots_taken) X(snapshots_installed) X(membership_changes) X(torn_tails) X(refetches) \
     X(corruptions_found) X(partitions) X(resets) X(lost) X(duplicated) X(reordered) X(stalls) X(disk_errors) \
-    X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers)
+    X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers) \
+    X(settings_changes) X(upgrades)
 
 struct sim_totals {
 #define SIM_TOTAL_FIELD(name) uint64_t name;
@@ -126,6 +127,8 @@ enum sim_crash {
 void sim_node_crash(struct sim_node *node, enum sim_crash how);
 
 /* node_stop; the state becomes DOWN by itself. */
+/* It ended because its plugin was too old: the next life has the newest. */
+bool sim_node_outdated(struct sim_node *node);
 void sim_node_stop(struct sim_node *node);
 
 /* node.c's part of the world's making and ending. */
@@ -168,6 +171,7 @@ struct sim {
     struct sim_load *load;
     struct sim_oracle *oracle;
     struct sim_totals totals;
+    uint64_t plugin;     /* the newest state version of the machine that there is: who starts anew may get it */
     bool tracing;        /* --trace: sim_trace prints */
     uint64_t trace_hash; /* of everything traced, printed or not */
     bool failed;
