@@ -50,6 +50,11 @@ void drive_open(struct drive *drive, const char *instance)
 
     if (status != GAVEL_OK)
         kit_broken("GAVEL_OK", "%s: %s", kit_status(status), error.text);
+    /* As in a cluster that was founded with this plugin: the newest version is in force. */
+    status = drive->machine->act_as ? drive->machine->act_as(drive->self, drive->machine->state_version, &error)
+                                    : GAVEL_OK;
+    if (status != GAVEL_OK)
+        kit_broken("act_as to take the newest version", "%s: %s", kit_status(status), error.text);
 }
 
 void drive_close(struct drive *drive)
@@ -209,11 +214,12 @@ void drive_run(struct drive *drive, const struct entry *entry, uint64_t number)
 {
     struct codec_writer writer;
     uint64_t seed_from[2] = {entry->index, entry->term};
-    struct gavel_call call = {.size = GAVEL_END(struct gavel_call, machine), .index = entry->index,
+    struct gavel_call call = {.size = GAVEL_END(struct gavel_call, state_version), .index = entry->index,
                               .term = entry->term, .wall_ms = entry->read ? 0 : entry->wall_ms,
                               .tick_ms = entry->tick_ms,
                               .seed = entry->read ? 0 : gavel_mix(SCRIBBLE_SEED, seed_from, sizeof seed_from),
-                              .principal = entry->principal, .read_only = entry->read, .machine = 1};
+                              .principal = entry->principal, .read_only = entry->read, .machine = 1,
+                              .state_version = drive->machine->state_version};
     struct gavel_reply reply = {.size = GAVEL_END(struct gavel_reply, emit), .context = drive, .error = &drive->error,
                                 .emit = entry->read ? NULL : emit};
     const void *arguments;
