@@ -47,7 +47,7 @@ static int32_t save_host(const struct apply *apply, struct gavel_buffer *out)
     }
     if (status == 0 && changed)
         status = settings_save(apply->settings, out);
-    return status ? status : sessions_save(apply->sessions, out);
+    return status ? status : sessions_save(apply->sessions, changed, out);
 }
 
 int32_t apply_snapshot_begin(struct apply *apply, struct apply_snapshot **out, struct gavel_error *error)
@@ -233,7 +233,7 @@ static int32_t restore_host(struct apply *apply, struct gavel_error *error)
     if (status != GAVEL_OK)
         return status;
     apply->tick = tick;
-    return sessions_load(apply->sessions, gavel_bytes(cursor.at, cursor.left), error);
+    return sessions_load(apply->sessions, gavel_bytes(cursor.at, cursor.left), version == HOST_CHANGED, error);
 }
 
 static int32_t close_part(struct apply *apply, struct gavel_error *error)

@@ -389,6 +389,8 @@ void node_settle(struct node *node)
         }
         settle_members(node);
         settings_settle(node);
+        if (!node_alive(node))
+            break;
         propose_flush(node);
         read_flush(node);
         engine_drain(node);

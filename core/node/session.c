@@ -27,6 +27,7 @@ struct kept {
 struct session {
     uint64_t id;
     uint64_t tick;     /* of the last sign of life */
+    uint64_t ttl_ms;   /* what its client was told when it registered, and relies on */
     uint64_t acked;    /* the floor: at or below it nothing is executed again */
     uint64_t bytes;    /* of kept bodies */
     struct kept *kept; /* ascending sequences */
@@ -156,7 +157,21 @@ int32_t session_register(struct sessions *sessions, uint64_t id, uint64_t tick)
     if (!session)
         return GAVEL_E_LOCAL;
     session->tick = tick;
+    session->ttl_ms = sessions->limits.ttl_ms;
     return GAVEL_OK;
+}
+
+/*
+ * A client takes an EXPIRED for proof that nothing was done as long as it has heard of the session within the life that
+ * it was told (client_session_expired): a shorter life is for sessions to come, a longer one for all.
+ */
+static bool is_over(const struct sessions *sessions, const struct session *session, uint64_t seen, uint64_t tick)
+{
+    uint64_t ttl_ms = session->ttl_ms > sessions->limits.ttl_ms ? session->ttl_ms : sessions->limits.ttl_ms;
+
+    if (seeded_bug("session-life-shortened"))
+        ttl_ms = sessions->limits.ttl_ms;
+    return tick >= seen && tick - seen > ttl_ms;
 }
 
 bool session_close(struct sessions *sessions, uint64_t id)
@@ -188,11 +203,8 @@ bool session_expire(struct sessions *sessions, uint64_t id, uint64_t seen, uint6
 {
     struct session *session = find(sessions, id);
 
-    if (tick < seen || tick - seen <= sessions->limits.ttl_ms)
-        return false;
-
     /* A renewal that was ordered before this entry wins: the proposer could not know of it. */
-    if (!session || session->tick > seen)
+    if (!session || session->tick > seen || !is_over(sessions, session, seen, tick))
         return false;
     return session_close(sessions, id);
 }
@@ -337,7 +349,7 @@ uint64_t session_due(const struct sessions *sessions, uint64_t after, uint64_t t
     for (uint64_t i = place_of(sessions, after + 1); i < sessions->count; i++) {
         const struct session *session = sessions->items[i];
 
-        if (tick >= session->tick && tick - session->tick > sessions->limits.ttl_ms) {
+        if (is_over(sessions, session, session->tick, tick)) {
             COVER("node-session-expires");
             *seen = session->tick;
             return session->id;
@@ -352,11 +364,13 @@ uint64_t sessions_count(const struct sessions *sessions)
 }
 
 /* One session as bytes: for the snapshot, and for the digest of exactly what a snapshot holds. */
-static void save_one(const struct session *session, struct gavel_buffer *out, int32_t *status)
+static void save_one(const struct session *session, bool lives, struct gavel_buffer *out, int32_t *status)
 {
     bytes_put64(out, status, session->id);
     bytes_put64(out, status, session->tick);
     bytes_put64(out, status, session->acked);
+    if (lives)
+        bytes_put64(out, status, session->ttl_ms);
     bytes_put32(out, status, session->count);
     for (uint32_t i = 0; i < session->count; i++) {
         const struct kept *kept = &session->kept[i];
@@ -381,17 +395,20 @@ void sessions_digest(const struct sessions *sessions, uint64_t sum[2])
 
         gavel_digest_add(sum, gavel_bytes(&session->id, sizeof session->id),
                          gavel_bytes(fields, sizeof fields));
+        if (session->ttl_ms != sessions->limits.ttl_ms) /* only after a change, which a gaveld of before cannot meet */
+            gavel_digest_add(sum, gavel_bytes(&session->ttl_ms, sizeof session->ttl_ms),
+                             gavel_bytes(&session->id, sizeof session->id));
     }
 }
 
-int32_t sessions_save(const struct sessions *sessions, struct gavel_buffer *out)
+int32_t sessions_save(const struct sessions *sessions, bool lives, struct gavel_buffer *out)
 {
     int32_t status = 0;
 
     assert(sessions->magic == SESSIONS_MAGIC);
     bytes_put64(out, &status, seeded_bug("snapshot-without-sessions") ? 0 : sessions->count);
     for (uint64_t i = 0; i < sessions->count && !seeded_bug("snapshot-without-sessions"); i++)
-        save_one(sessions->items[i], out, &status);
+        save_one(sessions->items[i], lives, out, &status);
     return status;
 }
 
@@ -419,7 +436,7 @@ static int32_t load_kept(struct sessions *sessions, struct session *session, str
     return GAVEL_OK;
 }
 
-int32_t sessions_load(struct sessions *sessions, struct gavel_slice in, struct gavel_error *error)
+int32_t sessions_load(struct sessions *sessions, struct gavel_slice in, bool lives, struct gavel_error *error)
 {
     struct bytes_cursor cursor = bytes_read(in);
     uint64_t count = bytes_get64(&cursor);
@@ -440,6 +457,7 @@ int32_t sessions_load(struct sessions *sessions, struct gavel_slice in, struct g
             return gavel_fail(error, GAVEL_E_LOCAL, "no memory for session %llu", (unsigned long long)id);
         session->tick = bytes_get64(&cursor);
         session->acked = bytes_get64(&cursor);
+        session->ttl_ms = lives ? bytes_get64(&cursor) : sessions->limits.ttl_ms;
         status = load_kept(sessions, session, &cursor);
         if (status != GAVEL_OK)
             return gavel_fail(error, status, "snapshot: replies of session %llu cannot be read",

@@ -26,7 +26,7 @@ struct session_limits {
     uint64_t window;   /* sequence numbers above `acked` that may have been used */
     uint64_t
         bytes; /* of kept replies in one session; beyond it the oldest bodies go, but not what they were */
-    uint64_t ttl_ms; /* of cluster time without a sign of the client */
+    uint64_t ttl_ms; /* of cluster time without a sign of the client; never less than when a session registered */
 };
 
 /* What was answered to a write. */
@@ -104,9 +104,11 @@ uint64_t sessions_count(const struct sessions *sessions);
 /* Add the table to a digest. */
 void sessions_digest(const struct sessions *sessions, uint64_t sum[2]);
 
-/* Write the whole table for a snapshot, or take it from one (it is cleared first). GAVEL_E_CORRUPT,
- * GAVEL_E_LOCAL. */
-int32_t sessions_save(const struct sessions *sessions, struct gavel_buffer *out);
-int32_t sessions_load(struct sessions *sessions, struct gavel_slice in, struct gavel_error *error);
+/*
+ * Write the whole table for a snapshot, or take it from one (it is cleared first). With `lives` each session has its
+ * own life in it, which is that of all as long as the limits were never changed. GAVEL_E_CORRUPT, GAVEL_E_LOCAL.
+ */
+int32_t sessions_save(const struct sessions *sessions, bool lives, struct gavel_buffer *out);
+int32_t sessions_load(struct sessions *sessions, struct gavel_slice in, bool lives, struct gavel_error *error);
 
 #endif

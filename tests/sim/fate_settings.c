@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fate_settings.c - operators who change what the cluster goes by: limits of sessions, an option of the machine, and now
- * and then a new plugin, which comes to a node with its next life, and later the barrier from which on all act as it.
+ * fate_settings.c - operators who change what the cluster goes by: limits of sessions, an option of the machine, and
+ * now and then a new plugin, which comes to a node with its next life,
+and later the barrier from which on all act as it.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * oracle_settings.c - settings are part of the replicated state: at one index all nodes have the same ones, those of the
- * newest change up to there, whether they came to them by the log or by a snapshot.
+ * oracle_settings.c - settings are part of the replicated state: at one index all nodes have the same ones, those of
+ * the newest change up to there, whether they came to them by the log or by a snapshot.
  */
 #include "oracle_memory.h"
 

@@ -671,7 +671,8 @@ int main(void)
         TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
         TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
         TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(member_id_again), TEST(digests_differ),
-        TEST(ticks_and_applied), TEST(settings_differ), TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
+        TEST(ticks_and_applied), TEST(settings_differ),
+        TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
         TEST(over_a_bound), TEST(a_lawful_life),
     };
 
