@@ -97,7 +97,8 @@ static void keep(const struct cli *cli, struct gavel_slice tables)
     out = fopen(made, "we");
     if (!out)
         return;
-    (void)fwrite(tables.data, 1, tables.size, out);
+    if (tables.size > 0)
+        (void)fwrite(tables.data, 1, tables.size, out);
     if (fclose(out) != 0 || rename(made, path) != 0)
         (void)unlink(made);
 }
