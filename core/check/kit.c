@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,6 +79,8 @@ void kit_skip(const char *format, ...)
     _exit(SHARED_EXIT_DONE);
 }
 
+static atomic_flag doing_busy = ATOMIC_FLAG_INIT;
+
 void kit_at(const char *format, ...)
 {
     char text[sizeof shared->doing]; /* the old words may be part of the new ones */
@@ -86,7 +89,10 @@ void kit_at(const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    while (atomic_flag_test_and_set(&doing_busy)) /* a lane of the check may be at something too */
+        ;
     memcpy(shared->doing, text, strlen(text) + 1);
+    atomic_flag_clear(&doing_busy);
 }
 
 const char *kit_doing(void)

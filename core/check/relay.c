@@ -159,6 +159,7 @@ static void *run(void *context)
     struct pipe pipes[PIPES_MAX];
 
     watch_own_thread();
+    memset(pipes, 0, sizeof pipes);
     for (int i = 0; i < PIPES_MAX; i++)
         pipes[i].fd[0] = pipes[i].fd[1] = -1;
     while (!atomic_load(&relay->stop)) {
