@@ -184,6 +184,10 @@ static void judge(struct drive *drive, const struct entry *entry, struct codec_w
     struct gavel_error error = {.code = 0};
     int32_t ended;
 
+    if (drive->damaged) {
+        drive->result.size = 0;
+        return;
+    }
     if (status < 0 && drive->error.text[0] == 0 && !(drive->may_stop && status == GAVEL_E_LOCAL))
         kit_broken("a sentence with every negative status", "%s without one", kit_status(status));
     if (memchr(drive->error.text, 0, sizeof drive->error.text) == NULL)

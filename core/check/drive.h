@@ -33,6 +33,7 @@ struct drive {
     unsigned char *arguments; /* the logged bytes end where this memory ends, before a page that nobody may touch */
     void *arena;
     bool pure;        /* look for clocks, chance and system calls */
+    bool damaged;     /* it took a damaged snapshot: it may answer anything, but not crash */
     bool may_stop;    /* GAVEL_E_LOCAL is no finding: an allocation was refused */
     char besides[64]; /* what else is done to it, for sentences: " with its 1st allocation refused" */
     uint64_t slowest_ns; /* processor time of the slowest run */

@@ -174,9 +174,12 @@ static void find_plugin(struct host_loader *loader)
     const struct host_plugin *found, *chosen = NULL;
     char path[HOST_PLUGIN_PATH_MAX];
 
+    (void)snprintf(path, sizeof path, "%s%s", strchr(kit.asked, '/') ? "" : "./", kit.asked);
     if (is_path(kit.asked)) {
-        (void)snprintf(path, sizeof path, "%s%s", strchr(kit.asked, '/') ? "" : "./", kit.asked);
-        if (host_load_path(loader, path, &kit.plugin, &error) != GAVEL_OK)
+        int32_t status = host_load_path(loader, path, &kit.plugin, &error);
+
+        shared->missing = status == GAVEL_E_NOT_FOUND;
+        if (status != GAVEL_OK)
             refused(error.text);
         if (kit.kind && strcmp(kit.kind, host_kind_name(kit.plugin->head.kind)) != 0) {
             (void)snprintf(path, sizeof path, "%s: is a %s, not a %s", kit.asked,

@@ -310,7 +310,9 @@ static void live_with_it(struct drive *drive, const struct script *script, const
         if (!script->entries[i].read)
             continue;
         reads++;
+        drive->damaged = true;
         drive_run(drive, &script->entries[i], i + 1);
+        drive->damaged = false;
     }
     kit_at("snapshot after a restore from %s", what);
     if (drive_snapshot(drive, &again, &error) == GAVEL_OK)

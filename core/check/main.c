@@ -102,10 +102,8 @@ static int run(void)
 
     (void)printf("gavel-check %s seed %" PRIu64 "\n", kit.asked, kit.seed);
     kind = kit_probe(&tally);
-    if (!kind) {
-        (void)printf("refused: %" PRIu64 "\n", shared->missing);
+    if (!kind)
         return shared->missing ? EX_NOINPUT : EX_CONFIG;
-    }
     for (const struct kit_check *check = kit_checks; check->name; check++)
         if ((check->kind == 0 || check->kind == kind) && (!kit.only || strcmp(kit.only, check->name) == 0))
             (void)kit_run(check, &tally);

@@ -28,13 +28,13 @@ is()
     [ "$1" = "$2" ] || { printf 'FAIL:\n  wanted: %s\n  said:   %s\n' "$2" "$1"; failed=1; }
 }
 is "$(said --seed 1 | head -n 1)" "gaveld: --seed, --set and --kind go with --check-plugin"
-is "$(said --check-plugin nosuch --seed 1 | head -n 1)" \
+is "$(said --check-plugin nosuch --seed 1 | tail -n 1)" \
     'fail  tables  there is no plugin called "nosuch" in DIR; see gaveld --list-plugins'
-is "$(said --check-plugin counter --set color=blue | head -n 1)" \
+is "$(said --check-plugin counter --set color=blue | tail -n 1)" \
     'fail  tables  counter: has no option "color"; see gaveld --dump-plugin'
-is "$(said --check-plugin log --set format=loud | head -n 1)" \
+is "$(said --check-plugin log --set format=loud | tail -n 1)" \
     'fail  tables  log: option format: expected one of human, json, found "loud"'
-is "$(said --check-plugin counter --kind observer | head -n 1)" \
+is "$(said --check-plugin counter --kind observer | tail -n 1)" \
     'fail  tables  there is no plugin called "counter" in DIR; see gaveld --list-plugins'
 code=0
 "$gaveld" --check-plugin nosuch >"$dir/out" 2>&1 || code=$?
