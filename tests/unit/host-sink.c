@@ -294,6 +294,37 @@ static void test_spans(void **state)
     assert_null(host_spans_free(spans));
 }
 
+/* Another observer takes the place of one: what waits goes to it; the old one may end once the lane is done. */
+static void test_replace(void **state)
+{
+    static struct memory first, second;
+    static const struct gavel_observer both = {.size = GAVEL_END(struct gavel_observer, flush),
+                                               .wants = GAVEL_OBSERVE_LOGS, .log = take_log};
+    struct gavel_error error;
+    uint64_t mark = 0, bit;
+
+    (void)state;
+    memset(&first, 0, sizeof first);
+    memset(&second, 0, sizeof second);
+    assert_int_equal(host_sink_add(sink, &both, &first, GAVEL_LOG_INFO, NULL, 0, &error), GAVEL_OK);
+    bit = host_sink_bit(sink, &first);
+    host_sink_log(sink, GAVEL_LOG_INFO, "m", NULL, gavel_text("waits"));
+    host_sink_pump(sink); /* the lane has the job, and has not begun */
+    assert_int_equal(host_sink_replace(sink, &first, &both, &second, GAVEL_LOG_WARN, NULL, 0, &mark, &error), GAVEL_OK);
+    assert_int_equal(host_sink_bit(sink, &second), bit);
+    assert_int_equal(host_sink_bit(sink, &first), 0);
+    assert_false(host_sink_past(sink, mark));
+    (void)os_inline_pump(&lanes);
+    assert_true(host_sink_past(sink, mark));
+    assert_int_equal(first.logs, 0);
+    assert_int_equal(second.logs, 1);
+    assert_false(host_sink_wanted(sink, GAVEL_LOG_INFO, "m"));
+    assert_true(host_sink_wanted(sink, GAVEL_LOG_WARN, "m"));
+    assert_int_equal(host_sink_replace(sink, &second, NULL, NULL, 0, NULL, 0, &mark, &error), GAVEL_OK);
+    assert_true(host_sink_past(sink, mark));
+    assert_false(host_sink_wanted(sink, GAVEL_LOG_ERROR, "m"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +335,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_while_busy, make, forget),
         cmocka_unit_test_setup_teardown(test_metrics, make, forget),
         cmocka_unit_test_setup_teardown(test_spans, make, forget),
+        cmocka_unit_test_setup_teardown(test_replace, make, forget),
     };
 
     return cmocka_run_group_tests_name("host-sink", tests, NULL, NULL);
