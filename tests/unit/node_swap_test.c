@@ -226,17 +226,20 @@ static void test_who_cannot_listen_changes_nothing(void **state)
     struct next next;
     struct cluster_reply reply;
     struct cluster_client *client;
+    const char *both[] = {NULL, "bad://uri"};
     struct gavel_error error;
 
     (void)state;
     member_begin(&cluster, 1);
     make_next(&cluster, &next, "beside");
-    next.listen[0] = "bad://uri";
-    next.transport.listen_count = 1;
+    both[0] = cluster.nodes[0].uri; /* on which the old one had to stop */
+    next.transport.listen = both;
+    next.transport.listen_count = 2;
     assert_int_not_equal(node_add_transport(cluster.nodes[0].node, &next.transport, &cluster.nodes[0].transports[0],
                                             &error), GAVEL_OK);
     client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
     cluster_command(client, "increment", 0, 0, &reply, plus_one);
+    assert_true(reply.came);
     assert_int_equal(reply.status, 0);
     cluster_client_free(client);
     cluster_free(&cluster);
