@@ -77,6 +77,10 @@ else
         "$build/core/cli/gavel" -e "$uri" -t 30s get color >"$dir/out" 2>&1 || fail "a read: $(cat "$dir/out")"
         "$build/core/cli/gavel" --data-dir "$dir/data" -t 30s snapshot >"$dir/out" 2>&1 \
             || fail "a snapshot: $(cat "$dir/out")"
+        # A reload that loads a plugin anew: the serializer changes each time.
+        sed -i -e '/^\[serializer\]/,$d' "$dir/a.ini"
+        printf '[serializer]\nplugin = %s\n' "$([ $round = 1 ] && echo json, msgpack || echo msgpack)" >>"$dir/a.ini"
+        "$build/core/cli/gavel" --data-dir "$dir/data" -t 60s reload >"$dir/out" 2>&1 || fail "a reload: $(cat "$dir/out")"
         "$build/core/cli/gavel" --data-dir "$dir/data" -t 30s stop >"$dir/out" 2>&1 || fail "a stop: $(cat "$dir/out")"
         wait "$pid" || fail "the node left with $?"
         pid=
