@@ -100,7 +100,7 @@ for deb in "$root"/debs/*.deb; do
     mkdir "$room/repack"
     dpkg-deb -R "$deb" "$room/repack"
     old=$(dpkg-deb -f "$deb" Version)
-    sed -i -e "s/^Version: .*/Version: $old+newer1/" -e "s/(= $old)/(= $old+newer1)/" "$room/repack/DEBIAN/control"
+    sed -i -e "s/^Version: .*/Version: $old+newer1/" -e "s/(= $old)/(= $old+newer1)/g" "$room/repack/DEBIAN/control"
     dpkg-deb --root-owner-group -Zgzip -b "$room/repack" "$root/newer/$(basename "$deb")" >/dev/null \
         || bad "repacking $deb"
     rm -rf "$room/repack"
@@ -130,9 +130,9 @@ unset UPGRADE
 in_root apt-get remove -y -qq gavel >"$room/log" 2>&1 || { tail -n 20 "$room/log"; bad "apt-get remove"; }
 [ -d "$root/var/lib/gavel/node-1/log" ] || bad "removing the package removed the data"
 [ ! -e "$root/usr/sbin/gaveld" ] || bad "removing the package left gaveld"
+# What depends on gavel went with it, and has nothing to purge: dpkg says so and goes on.
 # shellcheck disable=SC2086 # a list of names
-in_root apt-get purge -y -qq $packages >"$room/log" 2>&1 \
-    || { tail -n 20 "$room/log"; bad "apt-get purge"; }
+in_root dpkg --purge $packages >"$room/log" 2>&1 || { tail -n 20 "$room/log"; bad "dpkg --purge"; }
 rm -rf "$root/debs" "$root/newer" "$root/cluster"
 find "$root/" -xdev -name '*gavel*' ! -path '*/var/cache/apt/*' | sort | comm -13 "$room/before" - >"$room/left"
 if [ -s "$room/left" ]; then
