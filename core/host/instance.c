@@ -5,6 +5,7 @@
 #include "core/host/instance.h"
 
 #include "core/host/schema.h"
+#include "core/os/call.h"
 
 #include <assert.h>
 #include <string.h>
@@ -36,27 +37,62 @@ static int32_t name_it(const struct host_plugin *plugin, const char *name, struc
     return gavel_wrap(error, prefix);
 }
 
+/* ---- the plugin's own functions ---------------------------------------------------------------------------------- */
+
+static int32_t call_create(struct host_instance *instance, struct gavel_error *error)
+{
+    struct os_call before = os_call_enter(instance->who, "create", OS_CALL_LOOP);
+    int32_t status;
+
+    error->text[0] = 0;
+    status = instance->plugin->head.create(&instance->face.host, instance->options, &instance->self, error);
+    os_call_set(before);
+    return host_status_check(status, "create", error);
+}
+
+static int32_t call_start(struct host_instance *instance, struct gavel_error *error)
+{
+    struct os_call before;
+    int32_t status;
+
+    if (!instance->plugin->head.start)
+        return GAVEL_OK;
+    before = os_call_enter(instance->who, "start", OS_CALL_LOOP);
+    error->text[0] = 0;
+    status = instance->plugin->head.start(instance->self, error);
+    os_call_set(before);
+    return host_status_check(status, "start", error);
+}
+
+/* ---- the moves --------------------------------------------------------------------------------------------------- */
+
 int32_t host_instance_start(struct host_instance *instance, const struct host_plugin *plugin, const char *name,
                             const void *options, struct host_services *services, struct gavel_error *error)
 {
+    struct host_leak_mark mark;
     int32_t status;
 
     assert(plugin->magic == HOST_PLUGIN_MAGIC);
+    host_leak_mark(&mark);
     memset(instance, 0, sizeof *instance);
     instance->plugin = plugin;
     instance->name = name;
     instance->options = options;
+    instance->who = host_guard_who(plugin, name);
     host_face_init(&instance->face, services, name, false);
-    status = plugin->head.create(&instance->face.host, options, &instance->self, error);
+    instance->face.who = instance->who;
+    status = call_create(instance, error);
     if (status != GAVEL_OK)
         return name_it(plugin, name, error);
+    host_guard_init(&instance->guard, plugin, instance->who, instance->self, &instance->face.host);
     instance->magic = INSTANCE_MAGIC;
     move(instance, HOST_INSTANCE_CREATED);
-    status = plugin->head.start ? plugin->head.start(instance->self, error) : GAVEL_OK;
+    status = call_start(instance, error);
     if (status != GAVEL_OK) {
         host_instance_destroy(instance);
         return name_it(plugin, name, error);
     }
+    host_leak_since(&instance->leak, &mark);
     move(instance, HOST_INSTANCE_STARTED);
     return GAVEL_OK;
 }
@@ -65,7 +101,12 @@ static void quiet(void *context)
 {
     struct host_instance *instance = context;
 
-    assert(instance->magic == INSTANCE_MAGIC);
+    if (instance->given_up)
+        return; /* too late: nobody waits any more */
+    if (instance->magic != INSTANCE_MAGIC || instance->state != HOST_INSTANCE_QUIESCING)
+        os_call_blame(instance->who, "quiesce", "called done twice");
+    instance->guard.ended = true;
+    host_face_leaks(&instance->face);
     move(instance, HOST_INSTANCE_QUIESCED);
     instance->quiesced(instance->context);
 }
@@ -80,28 +121,50 @@ void host_instance_quiesce(struct host_instance *instance, void (*quiesced)(void
     instance->quiesced = quiesced;
     instance->context = context;
     move(instance, HOST_INSTANCE_QUIESCING);
-    if (instance->plugin->head.quiesce)
+    if (instance->plugin->head.quiesce) {
+        struct os_call before = os_call_enter(instance->who, "quiesce", OS_CALL_LOOP);
+
         instance->plugin->head.quiesce(instance->self, quiet, instance);
-    else
+        os_call_set(before);
+    } else {
         quiet(instance);
+    }
+}
+
+void host_instance_give_up(struct host_instance *instance)
+{
+    assert(instance->state == HOST_INSTANCE_QUIESCING);
+    instance->guard.ended = true;
+    instance->given_up = true;
 }
 
 int32_t host_instance_reload(struct host_instance *instance, struct gavel_error *error)
 {
+    struct os_call before;
+    int32_t status;
+
     if (instance->state != HOST_INSTANCE_STARTED || !instance->plugin->head.reload)
         return GAVEL_OK;
-    if (instance->plugin->head.reload(instance->self, instance->options, error) != GAVEL_OK)
-        return name_it(instance->plugin, instance->name, error);
-    return GAVEL_OK;
+    before = os_call_enter(instance->who, "reload", OS_CALL_LOOP);
+    error->text[0] = 0;
+    status = instance->plugin->head.reload(instance->self, instance->options, error);
+    os_call_set(before);
+    status = host_status_check(status, "reload", error);
+    return status == GAVEL_OK ? GAVEL_OK : name_it(instance->plugin, instance->name, error);
 }
 
 void host_instance_destroy(struct host_instance *instance)
 {
-    if (instance->state == HOST_INSTANCE_NEW)
+    struct os_call before;
+
+    if (instance->state == HOST_INSTANCE_NEW || instance->given_up)
         return;
     assert(instance->magic == INSTANCE_MAGIC);
     instance->magic = 0;
     move(instance, HOST_INSTANCE_NEW);
+    before = os_call_enter(instance->who, "destroy", OS_CALL_LOOP);
     instance->plugin->head.destroy(instance->self);
+    os_call_set(before);
+    host_leak_tell(&instance->leak, instance->who, &instance->face.host);
     instance->self = NULL;
 }

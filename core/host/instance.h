@@ -10,6 +10,8 @@
 #define CORE_HOST_INSTANCE_H
 
 #include "core/host/config.h"
+#include "core/host/guard.h"
+#include "core/host/leak.h"
 #include "core/host/loader.h"
 #include "core/host/services.h"
 
@@ -30,6 +32,10 @@ struct host_instance {
     const void *options;
     void *self;
     struct host_face face;
+    struct host_guard guard; /* its operations and its address are what a node is given */
+    struct host_leak leak;   /* the files that it opened while it started */
+    const char *who;         /* "transport main (plugin tcp 0.1.0)" */
+    bool given_up;           /* it did not quiesce: it stays as it is until the process ends */
     void (*quiesced)(void *context);
     void *context;
 };
@@ -43,6 +49,9 @@ int32_t host_instance_start(struct host_instance *instance, const struct host_pl
  * already.
  */
 void host_instance_quiesce(struct host_instance *instance, void (*quiesced)(void *context), void *context);
+
+/* [loop] It has not called done and is waited for no longer: it is never destroyed, and reaches the node no more. */
+void host_instance_give_up(struct host_instance *instance);
 
 /* [loop] Give it its options again (SIGHUP). Instances without a reload are left alone. */
 int32_t host_instance_reload(struct host_instance *instance, struct gavel_error *error);

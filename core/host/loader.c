@@ -10,7 +10,9 @@
 
 #include "core/codec/field.h"
 #include "core/host/directory.h"
+#include "core/host/module.h"
 #include "core/host/schema.h"
+#include "core/os/call.h"
 
 #include <assert.h>
 #include <dlfcn.h>
@@ -122,6 +124,7 @@ static int32_t open_module(const char *path, const char *from, const char *name,
 {
     char symbol[96];
     gavel_plugin_entry entry;
+    struct os_call before;
     void *handle = dlopen(from, RTLD_NOW | RTLD_LOCAL);
 
     if (!handle) {
@@ -140,7 +143,10 @@ static int32_t open_module(const char *path, const char *from, const char *name,
         return gavel_fail(error, GAVEL_E_CONFIG,
                           "%s: has no entry function: wanted %s(); write GAVEL_PLUGIN(%s), and export it", path, symbol,
                           symbol + strlen("gavel_plugin_"));
+    host_module_add(path, *(void **)&entry);
+    before = os_call_enter(path, symbol, OS_CALL_LOOP);
     *found = entry();
+    os_call_set(before);
     if (!*found)
         return gavel_fail(error, GAVEL_E_CONFIG, "%s: %s() returned no plugin", path, symbol);
     return GAVEL_OK;

@@ -10,6 +10,8 @@
 #include "core/host/page.h"
 #include "core/host/process.h"
 #include "core/host/setup.h"
+#include "core/host/watch.h"
+#include "core/os/call.h"
 #include "core/host/shell.h"
 
 #include <stdlib.h>
@@ -81,6 +83,9 @@ int main(int argc, char **argv)
 {
     struct host_args args = host_args_parse(argc, argv);
 
+    os_call_prefix("gaveld: ");
+    os_call_thread(OS_CALL_LOOP);
+    host_watch_signals();
     switch (args.action) {
     case HOST_CHECK_CONFIG:
     case HOST_PRINT_CONFIG:

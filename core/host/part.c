@@ -78,13 +78,13 @@ int32_t host_part_start(struct host_part *part, struct gavel_error *error)
         return status;
     }
     part->transport = (struct node_transport){.name = part->config->name,
-                                              .operations = &part->plugin->operations.transport,
-                                              .self = part->instance.self,
+                                              .operations = &part->instance.guard.operations.transport,
+                                              .self = &part->instance.guard,
                                               .listen = part->config->listen,
                                               .listen_count = part->config->listen_count};
     part->serializer = (struct node_serializer){.name = part->plugin->head.name,
-                                                .operations = &part->plugin->operations.serializer,
-                                                .self = part->instance.self};
+                                                .operations = &part->instance.guard.operations.serializer,
+                                                .self = &part->instance.guard};
     host_part_move(part, HOST_PART_BESIDE);
     return GAVEL_OK;
 }
@@ -94,7 +94,7 @@ static void metrics_due(uv_timer_t *timer)
     struct host_part *part = timer->data;
     struct host_sink *sink = host_services_sink(part->process->services);
 
-    host_sink_metrics(sink, host_sink_bit(sink, part->instance.self));
+    host_sink_metrics(sink, host_sink_bit(sink, &part->instance.guard));
 }
 
 static void start_timer(struct host_part *part)
@@ -116,14 +116,14 @@ int32_t host_part_observe(struct host_part *part, struct host_part *old, struct 
 {
     const struct host_observer_options *options = &part->config->observer;
     struct host_sink *sink = host_services_sink(part->process->services);
-    const struct gavel_observer *operations = &part->plugin->operations.observer;
+    const struct gavel_observer *operations = &part->instance.guard.operations.observer;
     int32_t status;
 
     if (old)
-        status = host_sink_replace(sink, old->instance.self, operations, part->instance.self, options->level + 1,
+        status = host_sink_replace(sink, &old->instance.guard, operations, &part->instance.guard, options->level + 1,
                                    options->levels.items, options->levels.count, &old->mark, error);
     else
-        status = host_sink_add(sink, operations, part->instance.self, options->level + 1, options->levels.items,
+        status = host_sink_add(sink, operations, &part->instance.guard, options->level + 1, options->levels.items,
                                options->levels.count, error);
     if (status == GAVEL_OK)
         start_timer(part);
@@ -226,6 +226,6 @@ void host_part_free(struct host_part *part)
             host_process_let_go(process, setups[i]);
     if (part->timer_open)
         uv_close((uv_handle_t *)&part->timer, timer_closed);
-    else
+    else if (!part->instance.given_up) /* what was given up may still call, and is heard by its guard */
         free(part);
 }

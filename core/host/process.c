@@ -10,6 +10,7 @@
 #include "core/host/builtin.h"
 #include "core/host/option.h"
 #include "core/host/reload.h"
+#include "core/os/call.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,7 +24,10 @@
 
 #define PROCESS_MAGIC 0xe7310bd4u
 #define FILES_BEYOND_CLIENTS 512 /* descriptors for peers, segments, snapshots and plugins */
-#define GUARD_MORE_MS 5000       /* beyond stop_timeout: plugins that close their connections */
+#define QUIESCE_MS 3000          /* for all transports, then for all others; a connection may flush for 1 s */
+#define GUARD_MORE_MS 8000       /* beyond stop_timeout: twice QUIESCE_MS, and lanes that end */
+#define CLOSE_TURNS 8            /* of the loop; a close takes one, and its call-back may close another */
+#define GUARD_LAST_MS 1000       /* beyond that: when the loop itself waits */
 
 /* ---- before anything else ---------------------------------------------------------------------------------------- */
 
@@ -78,14 +82,19 @@ static int prepare_data_dir(struct host_process *process)
 static void too_long(uv_timer_t *timer)
 {
     (void)timer;
+    host_watch_tell();
     (void)fputs("gaveld: the stop took too long and is cut short\n", stderr);
     _exit(EX_SOFTWARE);
 }
 
 static void start_guard(struct host_process *process)
 {
-    if (!uv_is_active((uv_handle_t *)&process->guard))
-        (void)uv_timer_start(&process->guard, too_long, process->setup->config.node.stop_timeout + GUARD_MORE_MS, 0);
+    uint64_t ms = process->setup->config.node.stop_timeout + GUARD_MORE_MS;
+
+    if (uv_is_active((uv_handle_t *)&process->guard))
+        return;
+    (void)uv_timer_start(&process->guard, too_long, ms, 0);
+    host_watch_deadline(process->watch, ms + GUARD_LAST_MS);
 }
 
 void host_process_stop(struct host_process *process)
@@ -184,9 +193,10 @@ static int init_loop(struct host_process *process)
     uv_loop_t *loop = &process->loop;
 
     if (uv_loop_init(loop) != 0 || uv_timer_init(loop, &process->deadline) != 0 ||
-        uv_timer_init(loop, &process->guard) != 0)
+        uv_timer_init(loop, &process->guard) != 0 || uv_timer_init(loop, &process->patience) != 0)
         return EX_SOFTWARE;
     process->deadline.data = process;
+    process->patience.data = process;
     for (unsigned i = 0; i < 3; i++) {
         (void)uv_signal_init(loop, &process->signal[i]);
         process->signal[i].data = process;
@@ -274,6 +284,24 @@ static bool is_quiet(const struct host_process *process, bool transports)
     return !transports || process->admin_quiet;
 }
 
+/* Whoever has not called done stays as it is: the process ends soon, and waits for nobody for ever. */
+static void out_of_patience(uv_timer_t *timer)
+{
+    struct host_process *process = timer->data;
+
+    for (unsigned i = 0; i <= process->part_count; i++) {
+        bool admin = i == process->part_count;
+        struct host_instance *instance = admin ? &process->admin : &process->part[i]->instance;
+
+        if (instance->state != HOST_INSTANCE_QUIESCING || instance->given_up)
+            continue;
+        gavel_log(&process->node_face.host, GAVEL_LOG_ERROR, "host",
+                  "%s, in quiesce: has not called done within %d ms; it is left behind", instance->who, QUIESCE_MS);
+        host_instance_give_up(instance);
+        *(admin ? &process->admin_quiet : &process->part[i]->quiesced) = true;
+    }
+}
+
 /* Quiesce all started instances of a kind (or of every other kind) and wait for them. */
 static void quiesce(struct host_process *process, bool transports)
 {
@@ -282,8 +310,10 @@ static void quiesce(struct host_process *process, bool transports)
             host_part_quiesce(process->part[i]);
     if (transports)
         host_instance_quiesce(&process->admin, admin_quiet, process);
+    (void)uv_timer_start(&process->patience, out_of_patience, QUIESCE_MS, 0);
     while (!is_quiet(process, transports))
         (void)uv_run(&process->loop, UV_RUN_ONCE);
+    (void)uv_timer_stop(&process->patience);
 }
 
 static void free_parts(struct host_process *process, bool observers)
@@ -293,15 +323,30 @@ static void free_parts(struct host_process *process, bool observers)
             host_part_free(process->part[i]);
 }
 
+static bool is_ours(void *context, const uv_handle_t *handle)
+{
+    const struct host_process *process = context;
+    const char *at = (const char *)handle, *begin = (const char *)process;
+
+    for (unsigned i = 0; i < process->part_count; i++)
+        if (handle == (const uv_handle_t *)&process->part[i]->timer)
+            return true;
+    return (at >= begin && at < begin + sizeof *process) || host_services_own(process->services, handle) ||
+           host_watch_owns(process->watch, handle);
+}
+
+/* Handles that a plugin left open would keep the loop turning for ever: it turns until ours are closed. */
 static void close_handles(struct host_process *process)
 {
+    uv_close((uv_handle_t *)&process->patience, NULL);
     uv_close((uv_handle_t *)&process->deadline, NULL);
     uv_close((uv_handle_t *)&process->guard, NULL);
     for (unsigned i = 0; i < 3; i++)
         uv_close((uv_handle_t *)&process->signal[i], NULL);
     host_supervise_close(process);
     host_services_close(process->services);
-    (void)uv_run(&process->loop, UV_RUN_DEFAULT);
+    for (unsigned i = 0; i < CLOSE_TURNS; i++)
+        (void)uv_run(&process->loop, UV_RUN_NOWAIT);
 }
 
 /* Transports may call the node until they are quiet; plugins may log until they are gone. */
@@ -316,9 +361,14 @@ static void tear_down(struct host_process *process)
     quiesce(process, false);
     host_instance_destroy(&process->admin);
     free_parts(process, false);
+    for (unsigned i = 0; i < CLOSE_TURNS; i++)
+        (void)uv_run(&process->loop, UV_RUN_NOWAIT);
+    host_leak_handles(&process->loop, is_ours, process, &process->node_face.host);
+    host_watch_stop(process->watch);
     host_sink_drain(host_services_sink(process->services));
     free_parts(process, true);
     close_handles(process);
+    process->watch = host_watch_free(process->watch);
     process->services = host_services_free(process->services);
     (void)uv_loop_close(&process->loop);
 }
@@ -351,6 +401,7 @@ static void announce(const struct host_process *process)
 int host_process_run(struct host_setup *setup, const char *version)
 {
     struct host_process *process = calloc(1, sizeof *process);
+    char prefix[96];
     int code;
 
     if (!process)
@@ -361,6 +412,8 @@ int host_process_run(struct host_setup *setup, const char *version)
     setup->users = 1; /* the process, of the one in force */
     process->version = version;
     process->name = setup->config.node.name.data;
+    (void)snprintf(prefix, sizeof prefix, "gaveld: [%s] ", process->name);
+    os_call_prefix(prefix);
     prepare_limits(process);
     code = prepare_data_dir(process);
     if (code == EX_OK)
@@ -370,6 +423,8 @@ int host_process_run(struct host_setup *setup, const char *version)
         if (code == EX_OK) {
             announce(process);
             watch_signals(process);
+            process->watch = host_watch_start(&process->loop, &process->node_face.host,
+                                              setup->config.node.slow_call);
             process->running = true;
             process->reload = host_reload_new(process);
             node_start(process->node);

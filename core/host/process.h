@@ -8,6 +8,7 @@
 
 #include "core/host/part.h"
 #include "core/host/notify.h"
+#include "core/host/watch.h"
 
 #include <limits.h>
 
@@ -28,6 +29,8 @@ struct host_process {
     uv_timer_t deadline;            /* the node's next one */
     bool in_deadline;               /* its call-back runs */
     uv_timer_t guard;               /* a stop that takes too long */
+    uv_timer_t patience;            /* with instances that quiesce */
+    struct host_watch *watch;       /* NULL before the node runs */
     uv_signal_t signal[3];          /* TERM, INT, HUP */
     struct host_services *services;
     struct host_face node_face;

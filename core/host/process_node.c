@@ -172,7 +172,7 @@ static bool add_part(struct host_process *process, struct host_part *part)
             .name = part->config->name, .plugin = &plugin->head, .operations = &plugin->operations.statemachine,
             .self = part->instance.self,
             .settings = host_config_replicated(&process->setup->config, part->config),
-            .given = host_config_given(&process->setup->config, part->config)};
+            .given = host_config_given(&process->setup->config, part->config), .who = part->instance.who};
         return true;
     default:
         return true;
@@ -214,7 +214,7 @@ int host_process_make_node(struct host_process *process)
         if (!add_part(process, process->part[i]))
             return EX_CONFIG;
     process->transport[process->transport_count++] = (struct node_transport){
-        .name = "admin", .operations = &process->admin.plugin->operations.transport, .self = process->admin.self,
+        .name = "admin", .operations = &process->admin.guard.operations.transport, .self = &process->admin.guard,
         .listen = process->admin_listen, .listen_count = 1, .admin = true};
     setup.transport_count = process->transport_count;
     setup.serializer_count = process->serializer_count;

@@ -220,9 +220,9 @@ static void leave(struct host_reload *reload, struct host_part *old, uint64_t dr
         node_retire_transport(reload->process->node, old->listening, drain_ms, unused, old);
     else if (old->config->kind == GAVEL_KIND_SERIALIZER)
         node_retire_serializer(reload->process->node, old->offered, unused, old);
-    else if (host_sink_bit(host_services_sink(reload->process->services), old->instance.self))
-        (void)host_sink_replace(host_services_sink(reload->process->services), old->instance.self, NULL, NULL, 0, NULL,
-                                0, &old->mark, &error);
+    else if (host_sink_bit(host_services_sink(reload->process->services), &old->instance.guard))
+        (void)host_sink_replace(host_services_sink(reload->process->services), &old->instance.guard, NULL, NULL, 0,
+                                NULL, 0, &old->mark, &error);
     if (old->timer_open)
         (void)uv_timer_stop(&old->timer);
 }

@@ -30,6 +30,10 @@ static const struct gavel_field node_rows[] = {
      .offset = AT(host_node_options, drain_timeout), .fallback = "10s", .min = 100, .max = 3600000,
      .help = "Longest time that a transport, serializer or observer which a reload has replaced goes on serving those "
              "who use it"},
+    {.name = "slow_call", .id = 6, .type = GAVEL_DURATION, .offset = AT(host_node_options, slow_call),
+     .fallback = "1s", .min = 10, .max = 600000,
+     .help = "A call of a plugin that has not returned after this time is named in the log, and again after twice, "
+             "four times ... it"},
 };
 
 static const struct gavel_field cluster_rows[] = {

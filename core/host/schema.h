@@ -25,6 +25,7 @@ struct host_node_options {
     struct gavel_slice plugin_dir;
     uint64_t stop_timeout;
     uint64_t drain_timeout;
+    uint64_t slow_call;
 };
 
 #define HOST_JOIN_MAX 16 /* NODE_JOIN_MAX */

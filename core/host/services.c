@@ -6,6 +6,7 @@
 #include "core/host/services.h"
 
 #include "core/host/heap.h"
+#include "core/os/call.h"
 #include "core/os/list.h"
 
 #include <assert.h>
@@ -22,12 +23,14 @@
 struct call {
     void (*call)(void *context);
     void *context;
+    const char *who;
 };
 
 /* A job of a plugin on the worker lane. */
 struct job {
     struct os_job job;
     struct host_services *services;
+    struct host_face *face;
     void (*work)(void *context);
     void (*done)(void *context);
     void *context;
@@ -36,6 +39,8 @@ struct job {
 struct gavel_timer {
     uint32_t magic;
     uv_timer_t timer;
+    struct host_face *face;
+    struct gavel_timer *next, *previous; /* of the face's */
     void (*fire)(void *context);
     void *context;
 };
@@ -56,6 +61,7 @@ struct host_services {
     uint32_t inbox_count;
     uint32_t jobs; /* [loop] on the worker lane */
     atomic_bool stopping;
+    bool placed; /* its loop's thread has a place in the table of calls */
 };
 
 /* ---- the loop's side --------------------------------------------------------------------------------------------- */
@@ -93,8 +99,12 @@ static void run_inbox(struct host_services *services)
     (void)pthread_mutex_lock(&services->lock);
     count = services->inbox_count;
     (void)pthread_mutex_unlock(&services->lock);
-    while (count-- && take_call(services, &call))
+    while (count-- && take_call(services, &call)) {
+        struct os_call before = os_call_enter(call.who, "a call of deliver", OS_CALL_LOOP);
+
         call.call(call.context);
+        os_call_set(before);
+    }
     (void)pthread_mutex_lock(&services->lock);
     count = services->inbox_count;
     (void)pthread_mutex_unlock(&services->lock);
@@ -123,6 +133,26 @@ static struct host_face *face_of(void *self)
     return face;
 }
 
+/*
+ * A service of the loop: asked for on another thread, or in an operation of another lane (a BOUNDED machine's commands
+ * run on the loop's thread, and are not of it), memory would be destroyed now or on the day that the machine is not
+ * BOUNDED any more. A host without places (a test) has one thread.
+ */
+static struct host_face *loop_face(void *self, const char *service)
+{
+    struct host_face *face = face_of(self);
+    const struct os_call_place *here = os_call_here, *loop = &os_call_places[OS_CALL_LOOP];
+    struct os_call call = os_call_now();
+
+    if (here != loop && face->services->placed)
+        os_call_blame(face->who, service, "called from the wrong lane (%s); this service belongs to the loop",
+                      os_call_lane_name(here ? (uint32_t)(here - os_call_places) : OS_CALL_PLACES));
+    if (here == loop && call.who && call.lane != OS_CALL_LOOP)
+        os_call_blame(face->who, service, "called from the wrong lane (%s, in %s); this service belongs to the loop",
+                      os_call_lane_name(call.lane), call.what);
+    return face;
+}
+
 static void service_log(void *self, uint64_t level, const char *module, struct gavel_slice text)
 {
     host_sink_log(face_of(self)->services->sink, level, module, NULL, text);
@@ -130,7 +160,7 @@ static void service_log(void *self, uint64_t level, const char *module, struct g
 
 static uint64_t service_metric(void *self, uint64_t kind, const char *name, const char *unit, const char *help)
 {
-    return host_registry_metric(face_of(self)->services->registry, kind, name, unit, help);
+    return host_registry_metric(loop_face(self, "metric")->services->registry, kind, name, unit, help);
 }
 
 static void service_record(void *self, uint64_t metric, double value, const struct gavel_attribute *attributes,
@@ -172,17 +202,26 @@ static void timer_fired(uv_timer_t *handle)
 {
     struct gavel_timer *timer = handle->data;
 
+    struct os_call before = os_call_enter(timer->face->who, "a timer", OS_CALL_LOOP);
+
     assert(timer->magic == TIMER_MAGIC);
     timer->fire(timer->context);
+    os_call_set(before);
 }
 
 static struct gavel_timer *service_timer_new(void *self, void (*fire)(void *context), void *context)
 {
+    struct host_face *face = loop_face(self, "timer_new");
     struct gavel_timer *timer = calloc(1, sizeof *timer);
 
     if (!timer)
         return NULL;
-    (void)uv_timer_init(face_of(self)->services->loop, &timer->timer);
+    (void)uv_timer_init(face->services->loop, &timer->timer);
+    timer->face = face;
+    timer->next = face->timers;
+    if (timer->next)
+        timer->next->previous = timer;
+    face->timers = timer;
     timer->timer.data = timer;
     timer->magic = TIMER_MAGIC;
     timer->fire = fire;
@@ -192,7 +231,7 @@ static struct gavel_timer *service_timer_new(void *self, void (*fire)(void *cont
 
 static void service_timer_start(void *self, struct gavel_timer *timer, uint64_t milliseconds)
 {
-    uv_loop_t *loop = face_of(self)->services->loop;
+    uv_loop_t *loop = loop_face(self, "timer_start")->services->loop;
     uint64_t now = uv_hrtime() / 1000000, stale = now > uv_now(loop) ? now - uv_now(loop) : 0;
 
     assert(timer->magic == TIMER_MAGIC);
@@ -202,7 +241,7 @@ static void service_timer_start(void *self, struct gavel_timer *timer, uint64_t 
 
 static void service_timer_stop(void *self, struct gavel_timer *timer)
 {
-    (void)face_of(self);
+    (void)loop_face(self, "timer_stop");
     assert(timer->magic == TIMER_MAGIC);
     (void)uv_timer_stop(&timer->timer);
 }
@@ -214,11 +253,15 @@ static void timer_closed(uv_handle_t *handle)
 
 static void service_timer_free(void *self, struct gavel_timer *timer)
 {
-    (void)face_of(self);
+    struct host_face *face = loop_face(self, "timer_free");
+
     if (!timer)
         return;
     assert(timer->magic == TIMER_MAGIC);
     timer->magic = 0;
+    if (timer->next)
+        timer->next->previous = timer->previous;
+    *(timer->previous ? &timer->previous->next : &face->timers) = timer->next;
     uv_close((uv_handle_t *)&timer->timer, timer_closed);
 }
 
@@ -234,7 +277,7 @@ static int32_t service_deliver(void *self, void (*call)(void *context), void *co
         status = GAVEL_E_BUSY;
     } else {
         services->inbox[(services->inbox_head + services->inbox_count) % HOST_INBOX_MAX] =
-            (struct call){call, context};
+            (struct call){call, context, face_of(self)->who};
         services->inbox_count++;
     }
     (void)pthread_mutex_unlock(&services->lock);
@@ -251,7 +294,10 @@ static void job_run(struct os_job *os_job)
 {
     struct job *job = os_container(os_job, struct job, job);
 
+    struct os_call before = os_call_enter(job->face->who, "a job of submit", OS_LANE_WORKER);
+
     job->work(job->context);
+    os_call_set(before);
 }
 
 static void job_done(struct os_job *os_job)
@@ -259,14 +305,20 @@ static void job_done(struct os_job *os_job)
     struct job *job = os_container(os_job, struct job, job);
 
     assert(job->services->jobs > 0);
+    struct os_call before;
+
     job->services->jobs--;
+    job->face->jobs--;
+    before = os_call_enter(job->face->who, "done of submit", OS_CALL_LOOP);
     job->done(job->context);
+    os_call_set(before);
     free(job);
 }
 
 static int32_t service_submit(void *self, void (*work)(void *context), void (*done)(void *context), void *context)
 {
-    struct host_services *services = face_of(self)->services;
+    struct host_face *face = loop_face(self, "submit");
+    struct host_services *services = face->services;
     struct job *job;
 
     if (atomic_load(&services->stopping))
@@ -277,6 +329,8 @@ static int32_t service_submit(void *self, void (*work)(void *context), void (*do
     job->job.run = job_run;
     job->job.done = job_done;
     job->services = services;
+    job->face = face;
+    face->jobs++;
     job->work = work;
     job->done = done;
     job->context = context;
@@ -317,6 +371,20 @@ void host_face_init(struct host_face *face, struct host_services *services, cons
     };
 }
 
+void host_face_leaks(struct host_face *face)
+{
+    unsigned timers = 0;
+
+    for (; face->timers; timers++) /* they would fire into an instance that is gone */
+        service_timer_free(face, face->timers);
+    if (timers)
+        gavel_log(&face->host, GAVEL_LOG_WARN, "host", "%s, in quiesce: left %u timers of the host unfreed; the host "
+                  "frees them", face->who, timers);
+    if (face->jobs)
+        gavel_log(&face->host, GAVEL_LOG_WARN, "host", "%s, in quiesce: left %u jobs of submit undone", face->who,
+                  face->jobs);
+}
+
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 struct host_services *host_services_new(uv_loop_t *loop, const char *node)
@@ -328,6 +396,7 @@ struct host_services *host_services_new(uv_loop_t *loop, const char *node)
     services->magic = SERVICES_MAGIC;
     services->loop = loop;
     services->node = node;
+    services->placed = os_call_here == &os_call_places[OS_CALL_LOOP];
     atomic_init(&services->stopping, false);
     if (pthread_mutex_init(&services->lock, NULL) != 0) {
         free(services);
@@ -381,6 +450,11 @@ void host_services_stop(struct host_services *services)
     os_lanes_stop(services->lanes);
     run_inbox(services);
     host_sink_drain(services->sink);
+}
+
+bool host_services_own(const struct host_services *services, const uv_handle_t *handle)
+{
+    return handle == (const uv_handle_t *)&services->async;
 }
 
 void host_services_close(struct host_services *services)

@@ -25,6 +25,9 @@ struct host_face {
     uint32_t magic;
     struct host_services *services;
     const char *label; /* the metrics attribute "instance"; NULL for the node itself */
+    const char *who;   /* of the instance, for sentences that blame it; NULL for the node itself */
+    struct gavel_timer *timers; /* [loop] made and not freed */
+    uint32_t jobs;     /* [loop] submitted and not done */
     struct gavel_host host;
 };
 
@@ -48,6 +51,9 @@ int32_t host_services_ready(struct host_services *services, struct gavel_error *
 /* [loop] Fill a face. `instance` is borrowed; `is_node` leaves the instance attribute away. */
 void host_face_init(struct host_face *face, struct host_services *services, const char *instance, bool is_node);
 
+/* [loop] What a quiesced instance still holds of these services is told in the log, with kind and count. */
+void host_face_leaks(struct host_face *face);
+
 /* [loop] Refuse new deliveries and jobs; what waits still runs. */
 void host_services_stopping(struct host_services *services);
 
@@ -56,6 +62,9 @@ void host_services_stopping(struct host_services *services);
  * the services may be used but log (which goes nowhere any more unless host_services_stop is called again).
  */
 void host_services_stop(struct host_services *services);
+
+/* [loop] Whether a handle on the loop is the services' own. */
+bool host_services_own(const struct host_services *services, const uv_handle_t *handle);
 
 /* [loop] Close the handles on the loop; run the loop once more afterwards, then host_services_free. */
 void host_services_close(struct host_services *services);

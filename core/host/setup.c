@@ -5,7 +5,9 @@
 #include "core/host/setup.h"
 
 #include "core/host/builtin.h"
+#include "core/host/guard.h"
 #include "core/host/heap.h"
+#include "core/os/call.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,7 +34,15 @@ static void check_instance(struct host_setup *setup, const struct host_plugin *p
     };
     struct gavel_error error = {.code = 0};
 
-    if (plugin->head.check && plugin->head.check(&host, instance->options, &error) != GAVEL_OK)
+    struct os_call before;
+    int32_t status;
+
+    if (!plugin->head.check)
+        return;
+    before = os_call_enter(host_guard_who(plugin, instance->name), "check", OS_CALL_LOOP);
+    status = plugin->head.check(&host, instance->options, &error);
+    os_call_set(before);
+    if (host_status_check(status, "check", &error) != GAVEL_OK)
         host_fault(&setup->faults, "%s: %s %s: %s", place(&setup->config, instance), host_kind_name(instance->kind),
                    instance->name, error.text);
 }

@@ -35,6 +35,11 @@ struct apply *apply_new(const struct node_machine *machines, uint32_t count,
     return apply;
 }
 
+void apply_log(struct apply *apply, const struct gavel_host *host)
+{
+    apply->log.host = host;
+}
+
 struct apply *apply_free(struct apply *apply)
 {
     if (!apply)
@@ -91,9 +96,7 @@ bool apply_machine_state(const struct apply *apply, uint32_t machine, struct gav
     if (machine == 0 || machine > apply->machine_count)
         return false;
     found = &apply->machines[machine - 1];
-    memset(state, 0, sizeof *state);
-    state->size = GAVEL_END(struct gavel_machine_state, changelog);
-    found->operations->state(found->self, state);
+    machine_state(found, state);
     return true;
 }
 
@@ -282,8 +285,9 @@ static const struct gavel_command *resolve(const struct apply *apply, uint32_t m
 }
 
 /* Close the result of a run: what was written before an error is dropped. */
-static int32_t finish_result(struct codec_writer *writer, uint64_t mark, struct gavel_buffer *out,
-                             int32_t status, struct gavel_error *error)
+static int32_t finish_result(struct apply *apply, const struct node_machine *machine,
+                             const struct gavel_command *command, struct codec_writer *writer, uint64_t mark,
+                             struct gavel_buffer *out, int32_t status, struct gavel_error *error)
 {
     int32_t ended;
 
@@ -297,7 +301,9 @@ static int32_t finish_result(struct codec_writer *writer, uint64_t mark, struct 
     if (ended == GAVEL_OK)
         return status;
     out->size = mark;
-    return ended == GAVEL_E_NO_MEMORY ? GAVEL_E_LOCAL : ended;
+    if (ended == GAVEL_E_NO_MEMORY)
+        return GAVEL_E_LOCAL;
+    return ended == GAVEL_E_TOO_LARGE ? ended : machine_result_bad(machine, command, error, &apply->log);
 }
 
 static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t term, uint64_t wall,
@@ -320,7 +326,7 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
         .state_version = apply->settings->machines[machine - 1].version,
     };
     struct gavel_reply reply = {
-        .size = GAVEL_END(struct gavel_reply, emit), .context = &emitting, .error = error, .emit = emit};
+        .size = GAVEL_END(struct gavel_reply, emit), .context = &emitting, .emit = emit};
     uint64_t events_mark = run->records.size;
     const void *arguments;
     int32_t status = load_arguments(apply, command, map, &arguments, error);
@@ -336,8 +342,8 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
     }
     apply->result.size = 0;
     reply.out = codec_writer_begin(&writer, &apply->result);
-    status = command->run(apply->machines[machine - 1].self, &call, arguments, &reply);
-    status = finish_result(&writer, 0, &apply->result, status, error);
+    status = machine_run(&apply->machines[machine - 1], command, &call, arguments, &reply, error, &apply->log);
+    status = finish_result(apply, &apply->machines[machine - 1], command, &writer, 0, &apply->result, status, error);
     if (status == GAVEL_E_NO_MEMORY) /* of this node alone: replicated, it would be another outcome than the others' */
         status = GAVEL_E_LOCAL;
     if (status < 0)
@@ -546,7 +552,7 @@ int32_t apply_read(struct apply *apply, uint32_t machine, uint64_t term, struct 
     struct gavel_slice map;
     const void *loaded;
     uint64_t mark = result->size;
-    struct gavel_reply reply = {.size = GAVEL_END(struct gavel_reply, emit), .error = error};
+    struct gavel_reply reply = {.size = GAVEL_END(struct gavel_reply, emit)};
     struct gavel_call call = {.size = GAVEL_END(struct gavel_call, state_version),
                               .index = apply->index,
                               .term = term,
@@ -564,21 +570,45 @@ int32_t apply_read(struct apply *apply, uint32_t machine, uint64_t term, struct 
     if (status != GAVEL_OK)
         return status;
     reply.out = codec_writer_begin(&writer, result);
-    status = command->run(apply->machines[machine - 1].self, &call, loaded, &reply);
-    return finish_result(&writer, mark, result, status, error);
+    status = machine_run(&apply->machines[machine - 1], command, &call, loaded, &reply, error, &apply->log);
+    return finish_result(apply, &apply->machines[machine - 1], command, &writer, mark, result, status, error);
+}
+
+/*
+ * What a machine asks for goes into the log of every node, and one that is not in its table would stop them all: so it
+ * is looked at here as a client's request is.
+ */
+static bool maintain_fits(struct apply *apply, const struct node_machine *machine, uint64_t id,
+                          struct gavel_slice map)
+{
+    const struct gavel_command *command = find_command(machine->operations, id);
+    struct gavel_error error = {.code = 0};
+    const void *loaded;
+
+    if (!command || !(command->flags & GAVEL_WRITE))
+        (void)gavel_fail(&error, GAVEL_E_INVALID, "it has no such write command");
+    else if (load_arguments(apply, command, map, &loaded, &error) == GAVEL_OK)
+        return true;
+    machine_maintain_bad(machine, id, error.text, &apply->log);
+    return false;
 }
 
 uint64_t apply_maintain(struct apply *apply, uint32_t *machine, uint64_t tick, struct gavel_buffer *arguments)
 {
-    for (uint32_t i = 0; i < apply->machine_count; i++) {
-        const struct node_machine *asked = &apply->machines[i];
-        uint64_t id =
-            asked->operations->maintain ? asked->operations->maintain(asked->self, tick, arguments) : 0;
+    struct machine_buffer buffer;
+    uint64_t id = 0;
 
-        if (id) {
-            *machine = i + 1;
-            return id;
-        }
+    machine_buffer_init(&buffer);
+    for (uint32_t i = 0; i < apply->machine_count && !id; i++) {
+        const struct node_machine *asked = &apply->machines[i];
+
+        buffer.buffer.size = 0;
+        id = machine_maintain(asked, tick, &buffer);
+        if (id && (!maintain_fits(apply, asked, id, gavel_buffer_slice(&buffer.buffer)) ||
+                   gavel_buffer_append(arguments, buffer.buffer.data, buffer.buffer.size) != GAVEL_OK))
+            id = 0;
+        *machine = i + 1;
     }
-    return 0;
+    machine_buffer_free(&buffer);
+    return id;
 }

@@ -82,6 +82,9 @@ struct apply_run {
 struct apply *apply_new(const struct node_machine *machines, uint32_t count,
                         const struct session_limits *limits, const char *node);
 
+/* [loop] Before anything is applied: what machines do wrong is told through this host; NULL tells nobody. */
+void apply_log(struct apply *apply, const struct gavel_host *host);
+
 /* Free it; returns NULL; NULL is fine. */
 struct apply *apply_free(struct apply *apply);
 

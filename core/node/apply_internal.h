@@ -5,6 +5,7 @@
 
 #include "core/node/apply.h"
 #include "core/node/bytes.h"
+#include "core/node/machine.h"
 
 #define APPLY_MAGIC 0x4150504cu
 
@@ -23,6 +24,7 @@ struct apply {
     uint32_t machine_count;
     const struct node_machine *machines;
     const char *node;
+    struct machine_log log;
     uint64_t session_ttl_ms;
     struct settings *founding; /* as the cluster was founded */
     struct settings *settings; /* in force */

@@ -138,7 +138,7 @@ static int32_t configure(struct apply *apply, uint32_t machine, struct gavel_err
     status = setting_options_make(apply->settings, &scope, machine, &made, error);
     if (status != GAVEL_OK)
         return status;
-    status = with->operations->configure(with->self, made.object, error);
+    status = machine_configure(with, made.object, error);
     if (status != GAVEL_OK) {
         setting_options_free(&made);
         (void)gavel_wrap(error, with->name);
@@ -183,7 +183,7 @@ int32_t apply_found(struct apply *apply, const struct settings *founding, struct
         const struct node_machine *machine = &apply->machines[i];
 
         if (machine->operations->act_as && !apply->parts[i].unfit)
-            status = machine->operations->act_as(machine->self, founding->machines[i].version, error);
+            status = machine_act_as(machine, founding->machines[i].version, error);
         if (status != GAVEL_OK)
             (void)gavel_wrap(error, machine->name);
     }
@@ -311,7 +311,7 @@ void apply_upgrade_entry(struct apply *apply, struct apply_run *run, struct byte
     /* The barrier: a plugin that does not know the new version goes not one entry further. */
     status = setting_fits(machine, next, &run->error);
     if (status == GAVEL_OK && machine->operations->act_as)
-        status = machine->operations->act_as(machine->self, next.version, &run->error);
+        status = machine_act_as(machine, next.version, &run->error);
     if (status != GAVEL_OK) {
         stop(run, status);
         return;

@@ -30,6 +30,7 @@ struct apply_snapshot {
     bool finished;
     void *held[NODE_MACHINES_MAX + 1]; /* of machine n at [n] */
     bool holding[NODE_MACHINES_MAX + 1];
+    struct machine_buffer chunk; /* of the machine at hand */
 };
 
 static int32_t save_host(const struct apply *apply, struct gavel_buffer *out)
@@ -62,6 +63,7 @@ int32_t apply_snapshot_begin(struct apply *apply, struct apply_snapshot **out, s
     snapshot->apply = apply;
     snapshot->machine_count = apply->machine_count;
     snapshot->host = codec_buffer(0);
+    machine_buffer_init(&snapshot->chunk);
     apply->held = true;
     if (save_host(apply, &snapshot->host) != GAVEL_OK) {
         apply_snapshot_end(snapshot);
@@ -69,7 +71,7 @@ int32_t apply_snapshot_begin(struct apply *apply, struct apply_snapshot **out, s
     }
     for (uint32_t i = 1; i <= apply->machine_count; i++) {
         const struct node_machine *machine = &apply->machines[i - 1];
-        int32_t status = machine->operations->snapshot_begin(machine->self, &snapshot->held[i], error);
+        int32_t status = machine_snapshot_begin(machine, &snapshot->held[i], error);
 
         if (status != GAVEL_OK) {
             apply_snapshot_end(snapshot);
@@ -108,18 +110,22 @@ static int32_t next_of_machine(struct apply_snapshot *snapshot, struct gavel_buf
         return 0;
     if (!snapshot->holding[snapshot->part])
         return 0; /* the record of no bytes that ends the part */
-    more = machine->operations->snapshot_next(machine->self, snapshot->held[snapshot->part], out, error);
+    snapshot->chunk.buffer.size = 0;
+    more = machine_snapshot_next(machine, snapshot->held[snapshot->part], &snapshot->chunk, error);
     if (more < 0) {
         *status = more;
         return 0;
     }
-    size = out->size - head - 8;
+    size = snapshot->chunk.buffer.size;
     if (size > APPLY_RECORD_MAX) { /* published, it could never be restored */
         *status = gavel_fail(error, GAVEL_E_TOO_LARGE,
                              "machine '%s' put %llu bytes into one chunk of its snapshot; at most %u fit",
                              machine->name, (unsigned long long)size, APPLY_RECORD_MAX);
         return 0;
     }
+    bytes_put(out, status, snapshot->chunk.buffer.data, size);
+    if (*status != GAVEL_OK)
+        return 0;
     bytes_store32(out->data + head + 4, (uint32_t)size);
     if (more == 0)
         snapshot->holding[snapshot->part] = false; /* exhausted; it is still ours to end */
@@ -164,10 +170,11 @@ struct apply_snapshot *apply_snapshot_end(struct apply_snapshot *snapshot)
         const struct node_machine *machine = &snapshot->apply->machines[i - 1];
 
         if (snapshot->held[i])
-            machine->operations->snapshot_end(machine->self, snapshot->held[i]);
+            machine_snapshot_end(machine, snapshot->held[i]);
     }
     snapshot->apply->held = false;
     gavel_buffer_free(&snapshot->host);
+    machine_buffer_free(&snapshot->chunk);
     snapshot->magic = 0;
     free(snapshot);
     return NULL;
@@ -245,7 +252,7 @@ static int32_t close_part(struct apply *apply, struct gavel_error *error)
     } else {
         const struct node_machine *machine = &apply->machines[apply->part - 1];
 
-        status = machine->operations->restore_end(machine->self, error);
+        status = machine_restore_end(machine, error);
         if (status != GAVEL_OK)
             (void)gavel_wrap(error, machine->name);
     }
@@ -260,11 +267,10 @@ static int32_t restore_machine(struct apply *apply, struct gavel_slice bytes, st
     int32_t status = GAVEL_OK;
 
     if (!apply->part_open)
-        status = machine->operations->restore_begin(machine->self,
-                                                    apply->settings->machines[apply->part - 1].version, error);
+        status = machine_restore_begin(machine, apply->settings->machines[apply->part - 1].version, error);
     apply->part_open = true;
     if (status == GAVEL_OK && bytes.size)
-        status = machine->operations->restore_chunk(machine->self, bytes, error);
+        status = machine_restore_chunk(machine, bytes, error);
     return status == GAVEL_OK ? status : gavel_wrap(error, machine->name);
 }
 

@@ -192,6 +192,7 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
         events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
         peers_from_setup(node) != GAVEL_OK)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
+    apply_log(node->apply, node->setup.host);
     node->bounded = apply_bounded(node->apply);
     return client_commands(node, error);
 }

@@ -85,6 +85,9 @@ struct node_machine {
      * cluster's ends the node (78); where none is given, the cluster's is taken.
      */
     const char *given;
+    /* "statemachine main (plugin counter 0.1.0)", for sentences that blame it; lives as long as the process. NULL: its
+     * name. */
+    const char *who;
 };
 
 /* A member as the INI lists it; read only when the cluster is founded: later, members are changed by command. */

@@ -328,6 +328,8 @@ int32_t snapshot_take(struct node *node, struct origin origin)
         status = apply_snapshot_begin(node->apply, &snapshots->held, &error);
     if (status != GAVEL_OK) {
         snapshots->retry_at = node_now(node) + RETRY_NS;
+        node_log(node, GAVEL_LOG_WARN, "snapshot", "A snapshot at index %llu cannot begin: %s",
+                 (unsigned long long)info.index, error.text[0] ? error.text : "no memory");
         return status;
     }
     status = log_snapshot_begin(node->log, &info, node->body.data, node->body.size, writer_done, node,

@@ -9,6 +9,8 @@
 
 #include "core/os/real.h"
 
+#include "core/os/call.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,9 +19,11 @@
 #include <string.h>
 
 #define LANES_MAGIC 0x4e414c52u
+#define SIGNAL_STACK 32768u /* for a handler when the lane's own stack is used up */
 
 struct real_lane {
     struct os_lanes *owner;
+    uint32_t number;
     pthread_mutex_t mutex;
     pthread_cond_t work;
     pthread_t thread;
@@ -82,7 +86,11 @@ static void deliver(struct os_lanes *lanes, struct os_job *job)
 static void *lane_main(void *argument)
 {
     struct real_lane *lane = argument;
+    stack_t stack = {.ss_sp = malloc(SIGNAL_STACK), .ss_size = SIGNAL_STACK};
 
+    if (stack.ss_sp)
+        (void)sigaltstack(&stack, NULL);
+    os_call_thread(lane->number);
     for (;;) {
         struct os_job *job;
 
@@ -100,22 +108,34 @@ static void *lane_main(void *argument)
         }
         (void)pthread_mutex_unlock(&lane->mutex);
         if (!job)
-            return NULL;
+            break;
         job->state = OS_JOB_RUNNING;
         job->run(job);
         job->state = OS_JOB_RAN;
         deliver(lane->owner, job);
     }
+    os_call_thread(OS_CALL_PLACES);
+    stack.ss_flags = SS_DISABLE;
+    (void)sigaltstack(&stack, NULL);
+    free(stack.ss_sp);
+    return NULL;
 }
 
-/* Signals belong to the loop's thread: lanes start with all of them blocked. */
+/*
+ * Signals belong to the loop's thread: lanes start with all of them blocked, but for those that a thread brings upon
+ * itself. Blocked, these would end the process before a handler could say where.
+ */
 static void start_lane(struct real_lane *lane, uint32_t number)
 {
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t all;
     sigset_t before;
     int error;
 
+    lane->number = number;
     (void)sigfillset(&all);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        (void)sigdelset(&all, own[i]);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     error = pthread_create(&lane->thread, NULL, lane_main, lane);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);

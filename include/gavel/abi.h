@@ -55,16 +55,13 @@ extern "C" {
 /* True when `member` lies within the size that the maker of *table stated. */
 #define GAVEL_HAS(type, table, member) ((table)->size >= GAVEL_END(type, member))
 
-/* A compile-time check that C99 and C++98 understand. */
+/* A compile-time check that C99 and C++98 understand; a declaration, for two headers may share a line number. */
 #define GAVEL_PASTE2(a, b) a##b
 #define GAVEL_PASTE(a, b) GAVEL_PASTE2(a, b)
 #if defined(__cplusplus) && __cplusplus >= 201103L
 #define GAVEL_CHECK_LAYOUT(condition) static_assert(condition, #condition)
-#elif defined(__GNUC__)
-#define GAVEL_CHECK_LAYOUT(condition) \
-    typedef char GAVEL_PASTE(gavel_layout_, __LINE__)[(condition) ? 1 : -1] __attribute__((unused))
 #else
-#define GAVEL_CHECK_LAYOUT(condition) typedef char GAVEL_PASTE(gavel_layout_, __LINE__)[(condition) ? 1 : -1]
+#define GAVEL_CHECK_LAYOUT(condition) extern char GAVEL_PASTE(gavel_layout_, __LINE__)[(condition) ? 1 : -1]
 #endif
 
 GAVEL_CHECK_LAYOUT(sizeof(void *) == 8); /* 64-bit platforms only: members are 8 bytes wide */
