@@ -5,7 +5,7 @@
 #   contrib/test.sh            normal build, simulator, sanitizers, seeded bugs, distcheck, packages; about an hour
 #   contrib/test.sh --quick    the normal build only
 #   contrib/test.sh --watch    --quick again after every change of a source file, until interrupted
-#   contrib/test.sh STAGE...   some of: normal asan sim tsan mutants coverage distcheck packaging
+#   contrib/test.sh STAGE...   some of: normal stranger asan sim tsan mutants coverage distcheck packaging
 #
 # Builds go to build/ (or $GAVEL_BUILD_DIR) and are kept, so that a second run is quick. The last line is
 # "N passed, N failed, N skipped", counted from the results of make check and of the scripts.
@@ -21,11 +21,11 @@ for argument; do
         --quick) stages=(normal) ;;
         --watch) stages=(normal) watch=yes ;;
         --help | -h) usage 0 ;;
-        normal | asan | sim | tsan | mutants | coverage | distcheck | packaging) stages+=("$argument") ;;
+        normal | stranger | asan | sim | tsan | mutants | coverage | distcheck | packaging) stages+=("$argument") ;;
         *) usage 64 ;;
     esac
 done
-[ ${#stages[@]} -gt 0 ] || stages=(normal mutants asan sim coverage tsan distcheck packaging)
+[ ${#stages[@]} -gt 0 ] || stages=(normal stranger mutants asan sim coverage tsan distcheck packaging)
 
 stage() { say ""; say "== $1 ($(date +%H:%M:%S))"; }
 
@@ -228,6 +228,28 @@ run_packaging()
         count_fail "packaging: lintian" "$at/lintian.txt"
     fi
     tried try-deb "$root/contrib/packaging/try-deb.sh" "$debs" "$at/cache"
+}
+
+# As somebody who has only what make install gave: plugins of their own, made, built and run. A result a step.
+run_stranger()
+{
+    stage "a stranger's plugins"
+    local p=0 f=0 s=0 line
+    setup_build stranger --prefix="$work/stranger-prefix" || { count_fail "stranger: build"; return; }
+    rm -rf "$work/stranger-prefix" "$work/stranger-work"
+    make -C "$work/stranger" install >"$work/stranger-install.log" 2>&1 \
+        || { count_fail "stranger: make install" "$work/stranger-install.log"; return; }
+    "$root/tests/stranger/stranger.sh" "$work/stranger-prefix" "$work/stranger-work" >"$work/stranger.txt" 2>&1
+    read -r p f s < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$work/stranger.txt")
+    passed=$((passed + ${p:-0})) skipped=$((skipped + ${s:-0}))
+    while read -r line; do count_fail "stranger: ${line#NOT OK: }"; done < <(grep '^NOT OK: ' "$work/stranger.txt")
+    if [ "${p:-0}" = 0 ] || [ "${f:-1}" != "$(grep -c '^NOT OK: ' "$work/stranger.txt")" ]; then
+        count_fail "stranger: stranger.sh" "$work/stranger.txt"
+    elif [ "${f:-1}" != 0 ]; then
+        tail -n 40 "$work/stranger.txt" | sed 's/^/    | /'
+    fi
+    grep '^skipped: ' "$work/stranger.txt"
+    say "stranger: ${p:-0} steps"
 }
 
 run_all()

@@ -13,8 +13,8 @@ jobs=$(nproc 2>/dev/null || echo 2)
 setup_packages="autoconf automake libtool pkg-config make gcc g++ libc6-dev libuv1-dev libwebsockets-dev
     libwebsockets-evlib-uv libssl-dev libcap-dev libmsgpack-dev libinih-dev libcmocka-dev libjansson-dev xz-utils"
 # abigail-tools compares ABIs (make check-abi), zsh and bash-completion complete command lines, systemd and strace judge
-# the units (tests/dist/units.sh).
-setup_test_packages="man-db groff-base procps e2fsprogs abigail-tools zsh bash-completion systemd strace"
+# the units (tests/dist/units.sh), rustc builds a plugin (tests/stranger).
+setup_test_packages="man-db groff-base procps e2fsprogs abigail-tools zsh bash-completion systemd strace rustc"
 
 # What the stage "packaging" uses: it builds packages, judges them, and tries them in a clean system.
 setup_packaging_packages="dpkg-dev debhelper lintian debootstrap iproute2"

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <gavel/check.h>
 #include <gavel/statemachine.h>
 
 /* ---- a host that is just enough for a state machine -------------------------------------------------------------- */
@@ -249,6 +250,12 @@ static void snapshot_holds_everything(void **state)
     plugin->destroy(other);
 }
 
+/* gavel's own conformance kit: what every state machine must keep, tried in processes of their own. */
+static void conforms(void **state)
+{
+    gavel_check_assert(PLUGIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +263,7 @@ int main(void)
         cmocka_unit_test(refusals_change_nothing),
         cmocka_unit_test(overdraft_is_an_option),
         cmocka_unit_test(snapshot_holds_everything),
+        cmocka_unit_test(conforms),
     };
     void *file = dlopen(PLUGIN, RTLD_NOW | RTLD_LOCAL);
     gavel_plugin_entry entry;

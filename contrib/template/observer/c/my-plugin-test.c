@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include <gavel/check.h>
 #include <gavel/observer.h>
 
 static void *resize(void *self, void *old, uint64_t wanted)
@@ -193,6 +194,17 @@ static void bad_options_have_sentences(void **state)
     plugin->destroy(self);
 }
 
+/* gavel's own conformance kit: what every observer must keep, tried in processes of their own. */
+static void conforms(void **state)
+{
+    char file[80];
+    const char *const with[] = { file, NULL };
+    struct gavel_check check = { .size = GAVEL_END(struct gavel_check, context), .plugin = PLUGIN, .options = with };
+
+    (void)snprintf(file, sizeof file, "file=%s", path);
+    gavel_check_assert_with(&check);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup(full_file_is_turned_over, setup),
         cmocka_unit_test_setup(dead_reader_costs_lines_only, setup),
         cmocka_unit_test_setup(bad_options_have_sentences, setup),
+        cmocka_unit_test_setup(conforms, setup),
     };
     void *file = dlopen(PLUGIN, RTLD_NOW | RTLD_LOCAL);
     gavel_plugin_entry entry;

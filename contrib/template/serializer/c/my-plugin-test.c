@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include <gavel/check.h>
 #include <gavel/serializer.h>
 
 static void *resize(void *self, void *old, uint64_t wanted)
@@ -234,12 +235,19 @@ static void writer_rules(void **state)
     gavel_buffer_free(&tight);
 }
 
+/* gavel's own conformance kit: what every serializer must keep, tried in processes of their own. */
+static void conforms(void **state)
+{
+    gavel_check_assert(PLUGIN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read), cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test(any_byte_altered),        cmocka_unit_test(hostile_inputs),
         cmocka_unit_test(limits_hold),             cmocka_unit_test(writer_rules),
+        cmocka_unit_test(conforms),
     };
     void *file = dlopen(PLUGIN, RTLD_NOW | RTLD_LOCAL);
     gavel_plugin_entry entry;

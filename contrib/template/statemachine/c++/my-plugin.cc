@@ -76,6 +76,13 @@ std::string text(gavel_slice bytes)
     return std::string(static_cast<const char *>(bytes.data), bytes.size);
 }
 
+// Printable ASCII: what an account may be called, whether it comes from a client or out of a snapshot.
+bool is_name(const std::string &name)
+{
+    return name.size() >= 1 && name.size() <= name_bytes_max &&
+           std::all_of(name.begin(), name.end(), [](char byte) { return byte >= 0x20 && byte <= 0x7e; });
+}
+
 struct Bank {
     const Options *options;                 // the host's, valid until destroy
     std::map<std::string, int64_t> accounts; // in the order of their names: never a hash table's order
@@ -110,6 +117,8 @@ struct Bank {
 
     int32_t open(const Given &given, gavel_reply *reply)
     {
+        if (!is_name(text(given.account)))
+            return gavel_fail(reply->error, GAVEL_E_INVALID, "the name of an account is printable ASCII");
         if (accounts.count(text(given.account)))
             return gavel_fail(reply->error, GAVEL_E_EXISTS, "this account is open already");
         if (accounts.size() == accounts_max)
@@ -202,7 +211,7 @@ struct Bank {
                         std::all_of(record.name + record.size, record.name + name_bytes_max,
                                     [](char byte) { return byte == 0; });
             std::string name = good ? std::string(record.name, record.size) : std::string();
-            if (!good || (!accounts.empty() && accounts.rbegin()->first >= name))
+            if (!is_name(name) || (!accounts.empty() && accounts.rbegin()->first >= name))
                 return gavel_fail(error, GAVEL_E_CORRUPT, "account %zu is damaged or out of order", accounts.size());
             accounts.emplace_hint(accounts.end(), std::move(name), record.balance);
         }

@@ -58,6 +58,17 @@ static struct gavel_slice name_of(const struct account *account)
     return gavel_bytes(account->name, account->size);
 }
 
+/* Printable ASCII: what an account may be called, whether it comes from a client or out of a snapshot. */
+static int is_name(const unsigned char *name, uint64_t size)
+{
+    if (size < 1 || size > NAME_BYTES_MAX)
+        return 0;
+    for (uint64_t i = 0; i < size; i++)
+        if (name[i] < 0x20 || name[i] > 0x7e)
+            return 0;
+    return 1;
+}
+
 /* The account of that name; NULL: there is none, and `reply` says so. */
 static struct account *find(struct bank *self, struct gavel_slice name, struct gavel_reply *reply)
 {
@@ -91,6 +102,8 @@ static int32_t run_open(void *context, const struct gavel_call *call, const void
 
     while (place < end && gavel_slice_compare(name_of(place), given->account) < 0)
         place++;
+    if (!is_name(given->account.data, given->account.size))
+        return gavel_fail(reply->error, GAVEL_E_INVALID, "the name of an account is printable ASCII");
     if (place < end && gavel_slice_equal(name_of(place), given->account))
         return gavel_fail(reply->error, GAVEL_E_EXISTS, "this account is open already");
     if (self->count == ACCOUNTS_MAX)
@@ -233,7 +246,7 @@ static int32_t restore_chunk(void *context, struct gavel_slice chunk, struct gav
     if (chunk.size)
         memcpy(account, chunk.data, chunk.size);
     for (uint64_t left = chunk.size / sizeof *account; left--; account++, self->count++)
-        if (account->size < 1 || account->size > NAME_BYTES_MAX ||
+        if (!is_name(account->name, account->size) ||
             memcmp(account->name + account->size, zeros, NAME_BYTES_MAX - account->size) != 0 ||
             (self->count && gavel_slice_compare(name_of(account - 1), name_of(account)) >= 0))
             return gavel_fail(error, GAVEL_E_CORRUPT, "account %zu is damaged or out of order", (size_t)self->count);

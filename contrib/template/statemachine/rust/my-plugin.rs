@@ -13,6 +13,7 @@
 mod gavel;
 
 use gavel::*;
+use std::alloc::{alloc, dealloc, Layout};
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::ptr::null;
@@ -96,6 +97,11 @@ const fn fields(rows: &[Field], count: u64, struct_size: usize) -> Fields {
     Fields { rows: rows.as_ptr(), count, stride: size_of::<Field>() as u64, struct_size: struct_size as u64 }
 }
 
+/// Printable ASCII: what an account may be called, whether it comes from a client or out of a snapshot.
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.iter().all(|byte| (0x20..=0x7e).contains(byte))
+}
+
 /// One account, as it is in memory and in a snapshot; the banks in C and in C++ write the same.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -152,6 +158,9 @@ impl Bank {
 
     fn open(&mut self, given: &Given, reply: &mut Reply) -> Result<(), i32> {
         let name = unsafe { given.account.bytes() };
+        if !is_name(name) {
+            return Err(reply.refuse(E_INVALID, format_args!("the name of an account is printable ASCII")));
+        }
         let at = match self.place(name) {
             Ok(_) => return Err(reply.refuse(E_EXISTS, format_args!("this account is open already"))),
             Err(at) => at,
@@ -228,8 +237,8 @@ impl Bank {
         for record in chunk.chunks_exact(size_of::<Account>()) {
             // Any 64 bytes are an Account of some kind; whether they are a good one is asked below.
             let account = unsafe { std::ptr::read_unaligned(record.as_ptr() as *const Account) };
-            let good = account.size >= 1
-                && account.size <= NAME_BYTES_MAX as u64
+            let good = account.size <= NAME_BYTES_MAX as u64
+                && is_name(account.name())
                 && account.name[account.size as usize..].iter().all(|byte| *byte == 0)
                 && self.accounts.last().map_or(true, |last| last.name() < account.name());
             if !good {
@@ -362,12 +371,16 @@ unsafe extern "C" fn restore_end(_: *mut c_void, _: *mut Error) -> i32 {
 }
 
 unsafe extern "C" fn create(_: *const Host, options: *const c_void, this: *mut *mut c_void, error: *mut Error) -> i32 {
+    let place = alloc(Layout::new::<Bank>()) as *mut Bank; // Box::new would abort when memory is out
     let mut accounts = Vec::new();
-    if accounts.try_reserve_exact(ACCOUNTS_MAX).is_err() {
+    if place.is_null() || accounts.try_reserve_exact(ACCOUNTS_MAX).is_err() {
+        if !place.is_null() {
+            dealloc(place as *mut u8, Layout::new::<Bank>());
+        }
         return fail(error, E_NO_MEMORY, format_args!("no memory for {} accounts", ACCOUNTS_MAX));
     }
-    let bank = Box::new(Bank { options: options as *const Options, accounts });
-    *this = Box::into_raw(bank) as *mut c_void;
+    place.write(Bank { options: options as *const Options, accounts });
+    *this = place as *mut c_void;
     OK
 }
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #include <uv.h>
 
+#include <gavel/check.h>
 #include <gavel/transport.h>
 
 #define DEADLINE_MS 30000u
@@ -442,6 +443,12 @@ static void silence_is_noticed(void **state)
     stop(&server);
 }
 
+/* gavel's own conformance kit: what every transport must keep, tried in processes of their own. */
+static void conforms(void **state)
+{
+    gavel_check_assert(PLUGIN);
+}
+
 static int fresh_loop(void **state)
 {
     return uv_loop_init(&loop);
@@ -462,6 +469,7 @@ int main(void)
         TEST(close_sends_what_is_queued_first),  TEST(slow_reader_fills_a_bounded_queue),
         TEST(ends_have_their_reasons),           TEST(strangers_are_shown_out),
         TEST(streams_are_cut_anywhere),          TEST(silence_is_noticed),
+        cmocka_unit_test(conforms),
     };
     void *file = dlopen(PLUGIN, RTLD_NOW | RTLD_LOCAL);
     gavel_plugin_entry entry;
