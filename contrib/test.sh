@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # test.sh: everything there is to test, from a bare Debian 12 with git to one line of totals.
 #
-#   contrib/test.sh            normal build, simulator, sanitizers, seeded bugs, distcheck, packages; about an hour
+#   contrib/test.sh            normal build, a stranger, simulator, sanitizers, seeded bugs, distcheck, packages; an hour
 #   contrib/test.sh --quick    the normal build only
 #   contrib/test.sh --watch    --quick again after every change of a source file, until interrupted
 #   contrib/test.sh STAGE...   some of: normal stranger asan sim tsan mutants coverage distcheck packaging

@@ -87,8 +87,8 @@ refused 64 'gavel plugin new NAME' new one two
 refused 64 'gavel plugin new NAME' old bank2
 refused 64 'needs a value' new bank2 --kind
 refused 64 "there is no option '--kin' here" new bank2 --kin observer
-"$gavel" plugin --help | grep -q 'gavel plugin new NAME' || fail "no help"
-"$gavel" --help | grep -q 'gavel plugin new NAME' || fail "gavel --help does not know it"
+"$gavel" plugin --help | grep -q 'new NAME' || fail "no help"
+"$gavel" --help | grep -q 'plugin new NAME' || fail "gavel --help does not know it"
 
 [ "$failed" = 0 ] && echo "scaffold: $made templates"
 exit "$failed"

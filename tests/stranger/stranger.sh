@@ -55,6 +55,49 @@ wait_for()
     done
 }
 
+# stopped PID: told to end, it ends.
+stopped()
+{
+    kill -TERM "$1"
+    wait_for "process $1 to end" not kill -0 "$1"
+    wait "$1" 2>/dev/null
+}
+not() { ! "$@"; }
+
+# ---- the README, section "Your first plugin", from top to bottom; $1 is its first port
+
+# "    COMMAND   # WORDS" is run as it stands but for sudo and the ports; where WORDS are a number, it is what it prints.
+readme()
+{
+    local line command words pid='' out ran=0
+    mkdir -p "$work/readme" && cd "$work/readme" || return 1
+    while IFS= read -r line; do
+        command=$(sed -e 's/^ *//' -e 's/ *  # .*//' -e 's/^sudo //' -e "s/^gavel init /&--port $1 /" <<<"$line")
+        words=$(sed -n 's/.*  # *//p' <<<"$line")
+        ran=$((ran + 1))
+        case $command in
+            cd\ *) cd "${command#cd }" || return 1 ;;
+            *\&)
+                eval "exec ${command%&}" &
+                pid=$!
+                pids+=("$pid")
+                wait_for "a leader of the README's cluster" gavel status ;;
+            *)
+                out=$(eval "$command" 2>&1)
+                if [ $? != 0 ] || { [[ $words =~ ^[0-9]+$ ]] && [ "$out" != "$words" ]; }; then
+                    bad "README.md: $command: $(tail -n 5 <<<"$out")"
+                else
+                    ok "README.md: $command"
+                fi ;;
+        esac
+    done < <(awk '/^```/ { code = !code } /^## / { here = /first plugin/ } here && !code && /^    / { print substr($0, 5) }' \
+        "$readme")
+    [ "$ran" -gt 12 ] || bad "README.md shows $ran commands only"
+    if [ -n "$pid" ]; then stopped "$pid"; fi
+    cd "$work" || return 1
+}
+readme=$(cd "$(dirname "$0")/../.." && pwd -P)/README.md
+
 leave()
 {
     local pid
@@ -156,17 +199,22 @@ field()
     gavel status --json --timeout 5s -e "$(uri "$1")" 2>/dev/null | tr -d '\n' \
         | sed -n "s/^[^[]*\"$2\": *\"\{0,1\}\([^\",}]*\).*/\1/p" | head -n 1
 }
-leader() { leader=$(gavel status --json 2>/dev/null | tr -d '\n' | sed -n 's/.*"leader": *"node-\([1-3]\)".*/\1/p'); [ -n "$leader" ]; }
+leader()
+{
+    leader=$(gavel status --json 2>/dev/null | tr -d '\n' | sed -n 's/.*"leader": *"node-\([1-3]\)".*/\1/p')
+    [ -n "$leader" ]
+}
 same() { [ -n "$(field 1 "$1")" ] && [ "$(field 1 "$1")" = "$(field 2 "$1")" ] && [ "$(field 2 "$1")" = "$(field 3 "$1")" ]; }
 
 for try in 1 2 3 4 5; do
     port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
     ports_are_free "$port" && break
 done
-step "gavel init, and the new plugins named in the INI files" ini || leave
-for i in 1 2 3; do node_start $i; done
 GAVEL_ENDPOINTS=$(uri 1),$(uri 2),$(uri 3)
 export GAVEL_ENDPOINTS
+readme "$port"
+step "gavel init, and the new plugins named in the INI files" ini || leave
+for i in 1 2 3; do node_start $i; done
 wait_for "a leader" gavel set first 1 --timeout 5s || leave
 ok "three installed nodes, and the workflow store beside ${banks[*]}"
 
@@ -214,11 +262,19 @@ for i in 1 2 3; do
         && ok "node-$i's observer writes logs and metrics"
 done
 
+# A replicated option, changed for the whole cluster at one entry of the log.
+settings=()
+for bank in "${banks[@]}"; do settings+=("statemachine.$bank.overdraft=1000"); done
+step "gavel settings set: an overdraft of 1000 for ${banks[*]}" gavel settings set "${settings[@]}" --data-dir cluster/node-1
+for bank in "${banks[@]}"; do
+    step "$bank: an account may go below zero now" test "$(gavel "$bank.transfer" bob 900 ann)" -lt 0
+done
+
 # ---- the leader dies in the middle of deposits
 
 wait_for "the leader's name" leader || leave
 old=$leader
-asked=0 acknowledged=0
+asked=0 acknowledged=0 before=$(gavel bank.balance ann)
 deposit()
 {
     asked=$((asked + 1))
@@ -232,7 +288,7 @@ pids[$old]=
 step "kill -9 of node-$old, the leader: deposits go on" test "$acknowledged" -gt 5
 wait_for "another leader" leader
 step "node-$leader leads now" test "$leader" != "$old"
-sum=$(($(gavel bank.balance ann) - 70))
+sum=$(($(gavel bank.balance ann) - before))
 if [ "$sum" -ge "$acknowledged" ] && [ "$sum" -le "$asked" ]; then
     ok "$acknowledged of $asked deposits were acknowledged, and $sum are there: none is lost, none doubled"
 else

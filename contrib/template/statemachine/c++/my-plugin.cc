@@ -84,7 +84,7 @@ bool is_name(const std::string &name)
 }
 
 struct Bank {
-    const Options *options;                 // the host's, valid until destroy
+    const Options *options;                 // the host's, valid until configure gives others, or destroy
     std::map<std::string, int64_t> accounts; // in the order of their names: never a hash table's order
     std::string snapshot;                    // the one that is being taken
     using Place = std::map<std::string, int64_t>::iterator;
@@ -309,13 +309,20 @@ int32_t create(const gavel_host *, const void *options, void **self, gavel_error
     return GAVEL_OK;
 }
 
+// gavel settings set: new values from the next command on, on every node at the same entry of the log.
+int32_t configure(void *self, const void *options, gavel_error *)
+{
+    of(self).options = static_cast<const Options *>(options);
+    return GAVEL_OK;
+}
+
 void destroy(void *self)
 {
     delete static_cast<Bank *>(self);
 }
 
 const gavel_statemachine operations = {
-    .size = GAVEL_END(gavel_statemachine, maintain),
+    .size = GAVEL_END(gavel_statemachine, configure),
     .flags = GAVEL_BOUNDED, // no command blocks or takes long
     .state_version = 1,     // of what commands mean: a new outcome for an old entry needs a new number
     .commands = commands,
@@ -329,6 +336,9 @@ const gavel_statemachine operations = {
     .restore_chunk = restore_chunk,
     .restore_end = restore_end,
     .maintain = nullptr,
+    .state_version_oldest = 0,
+    .act_as = nullptr,
+    .configure = configure,
 };
 
 const gavel_plugin plugin = {

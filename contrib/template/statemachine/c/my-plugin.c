@@ -16,7 +16,7 @@ struct account {
 
 struct bank {
     const struct gavel_host *host;
-    const struct options *options; /* the host's, valid until destroy */
+    const struct options *options; /* the host's, valid until configure gives others, or destroy */
     uint64_t count;
     struct account accounts[1024]; /* sorted by name; nothing is allocated later, so no command can lack memory */
 };
@@ -273,6 +273,13 @@ static int32_t create(const struct gavel_host *host, const void *options, void *
     return GAVEL_OK;
 }
 
+/* gavel settings set: new values from the next command on, on every node at the same entry of the log. */
+static int32_t configure(void *context, const void *options, struct gavel_error *error)
+{
+    ((struct bank *)context)->options = options;
+    return GAVEL_OK;
+}
+
 static void destroy(void *context)
 {
     struct bank *self = context;
@@ -280,7 +287,7 @@ static void destroy(void *context)
 }
 
 static const struct gavel_statemachine operations = {
-    .size = GAVEL_END(struct gavel_statemachine, maintain),
+    .size = GAVEL_END(struct gavel_statemachine, configure),
     .flags = GAVEL_BOUNDED, /* no command blocks or takes long */
     .state_version = 1,     /* of what commands mean: a new outcome for an old entry needs a new number */
     .commands = commands,
@@ -293,6 +300,7 @@ static const struct gavel_statemachine operations = {
     .restore_begin = restore_begin,
     .restore_chunk = restore_chunk,
     .restore_end = restore_end,
+    .configure = configure,
 };
 
 static const struct gavel_plugin plugin = {

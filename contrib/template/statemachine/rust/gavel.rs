@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// gavel.rs - gavel's plugin interface as a state machine needs it: <gavel/statemachine.h> and what it includes, ABI 1.0,
+// gavel.rs - gavel's plugin interface as a state machine needs it: <gavel/statemachine.h> and what it includes, ABI 1.1,
 // word for word. The comments are there; the layout is asserted at compile time, here as in the headers. Nothing else
 // is needed: no crate, no bindgen, no cargo.
 //
@@ -13,7 +13,7 @@ use std::mem::size_of;
 use std::os::raw::c_char;
 
 pub const ABI_MAJOR: u64 = 1;
-pub const ABI_MINOR: u64 = 0; // the oldest host that these declarations run on
+pub const ABI_MINOR: u64 = 1; // the oldest host that these declarations run on
 
 // ---- abi.h
 
@@ -294,6 +294,7 @@ pub struct Call {
     pub principal: Slice,
     pub read_only: u64,
     pub machine: u64,
+    pub state_version: u64,
 }
 
 #[repr(C)]
@@ -391,6 +392,9 @@ pub struct StateMachine {
     pub restore_chunk: unsafe extern "C" fn(this: *mut c_void, chunk: Slice, error: *mut Error) -> i32,
     pub restore_end: unsafe extern "C" fn(this: *mut c_void, error: *mut Error) -> i32,
     pub maintain: Option<unsafe extern "C" fn(this: *mut c_void, tick_ms: u64, arguments: *mut Buffer) -> u64>,
+    pub state_version_oldest: u64,
+    pub act_as: Option<unsafe extern "C" fn(this: *mut c_void, state_version: u64, error: *mut Error) -> i32>,
+    pub configure: Option<unsafe extern "C" fn(this: *mut c_void, options: *const c_void, error: *mut Error) -> i32>,
 }
 
 // ---- digests
@@ -459,9 +463,9 @@ const _: () = assert!(size_of::<Host>() == 8 * 23);
 const _: () = assert!(size_of::<Plugin>() == 8 * 15);
 const _: () = assert!(size_of::<WriterOps>() == 104);
 const _: () = assert!(size_of::<Writer>() == 8);
-const _: () = assert!(size_of::<Call>() == 80);
+const _: () = assert!(size_of::<Call>() == 88);
 const _: () = assert!(size_of::<Event>() == 64);
 const _: () = assert!(size_of::<Reply>() == 40);
 const _: () = assert!(size_of::<Command>() == 56);
 const _: () = assert!(size_of::<MachineState>() == 40);
-const _: () = assert!(size_of::<StateMachine>() == 112);
+const _: () = assert!(size_of::<StateMachine>() == 136);

@@ -136,7 +136,7 @@ impl Account {
 }
 
 struct Bank {
-    options: *const Options, // the host's, valid until destroy
+    options: *const Options, // the host's, valid until configure gives others, or destroy
     accounts: Vec<Account>,  // sorted by name
 }
 
@@ -384,6 +384,12 @@ unsafe extern "C" fn create(_: *const Host, options: *const c_void, this: *mut *
     OK
 }
 
+/// gavel settings set: new values from the next command on, on every node at the same entry of the log.
+unsafe extern "C" fn configure(this: *mut c_void, options: *const c_void, _: *mut Error) -> i32 {
+    (*(this as *mut Bank)).options = options as *const Options;
+    OK
+}
+
 unsafe extern "C" fn destroy(this: *mut c_void) {
     drop(Box::from_raw(this as *mut Bank));
 }
@@ -403,6 +409,9 @@ static OPERATIONS: StateMachine = StateMachine {
     restore_chunk,
     restore_end,
     maintain: None,
+    state_version_oldest: 0,
+    act_as: None,
+    configure: Some(configure),
 };
 
 static PLUGIN: Plugin = Plugin {
