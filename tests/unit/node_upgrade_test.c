@@ -293,6 +293,39 @@ static void test_a_plain_restart_with_another_version(void **state)
     cluster_free(&cluster);
 }
 
+/*
+ * Nothing was done before the barrier that the new plugin could not do, but a life that begins with the founding acts as
+ * then: who cannot stops before it has applied anything, and nothing is left out in silence behind the barrier.
+ */
+static void test_who_begins_with_the_founding_acts_as_then(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    uint32_t joiner;
+
+    (void)state;
+    begin_old(&cluster, 1);
+    give_plugin(&cluster, 0, 2, 1);
+    member_must(&cluster, "settings_upgrade", &reply, of_dial);
+    member_write_turns(&cluster, 0, 3);
+    joiner = cluster_joiner(&cluster);
+    cluster.nodes[joiner].plugin = cluster.nodes[0].plugin;
+    cluster.nodes[joiner].newest = 2;
+    cluster.nodes[joiner].oldest = 2;
+    cluster.nodes[joiner].given = "";
+    member_add(&cluster, joiner, "learner");
+    cluster_start(&cluster, joiner);
+    cluster_run(&cluster, 3000);
+    assert_int_equal(cluster.nodes[joiner].exit_code, 78);
+    assert_non_null(strstr(cluster.nodes[joiner].fatal, "has state version 1 in the cluster, since it was founded"));
+    give_plugin(&cluster, joiner, 2, 1);
+    cluster_run(&cluster, 2000);
+    assert_true(cluster.nodes[joiner].exit_code < 0);
+    assert_int_equal(dial_look(&cluster, joiner, "value"), 6);
+    dial_same_digests(&cluster);
+    cluster_free(&cluster);
+}
+
 /* ---- as it was before -------------------------------------------------------------------------------------------- */
 
 /* The state of a node as the gaveld before this one wrote it: part 0 of a snapshot in its form 1. */
@@ -455,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_an_old_plugin_stops_at_the_barrier),
         cmocka_unit_test(test_snapshots_say_the_version),
         cmocka_unit_test(test_a_plain_restart_with_another_version),
+        cmocka_unit_test(test_who_begins_with_the_founding_acts_as_then),
         cmocka_unit_test(test_an_old_snapshot_is_read_and_written),
         cmocka_unit_test(test_a_damaged_table_is_refused),
     };
