@@ -115,8 +115,8 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
 {
     struct conn *conn = origin.conn ? conn_find(node, origin.conn) : NULL;
 
-    if (!origin.conn && origin.id == NODE_OWN_REQUEST)
-        publish_answer(node, reply);
+    if (!origin.conn && origin.id)
+        publish_answer(node, origin.id, reply);
     if (!conn)
         return;
     reply->id = origin.id;

@@ -262,6 +262,8 @@ struct retiring {
 struct wish {
     bool active;
     bool asked; /* and not answered yet */
+    bool unsure; /* what an earlier wish asked for may yet come: this one has to be answered, with OK, behind it */
+    uint64_t id; /* origin.id of its requests */
     uint32_t count;
     char addresses[NODE_ADDRESSES_MAX][NODE_URI_MAX];
     uint64_t next_ns; /* when it is asked for again */
@@ -563,10 +565,9 @@ void swap_message(struct conn *conn, const struct codec_going_away *message);
 
 /* ---- publish.c ----------------------------------------------------------------------------------------- */
 
-#define NODE_OWN_REQUEST 1 /* origin.id, with origin.conn 0: the node asked for it itself */
-
 void publish_step(struct node *node);
-void publish_answer(struct node *node, const struct codec_reply *reply);
+/* To a request of the node itself: origin.conn is 0, and `id` is origin.id. */
+void publish_answer(struct node *node, uint64_t id, const struct codec_reply *reply);
 
 /* ---- found.c ------------------------------------------------------------------------------------------- */
 

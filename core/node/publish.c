@@ -34,7 +34,7 @@ static bool is_done(const struct node *node)
 {
     const struct member *self = committed_self(node);
 
-    if (!self || self->address_count != node->wish.count)
+    if (!self || self->address_count != node->wish.count || node->wish.unsure)
         return false;
     for (uint32_t i = 0; i < self->address_count; i++)
         if (strcmp(self->addresses[i], node->wish.addresses[i]) != 0)
@@ -73,7 +73,7 @@ static void ask(struct node *node)
     unsigned char bytes[NODE_ADDRESSES_MAX * NODE_URI_MAX + 256];
     struct gavel_buffer arguments = codec_buffer_fixed(bytes, sizeof bytes);
     struct codec_request request = {.machine = gavel_text("gavel"), .command = gavel_text("member_update")};
-    struct origin origin = {.conn = 0, .id = NODE_OWN_REQUEST};
+    struct origin origin = {.conn = 0, .id = node->wish.id};
     struct peer *leader = node->leader ? peer_find(node, node->leader) : NULL;
     uint64_t deadline = node_now(node) + PUBLISH_WAIT_NS;
 
@@ -109,13 +109,15 @@ void publish_step(struct node *node)
     ask(node);
 }
 
-void publish_answer(struct node *node, const struct codec_reply *reply)
+void publish_answer(struct node *node, uint64_t id, const struct codec_reply *reply)
 {
     struct wish *wish = &node->wish;
 
-    if (!wish->active)
+    if (!wish->active || wish->id != id)
         return;
     wish->asked = false;
+    if (reply->status == GAVEL_OK)
+        wish->unsure = false;
     (void)snprintf(wish->said, sizeof wish->said, "%.*s", (int)(reply->text.size < 250 ? reply->text.size : 250),
                    reply->text.data ? (const char *)reply->text.data : "");
     wish->next_ns = node_now(node) + PUBLISH_AGAIN_NS / 5;
@@ -130,7 +132,9 @@ void node_publish(struct node *node, const char *const *addresses, uint32_t coun
 {
     struct wish *wish = &node->wish;
 
-    *wish = (struct wish){.active = true, .done = done, .context = context};
+    /* An earlier one that was asked for may be in the log, or on its way there, whatever is committed now. */
+    *wish = (struct wish){.active = true, .unsure = wish->active, .id = wish->id + 1, .done = done,
+                          .context = context};
     for (uint32_t i = 0; i < count && i < NODE_ADDRESSES_MAX; i++)
         if (members_copy_text(wish->addresses[wish->count], NODE_URI_MAX, gavel_text(addresses[i])))
             wish->count++;

@@ -219,6 +219,46 @@ static void test_publishing_goes_on_until_it_is_done(void **state)
     cluster_free(&cluster);
 }
 
+static bool is_reached_at(struct cluster *cluster, uint32_t number, const char *uri)
+{
+    const char *own[NODE_ADDRESSES_MAX];
+
+    return node_addresses(cluster->nodes[number].node, own) == 1 && strcmp(own[0], uri) == 0;
+}
+
+/*
+ * What was asked for can still be committed after it was taken back: it was in the log, without a quorum. The old
+ * address has to come behind it, or nobody reaches this node again.
+ */
+static void test_what_is_taken_back_stays_away(void **state)
+{
+    struct cluster cluster;
+    const char *other[] = {"mem://nowhere"}, *own[1];
+    uint32_t leader;
+
+    (void)state;
+    member_begin(&cluster, 3);
+    leader = member_leader_of(&cluster);
+    own[0] = cluster.nodes[leader].uri;
+    for (uint32_t i = 1; i <= 2; i++)
+        cluster_crash(&cluster, (leader + i) % 3, OS_MEM_KEEP_ALL);
+    node_publish(cluster.nodes[leader].node, other, 1, NULL, NULL);
+    cluster_run(&cluster, 3000);
+    assert_true(is_reached_at(&cluster, leader, own[0]));
+    node_publish(cluster.nodes[leader].node, own, 1, NULL, NULL);
+    cluster_run(&cluster, 100);
+    cluster_start(&cluster, (leader + 1) % 3); /* with a shorter log: the other one leads again */
+    for (int i = 0; i < 20000 && !is_reached_at(&cluster, leader, other[0]); i++)
+        cluster_run(&cluster, 1);
+    assert_true(is_reached_at(&cluster, leader, other[0]));
+    for (int i = 0; i < 20000 && !is_reached_at(&cluster, leader, own[0]); i++)
+        cluster_run(&cluster, 1);
+    assert_true(is_reached_at(&cluster, leader, own[0]));
+    cluster_run(&cluster, 5000);
+    assert_true(is_reached_at(&cluster, leader, own[0]));
+    cluster_free(&cluster);
+}
+
 /* A transport that cannot listen leaves nothing behind, and the one whose address it wanted listens on. */
 static void test_who_cannot_listen_changes_nothing(void **state)
 {
@@ -291,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_an_address_is_swapped_on_one_node_after_the_other),
         cmocka_unit_test(test_what_is_under_way_is_answered),
         cmocka_unit_test(test_publishing_goes_on_until_it_is_done),
+        cmocka_unit_test(test_what_is_taken_back_stays_away),
         cmocka_unit_test(test_who_cannot_listen_changes_nothing),
         cmocka_unit_test(test_a_transport_that_members_need_is_not_taken_away),
         cmocka_unit_test(test_only_a_steady_node_changes),
