@@ -521,7 +521,7 @@ void apply_run(struct apply *apply, struct apply_run *run)
 {
     assert(apply->magic == APPLY_MAGIC);
     assert(!apply->restoring);
-    /* Only a snapshot from behind the barrier makes such a plugin fit; what begins with the founding goes through it. */
+    /* Only a snapshot from behind the barrier makes such a plugin fit: a log from the founding on goes through it. */
     for (uint32_t i = 0; i < apply->machine_count; i++)
         if (apply->parts[i].unfit)
             run_fail(run, setting_fits(&apply->machines[i], apply->settings->machines[i], &run->error));

@@ -294,8 +294,8 @@ static void test_a_plain_restart_with_another_version(void **state)
 }
 
 /*
- * Nothing was done before the barrier that the new plugin could not do, but a life that begins with the founding acts as
- * then: who cannot stops before it has applied anything, and nothing is left out in silence behind the barrier.
+ * Nothing was done before the barrier that the new plugin could not do, but a life that begins with the founding acts
+ * as then: who cannot stops before it has applied anything, and nothing is left out in silence behind the barrier.
  */
 static void test_who_begins_with_the_founding_acts_as_then(void **state)
 {
