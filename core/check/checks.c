@@ -19,6 +19,8 @@ const struct kit_check kit_checks[] = {
     {"restart", GAVEL_KIND_STATEMACHINE, machine_restart},
     {"interleaving", GAVEL_KIND_STATEMACHINE, machine_interleaving},
     {"damage", GAVEL_KIND_STATEMACHINE, machine_damage},
+    {"settings", GAVEL_KIND_STATEMACHINE, machine_settings},
+    {"versions", GAVEL_KIND_STATEMACHINE, machine_versions},
     {"maintain", GAVEL_KIND_STATEMACHINE, machine_maintain},
     {"memory", GAVEL_KIND_STATEMACHINE, machine_memory},
     {"leaks", GAVEL_KIND_STATEMACHINE, machine_leaks},

@@ -33,6 +33,7 @@ int32_t drive_try_open(struct drive *drive, const char *instance, struct gavel_e
         return status;
     drive->self = drive->face.self;
     drive->machine = &kit.plugin->operations.statemachine;
+    drive->version = drive->machine->state_version;
     drive->result = codec_buffer(DRIVE_REPLY_MAX);
     drive->arena = malloc(ARENA_BYTES);
     drive->arguments = mmap(NULL, ARGUMENTS_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -43,18 +44,34 @@ int32_t drive_try_open(struct drive *drive, const char *instance, struct gavel_e
     return GAVEL_OK;
 }
 
-void drive_open(struct drive *drive, const char *instance)
+void drive_act_as(struct drive *drive, uint64_t version)
+{
+    struct gavel_error error = {.code = 0};
+    int32_t status = GAVEL_OK;
+
+    kit_at("act_as of state version %" PRIu64, version);
+    watch_enter(WATCH_APPLY, false);
+    if (drive->machine->act_as)
+        status = drive->machine->act_as(drive->self, version, &error);
+    watch_leave();
+    if (status != GAVEL_OK)
+        kit_broken("a version that the plugin names to be taken", "%s: %s", kit_status(status), error.text);
+    drive->version = version;
+}
+
+void drive_open_as(struct drive *drive, const char *instance, uint64_t version)
 {
     struct gavel_error error;
     int32_t status = drive_try_open(drive, instance, &error);
 
     if (status != GAVEL_OK)
         kit_broken("GAVEL_OK", "%s: %s", kit_status(status), error.text);
-    /* As in a cluster that was founded with this plugin: the newest version is in force. */
-    status = drive->machine->act_as ? drive->machine->act_as(drive->self, drive->machine->state_version, &error)
-                                    : GAVEL_OK;
-    if (status != GAVEL_OK)
-        kit_broken("act_as to take the newest version", "%s: %s", kit_status(status), error.text);
+    drive_act_as(drive, version);
+}
+
+void drive_open(struct drive *drive, const char *instance)
+{
+    drive_open_as(drive, instance, kit.plugin->operations.statemachine.state_version);
 }
 
 void drive_close(struct drive *drive)
@@ -223,7 +240,7 @@ void drive_run(struct drive *drive, const struct entry *entry, uint64_t number)
                               .tick_ms = entry->tick_ms,
                               .seed = entry->read ? 0 : gavel_mix(SCRIBBLE_SEED, seed_from, sizeof seed_from),
                               .principal = entry->principal, .read_only = entry->read, .machine = 1,
-                              .state_version = drive->machine->state_version};
+                              .state_version = drive->version};
     struct gavel_reply reply = {.size = GAVEL_END(struct gavel_reply, emit), .context = drive, .error = &drive->error,
                                 .emit = entry->read ? NULL : emit};
     const void *arguments;
@@ -318,7 +335,7 @@ int32_t drive_restore(struct drive *drive, const struct chunks *chunks, struct g
 
     memset(error, 0, sizeof *error);
     watch_enter(WATCH_APPLY, false);
-    status = machine->restore_begin(drive->self, machine->state_version, error);
+    status = machine->restore_begin(drive->self, drive->version, error);
     watch_leave();
     for (uint64_t i = 0; status == GAVEL_OK && i < chunks->count; i++) {
         const struct gavel_buffer *chunk = &chunks->chunk[i];
@@ -359,6 +376,7 @@ void drive_copy(struct drive *from, struct drive *to)
     what = drive_state_differs(&before, &after);
     if (what)
         kit_broken("a snapshot to change nothing", "another %s behind it", what);
+    to->version = from->version; /* the snapshot says which, and it is in force from restore_begin on */
     status = drive_restore(to, &chunks, &error);
     if (status != GAVEL_OK)
         kit_broken("its own snapshot to be restored", "%s: %s", kit_status(status), error.text);

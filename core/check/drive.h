@@ -26,6 +26,7 @@ struct drive {
     struct face face;
     const struct gavel_statemachine *machine;
     void *self;
+    uint64_t version; /* of the state: in force */
     struct outcome last;
     struct gavel_buffer result;
     struct gavel_error error;
@@ -42,8 +43,12 @@ struct drive {
 /* "run of write \"set\" (entry 3)" into kit_at. */
 void drive_at(const struct drive *drive, const struct entry *entry, uint64_t number);
 
-/* Make and start an instance; a failure fails the check. */
+/* Make and start an instance that acts as the newest state version; a failure fails the check. */
 void drive_open(struct drive *drive, const char *instance);
+/* The same in a cluster whose version is another one. */
+void drive_open_as(struct drive *drive, const char *instance, uint64_t version);
+/* From now on act as that version: what a barrier in the log says. */
+void drive_act_as(struct drive *drive, uint64_t version);
 /* The same, but a failure is the caller's: what is left is nothing. */
 int32_t drive_try_open(struct drive *drive, const char *instance, struct gavel_error *error);
 void drive_close(struct drive *drive);

@@ -22,6 +22,10 @@ void machine_restart(void);
 void machine_interleaving(void);
 /* Damaged snapshots are refused, or taken, but never crash, and a good one goes in after them. */
 void machine_damage(void);
+/* Other replicated options at an index, and a later instance that is only told what is in force. */
+void machine_settings(void);
+/* An upgrade of the state version at an index, from each version to the next. */
+void machine_versions(void);
 /* Every allocation fails once. */
 void machine_memory(void);
 /* What maintain asks for is a command of the machine's, and the same on every node. */

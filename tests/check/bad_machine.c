@@ -20,7 +20,19 @@ struct bad {
     unsigned char text[TEXT_MAX];
     const unsigned char *kept;
     uint64_t reads;
+    uint64_t step;    /* replicated option: what `add` adds is multiplied by it */
+    uint64_t version; /* in force; as 2, `add` counts one more */
+    const struct bad_options *options;
 };
+
+struct bad_options {
+    uint64_t present;
+    uint64_t step;
+};
+static const struct gavel_field option_rows[] = {
+    {.name = "step", .id = 1, .type = GAVEL_UINT, .flags = GAVEL_REPLICATED,
+     .offset = offsetof(struct bad_options, step), .fallback = "1", .min = 1, .max = 9, .help = "what to multiply by"}};
+static const struct gavel_fields option_fields = GAVEL_FIELDS(option_rows, struct bad_options);
 
 struct put_arguments {
     uint64_t present;
@@ -134,7 +146,7 @@ static int32_t run_add(void *context, const struct gavel_call *call, const void 
 #endif
         return gavel_fail(reply->error, GAVEL_E_INVALID, "the total only grows");
     }
-    self->total += (uint64_t)wanted->by;
+    self->total += (uint64_t)wanted->by * self->step + (call->state_version > 1 && self->version > 1);
     spoil_add(self, call, reply);
     gavel_put_uint(reply->out, self->total);
     return GAVEL_OK;
@@ -244,8 +256,11 @@ static int32_t restore_begin(void *context, uint64_t version, struct gavel_error
 {
     struct bad *self = context;
 
-    if (version != 1)
+    if (version < 1 || version > 2)
         return gavel_fail(error, GAVEL_E_VERSION, "state version %llu", (unsigned long long)version);
+#ifndef BAD_VERSION
+    self->version = version;
+#endif
     self->total = 0;
     self->size = 0;
     return GAVEL_OK;
@@ -295,14 +310,45 @@ static uint64_t maintain(void *context, uint64_t tick_ms, struct gavel_buffer *a
     return self->total % 2 ? 4 : 0;
 }
 
+static int32_t act_as(void *context, uint64_t version, struct gavel_error *error)
+{
+    struct bad *self = context;
+
+    (void)error;
+#ifdef BAD_ACT_AS
+    if (version == 2)
+        self->total += (uintptr_t)self;
+#endif
+    self->version = version;
+    return GAVEL_OK;
+}
+
+static int32_t configure(void *context, const void *options, struct gavel_error *error)
+{
+    struct bad *self = context;
+
+    (void)error;
+    self->options = options;
+#if defined(BAD_CONFIGURE)
+    self->step += self->options->step;
+#elif defined(BAD_CONFIGURE_POINTER)
+    self->step = self->options->step + (uintptr_t)self;
+#else
+    self->step = self->options->step;
+#endif
+    return GAVEL_OK;
+}
+
 static int32_t create(const struct gavel_host *host, const void *options, void **out, struct gavel_error *error)
 {
     struct bad *self = calloc(1, sizeof *self);
 
-    (void)options;
     if (!self)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory");
     self->host = host;
+    self->options = options;
+    self->step = self->options->step;
+    self->version = 2;
     *out = self;
     return GAVEL_OK;
 }
@@ -339,15 +385,16 @@ static void quiesce(void *context, void (*done)(void *context), void *argument)
 }
 
 static const struct gavel_statemachine operations = {
-    .size = GAVEL_END(struct gavel_statemachine, maintain),
+    .size = GAVEL_END(struct gavel_statemachine, configure),
 #ifdef BAD_CONCURRENT
     .flags = GAVEL_BOUNDED | GAVEL_CONCURRENT,
 #else
     .flags = GAVEL_BOUNDED,
 #endif
-    .state_version = 1, .commands = commands, .command_count = 4, .command_stride = sizeof(struct gavel_command),
+    .state_version = 2, .commands = commands, .command_count = 4, .command_stride = sizeof(struct gavel_command),
     .state = state, .snapshot_begin = begin, .snapshot_next = next, .snapshot_end = end,
-    .restore_begin = restore_begin, .restore_chunk = restore_chunk, .restore_end = restore_end, .maintain = maintain};
+    .restore_begin = restore_begin, .restore_chunk = restore_chunk, .restore_end = restore_end, .maintain = maintain,
+    .state_version_oldest = 1, .act_as = act_as, .configure = configure};
 static const struct gavel_plugin plugin = {
 #ifdef BAD_SIZE
     .size = 16,
@@ -355,8 +402,8 @@ static const struct gavel_plugin plugin = {
     .size = GAVEL_END(struct gavel_plugin, destroy),
 #endif
     .abi_major = GAVEL_ABI_MAJOR, .abi_minor = GAVEL_ABI_TARGET, .kind = GAVEL_KIND_STATEMACHINE, .name = "bad",
-    .version = "1", .summary = "A machine that breaks a promise", .operations = &operations, .create = create,
-    .start = start, .quiesce = quiesce, .destroy = free};
+    .version = "1", .summary = "A machine that breaks a promise", .options = &option_fields, .operations = &operations,
+    .create = create, .start = start, .quiesce = quiesce, .destroy = free};
 
 GAVEL_PLUGIN(bad)
 {
