@@ -186,8 +186,8 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
         status = members_decode(gavel_bytes(cursor.at, cursor.left), &node->founding_members, error);
     if (status == GAVEL_OK)
         status = apply_found(node->apply, founding, error);
-    if (status == GAVEL_OK)
-        status = settings_copy(node->settings, founding);
+    if (status == GAVEL_OK && settings_copy(node->settings, founding) != GAVEL_OK)
+        status = gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the settings of the cluster");
     settings_free(founding);
     if (status == GAVEL_OK)
         memcpy(node->cluster_id.bytes, cluster, sizeof node->cluster_id.bytes);
@@ -276,6 +276,7 @@ static void found_now(struct node *node)
 {
     struct members members = {.next_id = 1};
     struct gavel_error error = {0};
+    int32_t status;
 
     os_random(node->os, node->cluster_id.bytes, sizeof node->cluster_id.bytes);
     for (uint32_t i = 0; i < node->setup.member_count; i++) {
@@ -299,8 +300,9 @@ static void found_now(struct node *node)
         node_fatal(node, 70, "no memory for the founding record");
         return;
     }
-    if (found_load(node, gavel_buffer_slice(&node->record), &error) != GAVEL_OK) {
-        node_fatal(node, 78, "the cluster cannot be founded: %s", error.text);
+    status = found_load(node, gavel_buffer_slice(&node->record), &error);
+    if (status != GAVEL_OK) {
+        node_fatal(node, node_exit_code(status), "the cluster cannot be founded: %s", error.text);
         return;
     }
     save(node, gavel_buffer_slice(&node->record));

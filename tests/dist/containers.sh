@@ -104,7 +104,7 @@ done <"$dir/options"
 # ---- what is said twice is the same
 grace=$(sed -n 's/^ *terminationGracePeriodSeconds: //p' "$files/kubernetes.yaml")
 stop=$(sed -n 's/^stop_timeout = \([0-9]*\)s .*/\1/p' "$dir/effective")
-[ -n "$stop" ] && [ "$grace" -ge $((stop + 5)) ] || fail "$grace s of grace, and a stop may take ${stop:-?} s and 5 more"
+[ -n "$stop" ] && [ "$grace" -ge $((stop + 8)) ] || fail "$grace s of grace, and a stop may take ${stop:-?} s and 8 more"
 for port in $(sed -n -e 's/.*listen = ws:.*:\([0-9]*\)$/\1/p' -e 's/.*containerPort: \([0-9]*\).*/\1/p' "$files/kubernetes.yaml") \
     $(sed -n 's/^EXPOSE //p' "$files/Dockerfile") $(sed -n 's/^listen = ws:.*:\([0-9]*\)$/\1/p' "$files/container.ini"); do
     [ "$port" = 8080 ] || fail "port $port beside 8080"

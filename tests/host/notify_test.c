@@ -255,7 +255,7 @@ static void a_life(void **state)
     at = hear(at, "READY=1");
 
     assert_int_equal(kill(node, SIGTERM), 0);
-    at = hear(at, "EXTEND_TIMEOUT_USEC=12000000"); /* stop_timeout, and what plugins may take behind it */
+    at = hear(at, "EXTEND_TIMEOUT_USEC=15000000"); /* stop_timeout, and what plugins may take behind it */
     at = hear(at, "STATUS=stopping");
     at = hear(at, "STOPPING=1");
     leaves(0);
