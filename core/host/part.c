@@ -206,7 +206,10 @@ void host_part_quiesce(struct host_part *part)
 
 static void timer_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct host_part *part = handle->data;
+
+    if (!part->instance.given_up) /* what was given up may still call, and is heard by its guard */
+        free(part);
 }
 
 void host_part_free(struct host_part *part)
@@ -226,6 +229,6 @@ void host_part_free(struct host_part *part)
             host_process_let_go(process, setups[i]);
     if (part->timer_open)
         uv_close((uv_handle_t *)&part->timer, timer_closed);
-    else if (!part->instance.given_up) /* what was given up may still call, and is heard by its guard */
+    else if (!part->instance.given_up)
         free(part);
 }

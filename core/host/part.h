@@ -46,10 +46,10 @@ struct host_part {
     const struct node_transport *listening; /* as the node knows it; NULL: it does not */
     const struct node_serializer *offered;  /* the same */
     bool idle;        /* LEAVING: nobody uses it any more */
-    bool stuck;       /* LEAVING: it does not come to an end, and stays until the process ends */
+    bool stuck;       /* LEAVING, QUIET: it does not come to an end, and stays until the process ends */
     bool quiesced;
     uint64_t mark;    /* LEAVING, an observer: see host_sink_replace */
-    uint64_t late_ms; /* LEAVING, an observer: loop time at which it is left where it is */
+    uint64_t late_ms; /* LEAVING, QUIET: loop time at which it should have come to an end */
     uv_timer_t timer; /* an observer that wants metrics */
     bool timer_open;
 };

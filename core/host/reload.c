@@ -13,6 +13,7 @@
 #define RELOAD_MAGIC 0x4d92b7e3u
 #define TICK_MS 10            /* between looks at what goes on by itself */
 #define PUBLISH_MS 10000      /* for the new addresses to be committed; without a leader it fails */
+#define QUIESCE_MS 3000       /* for what ends to call done, or to have closed its connections when their time is over */
 
 #define STEP(step) (1u << HOST_RELOAD_##step)
 
@@ -140,6 +141,36 @@ static void unused(void *context)
     part->idle = true; /* the next tick ends it: this may be an up-call of its own */
 }
 
+static void quiesce(struct host_reload *reload, struct host_part *part)
+{
+    part->late_ms = now_ms(reload) + QUIESCE_MS;
+    host_part_quiesce(part);
+}
+
+/* What a plugin owes and does not do costs no later reload: it is left behind, until the process ends. */
+static void leave_behind(struct host_reload *reload, struct host_part *part)
+{
+    const struct gavel_host *host = &reload->process->node_face.host;
+
+    part->stuck = true;
+    if (part->state == HOST_PART_LEAVING) {
+        gavel_log(host, GAVEL_LOG_ERROR, "host", "%s: has not closed all of its connections; it is left behind",
+                  part->instance.who);
+        return;
+    }
+    gavel_log(host, GAVEL_LOG_ERROR, "host", "%s, in quiesce: has not called done within %d ms; it is left behind",
+              part->instance.who, QUIESCE_MS);
+    host_instance_give_up(&part->instance);
+    part->quiesced = true;
+}
+
+static bool is_late(const struct host_reload *reload, const struct host_part *part)
+{
+    if (part->state == HOST_PART_QUIET)
+        return !part->quiesced && now_ms(reload) >= part->late_ms;
+    return part->config->kind == GAVEL_KIND_TRANSPORT && !part->idle && now_ms(reload) >= part->late_ms + QUIESCE_MS;
+}
+
 static void end_part(struct host_reload *reload, struct host_part *part)
 {
     char text[96];
@@ -153,8 +184,10 @@ static void end_part(struct host_reload *reload, struct host_part *part)
                       host_part_text(part, text, sizeof text));
     }
     if (part->state == HOST_PART_LEAVING && part->idle)
-        host_part_quiesce(part);
-    if (part->state == HOST_PART_QUIET && part->quiesced) {
+        quiesce(reload, part);
+    if (is_late(reload, part))
+        leave_behind(reload, part);
+    if (part->state == HOST_PART_QUIET && part->quiesced && !part->stuck) {
         gavel_log(&reload->process->node_face.host, GAVEL_LOG_INFO, "host", "The old %s has ended",
                   host_part_text(part, text, sizeof text));
         host_part_free(part);
@@ -187,11 +220,12 @@ static void undo_change(struct host_reload *reload, struct host_change *change)
     if (!fresh)
         return;
     if (fresh->listening) {
+        fresh->late_ms = now_ms(reload);
         host_part_move(fresh, HOST_PART_LEAVING);
         node_drop_transport(reload->process->node, fresh->listening, change->old ? change->old->listening : NULL,
                             unused, fresh);
     } else {
-        host_part_quiesce(fresh);
+        quiesce(reload, fresh);
     }
 }
 

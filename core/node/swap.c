@@ -246,8 +246,8 @@ static bool in_use(const struct node *node, const void *what)
     const struct conn *conn;
 
     os_list_each (conn, &node->conns, const struct conn, link)
-        if (conn->transport == what || conn->serializer == what)
-            return true;
+        if (conn->transport == what || (conn->serializer == what && conn->state != CONN_CLOSING))
+            return true; /* nothing is encoded any more for one that is being closed */
     return false;
 }
 

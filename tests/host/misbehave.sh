@@ -227,6 +227,15 @@ observer wrong-lane
 said "gaveld: [a] $O, in metric: called from the wrong lane (observer); this service belongs to the loop"
 leaves 134
 
+# It was taken away at run time: what it owes costs no later reload, nor the stop.
+observer never-done
+until_true "a leader" elected
+sed -i '/^\[observer.o\]/,$d' "$dir/a.ini"
+on_a --data-dir "$dir/a" reload >/dev/null || fail "the observer is not taken away"
+said "$O, in quiesce: has not called done within 3000 ms; it is left behind"
+until_true "another reload" on_a --data-dir "$dir/a" reload >/dev/null
+stop
+
 # ---- transports
 T='transport t (plugin bad 1)'
 transport()
