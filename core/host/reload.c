@@ -13,7 +13,7 @@
 #define RELOAD_MAGIC 0x4d92b7e3u
 #define TICK_MS 10            /* between looks at what goes on by itself */
 #define PUBLISH_MS 10000      /* for the new addresses to be committed; without a leader it fails */
-#define QUIESCE_MS 3000       /* for what ends to call done, or to have closed its connections when their time is over */
+#define QUIESCE_MS 3000       /* for what ends to call done, or to close its connections when their time is over */
 
 #define STEP(step) (1u << HOST_RELOAD_##step)
 
