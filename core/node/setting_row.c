@@ -88,9 +88,16 @@ struct nearest_key {
 static void offer(void *context, const char *key, const struct setting_row *row)
 {
     struct nearest_key *kept = context;
+    struct gavel_slice wanted = kept->nearest.wanted;
+    size_t size = strlen(key);
 
     (void)row;
     codec_nearest_offer(&kept->nearest, gavel_text(key));
+    if (!kept->nearest.best.data && wanted.size > 0 && wanted.size < size && key[size - wanted.size - 1] == '.' &&
+        memcmp(key + size - wanted.size, wanted.data, wanted.size) == 0) {
+        kept->nearest.best = gavel_text(key); /* as it stands in the INI file, without its section */
+        kept->nearest.distance = 1;
+    }
     if (kept->nearest.best.data == key) {
         (void)snprintf(kept->best, sizeof kept->best, "%s", key);
         kept->nearest.best = gavel_text(kept->best);
@@ -106,7 +113,8 @@ static int32_t unknown(const struct setting_scope *scope, struct gavel_slice key
         setting_each(scope, offer, &kept);
     return gavel_fail(error, GAVEL_E_INVALID, "there is no setting '%.*s'%s",
                       (int)(key.size < SETTING_KEY_MAX ? key.size : SETTING_KEY_MAX), (const char *)key.data,
-                      codec_nearest_text(&kept.nearest, hint, sizeof hint));
+                      kept.nearest.best.data ? codec_nearest_text(&kept.nearest, hint, sizeof hint)
+                                             : "; gavel settings shows all that there are");
 }
 
 /* The machine of a key "statemachine.NAME.OPTION", and the option. */
