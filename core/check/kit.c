@@ -205,8 +205,8 @@ static void find_plugin(struct host_loader *loader)
             chosen = found;
     }
     if (!chosen) {
-        (void)snprintf(path, sizeof path, "there is no plugin called \"%s\" in %s; see gaveld --list-plugins",
-                       kit.asked, kit.dir);
+        (void)snprintf(path, sizeof path, "there is no %s called \"%s\" in %s; see gaveld --list-plugins",
+                       kit.kind ? kit.kind : "plugin", kit.asked, kit.dir);
         shared->missing = 1;
         refused(path);
     }

@@ -53,7 +53,7 @@ static int help(void)
 
 static int usage(const char *sentence, const char *found)
 {
-    (void)fprintf(stderr, "gavel-check: %s%s%s%s; see gavel-check --help\n", sentence, found ? ", not \"" : "",
+    (void)fprintf(stderr, "gavel-check: %s%s%s%s; see gavel-check(3)\n", sentence, found ? ", not \"" : "",
                   found ? found : "", found ? "\"" : "");
     return EX_USAGE;
 }

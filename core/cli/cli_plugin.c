@@ -13,12 +13,14 @@
 /* What to type next; machines are the one kind that a cluster must know from its founding on. */
 static void next_steps(const struct scaffold *made, uint64_t files)
 {
-    printf("%s: a %s in %s, %llu files. Next:\n\n"
+    printf("%s: %s %s in %s, %llu files. Next:\n\n"
            "    cd %s\n"
            "    autoreconf -i && ./configure && make check\n"
            "    sudo make install\n"
-           "    gaveld --dump-plugin %s\n\n",
-           made->dir, made->kind, made->language, (unsigned long long)files, made->dir, made->name);
+           "    gaveld --dump-plugin %s\n"
+           "    gaveld --check-plugin %s%s\n\n",
+           made->dir, *made->kind == 'o' ? "an" : "a", made->kind, made->language, (unsigned long long)files, made->dir, made->name, made->name,
+           strcmp(made->kind, "observer") == 0 ? " --set file=/dev/null" : "");
     if (strcmp(made->kind, "statemachine") == 0)
         printf("    gavel init --nodes 3 --machines workflow,%s try && try/start.sh\n\n", made->name);
     printf("%s/README.md says how to go on.\n", made->dir);
@@ -49,7 +51,7 @@ int cli_area_plugin(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 3 || strcmp(cli->words[1], "new") != 0)
-        return cli_fail(CLI_USAGE, "%s", PLUGIN_USAGE);
+        return cli_misused(cli, PLUGIN_USAGE);
     scaffold.name = cli->words[2];
     if (!scaffold.dir)
         scaffold.dir = scaffold.name;

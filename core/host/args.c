@@ -112,7 +112,8 @@ void host_args_help(bool man)
     (void)fputs("\n"
                 "Signals: TERM and INT stop the node cleanly, a second one at once; HUP reopens log\n"
                 "files and reads the INI file again.\n"
-                "Exit codes: 0 ok, 64 usage, 65 data corrupt, 70 internal, 74 I/O, 77 permission, 78 configuration.\n",
+                "Exit codes: 0 ok, 64 usage, 65 data corrupt, 70 internal or a broken promise, 74 I/O,\n"
+                "77 permission, 78 configuration; see gaveld(8).\n",
                 stdout);
 }
 

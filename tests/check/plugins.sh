@@ -35,7 +35,7 @@ is "$(said --check-plugin counter --set color=blue | tail -n 1)" \
 is "$(said --check-plugin log --set format=loud | tail -n 1)" \
     'fail  tables  log: option format: expected one of human, json, found "loud"'
 is "$(said --check-plugin counter --kind observer | tail -n 1)" \
-    'fail  tables  there is no plugin called "counter" in DIR; see gaveld --list-plugins'
+    'fail  tables  there is no observer called "counter" in DIR; see gaveld --list-plugins'
 code=0
 "$gaveld" --check-plugin nosuch >"$dir/out" 2>&1 || code=$?
 is "$code" 66

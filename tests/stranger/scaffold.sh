@@ -37,6 +37,8 @@ for place in "$templates"/*/*/configure.ac; do
     made=$((made + 1))
     out=$("$gavel" plugin new "$name" --kind "$kind" --language "$language") || { fail "$kind in $language: $out"; continue; }
     grep -q 'autoreconf -i && ./configure && make check' <<<"$out" || fail "$kind in $language: no next steps: $out"
+    grep -q "gaveld --check-plugin $name" <<<"$out" || fail "$kind in $language: no check: $out"
+    grep -qE "^$name: (a [^o]|an o)" <<<"$out" || fail "$kind in $language: a or an: $out"
     grep -q "${out##*, }" <<<"$out" || fail "no count"
     if left=$(grep -rniE 'my.plugin|my.date' "$name"; find "$name" -name '*my-plugin*' -o -name 'dot.*') && [ -n "$left" ]; then
         fail "$kind in $language: not filled in: $left"
