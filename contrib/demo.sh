@@ -18,7 +18,7 @@ for argument; do
         --keep) keep=yes ;;
         counter | three-nodes | failover) demos+=("$argument") ;;
         --help | -h) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        *) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 64 ;;
+        *) echo "demo.sh: there is no demo or option '$argument'"; sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 64 ;;
     esac
 done
 [ ${#demos[@]} -gt 0 ] || demos=(counter three-nodes failover)

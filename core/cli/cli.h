@@ -159,6 +159,12 @@ extern const char *const cli_group_names[CLI_GROUPS];
 /* The area of that name; NULL when there is none. */
 const struct cli_area *cli_area_find(const char *name);
 
+/* Say which area a name that is none is near to, if any. */
+void cli_area_hint(const char *name);
+
+/* Say what is wrong with the number of words, or with the one behind the area's name, and the usage; CLI_USAGE. */
+int cli_misused(const struct cli *cli, const char *usage);
+
 /* ---- cli_complete.c ---------------------------------------------------------------------------------------------- */
 
 /* Print what the last of these words may become (core/host/usage.h), nothing when nobody knows; always CLI_OK. */

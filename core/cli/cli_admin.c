@@ -57,7 +57,7 @@ int cli_area_leader(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 2 || strcmp(cli->words[1], "transfer") != 0)
-        return cli_fail(CLI_USAGE, "gavel leader transfer [--to NAME], at the node that leads");
+        return cli_misused(cli, "gavel leader transfer [--to NAME], at the node that leads");
     return call_admin(cli, "transfer", (const char *const[4]){"to", to, "", NULL}, "leadership was handed over");
 }
 
@@ -68,7 +68,7 @@ int cli_area_snapshot(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 1)
-        return cli_fail(CLI_USAGE, "snapshot takes no words");
+        return cli_misused(cli, "gavel snapshot");
     return call_admin(cli, "snapshot", (const char *const[4]){"", NULL, "", NULL}, "a snapshot was taken");
 }
 
@@ -79,7 +79,7 @@ int cli_area_log_level(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 3)
-        return cli_fail(CLI_USAGE, "gavel log-level MODULE LEVEL");
+        return cli_misused(cli, "gavel log-level MODULE trace|debug|info|warn|error");
     return call_admin(cli, "log_level", (const char *const[4]){"module", cli->words[1], "level", cli->words[2]},
                       "changed");
 }
@@ -91,7 +91,7 @@ int cli_area_stop(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 1)
-        return cli_fail(CLI_USAGE, "stop takes no words");
+        return cli_misused(cli, "gavel stop");
     return call_admin(cli, "stop", (const char *const[4]){"", NULL, "", NULL}, "stopping");
 }
 
@@ -117,7 +117,7 @@ int cli_area_reload(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 1)
-        return cli_fail(CLI_USAGE, "reload takes no words");
+        return cli_misused(cli, "gavel reload");
     if (cli->timeout_ms == 0)
         cli->timeout_ms = RELOAD_MS;
     code = cli_connect_admin(cli);

@@ -104,3 +104,49 @@ const struct cli_area *cli_area_find(const char *name)
             return area;
     return NULL;
 }
+
+void cli_area_hint(const char *name)
+{
+    struct codec_nearest nearest = {.wanted = gavel_text(name)};
+
+    for (const struct cli_area *area = cli_areas; area->name; area++)
+        if (area->group != CLI_STORE && area->help)
+            codec_nearest_offer(&nearest, gavel_text(area->name));
+    if (nearest.best.data)
+        fprintf(stderr, "gavel: did you mean gavel %s?\n", (const char *)nearest.best.data);
+}
+
+/* Among the words that stand first behind an area's name: "[set|upgrade] ..."; offers each. */
+static bool stands_first(const struct cli_area *area, const char *word, struct codec_nearest *nearest)
+{
+    const char *at = area->words + (*area->words == '[');
+    size_t size;
+
+    for (; (size = strspn(at, "abcdefghijklmnopqrstuvwxyz-")) > 0; at += size + 1) {
+        codec_nearest_offer(nearest, gavel_bytes(at, size));
+        if (strlen(word) == size && memcmp(at, word, size) == 0)
+            return true;
+        if (at[size] != '|')
+            break;
+    }
+    return !size;
+}
+
+int cli_misused(const struct cli *cli, const char *usage)
+{
+    const struct cli_area *area = cli_area_find(cli->words[0]);
+    const char *word = cli->word_count > 1 ? cli->words[1] : NULL;
+    struct codec_nearest nearest = {.wanted = gavel_text(word ? word : "")};
+    char hint[64];
+
+    if (!*area->words)
+        return cli_fail(CLI_USAGE, "gavel %s takes no words; usage: %s", area->name, usage);
+    if (!word)
+        return cli_fail(CLI_USAGE, "gavel %s needs more words; usage: %s", area->name, usage);
+    if (!stands_first(area, word, &nearest)) {
+        (void)codec_nearest_text(&nearest, hint, sizeof hint);
+        return cli_fail(CLI_USAGE, "gavel %s knows no '%s'%s%s usage: %s", area->name, word, hint, *hint ? "" : ";",
+                        usage);
+    }
+    return cli_fail(CLI_USAGE, "too few words, or too many; usage: %s", usage);
+}

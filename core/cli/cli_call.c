@@ -75,8 +75,11 @@ const struct client_command *cli_command(struct cli *cli, const char *name)
     command = client_schema_find(cli->schema, cli->machine, name, &error);
     if (!command && store && !strchr(name, '.'))
         command = client_schema_find(cli->schema, store, name, NULL);
-    if (!command)
+    if (!command) {
         (void)cli_fail(CLI_USAGE, "%s", error.text);
+        if (!cli->machine)
+            cli_area_hint(name);
+    }
     return command;
 }
 
@@ -86,6 +89,19 @@ static uint64_t row_of(const struct client_command *command, const char *word)
     const char *equals = strchr(word, '=');
 
     return equals ? codec_row_named(command->fields, gavel_bytes(word, (uint64_t)(equals - word))) : CODEC_NO_ROW;
+}
+
+/* "acount=ann": a pair whose key is nearly one of the table's. */
+static bool misspelt(const struct client_command *command, const char *word)
+{
+    const char *equals = strchr(word, '=');
+    struct codec_nearest nearest = {.wanted = gavel_bytes(word, equals ? (uint64_t)(equals - word) : 0)};
+    struct gavel_field copy;
+    uint64_t row;
+
+    for (row = 0; nearest.wanted.size > 3 && command->fields && row < command->fields->count; row++)
+        codec_nearest_offer(&nearest, gavel_text(codec_row(command->fields, row, &copy)->name));
+    return nearest.best.data != NULL;
 }
 
 /* Where the table's order is not what people mean: values of the optional arguments in between are seldom given. */
@@ -140,7 +156,8 @@ static char *name_word(const struct client_command *command, const char *word, u
 
 /*
  * Words as key=value pairs; made ones are in `made` too, to be freed. An exit code. Where some words are pairs, one
- * more with a '=' is taken for a misspelt pair: the table's own error then names the nearest key.
+ * more with a '=' is taken for a misspelt pair: the table's own error then names the nearest key. So is one that is
+ * nearly a key: else its whole text would quietly become a value.
  */
 static int name_words(const struct client_command *command, const char *const *words, int count, const char **pairs,
                       char **made)
@@ -156,8 +173,8 @@ static int name_words(const struct client_command *command, const char *const *w
 
         if (row != CODEC_NO_ROW)
             named |= UINT64_C(1) << row;
+        some_named = some_named || row != CODEC_NO_ROW || misspelt(command, words[i]);
     }
-    some_named = named != 0;
     for (i = 0; i < count; i++)
         bare += row_of(command, words[i]) == CODEC_NO_ROW && !(some_named && strchr(words[i], '='));
     for (i = 0; i < count; i++) {
@@ -270,8 +287,10 @@ int cli_call_words(struct cli *cli, const char *name, const char *const *words, 
     if (strncmp(name, "gavel.", 6) == 0)
         return call_host(cli, name, words, count);
     code = cli_tables(cli);
-    if (code != CLI_OK)
+    if (code != CLI_OK) {
+        cli_area_hint(name); /* nobody was asked for what may have been meant */
         return code;
+    }
     command = cli_command(cli, name);
     if (!command)
         return CLI_USAGE;

@@ -45,7 +45,7 @@ int cli_area_data(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 3)
-        return cli_fail(CLI_USAGE, "gavel data check DIR | dump [--from I] [--count N] [--payload] DIR | "
+        return cli_misused(cli, "gavel data check DIR | dump [--from I] [--count N] [--payload] DIR | "
                                    "repair [--apply] DIR, each with --json");
     verb = cli->words[1];
     dir = cli->words[2];

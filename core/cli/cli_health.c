@@ -121,7 +121,7 @@ int cli_area_health(struct cli *cli, int count, char **words)
     wait_ms = 0;
     code = cli_options_take(cli, cli_health_options, count, words);
     if (code == CLI_OK && (cli->word_count > 1 || (live && ready)))
-        code = cli_fail(CLI_USAGE, "gavel health [--live | --ready] [--wait TIME]");
+        code = cli_misused(cli, "gavel health [--live | --ready] [--wait TIME]");
     if (code == CLI_OK)
         code = whom(cli, uri, sizeof uri);
     if (code != CLI_OK)

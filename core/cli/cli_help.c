@@ -306,6 +306,6 @@ int cli_area_completion(struct cli *cli, int count, char **words)
         return code;
     script = cli->word_count == 2 ? shell_script(cli->words[1]) : NULL;
     if (!script)
-        return cli_fail(CLI_USAGE, "gavel completion bash|zsh");
+        return cli_misused(cli, "gavel completion bash|zsh");
     return fputs(script, stdout) < 0 ? CLI_FAILED : CLI_OK;
 }

@@ -32,6 +32,16 @@ static int take_machines(const char *given, char *memory, size_t size, const cha
     return CLI_OK;
 }
 
+/* A plugin may be installed later; but it may be a slip too, and the nodes would tell of it last. */
+static void warn_missing(struct host_loader *loader, const char *plugin_dir, const char *name, uint64_t kind)
+{
+    struct gavel_error error = {0, ""};
+    const struct host_plugin *plugin;
+
+    if (host_load(loader, plugin_dir, name, kind, NULL, &plugin, &error) != GAVEL_OK)
+        fprintf(stderr, "gavel: warning: %s; the nodes do not start before it is there\n", error.text);
+}
+
 static uint64_t nodes, port;
 static const char *transport, *list;
 
@@ -51,6 +61,7 @@ int cli_area_init(struct cli *cli, int count, char **words)
     struct gavel_error error = {0, ""};
     struct host_loader loader = {.count = 0};
     int32_t status;
+    unsigned i;
     int code;
 
     nodes = 3;
@@ -63,7 +74,7 @@ int cli_area_init(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 2)
-        return cli_fail(CLI_USAGE, "gavel init [--nodes N] [--port P] [--transport NAME] [--machines NAME,...] DIR");
+        return cli_misused(cli, "gavel init [--nodes N] [--port P] [--transport NAME] [--machines NAME,...] DIR");
     if (nodes < 1 || nodes > HOST_SAMPLE_NODES_MAX || port > 65535 - nodes)
         return cli_fail(CLI_USAGE, "1 to %d nodes, on ports up to 65535", HOST_SAMPLE_NODES_MAX);
     sample.dir = cli->words[1];
@@ -75,6 +86,11 @@ int cli_area_init(struct cli *cli, int count, char **words)
     sample.loader = &loader; /* what is installed here tells its keys; the rest is named by a comment */
     sample.plugin_dir = cli_plugin_dir();
     status = host_sample_write(&sample, &error);
+    if (status == GAVEL_OK) {
+        warn_missing(&loader, sample.plugin_dir, transport, GAVEL_KIND_TRANSPORT);
+        for (i = 0; machines[i]; i++)
+            warn_missing(&loader, sample.plugin_dir, machines[i], GAVEL_KIND_STATEMACHINE);
+    }
     host_loader_free(&loader);
     if (status != GAVEL_OK)
         return cli_fail(CLI_FAILED, "%s", error.text);

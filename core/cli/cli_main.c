@@ -95,7 +95,8 @@ int cli_connect_admin(struct cli *cli)
         (void)snprintf(path, sizeof path, "%s/admin.sock", cli->data_dir);
     full = realpath(path, NULL);
     if (!full)
-        return cli_fail(CLI_FAILED, "no node answers at %s: %s", path, strerror(errno));
+        return cli_fail(CLI_FAILED, "no node answers at %s: %s%s", path, strerror(errno),
+                        errno == EACCES ? "; ask as the user that the node runs as" : "");
     (void)snprintf(uri, sizeof uri, "unix://%s", full);
     free(full);
     return open_client(cli, uri, GAVEL_ROLE_ADMIN);

@@ -45,11 +45,11 @@ static const struct verb verbs[] = {
 
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 
-static int usage(void)
+static int usage(const struct cli *cli)
 {
     size_t i;
 
-    (void)cli_fail(CLI_USAGE, "gavel member list");
+    (void)cli_misused(cli, "gavel member list");
     for (i = 0; i < VERB_COUNT; i++)
         fprintf(stderr, "       %s\n", verbs[i].usage);
     return CLI_USAGE;
@@ -209,7 +209,7 @@ static int run_verb(struct cli *cli, const struct verb *verb, const struct membe
 
     if (words < verb->words_min || words > verb->words_max || (options->role && !verb->roles) ||
         (options->priority && !verb->priorities) || (options->wait_ms && !verb->waits))
-        return cli_fail(CLI_USAGE, "%s", verb->usage);
+        return cli_misused(cli, verb->usage);
     code = cli_connect_admin(cli);
     if (code == CLI_OK)
         code = change(cli, verb, options, &result);
@@ -250,9 +250,9 @@ int cli_area_member(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count < 2)
-        return usage();
+        return usage(cli);
     if (strcmp(cli->words[1], "list") == 0)
-        return cli->word_count == 2 ? list(cli) : usage();
+        return cli->word_count == 2 ? list(cli) : usage(cli);
     verb = verb_named(cli->words[1]);
-    return verb ? run_verb(cli, verb, &options) : usage();
+    return verb ? run_verb(cli, verb, &options) : usage(cli);
 }

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-static int usage(void)
+static int usage(const struct cli *cli)
 {
-    (void)cli_fail(CLI_USAGE, "gavel settings");
+    (void)cli_misused(cli, "gavel settings");
     fputs("       gavel settings set KEY=VALUE... [--if-version N]\n"
           "       gavel settings upgrade MACHINE [STATE_VERSION] [--if-version N]\n", stderr);
     return CLI_USAGE;
@@ -225,10 +225,10 @@ int cli_area_settings(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count == 1)
-        return version ? usage() : show(cli);
+        return version ? usage(cli) : show(cli);
     if (strcmp(cli->words[1], "set") == 0 && cli->word_count > 2)
         return set(cli, version);
     if (strcmp(cli->words[1], "upgrade") == 0 && (cli->word_count == 3 || cli->word_count == 4))
         return upgrade(cli, version);
-    return usage();
+    return usage(cli);
 }

@@ -458,5 +458,5 @@ int cli_area_workflow(struct cli *cli, int count, char **words)
             return cli_help_command(cli, verbs[i][1]);
         return cli_call_words(cli, verbs[i][1], cli->words + 2, cli->word_count - 2);
     }
-    return cli_fail(CLI_USAGE, "gavel workflow start|stop|update|get|list [ID] [DATA]");
+    return cli_misused(cli, "gavel workflow start|stop|update|get|list [ID] [DATA]");
 }

@@ -128,14 +128,18 @@ const struct client_command *client_schema_find(const struct client_schema *sche
     const char *owner = machine ? machine : command;
     const struct client_command *found = NULL;
     struct codec_nearest nearest = {gavel_text(name), {NULL, 0}, 0};
+    struct codec_nearest owners = {gavel_bytes(owner, prefix), {NULL, 0}, 0};
+    bool owned = !prefix;
     char text[128];
     uint32_t i;
 
     for (i = 0; i < schema->count; i++) {
         const struct client_command *one = &schema->commands[i];
 
+        codec_nearest_offer(&owners, gavel_text(one->machine));
         if (prefix && (strlen(one->machine) != prefix || memcmp(one->machine, owner, prefix) != 0))
             continue;
+        owned = true;
         codec_nearest_offer(&nearest, gavel_text(one->name));
         if (strcmp(one->name, name) != 0)
             continue;
@@ -146,7 +150,10 @@ const struct client_command *client_schema_find(const struct client_schema *sche
         }
         found = one;
     }
-    if (!found)
+    if (!owned)
+        (void)gavel_fail(error, GAVEL_E_NOT_FOUND, "there is no machine '%.*s' here%s", (int)prefix, owner,
+                         codec_nearest_text(&owners, text, sizeof text));
+    else if (!found)
         (void)gavel_fail(error, GAVEL_E_NOT_FOUND, "no machine here has a command '%s'%s", command,
                          codec_nearest_text(&nearest, text, sizeof text));
     return found;

@@ -468,7 +468,8 @@ static const char *refusal(const struct host_process *process, struct gavel_erro
     if (process->stopping)
         return "this node is stopping";
     if (reload->step == HOST_RELOAD_DRAINING)
-        return "a reload is running: what it has replaced is still being drained; nothing was changed";
+        return "a reload is running: what it has replaced is still being drained, no longer than [node] "
+               "drain_timeout: ask again then";
     if (reload->step != HOST_RELOAD_IDLE)
         return "a reload is running; nothing was changed";
     if (!process->setup->file)

@@ -332,7 +332,7 @@ static int32_t write_script(const struct host_sample *sample, const char *dir, s
     (void)fprintf(out,
                   "#!/bin/sh\n"
                   "# Starts the %u node%s of this directory and waits; Ctrl-C stops them. GAVELD names another "
-                  "program.\nset -eu\n"
+                  "program.\n# The exit code is 0, or that of a node which failed.\nset -eu\n"
                   "here=$(cd \"$(dirname \"$0\")\" && pwd)\n"
                   "PATH=\"$PATH:" GAVEL_SBINDIR "\"\n"
                   "gaveld=${GAVELD:-gaveld}\n"
@@ -346,7 +346,9 @@ static int32_t write_script(const struct host_sample *sample, const char *dir, s
                 "    \"$gaveld\" --config \"$here/$node.ini\" &\n"
                 "    pids=\"$pids $!\"\n"
                 "done\n"
-                "wait\n", out);
+                "code=0\n"
+                "for pid in $pids; do wait \"$pid\" || code=$?; done\n"
+                "exit \"$code\"\n", out);
     return finish(out, path, error);
 }
 

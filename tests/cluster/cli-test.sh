@@ -116,6 +116,13 @@ exactly 3 counter.get hits
 expect 64 "did you mean 'set'" sett a 1
 expect 64 "did you mean 'value'" set key=a valeu=1
 expect 64 'missing' set a
+expect 64 "did you mean 'key'" get kee=a key=a
+expect 64 "did you mean 'value'" set a valeu=1
+expect 64 'did you mean gavel settings?' setings
+expect 64 "no machine 'workflo' here; did you mean 'workflow'?" workflo.get a
+expect 64 "no machine 'bank' here" -m bank open a
+expect 64 "no machine here has a command 'counter.gett'" counter.gett a
+expect 64 "no machine here has a command 'nonsense'" help nonsense
 expect 64 'one word too many' get a 1 2
 expect 64 'JSON' call set --json '{'
 expect 0 'revision: ' call set --json '{"key":"j","value":[true,null]}'
@@ -173,7 +180,14 @@ wait "$events"
 grep -q '"key":"watched"' "$dir/events" || { echo "events printed: $(cat "$dir/events")"; failed=1; }
 expect 0 'ops/s' bench --connections 4 --seconds 1
 
-# usage
+# usage: what is wrong, and then how it is meant
+expect 64 "gavel member knows no 'ad'; did you mean 'add'? usage: gavel member list" member ad node-4
+expect 64 'gavel member needs more words; usage: gavel member list' member
+expect 64 'too few words, or too many; usage: gavel member add NAME' member add node-4
+expect 64 "gavel settings knows no 'sett'; did you mean 'set'? usage: gavel settings" settings sett
+expect 64 'gavel reload takes no words; usage: gavel reload' reload node-1
+expect 64 "gavel completion knows no 'fish'; usage: gavel completion" completion fish
+expect 64 "there is no setting 'ttl'; did you mean 'session.ttl'?" settings set ttl=20m --data-dir "$dir/c/node-1"
 expect 64 'no option' status --nonsense
 expect 64 'usage: gavel'
 expect 0 'usage: gavel' --help
@@ -194,6 +208,12 @@ expect 3 'nobody listens there' --timeout 2s get first
 expect 0 'sound' data check "$dir/c/node-1"
 expect 0 'command' data dump --count 3 --from 3 "$dir/c/node-1"
 expect 1 'nothing is damaged' data repair "$dir/c/node-1"
+
+# a typing error where nobody can be asked; a cluster whose machine is not installed: told at once, and by start.sh
+expect 3 'did you mean gavel plugin?' --timeout 2s plgin new bank
+expect 0 'gavel-bonk-statemachine.so: there is no such file' init --transport tcp --machines workflow,bonk "$dir/b"
+GAVELD=$gaveld "$dir/b/start.sh" >>"$dir/node-b.log" 2>&1
+[ $? -eq 78 ] || { echo 'start.sh does not leave with the code of nodes that failed'; failed=1; }
 
 [ "$failed" = 0 ] && echo "cli-test: everything as documented"
 exit "$failed"
