@@ -19,7 +19,8 @@ static void next_steps(const struct scaffold *made, uint64_t files)
            "    sudo make install\n"
            "    gaveld --dump-plugin %s\n"
            "    gaveld --check-plugin %s%s\n\n",
-           made->dir, *made->kind == 'o' ? "an" : "a", made->kind, made->language, (unsigned long long)files, made->dir, made->name, made->name,
+           made->dir, *made->kind == 'o' ? "an" : "a", made->kind, made->language, (unsigned long long)files, made->dir,
+           made->name, made->name,
            strcmp(made->kind, "observer") == 0 ? " --set file=/dev/null" : "");
     if (strcmp(made->kind, "statemachine") == 0)
         printf("    gavel init --nodes 3 --machines workflow,%s try && try/start.sh\n\n", made->name);

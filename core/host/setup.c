@@ -157,7 +157,7 @@ bool host_setup_open(struct host_setup *setup, const char *file, const char *joi
     if (!stream) {
         memset(setup, 0, sizeof *setup);
         host_fault(&setup->faults, "%s: cannot be opened: %s%s", file, strerror(errno),
-                   errno == ENOENT ? "; --config names the file, gavel init makes one to begin with" : "");
+                   errno == ENOENT ? "; --config names the file, gavel init makes one" : "");
         return false;
     }
     good = host_setup_read(setup, stream, file, join);

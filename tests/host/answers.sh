@@ -103,7 +103,7 @@ answer 78 --check-config --config "$dir/ftp.ini"
 says err "gaveld: $dir/ftp.ini:7: transport main speaks tcp unix, and cannot listen on ftp://127.0.0.1:8080"
 
 answer 78 --check-config --config "$dir/none.ini"
-says err "gaveld: $dir/none.ini: cannot be opened: No such file or directory; --config names the file, gavel init makes one to begin with"
+says err "gaveld: $dir/none.ini: cannot be opened: No such file or directory; --config names the file, gavel init makes one"
 answer 78 --check-config --config "$dir"
 
 # ---- plugins
