@@ -707,10 +707,15 @@ int32_t conn_listen_on(struct listener *listener, struct gavel_error *error)
                                                        .drained = on_drained,
                                                        .closed = on_closed};
     status = transport->operations->prepare(transport->self, &listener->events, &limits, error);
+    if (status != GAVEL_OK)
+        return gavel_wrap(error, transport->name);
     for (uint32_t i = 0; status == GAVEL_OK && i < transport->listen_count && i < 8; i++)
         status = transport->operations->listen(transport->self, gavel_text(transport->listen[i]),
                                                &listener->bound[i], error);
-    return status == GAVEL_OK ? status : gavel_wrap(error, transport->name);
+    if (status == GAVEL_OK)
+        return status;
+    transport->operations->unlisten(transport->self); /* whoever it was taken from listens there again */
+    return gavel_wrap(error, transport->name);
 }
 
 int32_t conn_listen(struct node *node, struct gavel_error *error)

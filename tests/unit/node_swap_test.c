@@ -259,6 +259,22 @@ static void test_what_is_taken_back_stays_away(void **state)
     cluster_free(&cluster);
 }
 
+static int held; /* addresses that the counting transport listens on */
+
+static int32_t listen_counted(void *self, struct gavel_slice uri, struct gavel_slice *bound, struct gavel_error *error)
+{
+    int32_t status = net_transport.listen(self, uri, bound, error);
+
+    held += status == GAVEL_OK;
+    return status;
+}
+
+static void unlisten_counted(void *self)
+{
+    held = 0;
+    net_transport.unlisten(self);
+}
+
 /* A transport that cannot listen leaves nothing behind, and the one whose address it wanted listens on. */
 static void test_who_cannot_listen_changes_nothing(void **state)
 {
@@ -267,6 +283,7 @@ static void test_who_cannot_listen_changes_nothing(void **state)
     struct cluster_reply reply;
     struct cluster_client *client;
     const char *both[] = {NULL, "bad://uri"};
+    struct gavel_transport counting = net_transport;
     struct gavel_error error;
 
     (void)state;
@@ -275,8 +292,12 @@ static void test_who_cannot_listen_changes_nothing(void **state)
     both[0] = cluster.nodes[0].uri; /* on which the old one had to stop */
     next.transport.listen = both;
     next.transport.listen_count = 2;
+    counting.listen = listen_counted;
+    counting.unlisten = unlisten_counted;
+    next.transport.operations = &counting;
     assert_int_not_equal(node_add_transport(cluster.nodes[0].node, &next.transport, &cluster.nodes[0].transports[0],
                                             &error), GAVEL_OK);
+    assert_int_equal(held, 0); /* or the old one would find its own address taken */
     client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
     cluster_command(client, "increment", 0, 0, &reply, plus_one);
     assert_true(reply.came);
