@@ -105,14 +105,14 @@ static void run_done(struct node *node)
     }
     node->applied = run->last;
     node->applied_tick = run->tick;
-    if (run->settings)
-        settings_changed(node);
     if (run->digest_index) {
         node->digest_index = run->digest_index;
         node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].index = run->digest_index;
         node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].digest = run->digest;
     }
     take_results(node);
+    if (run->settings)
+        settings_changed(node); /* with events of this node's own, which lie behind all of the run's */
     if (run->records.size > APPLY_RECORDS)
         gavel_buffer_free(&run->records); /* seldom so large: not kept */
     snapshot_counted(node, entries, run->log_bytes);

@@ -404,6 +404,7 @@ struct cluster_client {
     uint64_t wanted;
     struct cluster_reply *reply;
     uint64_t event_count;
+    struct codec_stream_event last; /* its numbers; of the stream that was opened last */
     uint64_t replies;
     int64_t number;
     uint64_t answered; /* a bit for each small id */
@@ -411,6 +412,23 @@ struct cluster_client {
     bool ended;
     _Alignas(16) unsigned char arena[1 << 20];
 };
+
+/* Revisions of a stream rise: whoever goes on behind the last one that it has seen would miss a lower one. */
+static void take_event(struct cluster_client *client, const struct codec_stream_event *event)
+{
+    client->event_count++;
+    if (event->id != client->last.id)
+        return;
+    if (event->index < client->last.index ||
+        (event->index == client->last.index && event->ordinal <= client->last.ordinal)) {
+        fprintf(stderr, "the event (%llu, %llu) comes behind (%llu, %llu)\n", (unsigned long long)event->index,
+                (unsigned long long)event->ordinal, (unsigned long long)client->last.index,
+                (unsigned long long)client->last.ordinal);
+        abort();
+    }
+    client->last.index = event->index;
+    client->last.ordinal = event->ordinal;
+}
 
 static void client_message(void *context, void *cookie, struct gavel_slice bytes)
 {
@@ -434,7 +452,7 @@ static void client_message(void *context, void *cookie, struct gavel_slice bytes
         snprintf(client->welcome_text, sizeof client->welcome_text, "%.*s", (int)welcome->text.size,
                  welcome->text.data ? (const char *)welcome->text.data : "");
     } else if (type == CODEC_STREAM_EVENT) {
-        client->event_count++;
+        take_event(client, message);
     } else if (type == CODEC_STREAM_END) {
         client->end = *(struct codec_stream_end *)message;
         client->ended = true;
@@ -560,6 +578,8 @@ void cluster_send(struct cluster_client *client, uint64_t type, const void *mess
         fprintf(stderr, "client: %s\n", error.text);
         abort();
     }
+    if (type == CODEC_STREAM_OPEN)
+        client->last = (struct codec_stream_event){.id = ((const struct codec_stream_open *)message)->id};
     cluster_send_raw(client, gavel_buffer_slice(&out));
     gavel_buffer_free(&out);
 }

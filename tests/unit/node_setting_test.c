@@ -110,6 +110,35 @@ static void test_refused_with_the_reason(void **state)
     cluster_free(&cluster);
 }
 
+/* A follower catches up on a change of settings and on what lies around it in one go: its events keep their order. */
+static void test_events_of_a_change_keep_the_order(void **state)
+{
+    static const char *const pairs[] = {"session.ttl=20m", NULL};
+    struct codec_stream_open open = {.id = 70, .stream = gavel_text("events"), .from_index = 1, .credit = 100};
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    uint32_t leader, follower;
+
+    (void)state;
+    dial_begin(&cluster, 3);
+    leader = member_leader_of(&cluster);
+    follower = (leader + 1) % 3;
+    cluster_crash(&cluster, follower, OS_MEM_KEEP_ALL);
+    member_write_turns(&cluster, leader, 3);
+    member_must(&cluster, "settings_set", &reply, pairs);
+    member_write_turns(&cluster, leader, 3);
+    cluster_start(&cluster, follower);
+    cluster_run(&cluster, 1500);
+    assert_int_equal(dial_status(&cluster, follower, "settings_version"), reply.index);
+    client = cluster_client(&cluster, follower, CODEC_ROLE_CLIENT);
+    cluster_send(client, CODEC_STREAM_OPEN, &open);
+    cluster_run(&cluster, 100);
+    assert_true(cluster_client_events(client) > 6);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 static void test_administrators_only(void **state)
 {
     static const char *const pairs[] = {"session.ttl=20m", NULL};
@@ -502,6 +531,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_change_is_the_same_everywhere),
         cmocka_unit_test(test_refused_with_the_reason),
+        cmocka_unit_test(test_events_of_a_change_keep_the_order),
         cmocka_unit_test(test_administrators_only),
         cmocka_unit_test(test_compare_and_set),
         cmocka_unit_test(test_one_that_was_overtaken_does_nothing),
