@@ -77,6 +77,17 @@ static int32_t created_text(struct walking *walking, const char *key, const stru
     return status == GAVEL_E_INVALID ? gavel_buffer_append(&walking->other, value.data, value.size) : status;
 }
 
+static int32_t tell_difference(const struct walking *walking, const struct setting_row *row)
+{
+    struct gavel_slice force = setting_shown(row, gavel_buffer_slice(&walking->text));
+    struct gavel_slice here = setting_shown(row, gavel_buffer_slice(&walking->other));
+
+    return gavel_fail(walking->error, GAVEL_E_CONFIG,
+                      "%s is \"%.*s\" in the cluster, \"%.*s\" here, and this machine cannot change it while it runs: "
+                      "set it to the cluster's value in this node's INI file",
+                      row->where, (int)force.size, (const char *)force.data, (int)here.size, (const char *)here.data);
+}
+
 static void walk(void *context, const char *key, const struct setting_row *row)
 {
     struct walking *walking = context;
@@ -92,11 +103,7 @@ static void walk(void *context, const char *key, const struct setting_row *row)
     walking->hash = gavel_mix(gavel_mix(walking->hash, key, strlen(key) + 1), from->data, from->size);
     walking->hash = gavel_mix(walking->hash, &from->size, sizeof from->size);
     if (walking->error && !gavel_slice_equal(gavel_buffer_slice(&walking->text), gavel_buffer_slice(&walking->other)))
-        walking->status = gavel_fail(walking->error, GAVEL_E_CONFIG,
-                                     "%s is \"%.*s\" in the cluster, \"%.*s\" here, and this machine cannot change it "
-                                     "while it runs: set it to the cluster's value in this node's INI file",
-                                     row->where, (int)walking->text.size, (const char *)walking->text.data,
-                                     (int)walking->other.size, (const char *)walking->other.data);
+        walking->status = tell_difference(walking, row);
 }
 
 /* Over the replicated options of one machine; see struct walking. */

@@ -81,18 +81,20 @@ static void compare(void *context, const char *key, const struct setting_row *ro
     struct comparing *comparing = context;
     const struct setting *item = settings_find(comparing->node->settings, gavel_text(key));
     char since[48] = "since it was founded";
+    struct gavel_slice force, given;
 
     if (comparing->told || !differs(comparing, key, row))
         return;
     comparing->told = true;
+    force = setting_shown(row, gavel_buffer_slice(&comparing->force));
+    given = setting_shown(row, gavel_buffer_slice(&comparing->given));
     if (item && item->index)
         (void)snprintf(since, sizeof since, "since index %llu", (unsigned long long)item->index);
     node_fatal(comparing->node, 78,
                "%s is %.*s in the cluster, %s, and %.*s in this node's INI file: take the key out of the file, or "
                "give it the cluster's value; to change the cluster's: gavel settings set %s=%.*s",
-               row->where, (int)comparing->force.size, (const char *)comparing->force.data, since,
-               (int)comparing->given.size, (const char *)comparing->given.data, key, (int)comparing->given.size,
-               (const char *)comparing->given.data);
+               row->where, (int)force.size, (const char *)force.data, since, (int)given.size,
+               (const char *)given.data, key, (int)given.size, (const char *)given.data);
 }
 
 static void look(void *context, const char *key, const struct setting_row *row)

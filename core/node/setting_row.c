@@ -49,6 +49,14 @@ static bool replicated(const struct gavel_fields *fields, uint64_t row)
     return (field.flags & GAVEL_REPLICATED) && field.type != GAVEL_RECORD;
 }
 
+struct gavel_slice setting_shown(const struct setting_row *row, struct gavel_slice value)
+{
+    struct gavel_field field;
+
+    field = *codec_row(row->fields, row->row, &field);
+    return field.flags & GAVEL_SECRET ? gavel_text("***") : value;
+}
+
 static void spell(const struct setting_scope *scope, const struct setting_row *row, char key[SETTING_KEY_MAX + 1])
 {
     struct gavel_field field;
@@ -225,6 +233,8 @@ int32_t setting_record(struct settings *settings, const struct setting_scope *sc
     gavel_buffer_free(&text);
     if (status == GAVEL_OK || status == GAVEL_E_LOCAL)
         return status == GAVEL_OK ? GAVEL_OK : gavel_fail(error, status, "no memory for the settings of the cluster");
+    if (row.fields && row.row < row.fields->count)
+        value = setting_shown(&row, value);
     return gavel_fail(error, GAVEL_E_CONFIG, "the cluster was founded with %s = %.*s, which this node cannot take: %s",
                       key, (int)value.size, (const char *)value.data, why.text);
 }

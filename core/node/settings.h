@@ -96,6 +96,9 @@ struct setting_scope {
 int32_t setting_find_row(const struct setting_scope *scope, struct gavel_slice key, struct setting_row *row,
                          struct gavel_error *error);
 
+/* A value as people may see it, in logs and errors: a secret is "***". */
+struct gavel_slice setting_shown(const struct setting_row *row, struct gavel_slice value);
+
 /* Visit each key that there is, in order: rows of [session], then those of each machine that are replicated. */
 void setting_each(const struct setting_scope *scope,
                   void (*visit)(void *context, const char *key, const struct setting_row *row), void *context);

@@ -397,6 +397,42 @@ static void old_state_end(struct old_state *old)
     old->machine.plugin->destroy(old->machine.self);
 }
 
+/* A difference is told, but not by values that nobody may see. */
+static void test_a_secret_is_not_told(void **state)
+{
+    struct gavel_field rows[8];
+    struct gavel_fields table;
+    struct gavel_plugin plugin = *gavel_plugin_dial();
+    struct gavel_statemachine operations;
+    struct gavel_error error = {0};
+    struct old_state old;
+
+    (void)state;
+    memcpy(&operations, plugin.operations, sizeof operations);
+    operations.configure = NULL; /* so it has to say that it cannot take the cluster's value */
+    table = *plugin.options;
+    assert_in_range(table.count, 1, 8);
+    assert_int_equal(table.stride, sizeof rows[0]);
+    memcpy(rows, table.rows, table.count * sizeof rows[0]);
+    table.rows = rows;
+    for (uint64_t i = 0; i < table.count; i++)
+        rows[i].flags |= strcmp(rows[i].name, "label") == 0 ? GAVEL_SECRET : 0;
+    old_state_begin(&old);
+    plugin.options = &table;
+    old.machine.plugin = &plugin;
+    old.machine.operations = &operations;
+    old.machine.settings = "label=our-word\n";
+    apply_free(old.apply);
+    old.apply = apply_new(&old.machine, 1,
+                          &(struct session_limits){.sessions = 10, .window = 10, .bytes = 4096, .ttl_ms = 60000}, "n1");
+    assert_int_equal(settings_put(old.founding, gavel_text("statemachine.dial.label"), gavel_text("their-word"), 0), 0);
+    assert_int_equal(apply_found(old.apply, old.founding, &error), GAVEL_E_CONFIG);
+    assert_non_null(strstr(error.text, "[statemachine.dial] label is \"***\" in the cluster, \"***\" here"));
+    assert_null(strstr(error.text, "word"));
+    old.machine.plugin = gavel_plugin_dial();
+    old_state_end(&old);
+}
+
 static void take_snapshot(struct apply *apply, struct gavel_buffer *out)
 {
     struct apply_snapshot *snapshot;
@@ -490,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_a_plain_restart_with_another_version),
         cmocka_unit_test(test_who_begins_with_the_founding_acts_as_then),
         cmocka_unit_test(test_an_old_snapshot_is_read_and_written),
+        cmocka_unit_test(test_a_secret_is_not_told),
         cmocka_unit_test(test_a_damaged_table_is_refused),
     };
 
