@@ -38,9 +38,13 @@ const struct kit_check kit_checks[] = {
     {"partial", GAVEL_KIND_TRANSPORT, transport_partial},
     {"limits", GAVEL_KIND_TRANSPORT, transport_limits},
     {"slow-reader", GAVEL_KIND_TRANSPORT, transport_slow_reader},
+    {"pause", GAVEL_KIND_TRANSPORT, transport_pause},
+    {"keep-alive", GAVEL_KIND_TRANSPORT, transport_keep_alive},
     {"resets", GAVEL_KIND_TRANSPORT, transport_resets},
     {"connects", GAVEL_KIND_TRANSPORT, transport_connects},
     {"open-and-close", GAVEL_KIND_TRANSPORT, transport_life},
+    {"listeners", GAVEL_KIND_TRANSPORT, transport_listeners},
+    {"http", GAVEL_KIND_TRANSPORT, transport_http},
     {"leaks", GAVEL_KIND_TRANSPORT, transport_leaks},
     {NULL, 0, NULL},
 };

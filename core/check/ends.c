@@ -5,12 +5,16 @@
 #define _GNU_SOURCE
 #include "core/check/ends.h"
 
+#include "core/check/shared.h"
 #include "core/check/watch.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+static bool on_unix; /* play over a socket file */
 
 /* gavel_mix is a state machine's word; this is enough to see order and bytes. */
 uint64_t end_digest(uint64_t digest, const void *data, uint64_t size)
@@ -74,6 +78,8 @@ static void *on_accepted(void *context, void *connection, const struct gavel_pee
         end->connection = connection;
         end->opened = 1;
         side->opened++;
+        if (side->close_on_open)
+            end_close(end, GAVEL_CLOSE_NORMAL);
     }
     watch_resume(paused);
     return end;
@@ -90,6 +96,8 @@ static void on_connected(void *context, void *cookie, const struct gavel_peer *p
         kit_broken("connected once, before closed", "it again");
     end->opened = 1;
     end->side->opened++;
+    if (end->side->close_on_open)
+        end_close(end, GAVEL_CLOSE_NORMAL);
 }
 
 static void on_message(void *context, void *cookie, struct gavel_slice message)
@@ -102,12 +110,19 @@ static void on_message(void *context, void *cookie, struct gavel_slice message)
     living(end, "message");
     end->messages++;
     side->messages++;
+    side->loud = true;
     end->bytes += message.size;
     end->digest = end_digest(end->digest, message.data, message.size);
     if (side->echo)
         (void)end_send(end, message.data, message.size);
     if (side->pause_on_message)
-        side->wire->pause(side->self, end->connection, 1);
+        end_pause(end, true);
+    if (side->dial_on_message) {
+        const char *uri = side->dial_on_message;
+
+        side->dial_on_message = NULL;
+        (void)side_dial(side, uri);
+    }
     if (side->close_on_message)
         end_close(end, GAVEL_CLOSE_NORMAL);
     watch_resume(paused);
@@ -115,7 +130,11 @@ static void on_message(void *context, void *cookie, struct gavel_slice message)
 
 static void on_quiet(void *context)
 {
-    outside(context, "quiet");
+    struct side *side = context;
+
+    outside(side, "quiet");
+    side->quiets++;
+    side->loud = false;
 }
 
 static void on_drained(void *context, void *cookie)
@@ -125,6 +144,19 @@ static void on_drained(void *context, void *cookie)
     (void)context;
     living(end, "drained");
     end->drained++;
+    if (end->side->limits.send_high && end_queued(end) >= end->side->limits.send_high / 4)
+        kit_broken("drained when less than a quarter of send_high is queued", "%" PRIu64 " of %" PRIu64 " bytes",
+                   end_queued(end), end->side->limits.send_high);
+}
+
+static void on_http(void *context, void *request, const struct gavel_http_request *what)
+{
+    struct side *side = context;
+    int paused = watch_pause();
+
+    outside(side, "http");
+    side->http(side, request, what);
+    watch_resume(paused);
 }
 
 static void on_closed(void *context, void *cookie, uint64_t reason, struct gavel_slice why)
@@ -162,7 +194,7 @@ void side_open(struct side *side, const char *name)
     side->events = (struct gavel_transport_events){
         .size = GAVEL_END(struct gavel_transport_events, http), .context = side, .accepted = on_accepted,
         .connected = on_connected, .message = on_message, .quiet = on_quiet, .drained = on_drained,
-        .closed = on_closed};
+        .closed = on_closed, .http = side->http ? on_http : NULL};
     kit_at("prepare");
     watch_enter(WATCH_LOOP, false);
     status = side->wire->prepare(side->self, &side->events, &side->limits, &error);
@@ -183,7 +215,48 @@ void side_close(struct side *side)
         side->ends = end->next;
         free(end);
     }
-    side->opened = side->closed = side->messages = 0;
+    side->opened = side->closed = side->messages = side->quiets = 0;
+}
+
+/* ---- places ------------------------------------------------------------------------------------------------------ */
+
+static bool speaks_unix(void)
+{
+    const char *word = kit.plugin->operations.transport.schemes;
+
+    for (; *word; word += strcspn(word, " "), word += strspn(word, " "))
+        if (strncmp(word, "unix", 4) == 0 && (word[4] == 0 || word[4] == ' '))
+            return true;
+    return false;
+}
+
+void ends_everywhere(void (*play)(void))
+{
+    on_unix = false;
+    play();
+    if (!speaks_unix())
+        return;
+    (void)snprintf(shared->place, sizeof shared->place, "/tmp/gavel-check-XXXXXX");
+    if (!mkdtemp(shared->place)) {
+        shared->place[0] = 0;
+        kit_skip("no directory for a socket file in /tmp");
+    }
+    on_unix = true;
+    kit_where(", over unix");
+    play();
+    kit_where(NULL);
+    on_unix = false;
+    kit_at("destroy of the listeners of unix sockets");
+    if (rmdir(shared->place) != 0)
+        kit_broken("their files to be removed", "one left");
+    shared->place[0] = 0;
+}
+
+void ends_wait(uint64_t ms)
+{
+    uint64_t never = 0;
+
+    (void)face_until(&never, 1, ms);
 }
 
 static int32_t listen_on(struct side *side, const char *uri, struct gavel_slice *bound, struct gavel_error *error)
@@ -204,15 +277,22 @@ const char *side_listen(struct side *side)
 {
     struct gavel_slice bound = {NULL, 0};
     struct gavel_error error;
-    char uri[64];
+    static unsigned files;
+    char uri[100];
     int32_t status;
 
-    (void)snprintf(uri, sizeof uri, "%.*s://127.0.0.1:0", (int)strcspn(side->wire->schemes, " "), side->wire->schemes);
+    if (on_unix)
+        (void)snprintf(uri, sizeof uri, "unix://%s/%u", shared->place, ++files);
+    else
+        (void)snprintf(uri, sizeof uri, "%.*s://127.0.0.1:0", (int)strcspn(side->wire->schemes, " "),
+                       side->wire->schemes);
     status = listen_on(side, uri, &bound, &error);
     if (status < 0 && error.text[0] == 0)
         kit_broken("a sentence with every negative status", "%s without one", kit_status(status));
     if (status != GAVEL_OK)
         kit_skip("cannot listen on %s, where this check plays: %s", uri, error.text);
+    if (on_unix && bound.data && strcmp(bound.data, uri) == 0)
+        return bound.data;
     if (!bound.data || ((const char *)bound.data)[bound.size] != 0 || ends_port(bound.data) == 0)
         kit_broken("the URI with the port that the system chose", "\"%.*s\"", (int)bound.size,
                    bound.data ? (const char *)bound.data : "");
@@ -276,9 +356,66 @@ void end_close(struct end *end, uint64_t reason)
         return;
     side->in_call = true;
     watch_enter(WATCH_LOOP, false);
-    side->wire->close(side->self, end->connection, reason, gavel_text("the check is done with it"));
+    side->wire->close(side->self, end->connection, reason, gavel_text(END_WHY));
     watch_leave();
     side->in_call = in_call;
+}
+
+void end_pause(struct end *end, bool on)
+{
+    struct side *side = end->side;
+    bool in_call = side->in_call;
+
+    if (!end->connection)
+        return;
+    side->in_call = true;
+    watch_enter(WATCH_LOOP, false);
+    side->wire->pause(side->self, end->connection, on);
+    watch_leave();
+    side->in_call = in_call;
+}
+
+uint64_t end_queued(const struct end *end)
+{
+    return end->connection ? end->side->wire->queued(end->side->self, end->connection) : 0;
+}
+
+unsigned char *ends_pattern(uint64_t size)
+{
+    unsigned char *data = malloc(size ? size : 1);
+
+    assert(data);
+    for (uint64_t i = 0; i < size; i++)
+        data[i] = (unsigned char)(i * 131 + (i >> 8));
+    return data;
+}
+
+/* ---- pairs ------------------------------------------------------------------------------------------------------- */
+
+void pair_open(struct pair *pair)
+{
+    face_begin();
+    side_open(&pair->server, "server");
+    side_open(&pair->client, "client");
+    pair->uri = side_listen(&pair->server);
+    kit_at("a connection");
+}
+
+void pair_close(struct pair *pair)
+{
+    const char *left;
+
+    side_close(&pair->client);
+    side_close(&pair->server);
+    left = face_end();
+    kit_at("destroy of both ends");
+    if (left)
+        kit_broken("nothing to be left on the loop", "a handle of type %s", left);
+}
+
+struct end *pair_connect(struct pair *pair, struct end **accepted)
+{
+    return side_connect(&pair->client, pair->uri, &pair->server, accepted);
 }
 
 void ends_until(const uint64_t *counter, uint64_t wanted, const char *what)

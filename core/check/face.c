@@ -318,7 +318,13 @@ static int32_t submit(void *self, void (*work)(void *context), void (*done)(void
 
 void face_begin(void)
 {
-    int failed = uv_loop_init(&face_loop) | uv_mutex_init(&inbox_lock) | uv_async_init(&face_loop, &inbox_bell, ring);
+    static bool begun;
+    int failed;
+
+    if (begun)
+        return;
+    begun = true;
+    failed = uv_loop_init(&face_loop) | uv_mutex_init(&inbox_lock) | uv_async_init(&face_loop, &inbox_bell, ring);
 
     assert(failed == 0);
     uv_unref((uv_handle_t *)&inbox_bell);

@@ -28,7 +28,7 @@ struct face {
     bool started;
 };
 
-/* Begin and end with the loop: once per check, before the first face. face_end tells what is left on it, or NULL. */
+/* Begin and end with the loop: before the first face; again is no harm. face_end tells what is left on it, or NULL. */
 void face_begin(void);
 const char *face_end(void);
 

@@ -80,15 +80,24 @@ void kit_skip(const char *format, ...)
 }
 
 static atomic_flag doing_busy = ATOMIC_FLAG_INIT;
+static const char *place;
+
+void kit_where(const char *where)
+{
+    place = where;
+}
 
 void kit_at(const char *format, ...)
 {
     char text[sizeof shared->doing]; /* the old words may be part of the new ones */
     va_list arguments;
+    int size;
 
     va_start(arguments, format);
-    (void)vsnprintf(text, sizeof text, format, arguments);
+    size = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    if (place && size >= 0 && (size_t)size < sizeof text && !strstr(text, place)) /* or old words are among the new */
+        (void)snprintf(text + size, sizeof text - (size_t)size, "%s", place);
     while (atomic_flag_test_and_set(&doing_busy)) /* a lane of the check may be at something too */
         ;
     memcpy(shared->doing, text, strlen(text) + 1);

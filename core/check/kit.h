@@ -60,6 +60,9 @@ void kit_skip(const char *format, ...) __attribute__((format(printf, 1, 2), nore
 /* What is about to be done, for the sentence when it never comes back: "run of write \"set\" (entry 3)". */
 void kit_at(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Where it is done, put behind the words of every kit_at: " over unix"; NULL or "": the usual place. */
+void kit_where(const char *where);
+
 /* The words of the last kit_at. */
 const char *kit_doing(void);
 

@@ -9,6 +9,7 @@
 #include "core/check/watch.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <fcntl.h>
@@ -183,6 +184,21 @@ static void show_words(int words)
         (void)fwrite(text, 1, (size_t)got, stderr);
 }
 
+/* A check that fell has left its socket files. */
+static void clear(const char *place)
+{
+    DIR *directory = place[0] ? opendir(place) : NULL;
+    const struct dirent *entry;
+
+    while (directory && (entry = readdir(directory)))
+        if (entry->d_name[0] != '.')
+            (void)unlinkat(dirfd(directory), entry->d_name, 0);
+    if (directory)
+        (void)closedir(directory);
+    if (place[0])
+        (void)rmdir(place);
+}
+
 static int run_child(const struct kit_check *check, struct kit_tally *tally)
 {
     struct outcome outcome = {.done = false};
@@ -204,6 +220,7 @@ static int run_child(const struct kit_check *check, struct kit_tally *tally)
     (void)close(report[1]);
     if (pid > 0) {
         attend(pid, report[0], check->name, &outcome, tally);
+        clear(shared->place);
         if (died(&outcome, text, sizeof text)) {
             print(tally, check->name, "fail", text);
             show_words(words);

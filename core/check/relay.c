@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -70,8 +71,39 @@ bool raw_closed(int fd)
     return false;
 }
 
-/* A close that the other side sees as a reset. */
-static void reset(int fd)
+/* The body's size as the head says; SIZE_MAX: it ends with the connection. */
+static size_t body_size(const char *head)
+{
+    const char *line = strcasestr(head, "\r\ncontent-length:");
+
+    return line ? strtoul(line + 17, NULL, 10) : SIZE_MAX;
+}
+
+size_t raw_answer(int fd, char *to, size_t size)
+{
+    size_t got = 0;
+
+    to[0] = 0;
+    for (uint64_t i = 0; i < ENDS_DEADLINE_MS / 5 && got + 1 < size; i++) {
+        ssize_t more = recv(fd, to + got, size - 1 - got, MSG_DONTWAIT);
+        const char *body;
+
+        if (more == 0 || (more < 0 && errno != EAGAIN && errno != EINTR))
+            break;
+        if (more < 0) {
+            ends_wait(5);
+            continue;
+        }
+        got += (size_t)more;
+        to[got] = 0;
+        body = strstr(to, "\r\n\r\n");
+        if (body && body_size(to) != SIZE_MAX && got >= (size_t)(body + 4 - to) + body_size(to))
+            break;
+    }
+    return got;
+}
+
+void raw_reset(int fd)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
 
@@ -118,8 +150,8 @@ static bool pass(struct relay *relay, struct pipe *pipe, int from, struct kit_ra
         pipe->passed[from] += piece;
     }
     if (limit && pipe->passed[0] + pipe->passed[1] >= limit) {
-        reset(pipe->fd[0]);
-        reset(pipe->fd[1]);
+        raw_reset(pipe->fd[0]);
+        raw_reset(pipe->fd[1]);
         pipe->fd[0] = pipe->fd[1] = -1;
         return false;
     }
@@ -164,9 +196,10 @@ static void *run(void *context)
         pipes[i].fd[0] = pipes[i].fd[1] = -1;
     while (!atomic_load(&relay->stop)) {
         struct pollfd poll_for[1 + 2 * PIPES_MAX] = {{.fd = relay->listener, .events = POLLIN}};
+        bool frozen = atomic_load(&relay->frozen);
 
         for (int i = 0; i < 2 * PIPES_MAX; i++)
-            poll_for[1 + i] = (struct pollfd){.fd = pipes[i / 2].over[i % 2] ? -1 : pipes[i / 2].fd[i % 2],
+            poll_for[1 + i] = (struct pollfd){.fd = frozen || pipes[i / 2].over[i % 2] ? -1 : pipes[i / 2].fd[i % 2],
                                               .events = POLLIN};
         if (poll(poll_for, 1 + 2 * PIPES_MAX, 20) <= 0)
             continue;

@@ -14,6 +14,7 @@ struct shared {
     uint64_t missing; /* no such plugin at all */
     uint64_t faulted; /* the address of a fault is known: */
     uint64_t fault;
+    char place[64]; /* a directory of the child's for socket files, which its parent removes; "" */
 };
 extern struct shared *shared;
 

@@ -13,6 +13,14 @@ void transport_partial(void);
 void transport_limits(void);
 /* A reader that stands still fills a bounded queue, and loses nothing. */
 void transport_slow_reader(void);
+/* What is held by pause does not come, and comes afterwards. */
+void transport_pause(void);
+/* Silence is asked about, and only the dead are given up. */
+void transport_keep_alive(void);
+/* Several listeners, the limit of connections, a port in use, nothing before start. */
+void transport_listeners(void);
+/* Requests and answers, where the transport speaks HTTP. */
+void transport_http(void);
 /* Resets at any place, refused and silent dials, strangers. */
 void transport_resets(void);
 /* Thousands of connections, one after the other and many at once. */

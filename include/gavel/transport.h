@@ -79,7 +79,8 @@ struct gavel_transport_limits {
     uint64_t message_bytes; /* a larger incoming message closes the connection with GAVEL_CLOSE_PROTOCOL */
     uint64_t send_high;     /* bytes queued for one connection after which send answers GAVEL_E_BUSY */
     uint64_t dial_ms;       /* a dial with its handshake takes at most this long */
-    uint64_t keepalive_ms;  /* silence after which the other side is asked; twice that without an answer: lost */
+    /* Silence after which the other side is asked; twice that: lost. A pause or a loop that stood still is none. */
+    uint64_t keepalive_ms;
     uint64_t connections;   /* accepted at the same time; one more is refused and counted */
 };
 

@@ -53,12 +53,17 @@ static void message(void *context, void *cookie, struct gavel_slice bytes)
 static void quiet(void *context)
 {
     const struct gavel_transport_events *to = context;
+#ifndef BAD_QUIET
     to->quiet(to->context);
+#endif
 }
 static void drained(void *context, void *cookie)
 {
     const struct gavel_transport_events *to = context;
     to->drained(to->context, cookie);
+#ifdef BAD_DRAINED
+    to->drained(to->context, cookie);
+#endif
 }
 
 static int32_t prepare(void *self, const struct gavel_transport_events *events,
@@ -77,8 +82,35 @@ static int32_t prepare(void *self, const struct gavel_transport_events *events,
 #ifdef BAD_LIMIT
     mine->message_bytes = 64 << 20;
 #endif
+#ifdef BAD_CONNECTIONS
+    mine->connections = 0;
+#endif
+#ifdef BAD_KEEP_ALIVE
+    mine->keepalive_ms = 3600000;
+#endif
     return inner->prepare(self, layer, mine, error);
 }
+
+#ifdef BAD_PAUSE
+static void hold(void *self, void *connection, uint64_t on) { (void)self, (void)connection, (void)on; }
+#endif
+#ifdef BAD_UNLISTEN
+static void unlisten(void *self) { (void)self; }
+#endif
+#ifdef BAD_RESPOND
+static void respond(void *self, void *request, uint64_t status, const struct gavel_attribute *headers, uint64_t count,
+                    struct gavel_slice body)
+{
+    (void)self, (void)request, (void)status, (void)headers, (void)count, (void)body;
+}
+#endif
+#ifdef BAD_CLOSE
+static void shut(void *self, void *connection, uint64_t reason, struct gavel_slice why)
+{
+    (void)reason;
+    inner->close(self, connection, GAVEL_CLOSE_SLOW, why);
+}
+#endif
 
 static int32_t send_message(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
 {
@@ -112,6 +144,18 @@ GAVEL_PLUGIN(bad)
     outer = *inner;
     outer.prepare = prepare;
     outer.send = send_message;
+#ifdef BAD_PAUSE
+    outer.pause = hold;
+#endif
+#ifdef BAD_UNLISTEN
+    outer.unlisten = unlisten;
+#endif
+#ifdef BAD_RESPOND
+    outer.respond = respond;
+#endif
+#ifdef BAD_CLOSE
+    outer.close = shut;
+#endif
     head.name = "bad";
     head.operations = &outer;
     head.create = create;

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -89,8 +88,6 @@ static void now_open(struct harness_peer *peer, const struct gavel_peer *what)
     assert_int_equal(what->secure, 0);
     (void)snprintf(peer->address, sizeof peer->address, "%.*s", (int)what->address.size,
                    (const char *)what->address.data);
-    if (side->close_on_open)
-        harness_close(peer, GAVEL_CLOSE_NORMAL, "at once");
 }
 
 static void *on_accepted(void *context, void *connection, const struct gavel_peer *what)
@@ -129,11 +126,6 @@ static void on_message(void *context, void *cookie, struct gavel_slice message)
     peer->digest = harness_digest(peer->digest, message.data, message.size);
     peer->last_size = message.size;
     memcpy(peer->last, message.data, message.size < sizeof peer->last ? message.size : sizeof peer->last);
-    if (peer->side->dial_on_message) {
-        const char *uri = peer->side->dial_on_message;
-        peer->side->dial_on_message = NULL;
-        (void)harness_dial(peer->side, uri);
-    }
     if (peer->echo)
         assert_int_equal(harness_send(peer, message.data, message.size), GAVEL_OK);
     if (peer->pause_on_message)
@@ -345,18 +337,6 @@ void harness_close(struct harness_peer *peer, uint64_t reason, const char *why)
     peer->side->in_call = true;
     peer->side->wire->close(peer->side->self, peer->connection, reason, gavel_text(why));
     peer->side->in_call = before;
-}
-
-uint64_t harness_fds(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    uint64_t count = 0;
-
-    assert_non_null(directory);
-    while (readdir(directory))
-        count++;
-    (void)closedir(directory);
-    return count;
 }
 
 /* ---- raw sockets ------------------------------------------------------------------------------------------------- */

@@ -58,8 +58,6 @@ struct harness_side {
     bool echo;    /* peers are born with these */
     bool close_on_message;
     bool pause_on_message;
-    bool close_on_open;
-    const char *dial_on_message; /* dial this once, from within the next message */
     bool in_call; /* inside listen, connect or close: no up-call may come */
     bool quiesced;
     uint64_t requests; /* http */
@@ -104,9 +102,6 @@ void harness_poll(void);
 
 /* The digest that a peer has after exactly this message. */
 uint64_t harness_digest(uint64_t digest, const void *data, uint64_t size);
-
-/* How many file descriptors the process has. */
-uint64_t harness_fds(void);
 
 /* ---- raw sockets: blocking calls with the loop turned between them ----------------------------------------------- */
 

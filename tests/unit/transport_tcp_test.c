@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport_tcp_test.c - the tcp transport: the suite of all transports over tcp and over unix sockets, and what only
- * it has.
+ * transport_tcp_test.c - the tcp transport: what the conformance kit cannot ask, since it needs the wire's raw form
+ * (the preamble, controls) or looks at the files of unix sockets. Everything else is in core/check.
  */
-#include "transport_conformance.h"
+#include "transport_wire.h"
 
 #include "transports/framing.h"
 #include "transports/transports.h"
@@ -17,13 +17,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-static size_t hello(char *to, const char *uri)
-{
-    (void)uri;
-    memcpy(to, framing_preamble, FRAMING_PREAMBLE);
-    return FRAMING_PREAMBLE;
-}
 
 static void greet(int fd, const char *uri)
 {
@@ -41,13 +34,11 @@ static size_t wrap(unsigned char *to, const void *run, size_t size)
     return size;
 }
 
-static const struct conformance_wire tcp_wire = {
-    .name = "tcp", .scheme = "tcp", .plugin = gavel_plugin_tcp, .raw_greet = greet, .raw_wrap = wrap,
-    .raw_hello = hello};
+static const struct wire_form tcp_wire = {
+    .name = "tcp", .scheme = "tcp", .plugin = gavel_plugin_tcp, .raw_greet = greet, .raw_wrap = wrap};
 
-static const struct conformance_wire unix_wire = {
-    .name = "unix", .scheme = "unix", .plugin = gavel_plugin_tcp, .raw_greet = greet, .raw_wrap = wrap,
-    .raw_hello = hello};
+static const struct wire_form unix_wire = {
+    .name = "unix", .scheme = "unix", .plugin = gavel_plugin_tcp, .raw_greet = greet, .raw_wrap = wrap};
 
 /* ---- tcp only ---------------------------------------------------------------------------------------------------- */
 
@@ -254,18 +245,16 @@ static void long_path_is_an_error(void **state)
     harness_stop(&server);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, conformance_setup, conformance_teardown)
-
 int main(void)
 {
     static const struct CMUnitTest own[] = {
-        CASE(another_version_is_named),
-        CASE(strangers_do_not_fill_the_log),
-        CASE(controls),
-        CASE(pings_of_a_deaf_peer_cost_nothing),
-        CASE(socket_file_is_private_and_removed),
-        CASE(leftover_socket_is_replaced),
-        CASE(long_path_is_an_error),
+        WIRE_CASE(another_version_is_named),
+        WIRE_CASE(strangers_do_not_fill_the_log),
+        WIRE_CASE(controls),
+        WIRE_CASE(pings_of_a_deaf_peer_cost_nothing),
+        WIRE_CASE(socket_file_is_private_and_removed),
+        WIRE_CASE(leftover_socket_is_replaced),
+        WIRE_CASE(long_path_is_an_error),
     };
     int failed = 0;
 
@@ -273,8 +262,8 @@ int main(void)
     if (!mkdtemp(place))
         return 1;
     failed += cmocka_run_group_tests_name("tcp only", own, NULL, NULL);
-    failed += conformance_run(&tcp_wire);
-    failed += conformance_run(&unix_wire);
+    failed += wire_run(&tcp_wire);
+    failed += wire_run(&unix_wire);
     if (rmdir(place) != 0)
         failed++;
     return failed != 0;

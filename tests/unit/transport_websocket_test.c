@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport_websocket_test.c - the websocket transport: the suite of all transports, and what only it has: the upgrade,
- * frames of other shapes than ours, HTTP on the same port.
+ * transport_websocket_test.c - the websocket transport: what the conformance kit cannot ask, since it needs the wire's
+ * raw form: the upgrade, frames of other shapes than ours, the very bytes of HTTP. Everything else is in core/check.
  */
-#include "transport_conformance.h"
+#include "transport_wire.h"
 
 #include "transports/framing.h"
 #include "transports/transports.h"
@@ -73,9 +73,8 @@ static size_t wrap(unsigned char *to, const void *run, size_t size)
     return frame(to, 0x82, run, size);
 }
 
-static const struct conformance_wire websocket_wire = {
-    .name = "websocket", .scheme = "ws", .plugin = gavel_plugin_websocket, .raw_greet = greet, .raw_wrap = wrap,
-    .raw_hello = hello};
+static const struct wire_form websocket_wire = {
+    .name = "websocket", .scheme = "ws", .plugin = gavel_plugin_websocket, .raw_greet = greet, .raw_wrap = wrap};
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
 
@@ -249,23 +248,6 @@ static void echo_request(struct harness_side *side, void *request, const struct 
     side->wire->respond(side->self, request, 200, headers, 2, gavel_bytes(text, (uint64_t)length));
 }
 
-static void keep_request(struct harness_side *side, void *request, const struct gavel_http_request *what)
-{
-    (void)what;
-    side->held = request;
-}
-
-static void answer_large(struct harness_side *side, void *request, const struct gavel_http_request *what)
-{
-    unsigned char *data = malloc(3 << 20);
-
-    (void)what;
-    assert_non_null(data);
-    memset(data, 'L', 3 << 20);
-    side->wire->respond(side->self, request, 200, NULL, 0, gavel_bytes(data, 3 << 20));
-    free(data);
-}
-
 /*
  * Send a request on a fresh connection or on `fd`; read the head into `head` and, by its length, the body into `body`.
  */
@@ -387,66 +369,6 @@ static void http_bodies_are_not_pipelined(void **state)
     harness_stop(&server);
 }
 
-static void http_answered_later(void **state)
-{
-    struct harness_side server = {.answer = keep_request};
-    const char *uri;
-    char head[2048];
-    char body[2048];
-    int fd;
-
-    (void)state;
-    harness_start(&server, gavel_plugin_websocket());
-    uri = harness_listen(&server, "ws://127.0.0.1:0");
-    fd = raw_connect(uri);
-    assert_true(raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27));
-    harness_until(&server.requests, 1, "the request");
-    harness_turn(20);
-    server.wire->respond(server.self, server.held, 503, NULL, 0, gavel_text("later"));
-    (void)ask(uri, fd, "", head, sizeof head, body, sizeof body);
-    assert_non_null(strstr(head, " 503 "));
-    assert_string_equal(body, "later");
-    /* The asker goes away before the answer. */
-    assert_true(raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27));
-    harness_until(&server.requests, 2, "the second request");
-    raw_reset(fd);
-    harness_turn(20);
-    server.wire->respond(server.self, server.held, 200, NULL, 0, gavel_text("nobody"));
-    /* One is never answered, and the server stops. */
-    fd = raw_connect(uri);
-    assert_true(raw_send(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", 27));
-    harness_until(&server.requests, 3, "the third request");
-    harness_stop(&server);
-    (void)close(fd);
-}
-
-static void http_large_answer_and_none(void **state)
-{
-    struct harness_side server = {.answer = answer_large};
-    struct harness_side none = {0};
-    const char *uri;
-    char head[2048];
-    char body[256];
-    char *large = malloc((3 << 20) + 1);
-    int fd;
-
-    (void)state;
-    assert_non_null(large);
-    harness_start(&server, gavel_plugin_websocket());
-    uri = harness_listen(&server, "ws://127.0.0.1:0");
-    fd = ask(uri, -1, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", head, sizeof head, large, (3 << 20) + 1);
-    assert_int_equal(strlen(large), 3 << 20);
-    (void)close(fd);
-    free(large);
-    harness_stop(&server);
-    harness_start(&none, gavel_plugin_websocket());
-    uri = harness_listen(&none, "ws://127.0.0.1:0");
-    fd = ask(uri, -1, "GET / HTTP/1.1\r\nHost: h\r\n\r\n", head, sizeof head, body, sizeof body);
-    assert_non_null(strstr(head, " 404 "));
-    (void)close(fd);
-    harness_stop(&none);
-}
-
 static void other_upgrades_harm_nobody(void **state)
 {
     static const char *const requests[] = {
@@ -525,25 +447,21 @@ static void a_connect_that_is_reset_leaves_nothing(void **state)
     assert_int_equal(watchers, 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, conformance_setup, conformance_teardown)
-
 int main(void)
 {
     static const struct CMUnitTest own[] = {
-        CASE(fragments_and_controls_between),
-        CASE(broken_frames_are_named),
-        CASE(close_frames_tell_why),
-        CASE(upgrade_without_our_subprotocol),
-        CASE(an_http_server_is_no_peer),
-        CASE(http_requests),
-        CASE(http_keeps_the_connection),
-        CASE(http_bodies_are_not_pipelined),
-        CASE(http_answered_later),
-        CASE(http_large_answer_and_none),
-        CASE(other_upgrades_harm_nobody),
-        CASE(a_connect_that_is_reset_leaves_nothing),
+        WIRE_CASE(fragments_and_controls_between),
+        WIRE_CASE(broken_frames_are_named),
+        WIRE_CASE(close_frames_tell_why),
+        WIRE_CASE(upgrade_without_our_subprotocol),
+        WIRE_CASE(an_http_server_is_no_peer),
+        WIRE_CASE(http_requests),
+        WIRE_CASE(http_keeps_the_connection),
+        WIRE_CASE(http_bodies_are_not_pipelined),
+        WIRE_CASE(other_upgrades_harm_nobody),
+        WIRE_CASE(a_connect_that_is_reset_leaves_nothing),
     };
-    int failed = conformance_run(&websocket_wire);
+    int failed = wire_run(&websocket_wire);
 
     failed += cmocka_run_group_tests_name("websocket only", own, NULL, NULL);
     return failed != 0;

@@ -520,9 +520,16 @@ void connection_sweep(struct connection *connection)
             (unsigned long long)self->limits.dial_ms);
         return;
     }
-    if (connection->state != OPEN || connection->is_paused)
+    if (connection->state != OPEN)
         return;
-    if (++connection->silence == self->sweeps)
+    connection->silence++;
+    if (connection->is_paused) {
+        /* We do not read, so the other side's silence means nothing; but it must hear from us, or it gives us up. */
+        if (connection->silence % self->sweeps == 0 && connection->out.size < BATCH_BYTES)
+            control(connection, PING, "", 0);
+        return;
+    }
+    if (connection->silence == self->sweeps)
         control(connection, PING, "", 0);
     else if (connection->silence >= 2 * self->sweeps)
         end(connection, GAVEL_CLOSE_LOST, "%s: nothing heard for %llu ms", connection->peer,
