@@ -85,7 +85,8 @@ demo_nodes()
         || { cat "$dir/init.log"; exit 1; }
     for ((i = 1; i <= count; i++)); do
         # What is shown below is what the nodes log; the changes themselves are told at level debug only.
-        sed -i 's/^;levels = .*/levels = state:debug, apply:debug/' "$dir/node-$i.ini"
+        sed -i 's/^;levels =.*/levels = state:debug, apply:debug/' "$dir/node-$i.ini"
+        grep -q '^levels = ' "$dir/node-$i.ini" || { say "gavel init writes no key levels: $dir"; exit 1; }
         "$gaveld" --check-config --config "$dir/node-$i.ini" >"$dir/check.log" 2>&1 || { cat "$dir/check.log"; exit 1; }
         node_start "$i"
     done
