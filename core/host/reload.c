@@ -244,19 +244,26 @@ static void undo(struct host_reload *reload)
 
 /* ---- swapping ---------------------------------------------------------------------------------------------------- */
 
-static void leave(struct host_reload *reload, struct host_part *old, uint64_t drain_ms)
+/* No record goes to it any more; one that another takes the place of has no place. */
+static void unobserve(struct host_reload *reload, struct host_part *old)
 {
+    struct host_sink *sink = host_services_sink(reload->process->services);
     struct gavel_error error;
 
+    if (host_sink_bit(sink, &old->instance.guard))
+        (void)host_sink_replace(sink, &old->instance.guard, NULL, NULL, 0, NULL, 0, &old->mark, &error);
+}
+
+static void leave(struct host_reload *reload, struct host_part *old, uint64_t drain_ms)
+{
     old->late_ms = now_ms(reload) + drain_ms;
     host_part_move(old, HOST_PART_LEAVING);
     if (old->config->kind == GAVEL_KIND_TRANSPORT)
         node_retire_transport(reload->process->node, old->listening, drain_ms, unused, old);
     else if (old->config->kind == GAVEL_KIND_SERIALIZER)
         node_retire_serializer(reload->process->node, old->offered, unused, old);
-    else if (host_sink_bit(host_services_sink(reload->process->services), &old->instance.guard))
-        (void)host_sink_replace(host_services_sink(reload->process->services), &old->instance.guard, NULL, NULL, 0,
-                                NULL, 0, &old->mark, &error);
+    else
+        unobserve(reload, old);
     if (old->timer_open)
         (void)uv_timer_stop(&old->timer);
 }
@@ -266,6 +273,9 @@ static void swap_observers(struct host_reload *reload)
 {
     struct gavel_error error;
 
+    for (unsigned i = 0; i < reload->change_count; i++)
+        if (reload->change[i].what == HOST_REMOVE && reload->change[i].old->config->kind == GAVEL_KIND_OBSERVER)
+            unobserve(reload, reload->change[i].old);
     for (unsigned i = 0; i < reload->change_count; i++) {
         struct host_change *change = &reload->change[i];
 

@@ -236,6 +236,17 @@ said "$O, in quiesce: has not called done within 3000 ms; it is left behind"
 until_true "another reload" on_a --data-dir "$dir/a" reload >/dev/null
 stop
 
+# As many observers as there can be, and one of them under another name: the new one has the place of the old one.
+sections=()
+for i in 1 2 3 4 5 6 7 8; do sections+=("[observer.o$i]" 'plugin = log' "output = $dir/o$i.log"); done
+cp "$GAVEL_TEST_PLUGINDIR/gavel-log-observer.so" "$dir/good"
+alone good '[statemachine.m]' 'plugin = bad' "${sections[@]}"
+until_true "a leader" grep -qs 'Leader elected' "$dir/o8.log"
+sed -i 's/observer\.o8/observer.o9/; s/o8\.log/o9.log/' "$dir/a.ini"
+on_a --data-dir "$dir/a" reload >/dev/null || fail "the observer is not exchanged"
+until_true "the new observer is told" grep -qs 'The configuration was read again' "$dir/o9.log"
+stop
+
 # ---- transports
 T='transport t (plugin bad 1)'
 transport()
