@@ -15,10 +15,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ROUNDS 1200
 #define THREADS 4
 #define FLIPS 3000
+#define MANY_KEYS 100000
+#define MANY_NS 50000000 /* processor time that no factor can be told from */
 #define COST_FIXED (UINT64_C(64) << 10) /* bytes of memory that reading may take for any input, */
 #define COST_A_BYTE 512                 /* and for each byte of it: a tree of small values is that dear */
 
@@ -205,6 +208,52 @@ static void expect(struct packer *packer, struct gavel_slice input, const struct
         kit_broken("a sentence with every negative status", "none");
 }
 
+/* Processor time to write and read a map of so many keys in no order, in ns. */
+static uint64_t keys_ns(struct packer *packer, uint64_t count)
+{
+    struct kit_random random = kit_random("keys");
+    struct gavel_limits limits = packer_limits();
+    struct gavel_buffer out = codec_buffer(0);
+    struct gavel_writer *writer;
+    struct gavel_error error;
+    struct timespec begin, end;
+    int32_t status;
+
+    kit_at("a map of %" PRIu64 " keys", count);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+    watch_enter(WATCH_WORKER, false);
+    status = packer->serializer->write_begin(packer->self, packer->writer_memory, &out, &writer);
+    if (status == GAVEL_OK) {
+        gavel_put_map(writer, count);
+        for (uint64_t i = 0; i < count; i++) {
+            char name[48];
+
+            (void)snprintf(name, sizeof name, "%" PRIu64 "-%" PRIu64, kit_below(&random, 1000000), i);
+            gavel_put_key(writer, name);
+            gavel_put_nil(writer);
+        }
+        gavel_put_end(writer);
+        status = packer->serializer->write_end(packer->self, writer, &error);
+    }
+    watch_leave();
+    if (status == GAVEL_OK)
+        status = packer_read(packer, gavel_buffer_slice(&out), &limits, NULL, &error);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    if (status != GAVEL_OK)
+        kit_broken("GAVEL_OK", "%s: %s", kit_status(status), error.text);
+    gavel_buffer_free(&out);
+    return (uint64_t)(end.tv_sec - begin.tv_sec) * 1000000000 + (uint64_t)end.tv_nsec - (uint64_t)begin.tv_nsec;
+}
+
+/* Whoever compares each key with each other one is a weapon in the hands of a client. */
+static void many_keys(struct packer *packer)
+{
+    uint64_t few = keys_ns(packer, MANY_KEYS / 10), many = keys_ns(packer, MANY_KEYS);
+
+    if (many > 60 * few + MANY_NS)
+        kit_broken("about ten times the time of a tenth of them", "more than 60 times");
+}
+
 void serializer_limits(void)
 {
     struct document *document = document_new();
@@ -238,6 +287,7 @@ void serializer_limits(void)
     expect(&packer, gavel_buffer_slice(&at), &limits, GAVEL_OK, "read at the limit of items");
     limits.items = limits.depth;
     expect(&packer, gavel_buffer_slice(&at), &limits, GAVEL_E_TOO_LARGE, "read one over the limit of items");
+    many_keys(&packer);
     gavel_buffer_free(&at);
     gavel_buffer_free(&above);
     document_free(document);

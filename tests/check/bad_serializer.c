@@ -74,6 +74,10 @@ static int32_t read_begin(void *self, void *memory, struct gavel_slice input, co
         free(copy);
     }
 #endif
+#ifdef BAD_SQUARE
+    for (volatile uint64_t i = 0; i < input.size * input.size / 1024; i++)
+        ;
+#endif
 #ifdef BAD_LEAK
     void *volatile lost = malloc(8);
     (void)lost;

@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_serializer.c - one conformance suite for every serializer: what a host relies on, asked of MessagePack and of
- * JSON in the same words. GAVEL_TEST_SEED repeats a run of the random cases.
+ * test_serializer.c - what the conformance kit cannot ask of a serializer, because it needs the very bytes of
+ * MessagePack and JSON: how keys and the special forms are written, and hostile input in the format's own terms. What
+ * every serializer owes its host (round trips, rules of the writer, limits, cut and flipped bytes) is in core/check.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "core/codec/value.h"
 #include "plugins/serializers/json/js.h"
-#include "tests/unit/codec_random.h"
 
 /* One of the serializers under test. */
 static const struct gavel_serializer *serializer;
 
 static const struct gavel_serializer *const all[] = {&mp_serializer, &js_serializer};
 static const char *const names[] = {"msgpack", "json"};
-
-static uint64_t seed;
 
 /* ---- help -------------------------------------------------------------------------------------------------------- */
 
@@ -77,255 +74,24 @@ static int is_json(void)
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-static void round_trip(void **state)
-{
-    uint64_t random = seed;
-    int round;
-
-    (void)state;
-    for (round = 0; round < 2000; round++) {
-        struct gavel_buffer value = codec_buffer(0);
-        struct gavel_buffer text;
-        struct gavel_buffer back = codec_buffer(0);
-        struct gavel_error error;
-        int32_t status;
-        random_document(&random, &value);
-        text = encoded(gavel_buffer_slice(&value));
-        status = consume(gavel_buffer_slice(&text), &wide, &back, &error);
-        if (status != GAVEL_OK)
-            fail_msg("round %d: %s", round, error.text);
-        if (!gavel_slice_equal(gavel_buffer_slice(&value), gavel_buffer_slice(&back)))
-            fail_msg("round %d: another document came back: %.*s", round, (int)text.size, (const char *)text.data);
-        gavel_buffer_free(&value);
-        gavel_buffer_free(&text);
-        gavel_buffer_free(&back);
-    }
-}
-
-static void extremes(void **state)
-{
-    static const uint64_t wholes[] = {0, 127, 128, 255, 256, 65535, 65536, UINT32_MAX, UINT64_C(1) << 32, INT64_MAX,
-                                      UINT64_C(1) << 63, UINT64_MAX};
-    static const int64_t negatives[] = {-1, -32, -33, -128, -129, -32768, -32769,
-                                        INT32_MIN, -(INT64_C(1) << 40), INT64_MIN};
-    static const double reals[] = {0.0, 1.0, -1.5, 0.1, 1e300, -1e-300, 123456789012345680.0, 5e-324};
-    struct gavel_buffer value = codec_buffer(0);
-    struct gavel_buffer text;
-    struct gavel_buffer back = codec_buffer(0);
-    struct codec_writer writer;
-    struct gavel_writer *w = codec_writer_begin(&writer, &value);
-    size_t i;
-
-    (void)state;
-    gavel_put_array(w, sizeof wholes / 8 + sizeof negatives / 8 + sizeof reals / 8 + 3);
-    for (i = 0; i < sizeof wholes / 8; i++)
-        gavel_put_uint(w, wholes[i]);
-    for (i = 0; i < sizeof negatives / 8; i++)
-        gavel_put_int(w, negatives[i]);
-    for (i = 0; i < sizeof reals / 8; i++)
-        gavel_put_real(w, reals[i]);
-    gavel_put_string(w, gavel_bytes("nul\0 \x7f \xf4\x8f\xbf\xbf \"\\/\b\f\n\r\t", 20));
-    gavel_put_string(w, gavel_bytes("", 0));
-    gavel_put_bytes(w, gavel_bytes("\xff\x00\xfe", 3));
-    gavel_put_end(w);
-    assert_int_equal(codec_writer_end(&writer, NULL), GAVEL_OK);
-    text = encoded(gavel_buffer_slice(&value));
-    assert_int_equal(consume(gavel_buffer_slice(&text), &wide, &back, NULL), GAVEL_OK);
-    assert_int_equal(value.size, back.size);
-    assert_memory_equal(value.data, back.data, value.size);
-    gavel_buffer_free(&value);
-    gavel_buffer_free(&text);
-    gavel_buffer_free(&back);
-}
-
-/* Every prefix of a document is refused, and nothing beyond it is read. */
-static void cut_at_every_byte(void **state)
-{
-    uint64_t random = seed + 1;
-    int round;
-
-    (void)state;
-    for (round = 0; round < 40; round++) {
-        struct gavel_buffer value = codec_buffer(0);
-        struct gavel_buffer text;
-        uint64_t i;
-        random_map(&random, &value);
-        text = encoded(gavel_buffer_slice(&value));
-        for (i = 0; i < text.size; i++)
-            assert_refused(text.data, i, GAVEL_E_INVALID);
-        gavel_buffer_free(&value);
-        gavel_buffer_free(&text);
-    }
-}
-
-/* One flipped byte: refused or read, but never a crash, a hang, or a read beyond the end. */
-static void flipped_bytes(void **state)
-{
-    uint64_t random = seed + 2;
-    int round;
-
-    (void)state;
-    for (round = 0; round < 3000; round++) {
-        struct gavel_buffer value = codec_buffer(0);
-        struct gavel_buffer text;
-        struct gavel_error error;
-        unsigned char *copy;
-        uint64_t flips = 1 + random_below(&random, 4);
-        random_document(&random, &value);
-        text = encoded(gavel_buffer_slice(&value));
-        copy = malloc(text.size);
-        assert_non_null(copy);
-        memcpy(copy, text.data, text.size);
-        while (flips--)
-            copy[random_below(&random, text.size)] = (unsigned char)random_next(&random);
-        (void)consume(gavel_bytes(copy, text.size), &wide, NULL, &error);
-        free(copy);
-        gavel_buffer_free(&value);
-        gavel_buffer_free(&text);
-    }
-}
-
-static void nested(struct gavel_buffer *out, uint64_t depth)
-{
-    static const unsigned char one = 0x91;
-    static const unsigned char nil = 0xc0;
-    uint64_t i;
-
-    for (i = 0; i < depth; i++)
-        assert_int_equal(gavel_buffer_append(out, is_json() ? (const void *)"[" : &one, 1), GAVEL_OK);
-    assert_int_equal(gavel_buffer_append(out, is_json() ? (const void *)"null" : &nil, is_json() ? 4 : 1), GAVEL_OK);
-    for (i = 0; i < depth && is_json(); i++)
-        assert_int_equal(gavel_buffer_append(out, "]", 1), GAVEL_OK);
-}
-
-/* At the limit, and one above. */
-static void limits_hold(void **state)
-{
-    struct gavel_limits limits = wide;
-    struct gavel_buffer at = codec_buffer(0);
-    struct gavel_buffer above = codec_buffer(0);
-    struct gavel_buffer bomb = codec_buffer(0);
-
-    (void)state;
-    nested(&at, limits.depth);
-    nested(&above, limits.depth + 1);
-    nested(&bomb, 100000);
-    assert_int_equal(consume(gavel_buffer_slice(&at), &limits, NULL, NULL), GAVEL_OK);
-    assert_int_equal(consume(gavel_buffer_slice(&above), &limits, NULL, NULL), GAVEL_E_TOO_LARGE);
-    assert_int_equal(consume(gavel_buffer_slice(&bomb), &limits, NULL, NULL), GAVEL_E_TOO_LARGE);
-    limits.bytes = at.size;
-    assert_int_equal(consume(gavel_buffer_slice(&at), &limits, NULL, NULL), GAVEL_OK);
-    limits.bytes = at.size - 1;
-    assert_int_equal(consume(gavel_buffer_slice(&at), &limits, NULL, NULL), GAVEL_E_TOO_LARGE);
-    limits = wide;
-    limits.items = limits.depth + 1;
-    assert_int_equal(consume(gavel_buffer_slice(&at), &limits, NULL, NULL), GAVEL_OK);
-    limits.items = limits.depth;
-    assert_int_equal(consume(gavel_buffer_slice(&at), &limits, NULL, NULL), GAVEL_E_TOO_LARGE);
-    limits = wide;
-    limits.depth = 0;
-    assert_int_equal(consume(gavel_buffer_slice(&at), &limits, NULL, NULL), GAVEL_E_TOO_LARGE);
-    gavel_buffer_free(&at);
-    gavel_buffer_free(&above);
-    gavel_buffer_free(&bomb);
-}
-
-/* A million elements or keys that follow each other may not take longer than their bytes are worth. */
-static void many_keys(void **state)
-{
-    struct gavel_buffer value = codec_buffer(0);
-    struct gavel_buffer text;
-    struct codec_writer writer;
-    struct gavel_writer *w = codec_writer_begin(&writer, &value);
-    uint64_t random = seed + 3;
-    struct timespec begin;
-    struct timespec end;
-    char key[32];
-    int i;
-
-    (void)state;
-    gavel_put_map(w, 100000);
-    for (i = 0; i < 100000; i++) {
-        (void)snprintf(key, sizeof key, "%u-%d", (unsigned)random_below(&random, 1000000), i);
-        gavel_put_key(w, key);
-        gavel_put_nil(w);
-    }
-    gavel_put_end(w);
-    assert_int_equal(codec_writer_end(&writer, NULL), GAVEL_OK);
-    text = encoded(gavel_buffer_slice(&value));
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
-    assert_int_equal(consume(gavel_buffer_slice(&text), &wide, NULL, NULL), GAVEL_OK);
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
-    assert_true(end.tv_sec - begin.tv_sec < 10); /* a quadratic compare takes minutes */
-    gavel_buffer_free(&value);
-    gavel_buffer_free(&text);
-}
-
-/* The writer refuses what its reader would refuse, and its errors stick. */
-static void writer_rules(void **state)
+/* JSON readers of other languages end a key at U+0000; so no serializer of ours writes one. */
+static void no_nul_in_a_key(void **state)
 {
     _Alignas(16) unsigned char memory[4096];
-    unsigned char small[4];
     struct gavel_buffer out = codec_buffer(0);
+    struct gavel_error error = {0, ""};
     struct gavel_writer *w;
-    int round;
 
     (void)state;
     assert_true(serializer->writer_bytes <= sizeof memory);
-    for (round = 0; round < 10; round++) {
-        struct gavel_error error = {0, ""};
-        out.size = 0;
-        assert_int_equal(serializer->write_begin(NULL, memory, &out, &w), GAVEL_OK);
-        switch (round) {
-        case 0: /* nothing */
-            break;
-        case 1: /* two values */
-            gavel_put_nil(w);
-            gavel_put_nil(w);
-            break;
-        case 2: /* not closed */
-            gavel_put_map(w, 0);
-            break;
-        case 3: /* closed too early */
-            gavel_put_array(w, 1);
-            gavel_put_end(w);
-            break;
-        case 4: /* a value in the place of a key */
-            gavel_put_map(w, 1);
-            gavel_put_nil(w);
-            break;
-        case 5: /* a key in the place of a value */
-            gavel_put_map(w, 1);
-            gavel_put_key(w, "a");
-            gavel_put_key(w, "b");
-            break;
-        case 6: /* more than was said */
-            gavel_put_array(w, 1);
-            gavel_put_nil(w);
-            gavel_put_nil(w);
-            gavel_put_end(w);
-            break;
-        case 7:
-            gavel_put_string(w, gavel_bytes("\xff", 1));
-            break;
-        case 8:
-            gavel_put_real(w, strtod("inf", NULL));
-            break;
-        default: /* a key that JSON readers cannot take */
-            gavel_put_map(w, 1);
-            w->ops->key(w, gavel_bytes("a\0b", 3), 0);
-            gavel_put_nil(w);
-            gavel_put_end(w);
-            break;
-        }
-        assert_int_equal(serializer->write_end(NULL, w, &error), GAVEL_E_INVALID);
-        assert_int_equal(error.code, GAVEL_E_INVALID);
-    }
-    gavel_buffer_free(&out);
-    out = codec_buffer_fixed(small, sizeof small);
     assert_int_equal(serializer->write_begin(NULL, memory, &out, &w), GAVEL_OK);
-    gavel_put_text(w, "longer than four");
-    assert_int_equal(serializer->write_end(NULL, w, NULL), GAVEL_E_TOO_LARGE);
+    gavel_put_map(w, 1);
+    w->ops->key(w, gavel_bytes("a\0b", 3), 0);
+    gavel_put_nil(w);
+    gavel_put_end(w);
+    assert_int_equal(serializer->write_end(NULL, w, &error), GAVEL_E_INVALID);
+    assert_int_equal(error.code, GAVEL_E_INVALID);
+    gavel_buffer_free(&out);
 }
 
 /* Keys: names in one format, numbers in the other; a key without a number keeps its name. */
@@ -480,15 +246,12 @@ static void special_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys),          cmocka_unit_test(extremes),         cmocka_unit_test(round_trip),
-        cmocka_unit_test(special_keys),  cmocka_unit_test(writer_rules),     cmocka_unit_test(limits_hold),
-        cmocka_unit_test(hostile),       cmocka_unit_test(cut_at_every_byte), cmocka_unit_test(flipped_bytes),
-        cmocka_unit_test(many_keys),
+        cmocka_unit_test(keys),            cmocka_unit_test(special_keys),
+        cmocka_unit_test(no_nul_in_a_key), cmocka_unit_test(hostile),
     };
     int failed = 0;
     size_t i;
 
-    seed = random_seed();
     for (i = 0; i < sizeof all / sizeof all[0]; i++) {
         serializer = all[i];
         failed += _cmocka_run_group_tests(names[i], tests, sizeof tests / sizeof tests[0], NULL, NULL);

@@ -2,7 +2,9 @@
 /*
  * test_serializer_memory.c - what hostile input may cost: every allocation of the serializers is counted, and none
  * may be larger than what the bytes that have really come are worth. Then each allocation in turn fails, and
- * nothing leaks or crashes. The linker wraps malloc for our objects; jansson is told by its own hook.
+ * nothing leaks or crashes. The conformance kit asks the same of any serializer, with a bound that leaves room; these
+ * are our own figures (nothing at all for a bomb or a request), and internals.
+ * The linker wraps malloc for our objects; jansson is told by its own hook.
  */
 #include <setjmp.h>
 #include <stdarg.h>
