@@ -77,7 +77,8 @@ const struct cli_area cli_areas[] = {
      ", of any member"},
     {"snapshot", cli_area_snapshot, CLI_OPERATORS, "", NULL, "Take a snapshot now" THROUGH_ADMIN},
     {"log-level", cli_area_log_level, CLI_OPERATORS, "MODULE trace|debug|info|warn|error", NULL,
-     "Change a level of the log until the next start" THROUGH_ADMIN},
+     "Change a level of the log until the next start. MODULE is the word in parentheses at the end of a log line, such "
+     "as raft, and stands for all below it; the others keep their level" THROUGH_ADMIN},
     {"reload", cli_area_reload, CLI_OPERATORS, "", NULL,
      "Have the node read its INI file again, and tell what came of it: each change, or each mistake; with a mistake "
      "nothing was changed, and the exit code is 1. See gaveld(8)" THROUGH_ADMIN},

@@ -39,7 +39,7 @@ static void warn_missing(struct host_loader *loader, const char *plugin_dir, con
     const struct host_plugin *plugin;
 
     if (host_load(loader, plugin_dir, name, kind, NULL, &plugin, &error) != GAVEL_OK)
-        fprintf(stderr, "gavel: warning: %s; the nodes do not start before it is there\n", error.text);
+        fprintf(stderr, "gavel: warning: the nodes will not start yet: %s\n", error.text);
 }
 
 static uint64_t nodes, port;

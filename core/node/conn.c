@@ -684,6 +684,15 @@ static void on_closed(void *context, void *cookie, uint64_t reason, struct gavel
 
 /* ---- listening and dialling ---------------------------------------------------------------------------- */
 
+/* In front of what a transport says: which section it is of. */
+static int32_t name_transport(const struct node_transport *transport, struct gavel_error *error)
+{
+    char prefix[128];
+
+    (void)snprintf(prefix, sizeof prefix, "transport %s", transport->name);
+    return gavel_wrap(error, prefix);
+}
+
 int32_t conn_listen_on(struct listener *listener, struct gavel_error *error)
 {
     struct node *node = listener->node;
@@ -708,14 +717,14 @@ int32_t conn_listen_on(struct listener *listener, struct gavel_error *error)
                                                        .closed = on_closed};
     status = transport->operations->prepare(transport->self, &listener->events, &limits, error);
     if (status != GAVEL_OK)
-        return gavel_wrap(error, transport->name);
+        return name_transport(transport, error);
     for (uint32_t i = 0; status == GAVEL_OK && i < transport->listen_count && i < 8; i++)
         status = transport->operations->listen(transport->self, gavel_text(transport->listen[i]),
                                                &listener->bound[i], error);
     if (status == GAVEL_OK)
         return status;
     transport->operations->unlisten(transport->self); /* whoever it was taken from listens there again */
-    return gavel_wrap(error, transport->name);
+    return name_transport(transport, error);
 }
 
 int32_t conn_listen(struct node *node, struct gavel_error *error)

@@ -87,7 +87,7 @@ if command -v python3 >/dev/null; then
     ini busy "tcp://127.0.0.1:$port" >"$dir/busy.ini"
     start busy
     leaves "$pid" 74
-    [ "$(cat "$dir/busy.err")" = "gaveld: main: tcp://127.0.0.1:$port: the port is in use" ] ||
+    [ "$(cat "$dir/busy.err")" = "gaveld: transport main: tcp://127.0.0.1:$port: the port is in use" ] ||
         fail "$(cat "$dir/busy.err")"
     [ ! -e "$dir/busy" ] || fail "a port in use left a data directory"
     eval "exec ${HOLD[1]}>&-"
