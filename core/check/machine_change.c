@@ -17,8 +17,8 @@
 #include <string.h>
 
 #define ENTRIES 300
-#define EVERY 25      /* entries between two changes of the options */
-#define TRIES 20      /* values that plugin->check does not like are drawn again */
+#define EVERY 25       /* entries between two changes of the options */
+#define TRIES 20       /* values that plugin->check does not like are drawn again */
 #define VERSIONS_MAX 4 /* the newest that are tried */
 
 /* `a` and `b` ran the same entry. */
@@ -69,7 +69,6 @@ static bool draw(const struct gavel_field *field, struct kit_random *random, cha
 /* Options as the host makes them for configure: defaults, and values of the cluster's for the replicated rows. */
 struct variant {
     const char *text[64]; /* by row; NULL: as the section says */
-    uint64_t rows;
 };
 
 static bool variant_draw(struct variant *variant, struct kit_random *random)

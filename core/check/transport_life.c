@@ -112,7 +112,7 @@ static void close_slow(struct side *server, struct side *client, const char *uri
     kit_at("close with GAVEL_CLOSE_SLOW");
     end = side_connect(client, uri, server, &accepted);
     end_pause(end, true);
-    while (sent < 64 && end_send(accepted, data, 1 << 20) == GAVEL_OK)
+    while (sent < 24 && end_send(accepted, data, 1 << 20) == GAVEL_OK)
         sent++;
     face_turn();
     end_close(accepted, GAVEL_CLOSE_SLOW);
