@@ -98,7 +98,7 @@ static void what_makes_no_sense_is_refused(void **state)
     check = counter(&seen);
     check.plugin = "nosuch";
     assert_int_equal(gavel_check_plugin(&check, NULL, &error), GAVEL_E_NOT_FOUND);
-    assert_non_null(strstr(error.text, "there is no plugin called \"nosuch\""));
+    assert_non_null(strstr(error.text, "there is no statemachine called \"nosuch\""));
     check.plugin = "./gavel-nosuch-statemachine.so";
     assert_int_equal(gavel_check_plugin(&check, NULL, &error), GAVEL_E_NOT_FOUND);
     check.plugin = "/etc/passwd";
