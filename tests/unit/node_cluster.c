@@ -237,6 +237,8 @@ void cluster_start(struct cluster *cluster, uint32_t number)
         snprintf(node->fatal, sizeof node->fatal, "%s", error.text);
         if (cluster->loud)
             fprintf(stderr, "[%s] does not start: %s\n", node->name, error.text);
+        net_kill(node->transport.self); /* its listeners are left to the host */
+        net_kill(node->transports[1].self);
         node->node = NULL;
         node->machines[0].plugin->destroy(node->machines[0].self);
         return;
