@@ -344,7 +344,8 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
     reply.out = codec_writer_begin(&writer, &apply->result);
     status = machine_run(&apply->machines[machine - 1], command, &call, arguments, &reply, error, &apply->log);
     status = finish_result(apply, &apply->machines[machine - 1], command, &writer, 0, &apply->result, status, error);
-    if (status == GAVEL_E_NO_MEMORY) /* of this node alone: replicated, it would be another outcome than the others' */
+    /* Of this node alone: replicated, it would be another outcome than the others'. ABI 1.0 did not say so. */
+    if (status == GAVEL_E_NO_MEMORY && apply->machines[machine - 1].plugin->abi_minor >= 1)
         status = GAVEL_E_LOCAL;
     if (status < 0)
         run->records.size = events_mark;

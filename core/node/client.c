@@ -11,9 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/codec/field.h"
 #include "core/codec/value.h"
 #include "core/node/bytes.h"
+#include "core/node/machine.h"
 #include "core/os/cover.h"
+#include "core/os/seeded.h"
 
 /* ---- commands ------------------------------------------------------------------------------------------ */
 
@@ -362,19 +365,60 @@ void client_add(struct node *node, const struct log_entry *entry, struct origin 
         client_refuse(node, origin, GAVEL_E_BUSY, "the leader is out of memory; nothing was done");
 }
 
+/*
+ * Members with an older plugin apply what this one proposes, until the barrier of the next state version is in the log:
+ * what they do not know is refused, or left out of the table that is checked against and filled in from.
+ */
+static int32_t table_in_force(struct node *node, const struct command_row *row, struct codec_arena *arena,
+                              const struct gavel_fields **table, struct gavel_fields *cut, struct gavel_error *error)
+{
+    const struct node_machine *machine = &node->setup.machines[row->number - 1];
+    uint64_t version = node->settings->machines[row->number - 1].version;
+    const struct gavel_fields *all = row->command->arguments;
+    struct gavel_field *rows;
+
+    *table = all;
+    if (version >= machine->operations->state_version || !machine->operations->since || seeded_bug("command-too-new"))
+        return GAVEL_OK;
+    if (machine_since(machine, row->command->id, 0) > version)
+        return gavel_fail(error, GAVEL_E_STATE,
+                          "%s came with state version %llu, and %llu is in force: give every member the new plugin, "
+                          "then 'gavel settings upgrade %s'", row->owner,
+                          (unsigned long long)machine_since(machine, row->command->id, 0),
+                          (unsigned long long)version, machine->name);
+    if (!all)
+        return GAVEL_OK;
+    rows = codec_arena_take(arena, all->count * sizeof *rows, 16);
+    if (!rows)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the arguments of %s", row->owner);
+    *cut = (struct gavel_fields){.rows = rows, .stride = sizeof *rows, .struct_size = all->struct_size};
+    for (uint64_t i = 0; i < all->count; i++) {
+        struct gavel_field copy;
+        const struct gavel_field *field = codec_row(all, i, &copy);
+
+        if (machine_since(machine, row->command->id, field->id) <= version)
+            rows[cut->count++] = *field;
+    }
+    *table = cut;
+    return GAVEL_OK;
+}
+
 /* The log form: the command's id, then the complete map of its arguments. */
 static int32_t log_form(struct node *node, const struct command_row *row, struct gavel_slice arguments,
                         struct gavel_error *error)
 {
     struct codec_arena arena = codec_arena(node->arguments, NODE_SCRATCH_BYTES);
+    const struct gavel_fields *table;
+    struct gavel_fields cut;
     int32_t status = 0;
 
     node->body.size = 0;
     bytes_put32(&node->body, &status, (uint32_t)row->command->id);
     if (status != GAVEL_OK)
         return gavel_fail(error, status, "no memory for the arguments of %s", row->owner);
-    status =
-        codec_arguments_check(row->command->arguments, row->owner, arguments, &arena, &node->body, error);
+    status = table_in_force(node, row, &arena, &table, &cut, error);
+    if (status == GAVEL_OK)
+        status = codec_arguments_check(table, row->owner, arguments, &arena, &node->body, error);
     if (status == GAVEL_OK && node->body.size > node->limits.command_bytes)
         return gavel_fail(
             error, GAVEL_E_TOO_LARGE, "the arguments of %s take %llu bytes, over the limit of %llu",

@@ -230,6 +230,19 @@ int32_t machine_restore_end(const struct node_machine *machine, struct gavel_err
     return checked(machine, "restore_end", status, error);
 }
 
+uint64_t machine_since(const struct node_machine *machine, uint64_t command, uint64_t field)
+{
+    struct os_call before;
+    uint64_t version;
+
+    if (!machine->operations->since)
+        return 0;
+    before = os_call_enter(who(machine), "since", OS_CALL_LOOP);
+    version = machine->operations->since(command, field);
+    os_call_set(before);
+    return version;
+}
+
 int32_t machine_act_as(const struct node_machine *machine, uint64_t state_version, struct gavel_error *error)
 {
     struct os_call before = os_call_enter(who(machine), "act_as", OS_LANE_APPLY);

@@ -51,6 +51,9 @@ int32_t machine_restore_begin(const struct node_machine *machine, uint64_t state
 int32_t machine_restore_chunk(const struct node_machine *machine, struct gavel_slice chunk, struct gavel_error *error);
 int32_t machine_restore_end(const struct node_machine *machine, struct gavel_error *error);
 
+/* [loop] Since which state version it has a command (field 0), or a field of it; 0: always. */
+uint64_t machine_since(const struct node_machine *machine, uint64_t command, uint64_t field);
+
 /* [apply] Only when the plugin has them. */
 int32_t machine_act_as(const struct node_machine *machine, uint64_t state_version, struct gavel_error *error);
 int32_t machine_configure(const struct node_machine *machine, const void *options, struct gavel_error *error);

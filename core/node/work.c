@@ -10,6 +10,7 @@
 
 #include "core/codec/value.h"
 #include "core/node/bytes.h"
+#include "core/node/machine.h"
 
 #define RUN_BYTES (1u << 20) /* of one run: bounds how long the loop is away when machines are BOUNDED */
 
@@ -272,8 +273,9 @@ void work_maintain(struct node *node, uint64_t now)
     if (status != GAVEL_OK)
         return;
     command = apply_maintain(node->apply, &machine, engine_tick(node), &node->body);
-    if (!command)
-        return;
+    if (!command || machine_since(&node->setup.machines[machine - 1], command, 0) >
+                        node->settings->machines[machine - 1].version)
+        return; /* nothing, or nothing yet that every member knows */
     bytes_store32(node->body.data, (uint32_t)command);
     entry.machine = (uint16_t)machine;
     entry.payload = gavel_buffer_slice(&node->body);

@@ -77,9 +77,9 @@ struct gavel_command {
     const struct gavel_fields *arguments; /* NULL: none */
     /*
      * [apply] Run it. `arguments` is the table's struct, checked, defaults filled in (by the leader, once).
-     * Returns 0, or a negative status with a sentence, which is replicated like every result; GAVEL_E_LOCAL and
-     * GAVEL_E_NO_MEMORY, which are this node's alone, stop it instead. A write that fails must leave the state as it
-     * was.
+     * Returns 0, or a negative status with a sentence, which is replicated like every result; GAVEL_E_LOCAL and (of a
+     * plugin that states ABI 1.1) GAVEL_E_NO_MEMORY, which are this node's alone, stop it instead. A write that
+     * fails must leave the state as it was.
      */
     int32_t (*run)(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply);
     const char *help;    /* one sentence, without the final full stop */
@@ -145,15 +145,24 @@ struct gavel_statemachine {
      * other rows of `options` hold their defaults and are not to be looked at. Called at the entry that changed them,
      * before restore_begin, and at the start when the cluster's values are not those of create; valid until the next
      * call has returned, or destroy. plugin->check has seen the values; a failure stops the node. NULL: the replicated
-     * options of this machine cannot be changed once the cluster is founded.
+     * options of this machine cannot be changed once the cluster is founded. It and act_as may run while the snapshot
+     * of a GAVEL_CONCURRENT machine is being walked: that walk must not look at what they change.
      */
     int32_t (*configure)(void *self, const void *options, struct gavel_error *error);
+    /*
+     * [any] Optional. The state version with which the command `command` (field 0), or the field `field` of its
+     * arguments' own table, came into the plugin; 0: it was always there. While an older version is in force, members
+     * may have an older plugin that stops at what it does not know: until the barrier such a command is refused, and
+     * such a field is neither taken nor filled in, so that a run of the older version does not see it. A constant.
+     * NULL: everything was always there.
+     */
+    uint64_t (*since)(uint64_t command, uint64_t field);
 #endif
 };
 
 #if GAVEL_ABI_TARGET >= 1
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_call) == 88);
-GAVEL_CHECK_LAYOUT(sizeof(struct gavel_statemachine) == 136);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_statemachine) == 144);
 #else
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_call) == 80);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_statemachine) == 112);

@@ -52,11 +52,16 @@ static const struct gavel_fields option_fields = GAVEL_FIELDS(option_rows, struc
 struct turn {
     uint64_t present;
     int64_t by;
+    int64_t extra; /* since version 2 */
 };
 
 static const struct gavel_field turn_rows[] = {
     { .name = "by", .id = 1, .type = GAVEL_INT, .offset = offsetof(struct turn, by), .fallback = "1",
       .help = "how far" },
+#if DIAL_VERSION >= 2
+    { .name = "extra", .id = 2, .type = GAVEL_INT, .offset = offsetof(struct turn, extra), .fallback = "0",
+      .help = "as far again" },
+#endif
 };
 static const struct gavel_fields turn_fields = GAVEL_FIELDS(turn_rows, struct turn);
 
@@ -64,7 +69,10 @@ static int32_t run_turn(void *context, const struct gavel_call *call, const void
 {
     struct dial *self = context;
     const struct turn *turn = arguments;
-    int64_t by = call->state_version >= 2 ? 2 * turn->by : turn->by;
+    int64_t by = call->state_version >= 2 ? 2 * turn->by + turn->extra : turn->by;
+    if (call->state_version < 2 && turn->present & 2)
+        return gavel_fail(reply->error, GAVEL_E_LOCAL, "a turn of version %llu has an extra",
+                          (unsigned long long)call->state_version);
     if (self->version != call->state_version)
         return gavel_fail(reply->error, GAVEL_E_LOCAL, "told to act as %llu, and asked to act as %llu",
                           (unsigned long long)self->version, (unsigned long long)call->state_version);
@@ -95,10 +103,31 @@ static int32_t run_look(void *context, const struct gavel_call *call, const void
     return GAVEL_OK;
 }
 
+#if DIAL_VERSION >= 2
+static int32_t run_rest(void *context, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply)
+{
+    struct dial *self = context;
+    (void)call;
+    (void)arguments;
+    (void)reply;
+    self->value = 0;
+    return GAVEL_OK;
+}
+#endif
+
+/* `turn` has had its extra, and `rest` been there, since version 2. */
+static uint64_t since(uint64_t command, uint64_t field)
+{
+    return command == 3 || (command == 1 && field == 2) ? 2 : 0;
+}
+
 static const struct gavel_command commands[] = {
     { .name = "turn", .id = 1, .flags = GAVEL_WRITE, .arguments = &turn_fields, .run = run_turn, .help = "Turn it",
       .example = "by=2" },
     { .name = "look", .id = 2, .flags = GAVEL_READ, .run = run_look, .help = "Where it stands" },
+#if DIAL_VERSION >= 2
+    { .name = "rest", .id = 3, .flags = GAVEL_WRITE, .run = run_rest, .help = "Turn it back to where it began" },
+#endif
 };
 
 static void tell_state(void *context, struct gavel_machine_state *state)
@@ -227,7 +256,7 @@ static void destroy(void *context)
 }
 
 static const struct gavel_statemachine operations = {
-    .size = GAVEL_END(struct gavel_statemachine, configure),
+    .size = GAVEL_END(struct gavel_statemachine, since),
     .flags = GAVEL_BOUNDED,
     .state_version = DIAL_VERSION,
     .commands = commands,
@@ -243,6 +272,7 @@ static const struct gavel_statemachine operations = {
     .state_version_oldest = DIAL_OLDEST,
     .act_as = act_as,
     .configure = configure,
+    .since = since,
 };
 
 static const struct gavel_plugin plugin = {

@@ -137,6 +137,19 @@ static void add_pad(struct cluster_node *node)
     node->commands[count] = (struct gavel_command){
         .name = "pad", .id = 60, .flags = GAVEL_WRITE, .arguments = &pad_fields, .run = run_pad,
             .help = "Fill the log"};
+    /* An old plugin has old tables, without what came with a newer version. */
+    for (uint64_t i = 0; i < count && node->newest && node->operations.since; i++) {
+        struct gavel_command *command = &node->commands[i];
+        struct gavel_fields *table = &node->old_tables[i];
+
+        if (command->arguments && node->newest < node->operations.since(command->id, command->arguments->count)) {
+            *table = *command->arguments; /* the last row is the newer one */
+            table->count--;
+            command->arguments = table;
+        }
+        if (node->newest < node->operations.since(command->id, 0))
+            command->flags |= GAVEL_INTERNAL, command->id += 100;
+    }
     node->operations.commands = node->commands;
     node->operations.command_count = count + 1;
     node->operations.command_stride = sizeof node->commands[0];

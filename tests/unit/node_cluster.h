@@ -30,6 +30,7 @@ struct cluster_node {
     struct node_machine machines[2];
     struct gavel_statemachine operations;
     struct gavel_command commands[8]; /* the counter's, and `pad` */
+    struct gavel_fields old_tables[8];
     struct node_setup setup;
     const char *join[CLUSTER_MAX];
     uint32_t join_count; /* set before cluster_start: it was not a founder */

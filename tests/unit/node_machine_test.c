@@ -88,7 +88,7 @@ static const struct gavel_statemachine odd_operations = {.size = GAVEL_END(struc
                                                          .snapshot_begin = odd_begin,
                                                          .snapshot_next = odd_next,
                                                          .snapshot_end = odd_end};
-static const struct gavel_plugin odd_plugin = {.name = "odd", .version = "1"};
+static struct gavel_plugin odd_plugin = {.name = "odd", .version = "1", .abi_minor = 1};
 static int odd_self;
 static const struct node_machine odd_machine = {
     .name = "odd", .plugin = &odd_plugin, .operations = &odd_operations, .self = &odd_self};
@@ -178,7 +178,12 @@ static void test_a_run_without_memory_stops_the_node(void **state)
     static const struct {
         int32_t status;
         bool stops;
-    } rows[] = {{GAVEL_E_NO_MEMORY, true}, {GAVEL_E_LOCAL, true}, {GAVEL_E_STATE, false}, {GAVEL_OK, false}};
+        uint64_t abi_minor; /* that of 1.0 may mean something else by it */
+    } rows[] = {{GAVEL_E_NO_MEMORY, true, 1},
+                {GAVEL_E_NO_MEMORY, false, 0},
+                {GAVEL_E_LOCAL, true, 0},
+                {GAVEL_E_STATE, false, 1},
+                {GAVEL_OK, false, 1}};
     struct log_pool *pool = log_pool_new(0);
 
     (void)state;
@@ -187,11 +192,13 @@ static void test_a_run_without_memory_stops_the_node(void **state)
         struct apply_run run;
 
         odd.status = rows[i].status;
+        odd_plugin.abi_minor = rows[i].abi_minor;
         do_once(apply, pool, &run);
         assert_int_equal(run.status, rows[i].stops ? GAVEL_E_LOCAL : 0);
         gavel_buffer_free(&run.records);
         apply_free(apply);
     }
+    odd_plugin.abi_minor = 1;
     log_pool_free(pool);
 }
 

@@ -110,6 +110,53 @@ static void test_the_recipe(void **state)
     cluster_free(&cluster);
 }
 
+/* A leader that has the new plugin lets nothing into the log that the others would stop at. */
+static void test_what_is_new_waits_for_the_barrier(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    uint32_t leader;
+
+    (void)state;
+    begin_old(&cluster, 3);
+    leader = member_leader_of(&cluster);
+    give_plugin(&cluster, (leader + 1) % 3, 2, 1);
+    member_ask(&cluster, leader, "transfer", &reply,
+               (const char *const[]){leader == 0 ? "to=n2" : leader == 1 ? "to=n3" : "to=n1", NULL});
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    assert_int_equal(member_leader_of(&cluster), (leader + 1) % 3);
+    leader = member_leader_of(&cluster);
+    client = cluster_client(&cluster, leader, CODEC_ROLE_CLIENT);
+    cluster_command(client, "turn", 0, 0, &reply, (const char *const[]){"by=3", NULL});
+    assert_int_equal(reply.status, 0);
+    cluster_command(client, "turn", 0, 0, &reply, (const char *const[]){"extra=3", NULL});
+    assert_int_equal(reply.status, GAVEL_E_INVALID);
+    cluster_command(client, "rest", 0, 0, &reply, NULL);
+    assert_string_equal(reply.text, "dial.rest came with state version 2, and 1 is in force: give every member the new "
+                        "plugin, then 'gavel settings upgrade dial'");
+    assert_int_equal(reply.status, GAVEL_E_STATE);
+    cluster_client_free(client);
+    cluster_run(&cluster, 200);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(cluster.nodes[i].exit_code, -1);
+    dial_same_digests(&cluster);
+    for (uint32_t i = 0; i < 3; i++)
+        if (i != leader)
+            give_plugin(&cluster, i, 2, 1);
+    member_must(&cluster, "settings_upgrade", &reply, of_dial);
+    cluster_run(&cluster, 200);
+    client = cluster_client(&cluster, member_leader_of(&cluster), CODEC_ROLE_CLIENT);
+    cluster_command(client, "turn", 0, 0, &reply, (const char *const[]){"by=1", "extra=3", NULL});
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(dial_look(&cluster, 0, "value"), 8);
+    cluster_command(client, "rest", 0, 0, &reply, NULL);
+    assert_int_equal(reply.status, 0);
+    dial_same_digests(&cluster);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 static void test_refused(void **state)
 {
     struct cluster cluster;
@@ -519,6 +566,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_recipe),
+        cmocka_unit_test(test_what_is_new_waits_for_the_barrier),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_a_learner_is_asked_too),
         cmocka_unit_test(test_an_old_plugin_stops_at_the_barrier),
