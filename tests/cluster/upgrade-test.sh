@@ -92,7 +92,7 @@ leaves()
     wait "${pids[$1]}"
     code=$?
     [ "$code" = 78 ] || fail "node $1 left with $code, not 78"
-    tail -n 1 "$dir/$1.err" | grep -qF -- "$2" || fail "node $1 says '$(tail -n 1 "$dir/$1.err")', not '$2'"
+    grep -qF -- "$2" "$dir/$1.err" || fail "node $1 says '$(tail -n 1 "$dir/$1.err")', not '$2'"
 }
 
 # admin NODE WORD...: gavel through its socket.
