@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -447,6 +448,37 @@ static void a_connect_that_is_reset_leaves_nothing(void **state)
     assert_int_equal(watchers, 0);
 }
 
+static void is_quiet(void *context)
+{
+    *(bool *)context = true;
+}
+
+/* libwebsockets closes the number of its event pipe twice, with a turn of the loop in between: others open it then. */
+static void the_end_takes_no_descriptor_along(void **state)
+{
+    struct harness_side side = {0};
+    bool quiet = false;
+    int held[64];
+    unsigned count = 0, i;
+
+    (void)state;
+    harness_start(&side, gavel_plugin_websocket());
+    (void)harness_listen(&side, "ws://127.0.0.1:0");
+    side.plugin->quiesce(side.self, is_quiet, &quiet);
+    while (!quiet && count < sizeof held / sizeof held[0]) {
+        held[count] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        assert_true(held[count++] >= 0);
+        (void)uv_run(&harness_loop, UV_RUN_ONCE);
+    }
+    assert_true(quiet);
+    assert_true(count > 1);
+    for (i = 0; i < count; i++)
+        if (close(held[i]) != 0)
+            fail_msg("descriptor %d, number %u, was closed by somebody else", held[i], i);
+    side.plugin->destroy(side.self);
+    harness_alive--;
+}
+
 int main(void)
 {
     static const struct CMUnitTest own[] = {
@@ -460,6 +492,7 @@ int main(void)
         WIRE_CASE(http_bodies_are_not_pipelined),
         WIRE_CASE(other_upgrades_harm_nobody),
         WIRE_CASE(a_connect_that_is_reset_leaves_nothing),
+        WIRE_CASE(the_end_takes_no_descriptor_along),
     };
     int failed = wire_run(&websocket_wire);
 

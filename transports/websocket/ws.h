@@ -163,6 +163,7 @@ struct ws_transport {
     struct lws_vhost *client;
     uv_handle_t *foreign[4]; /* the handles that the context put on our loop: it may be freed when they are gone */
     uint64_t foreign_count;
+    int pipe_fd; /* of the context's event pipe; -1: not known */
     LIST_HEAD(, ws_connection) connections;
     TAILQ_HEAD(, ws_connection) ended;
     LIST_HEAD(, ws_listener) listeners;

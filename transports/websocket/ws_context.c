@@ -7,6 +7,7 @@
 #include "ws.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -73,11 +74,13 @@ static void note_new(uv_handle_t *handle, void *context)
     struct ws_transport *transport = newcomers->transport;
     uint64_t i;
 
-    if (handle->type != UV_TIMER && handle->type != UV_IDLE)
-        return;
     for (i = 0; i < newcomers->count; i++)
         if (newcomers->before[i] == handle)
             return;
+    if (handle->type == UV_POLL && uv_fileno(handle, &transport->pipe_fd) < 0)
+        transport->pipe_fd = -1;
+    if (handle->type != UV_TIMER && handle->type != UV_IDLE)
+        return;
     if (transport->foreign_count < sizeof transport->foreign / sizeof transport->foreign[0])
         transport->foreign[transport->foreign_count++] = handle;
 }
@@ -105,6 +108,7 @@ static struct lws_context *make_context(struct ws_transport *transport)
     info.retry_and_idle_policy = &no_keepalive;
     if (descriptors < 0 || descriptors > DESCRIPTORS_FAST)
         info.fd_limit_per_thread = (unsigned)(transport->instance.up.limits.connections + DESCRIPTORS_MORE);
+    transport->pipe_fd = -1;
     context = lws_create_context(&info);
     if (context)
         uv_walk(transport->instance.loop, note_new, &newcomers);
@@ -165,6 +169,26 @@ static void look_for(uv_handle_t *handle, void *context)
         search->found += search->transport->foreign[i] == handle;
 }
 
+/*
+ * libwebsockets 4.1 closes its event pipe twice: when the context is destroyed, and a turn of the loop later, when the
+ * pipe's watcher has closed. Whoever was given the number in between, a peer that dials anew or a file of the log,
+ * loses its descriptor, and libuv aborts at one that is gone. So the number is taken again at once, for the second one.
+ */
+static void hold_pipe_number(struct ws_transport *transport)
+{
+    int fd, held;
+
+    if (transport->pipe_fd < 0 || fcntl(transport->pipe_fd, F_GETFD) >= 0)
+        return;
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fd == transport->pipe_fd)
+        return;
+    held = fcntl(fd, F_DUPFD_CLOEXEC, transport->pipe_fd);
+    if (held >= 0 && held != transport->pipe_fd)
+        (void)close(held); /* another thread was faster by microseconds */
+    (void)close(fd);
+}
+
 bool ws_context_destroy(struct ws_transport *transport)
 {
     struct search search = {.transport = transport};
@@ -174,6 +198,7 @@ bool ws_context_destroy(struct ws_transport *transport)
     if (!transport->destroying) {
         transport->destroying = true;
         lws_context_destroy(transport->context);
+        hold_pipe_number(transport);
         return false;
     }
     uv_walk(transport->instance.loop, look_for, &search);
