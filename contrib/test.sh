@@ -134,7 +134,7 @@ correlate()
 }
 
 # A thousand seeds of two simulated minutes, a tenth of them with the sanitizers watching; their builds are those of the
-# stages before. On two cores that have nothing else to do some 11 and 6 minutes.
+# stages before. On two cores that have nothing else to do some five and three minutes.
 run_sim()
 {
     stage "simulator"
