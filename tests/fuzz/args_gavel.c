@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -280,7 +281,13 @@ FILE *__wrap_fopen(const char *path, const char *mode)
 
 char *__wrap_realpath(const char *path, char *resolved)
 {
-    return running ? strdup(path) : __real_realpath(path, resolved);
+    if (!running)
+        return __real_realpath(path, resolved);
+    if (!resolved)
+        return strdup(path);
+    if (strlen(path) >= PATH_MAX)
+        return NULL;
+    return memcpy(resolved, path, strlen(path) + 1);
 }
 
 /* ---- one vector ------------------------------------------------------------------------------------------------ */
