@@ -53,7 +53,7 @@ alone()
 {
     local plugins=$1
     shift
-    rm -rf "$dir/a" "$dir/gate"
+    rm -rf "$dir/a" "$dir/a.err" "$dir/gate" # the last one's log, too: the new one's is there only when its shell runs
     {
         printf '[node]\nname = a\ndata_dir = %s/a\nplugin_dir = %s\nslow_call = 200ms\nstop_timeout = 1s\n' \
             "$dir" "$dir/$plugins"
@@ -66,8 +66,8 @@ alone()
     pids+=("$pid")
 }
 on_a() { GAVEL_ENDPOINTS=unix://$dir/a/admin.sock timeout 60 "$gavel" --timeout 10s "$@" 2>&1; }
-elected() { grep -q 'Leader elected' "$dir/a.err"; }
-says() { grep -qF -- "$1" "$dir/a.err"; }
+elected() { grep -qs "Leader elected" "$dir/a.err"; }
+says() { grep -qsF -- "$1" "$dir/a.err"; }
 # said SENTENCE: in time; the log's own time, level and module stand around it.
 said() { count=$((count + 1)); until_true "$1" says "$1"; }
 leaves()
@@ -311,6 +311,7 @@ END
 start()
 {
     node_ini "$1" "${2:-good}" "${3:-msgpack}" "${4:-none}" "${5:-0}" >"$dir/$1.ini"
+    rm -f "$dir/$1.err"
     "$gaveld" --config "$dir/$1.ini" 2>"$dir/$1.err" &
     node[$1]=$!
     pids+=("$!")
@@ -344,7 +345,7 @@ up()
     done
     die "no cluster"
 }
-says3() { grep -qF -- "$1" "$dir/3.err"; }
+says3() { grep -qsF -- "$1" "$dir/3.err"; }
 said3() { count=$((count + 1)); until_true "$1" says3 "$1"; }
 down3()
 {
