@@ -95,10 +95,11 @@ static void give_span(struct watcher *watcher)
 {
     struct gavel_attribute attributes[3] = {{"command", gavel_text("set")}, {"key", gavel_bytes("\xff\0", 2)},
                                             {"empty", gavel_bytes(NULL, 0)}};
-    struct gavel_span span = {.size = GAVEL_END(struct gavel_span, attribute_count), .name = "apply",
+    struct gavel_span span = {.size = GAVEL_END(struct gavel_span, kind), .name = "apply",
                               .start_wall_ns = kit_next(&watcher->random) >> 8, .status = -(int64_t)kit_below(
                                   &watcher->random, 30), .attributes = attributes,
-                              .attribute_count = kit_below(&watcher->random, 4)};
+                              .attribute_count = kit_below(&watcher->random, 4),
+                              .kind = kit_below(&watcher->random, 8)};
 
     span.end_wall_ns = span.start_wall_ns + kit_below(&watcher->random, 3);
     memset(&span.context, 0x11, sizeof span.context);
@@ -122,10 +123,11 @@ static void give_metrics(struct watcher *watcher)
     assert(rows);
     for (uint64_t i = 0; i < count; i++) {
         struct gavel_series series = {
-            .size = GAVEL_END(struct gavel_series, sum), .kind = 1 + i % 3, .name = "log.sync.seconds", .unit = "s",
+            .size = GAVEL_END(struct gavel_series, start_wall_ns), .kind = 1 + i % 3, .name = "log.sync.seconds", .unit = "s",
             .help = "A sentence", .attributes = i % 2 ? &attribute : NULL, .attribute_count = i % 2,
             .value = values[kit_below(&watcher->random, sizeof values / sizeof values[0])], .bounds = bounds,
-            .buckets = buckets, .bound_count = 4, .count = 8, .sum = 3.5};
+            .buckets = buckets, .bound_count = 4, .count = 8, .sum = 3.5,
+            .start_wall_ns = 1699999000000000000};
 
         memcpy(rows + i * stride, &series, sizeof series);
         memset(rows + i * stride + sizeof series, 0xff, 16);

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define REGISTRY_MAGIC 0x9a3d17c5u
 #define SLOTS (HOST_SERIES_MAX * 2) /* of the hash table: half full at the most */
@@ -40,6 +41,7 @@ struct metric {
 
 struct host_registry {
     uint32_t magic;
+    uint64_t start_wall_ns;
     pthread_mutex_t lock; /* births of series */
     struct metric *_Atomic metric[HOST_METRICS_MAX];
     _Atomic uint64_t count;
@@ -135,10 +137,13 @@ static void free_metric(struct metric *metric)
 struct host_registry *host_registry_new(void)
 {
     struct host_registry *registry = calloc(1, sizeof *registry);
+    struct timespec now;
 
     if (!registry)
         return NULL;
     registry->magic = REGISTRY_MAGIC;
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* what observers are told of the beginning: for people, and may jump */
+    registry->start_wall_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     if (pthread_mutex_init(&registry->lock, NULL) != 0) {
         free(registry);
         return NULL;
@@ -377,7 +382,7 @@ static void read_series(const struct metric *metric, struct series *from, struct
                         uint64_t *buckets)
 {
     *series = (struct gavel_series){
-        .size = GAVEL_END(struct gavel_series, sum),
+        .size = GAVEL_END(struct gavel_series, start_wall_ns),
         .kind = metric->kind,
         .name = metric->name,
         .unit = metric->unit,
@@ -420,9 +425,11 @@ int32_t host_registry_snapshot(struct host_registry *registry, struct host_snaps
     for (uint64_t i = 0; i < metrics; i++) {
         struct metric *metric = atomic_load(&registry->metric[i]);
 
-        for (uint64_t j = 0; j < counts[i]; j++, made.count++)
+        for (uint64_t j = 0; j < counts[i]; j++, made.count++) {
             read_series(metric, metric->order[j], &made.series[made.count],
                         made.buckets + made.count * (HOST_HISTOGRAM_BOUNDS_MAX + 1));
+            made.series[made.count].start_wall_ns = registry->start_wall_ns;
+        }
     }
     *snapshot = made;
     return GAVEL_OK;

@@ -147,7 +147,7 @@ void host_spans_end(struct host_spans *spans, uint64_t number, int64_t status,
     (void)pthread_mutex_unlock(&spans->lock);
 
     struct gavel_span span = {
-        .size = GAVEL_END(struct gavel_span, attribute_count),
+        .size = GAVEL_END(struct gavel_span, kind),
         .name = copy.name,
         .context = copy.context,
         .start_wall_ns = copy.start_wall_ns,
@@ -156,6 +156,7 @@ void host_spans_end(struct host_spans *spans, uint64_t number, int64_t status,
         .status = status,
         .attributes = attributes,
         .attribute_count = count,
+        .kind = GAVEL_SPAN_INTERNAL,
     };
     memcpy(span.parent, copy.parent, sizeof span.parent);
     host_sink_span(spans->sink, &span);

@@ -24,9 +24,18 @@ struct gavel_log_event {
     const struct gavel_trace *trace; /* NULL: none */
 };
 
+#if GAVEL_ABI_TARGET >= 1
+/* Kinds of spans, numbered as OpenTelemetry numbers them. */
+#define GAVEL_SPAN_INTERNAL 1 /* within the process */
+#define GAVEL_SPAN_SERVER 2   /* answers a request that came from outside */
+#define GAVEL_SPAN_CLIENT 3   /* asks somebody outside, and ends with the answer */
+#define GAVEL_SPAN_PRODUCER 4 /* sends something and waits for no answer */
+#define GAVEL_SPAN_CONSUMER 5 /* handles what a producer sent */
+#endif
+
 /* One ended span; borrowed for the call. */
 struct gavel_span {
-    uint64_t size; /* GAVEL_END(struct gavel_span, attribute_count) */
+    uint64_t size; /* GAVEL_END(struct gavel_span, kind) */
     const char *name;
     struct gavel_trace context;
     unsigned char parent[8]; /* span id, all zero: a root */
@@ -35,11 +44,14 @@ struct gavel_span {
     int64_t status; /* 0 or a GAVEL_E_ code */
     const struct gavel_attribute *attributes;
     uint64_t attribute_count;
+#if GAVEL_ABI_TARGET >= 1
+    uint64_t kind; /* GAVEL_SPAN_...; 0: GAVEL_SPAN_INTERNAL */
+#endif
 };
 
 /* One series of one metric at one moment; borrowed for the call. */
 struct gavel_series {
-    uint64_t size; /* GAVEL_END(struct gavel_series, sum) */
+    uint64_t size; /* GAVEL_END(struct gavel_series, start_wall_ns) */
     uint64_t kind; /* GAVEL_COUNTER ... */
     const char *name;
     const char *unit;
@@ -52,6 +64,9 @@ struct gavel_series {
     uint64_t bound_count;
     uint64_t count;
     double sum;
+#if GAVEL_ABI_TARGET >= 1
+    uint64_t start_wall_ns; /* since when `value`, `buckets`, `count` and `sum` count; UTC; 0: not known */
+#endif
 };
 
 /* What an observer wants. */
@@ -72,8 +87,13 @@ struct gavel_observer {
 };
 
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_log_event) == 64);
+#if GAVEL_ABI_TARGET >= 1
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_span) == 104);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_series) == 112);
+#else
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_span) == 96);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_series) == 104);
+#endif
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_observer) == 48);
 
 #ifdef __cplusplus

@@ -17,10 +17,12 @@
 #define ROUNDS 20000
 
 static struct host_registry *registry;
+static time_t began;
 
 static int make(void **state)
 {
     (void)state;
+    began = time(NULL);
     registry = host_registry_new();
     return registry ? 0 : -1;
 }
@@ -108,6 +110,9 @@ static void test_kinds(void **state)
     assert_true(found);
     assert_int_equal(series.count, 3);
     assert_true(fabs(series.sum - 1000.00305) < 1e-9);
+    assert_true(series.start_wall_ns / 1000000000 >= (uint64_t)began);
+    assert_true(series.start_wall_ns / 1000000000 <= (uint64_t)time(NULL));
+    assert_true(series_of("g", NULL, &found).start_wall_ns == series.start_wall_ns);
 }
 
 static void test_buckets(void **state)

@@ -33,6 +33,7 @@ static void take_span(void *self, const struct gavel_span *span)
 {
     (void)self;
     assert_string_equal(span->name, "work");
+    assert_int_equal(span->kind, GAVEL_SPAN_INTERNAL);
     (void)atomic_fetch_add(&spans_seen, 1);
 }
 
