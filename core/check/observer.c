@@ -123,7 +123,8 @@ static void give_metrics(struct watcher *watcher)
     assert(rows);
     for (uint64_t i = 0; i < count; i++) {
         struct gavel_series series = {
-            .size = GAVEL_END(struct gavel_series, start_wall_ns), .kind = 1 + i % 3, .name = "log.sync.seconds", .unit = "s",
+            .size = GAVEL_END(struct gavel_series, start_wall_ns), .kind = 1 + i % 3,
+            .name = "log.sync.seconds", .unit = "s",
             .help = "A sentence", .attributes = i % 2 ? &attribute : NULL, .attribute_count = i % 2,
             .value = values[kit_below(&watcher->random, sizeof values / sizeof values[0])], .bounds = bounds,
             .buckets = buckets, .bound_count = 4, .count = 8, .sum = 3.5,
