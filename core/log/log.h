@@ -20,6 +20,7 @@
  *   vote.0 vote.1 the same {sequence, term, vote} twice
  *   founding      the founding record, opaque here
  *   recovering    present while a damaged log is being fetched again
+ *   unfinished    present while the directory of a new cluster is being made off line
  *   log/          segments <number>.seg, and `synced`, the identity entries
  *   snap/         snapshots <index>-<term>.snap, a *.part while one is written or received
  */
@@ -82,7 +83,13 @@ struct log_options {
     uint32_t recover;         /* 1: this node has peers that hold the data: on damage start as recovering instead of
                                  answering GAVEL_E_CORRUPT */
     struct log_pool *pool;    /* of the batches; borrowed, must outlive the log */
+    uint32_t unfinished;      /* 1: whoever opens it is about to finish it, see LOG_UNFINISHED */
 };
+
+/* While a file of this name lies in a data directory, the rest of it is being made from a snapshot or from another
+ * directory, for a new cluster: nothing in it counts, and it is refused (GAVEL_E_CONFIG). Its removal is the moment at
+ * which the directory begins to be one. See core/node/reset.h. */
+#define LOG_UNFINISHED "unfinished"
 
 /* Called on the loop, never from inside a function of this header. */
 struct log_events {

@@ -31,6 +31,11 @@ static int refuse(const struct log_scan *scan, const struct log_options *options
     static const struct log_cluster_id none;
     const struct log_directory_record *record = &scan->directory;
 
+    if (scan->unfinished && !options->unfinished && !seeded_bug("log-unfinished-opened"))
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s was being made for a new cluster, and that did not finish: run the same restore or recovery "
+                          "again, it begins anew; or remove the directory",
+                          scan->dir);
     if (!scan->exists || scan->empty)
         return 0;
     if (scan->directory_state == LOG_FILE_NEWER)

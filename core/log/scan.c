@@ -234,11 +234,13 @@ static int see_name(void *ctx, const char *name)
 {
     /* What an unfinished creation may leave, and what a host puts beside it. */
     static const char *const ours[] = {"lock", "log", "snap", "vote.0", "vote.1", "directory", "directory.new",
-                                       "founding", "founding.new", "recovering", "recovering.new", "admin.sock"};
+                                       "founding", "founding.new", "recovering", "recovering.new", "admin.sock",
+                                       LOG_UNFINISHED};
     struct log_scan *scan = ctx;
 
     if (strcmp(name, "founding") == 0 || strcmp(name, "recovering") == 0)
         scan->lived = true;
+    scan->unfinished = scan->unfinished || strcmp(name, LOG_UNFINISHED) == 0;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (strcmp(name, ours[i]) == 0)
             return 0;

@@ -39,6 +39,7 @@ struct log_scan {
     const char *dir;
     bool exists;      /* the directory is there */
     bool empty;       /* and holds nothing but what an unfinished creation leaves */
+    bool unfinished;  /* the directory of a new cluster was being made, see LOG_UNFINISHED */
     bool lived;       /* a vote, a frame, a snapshot or a founding is there */
     char foreign[OS_NAME_MAX]; /* a name that is not ours, when there is no directory record */
 

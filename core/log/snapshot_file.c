@@ -5,6 +5,7 @@
 #include "core/log/snapshot_file.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,107 +120,152 @@ bool log_snapshot_name_parse(const char *name, uint64_t *index, uint64_t *term)
     return true;
 }
 
-/* ---- checking a whole file ----------------------------------------------------------------------------- */
+/* ---- reading a whole file ------------------------------------------------------------------------------ */
 
-static int bad(struct gavel_error *error, const char *path, const char *what)
+static int bad(const struct log_snapshot_stream *stream, uint64_t at, const char *what, struct gavel_error *error)
 {
-    return gavel_fail(error, GAVEL_E_CORRUPT, "snapshot %s: %s", path, what);
+    return gavel_fail(error, GAVEL_E_CORRUPT, "snapshot %s: byte %llu: %s", stream->path, (unsigned long long)at, what);
 }
 
-static int read_exactly(const struct os *os, struct os_file *file, const char *path, void *data, uint64_t size,
-                        uint64_t offset, struct gavel_error *error)
+static int read_exactly(const struct log_snapshot_stream *stream, void *data, uint64_t size, uint64_t at,
+                        struct gavel_error *error)
 {
     size_t got = 0;
-    int result = os_pread(os, file, data, size, offset, &got);
+    int result = at + size > stream->end ? 0 : os_pread(stream->os, stream->file, data, size, at, &got);
 
     if (result)
-        return gavel_fail(error, GAVEL_E_IO, "snapshot %s: cannot read: %s", path, strerror(-result));
-    return got == size ? 0 : bad(error, path, "cut short");
+        return gavel_fail(error, GAVEL_E_IO, "snapshot %s: cannot read: %s", stream->path, strerror(-result));
+    return got == size ? 0 : bad(stream, stream->end, "cut short", error);
 }
 
-static int check_blocks(const struct os *os, struct os_file *file, const char *path, uint64_t at,
-                        const struct log_snapshot_info *info, struct gavel_error *error)
-{
-    os_autofree uint8_t *block = malloc(LOG_SNAPSHOT_BLOCK);
-    uint32_t digest = 0;
-    uint64_t number = 0;
-
-    if (!block)
-        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory to check a snapshot");
-    for (uint64_t done = 0; done < info->bytes; number++) {
-        uint64_t left = info->bytes - done;
-        uint32_t bytes = (uint32_t)(left < LOG_SNAPSHOT_DATA ? left : LOG_SNAPSHOT_DATA);
-        int status = read_exactly(os, file, path, block, bytes + 8, at + number * LOG_SNAPSHOT_BLOCK, error);
-
-        if (status)
-            return status;
-        if (!log_snapshot_block_check(block, number, block + 8, bytes))
-            return bad(error, path, "a block has a wrong checksum");
-        digest = crc32c(digest, block + 8, bytes);
-        done += bytes;
-    }
-    return digest == info->digest ? 0 : bad(error, path, "the digest of the whole is wrong");
-}
-
-static int check_open(const struct os *os, struct os_file *file, const char *path, bool whole,
-                      struct log_snapshot_info *info, uint8_t **meta, uint64_t *meta_bytes, struct gavel_error *error)
+static int read_head(struct log_snapshot_stream *stream, struct gavel_error *error)
 {
     uint8_t head[LOG_SNAPSHOT_HEAD];
-    uint8_t foot[LOG_SNAPSHOT_FOOT];
-    struct log_snapshot_info found = {0};
-    struct log_snapshot_info end = {0};
-    os_autofree uint8_t *extra = NULL;
-    uint32_t extra_bytes;
-    uint32_t extra_crc;
-    uint64_t size = 0;
-    int status = read_exactly(os, file, path, head, sizeof head, 0, error);
+    uint32_t bytes;
+    uint32_t crc;
+    int status = read_exactly(stream, head, sizeof head, stream->at, error);
 
     if (status)
         return status;
-    if (!log_snapshot_head_decode(head, &found, &extra_bytes, &extra_crc))
-        return bad(error, path, "the header is damaged");
-    extra = malloc(extra_bytes + 1u);
-    if (!extra)
-        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory to check a snapshot");
-    status = read_exactly(os, file, path, extra, extra_bytes, LOG_SNAPSHOT_HEAD, error);
+    if (!log_snapshot_head_decode(head, &stream->info, &bytes, &crc))
+        return bad(stream, stream->at, "the header is damaged", error);
+    stream->meta = malloc(bytes + 1u);
+    if (!stream->meta)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory to read a snapshot");
+    stream->meta_bytes = bytes;
+    status = read_exactly(stream, stream->meta, bytes, stream->at + LOG_SNAPSHOT_HEAD, error);
     if (status)
         return status;
-    if (crc32c(0, extra, extra_bytes) != extra_crc)
-        return bad(error, path, "the meta data is damaged");
-    if (os_size(os, file, &size))
-        return gavel_fail(error, GAVEL_E_IO, "snapshot %s: cannot read its size", path);
-    if (size < log_snapshot_blocks_at(extra_bytes) + LOG_SNAPSHOT_FOOT)
-        return bad(error, path, "cut short");
-    status = read_exactly(os, file, path, foot, sizeof foot, size - LOG_SNAPSHOT_FOOT, error);
-    if (status)
-        return status;
-    if (!log_snapshot_foot_decode(foot, &end) || end.index != found.index || end.bytes > size ||
-        log_snapshot_foot_at(extra_bytes, end.bytes) + LOG_SNAPSHOT_FOOT != size)
-        return bad(error, path, "the footer is damaged");
-    found.bytes = end.bytes;
-    found.digest = end.digest;
-    if (whole)
-        status = check_blocks(os, file, path, log_snapshot_blocks_at(extra_bytes), &found, error);
-    if (status)
-        return status;
-    *info = found;
-    if (meta) {
-        *meta = extra;
-        *meta_bytes = extra_bytes;
-        extra = NULL;
-    }
+    if (crc32c(0, stream->meta, bytes) != crc)
+        return bad(stream, stream->at + LOG_SNAPSHOT_HEAD, "the meta data is damaged", error);
     return 0;
+}
+
+static int read_foot(struct log_snapshot_stream *stream, struct gavel_error *error)
+{
+    uint8_t foot[LOG_SNAPSHOT_FOOT];
+    struct log_snapshot_info end = {0};
+    uint64_t size = stream->end - stream->at;
+    int status;
+
+    if (size < log_snapshot_blocks_at(stream->meta_bytes) + LOG_SNAPSHOT_FOOT)
+        return bad(stream, stream->end, "cut short", error);
+    status = read_exactly(stream, foot, sizeof foot, stream->end - LOG_SNAPSHOT_FOOT, error);
+    if (status)
+        return status;
+    if (!log_snapshot_foot_decode(foot, &end) || end.index != stream->info.index || end.bytes > size ||
+        log_snapshot_foot_at(stream->meta_bytes, end.bytes) + LOG_SNAPSHOT_FOOT != size)
+        return bad(stream, stream->end - LOG_SNAPSHOT_FOOT, "the footer is damaged", error);
+    stream->info.bytes = end.bytes;
+    stream->info.digest = end.digest;
+    return 0;
+}
+
+int log_snapshot_stream_open(struct log_snapshot_stream *stream, const struct os *os, const char *path, uint64_t at,
+                             uint64_t size, struct gavel_error *error)
+{
+    uint64_t file_size = 0;
+    int status;
+
+    memset(stream, 0, offsetof(struct log_snapshot_stream, block));
+    stream->os = os;
+    stream->path = path;
+    stream->at = at;
+    status = os_open(os, path, OS_OPEN_READ, &stream->file);
+    if (status)
+        return gavel_fail(error, GAVEL_E_IO, "snapshot %s: cannot open: %s", path, strerror(-status));
+    if (os_size(os, stream->file, &file_size)) {
+        status = gavel_fail(error, GAVEL_E_IO, "snapshot %s: cannot read its size", path);
+    } else {
+        stream->end = size == 0 || at + size > file_size ? file_size : at + size;
+        if (stream->end < at)
+            stream->end = at;
+        status = read_head(stream, error);
+    }
+    if (status == 0)
+        status = read_foot(stream, error);
+    if (status)
+        log_snapshot_stream_close(stream);
+    return status;
+}
+
+int log_snapshot_stream_next(struct log_snapshot_stream *stream, const void **data, uint64_t *size,
+                             struct gavel_error *error)
+{
+    uint64_t left = stream->info.bytes - stream->done;
+    uint32_t bytes = (uint32_t)(left < LOG_SNAPSHOT_DATA ? left : LOG_SNAPSHOT_DATA);
+    uint64_t at = stream->at + log_snapshot_blocks_at(stream->meta_bytes) + stream->number * LOG_SNAPSHOT_BLOCK;
+    int status;
+
+    if (bytes == 0)
+        return stream->digest == stream->info.digest
+                   ? 0
+                   : bad(stream, stream->end - LOG_SNAPSHOT_FOOT, "the digest of the whole is wrong", error);
+    status = read_exactly(stream, stream->block, bytes + 8, at, error);
+    if (status)
+        return status;
+    if (!log_snapshot_block_check(stream->block, stream->number, stream->block + 8, bytes))
+        return bad(stream, at, "a block has a wrong checksum", error);
+    stream->digest = crc32c(stream->digest, stream->block + 8, bytes);
+    stream->number++;
+    stream->done += bytes;
+    *data = stream->block + 8;
+    *size = bytes;
+    return 1;
+}
+
+void log_snapshot_stream_close(struct log_snapshot_stream *stream)
+{
+    os_close(stream->os, stream->file);
+    stream->file = NULL;
+    free(stream->meta);
+    stream->meta = NULL;
 }
 
 int log_snapshot_file_check(const struct os *os, const char *path, bool whole, struct log_snapshot_info *info,
                             uint8_t **meta, uint64_t *meta_bytes, struct gavel_error *error)
 {
-    struct os_file *file;
-    int status = os_open(os, path, OS_OPEN_READ, &file);
+    os_autofree struct log_snapshot_stream *stream = malloc(sizeof *stream);
+    const void *data;
+    uint64_t size;
+    int status;
 
+    if (!stream)
+        return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory to check a snapshot");
+    status = log_snapshot_stream_open(stream, os, path, 0, 0, error);
     if (status)
-        return gavel_fail(error, GAVEL_E_IO, "snapshot %s: cannot open: %s", path, strerror(-status));
-    status = check_open(os, file, path, whole, info, meta, meta_bytes, error);
-    os_close(os, file);
+        return status;
+    do
+        status = whole ? log_snapshot_stream_next(stream, &data, &size, error) : 0;
+    while (status > 0);
+    if (status == 0) {
+        *info = stream->info;
+        if (meta) {
+            *meta = stream->meta;
+            *meta_bytes = stream->meta_bytes;
+            stream->meta = NULL;
+        }
+    }
+    log_snapshot_stream_close(stream);
     return status;
 }

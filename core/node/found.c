@@ -12,8 +12,7 @@
 
 #include "core/codec/value.h"
 #include "core/node/bytes.h"
-
-#define RECORD_VERSION 1
+#include "core/node/record.h"
 
 /* What all founders have to agree on: names in order. Addresses may differ from one side to another. */
 void found_hash(struct node *node)

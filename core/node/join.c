@@ -7,6 +7,9 @@
  *   sent:   that is committed: whoever is connected sends it the founding record and its id; it makes both durable
  *   member: it answers as part of the cluster, and catches up by log or snapshot
  *
+ * A member of a cluster that was restored from a file has its record and its id from there, and so has no incarnation in
+ * the configuration either: the leader notes the directory that answers first, see reset.h.
+ *
  * Each step rests on a committed entry, so it does not matter who leads, or which side falls in between. Only the data
  * directory that was noted is let in: another one under that name, the same machine with a new disk, was wiped.
  */
@@ -45,13 +48,39 @@ static void bring_in(struct peer *peer)
         (void)change_incarnation(node, peer->id, peer->blank_incarnation);
 }
 
+/* The data directory of a restored member, from now on the only one. True while that is not done for all. */
+static bool note_restored(struct node *node)
+{
+    const struct members *committed = directory_at(&node->directory, engine_commit(node));
+    bool unknown = false;
+
+    for (uint32_t i = 0; committed && i < committed->count; i++) {
+        const struct member *member = &committed->items[i];
+        const struct peer *peer = peer_find(node, member->id);
+        bool self = member->id == node->member_id;
+
+        if (member->incarnation || member->role == RAFT_LEAVING)
+            continue;
+        unknown = true;
+        if (node->role != RAFT_LEADER || seeded_bug("member-restored-not-noted"))
+            continue;
+        /* One at a time: the configuration that it is noted in is the one to look at next. */
+        if (self || (peer && !peer->blank && peer->out && peer->out->up)) {
+            (void)change_incarnation(node, member->id, self ? node->incarnation : peer->blank_incarnation);
+            break;
+        }
+    }
+    return unknown;
+}
+
 void join_settle(struct node *node)
 {
     struct peer *peer;
-    bool blanks = false;
+    bool blanks;
 
     if (!node->blanks || !node->founded || node->record.size == 0)
         return;
+    blanks = note_restored(node);
     os_list_each (peer, &node->peers, struct peer, link)
         if (peer->blank && peer->id && peer->out && peer->out->up) {
             bring_in(peer);

@@ -230,7 +230,7 @@ void cluster_start(struct cluster *cluster, uint32_t number)
                                       .host = &node->host,
                                       .name = node->name,
                                       .version = "test",
-                                      .data_dir = "data",
+                                      .data_dir = node->data_dir ? node->data_dir : "data",
                                       .members = cluster->members,
                                       .member_count = node->join_count ? 0 : cluster->founders,
                                       .join = node->join,

@@ -33,6 +33,7 @@ struct cluster_node {
     struct gavel_fields old_tables[8];
     struct node_setup setup;
     const char *join[CLUSTER_MAX];
+    const char *data_dir; /* NULL: "data" */
     uint32_t join_count; /* set before cluster_start: it was not a founder */
     /* Of its one machine, set before cluster_start; 0 and NULL: the counter, as it is. */
     const struct gavel_plugin *plugin;
