@@ -33,8 +33,8 @@ static int refuse(const struct log_scan *scan, const struct log_options *options
 
     if (scan->unfinished && !options->unfinished && !seeded_bug("log-unfinished-opened"))
         return gavel_fail(error, GAVEL_E_CONFIG,
-                          "%s was being made for a new cluster, and that did not finish: run the same restore or recovery "
-                          "again, it begins anew; or remove the directory",
+                          "%s was being made for a new cluster, and that did not finish: run the same restore or "
+                          "recovery again, it begins anew; or remove the directory",
                           scan->dir);
     if (!scan->exists || scan->empty)
         return 0;

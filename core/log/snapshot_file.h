@@ -53,13 +53,13 @@ struct log_snapshot_stream {
     uint8_t block[LOG_SNAPSHOT_BLOCK];
 };
 
-/* [lane, or off line] Open what lies from `at` on, `size` bytes (0: to the end of the file): header, meta and footer are
- * checked. GAVEL_E_CORRUPT with the place, GAVEL_E_IO, GAVEL_E_NO_MEMORY; nothing is open then. */
+/* [lane, or off line] Open what lies from `at` on, `size` bytes (0: to the end of the file): header, meta and footer
+ * are checked. GAVEL_E_CORRUPT with the place, GAVEL_E_IO, GAVEL_E_NO_MEMORY; nothing is open then. */
 int log_snapshot_stream_open(struct log_snapshot_stream *stream, const struct os *os, const char *path, uint64_t at,
                              uint64_t size, struct gavel_error *error);
 
-/* [lane, or off line] The next block of payload, checked; borrowed until the next call. 1: there is one. 0: that was all,
- * and its digest is what the footer says. GAVEL_E_CORRUPT with the place, GAVEL_E_IO. */
+/* [lane, or off line] The next block of payload, checked; borrowed until the next call. 1: there is one. 0: that was
+ * all, and its digest is what the footer says. GAVEL_E_CORRUPT with the place, GAVEL_E_IO. */
 int log_snapshot_stream_next(struct log_snapshot_stream *stream, const void **data, uint64_t *size,
                              struct gavel_error *error);
 

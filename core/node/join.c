@@ -7,8 +7,8 @@
  *   sent:   that is committed: whoever is connected sends it the founding record and its id; it makes both durable
  *   member: it answers as part of the cluster, and catches up by log or snapshot
  *
- * A member of a cluster that was restored from a file has its record and its id from there, and so has no incarnation in
- * the configuration either: the leader notes the directory that answers first, see reset.h.
+ * A member of a cluster that was restored from a file has its record and its id from there, and no incarnation in the
+ * configuration either: the leader notes the directory that answers first, see reset.h.
  *
  * Each step rests on a committed entry, so it does not matter who leads, or which side falls in between. Only the data
  * directory that was noted is let in: another one under that name, the same machine with a new disk, was wiped.

@@ -86,7 +86,7 @@ static int32_t settle(struct opened *at)
 static int32_t settle_task(struct opened *at, int asked)
 {
     if (asked != GAVEL_OK)
-        return at->status != GAVEL_OK ? at->status : gavel_fail(at->error, asked, "the log refuses a write (%d)", asked);
+        return at->status != GAVEL_OK ? at->status : gavel_fail(at->error, asked, "the log refuses it (%d)", asked);
     (void)settle(at);
     assert(at->task_done || at->status != GAVEL_OK);
     return at->status;
@@ -335,7 +335,7 @@ static int32_t append(struct opened *to, struct log_batch *batch)
     int status = log_append(to->log, ++to->io, batch);
 
     if (status != GAVEL_OK)
-        return to->status != GAVEL_OK ? to->status : gavel_fail(to->error, status, "the log refuses a batch (%d)", status);
+        return to->status != GAVEL_OK ? to->status : gavel_fail(to->error, status, "the log is full (%d)", status);
     (void)settle(to);
     if (to->status == GAVEL_OK && to->written != to->io)
         to->status = gavel_fail(to->error, GAVEL_E_NO_SPACE, "the disk is full");
@@ -459,7 +459,8 @@ static int32_t check_plan(const struct reset_plan *plan, struct gavel_error *err
 
 static int32_t open_new(struct opened *to, const struct reset_plan *plan, struct gavel_error *error)
 {
-    struct log_options options = {.dir = plan->dir, .name = plan->name, .segment_bytes = plan->segment_bytes, .unfinished = 1};
+    struct log_options options = {
+        .dir = plan->dir, .name = plan->name, .segment_bytes = plan->segment_bytes, .unfinished = 1};
     int32_t status = check_plan(plan, error);
 
     memset(to, 0, sizeof *to);

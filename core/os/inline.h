@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * inline.h - lanes without threads, for tests and for tools that work off line: jobs wait in queues, and their owner runs
- * them on its own thread in the order it likes.
+ * inline.h - lanes without threads, for tests and for tools that work off line: jobs wait in queues, and their owner
+ * runs them on its own thread in the order it likes.
  *
  * The order inside a lane is kept (that is what a lane promises); the order between lanes, and between the run of a
  * job and its completion, is the caller's to choose.
