@@ -2,8 +2,9 @@
 /*
  * record.h - the founding record as bytes, read and written again without a node: for tools that work off line.
  *
- *   record   u32 version, cluster id 16, u64 sessions, u64 window, u64 reply bytes, u64 ttl ms, u32
- *            machines, machine...: name, plugin, u64 state version, options ("name=value\n" lines); then the members, see members.h
+ *   record   u32 version, cluster id 16 bytes, u64 sessions, u64 window, u64 reply bytes, u64 ttl ms,
+ *            u32 machines, of each: name, plugin, u64 state version, options ("name=value\n" lines);
+ *            then the members, see members.h
  *
  * A text is a u32 length and its bytes.
  */
