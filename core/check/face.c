@@ -4,6 +4,8 @@
  */
 #include "core/check/face.h"
 
+#include <gavel/observer.h>
+
 #include "core/check/kit.h"
 #include "core/check/watch.h"
 
@@ -79,6 +81,54 @@ static void record(void *self, uint64_t number, double value, const struct gavel
     (void)value;
     (void)attributes;
     (void)count;
+}
+
+static void record_traced(void *self, uint64_t number, double value, const struct gavel_attribute *attributes,
+                          uint64_t count, const struct gavel_trace *trace)
+{
+    (void)trace;
+    record(self, number, value, attributes, count);
+}
+
+/* Two series, one of them with everything that a series can have. */
+static int32_t collect(void *self,
+                       void (*show)(void *context, uint64_t wall_ms, const struct gavel_series *series, uint64_t count,
+                                    uint64_t stride),
+                       void *context)
+{
+    static const double bounds[] = {0.001, 1};
+    static const uint64_t buckets[] = {1, 2, 3};
+    static const struct gavel_attribute attribute = {"peer", {"node-2", 6}};
+    static const struct gavel_exemplar exemplars[3] = {
+        {0, 0, 0, {{0}, {0}, 0}},
+        {GAVEL_END(struct gavel_exemplar, trace), 1700000000000, 0.5, {{1, 2, 3}, {4, 5}, 1}},
+    };
+    const struct gavel_series series[] = {
+        {.size = GAVEL_END(struct gavel_series, exemplar_stride), .kind = GAVEL_COUNTER, .name = "checked.total",
+         .unit = "{check}", .help = "A sentence", .value = 3},
+        {.size = GAVEL_END(struct gavel_series, exemplar_stride), .kind = GAVEL_HISTOGRAM, .name = "checked.duration",
+         .unit = "s", .help = "A sentence", .attributes = &attribute, .attribute_count = 1, .bounds = bounds,
+         .buckets = buckets, .bound_count = 2, .count = 6, .sum = 4, .exemplars = exemplars,
+         .exemplar_stride = sizeof exemplars[0]},
+    };
+
+    (void)self;
+    show(context, 1700000000000, series, 2, sizeof series[0]);
+    return GAVEL_OK;
+}
+
+static int32_t probe(void *self,
+                     void (*show)(void *context, const struct gavel_probe *probes, uint64_t count, uint64_t stride),
+                     void *context)
+{
+    static const struct gavel_probe probes[] = {
+        {GAVEL_END(struct gavel_probe, reason), "loop", GAVEL_PROBE_READY | GAVEL_PROBE_LIVE, 1, ""},
+        {GAVEL_END(struct gavel_probe, reason), "leader", GAVEL_PROBE_READY, 0, "no leader is known"},
+    };
+
+    (void)self;
+    show(context, probes, 2, sizeof probes[0]);
+    return GAVEL_OK;
 }
 
 static uint64_t span_begin(void *self, const char *name, const struct gavel_trace *parent, struct gavel_trace *context)
@@ -397,12 +447,12 @@ void face_init(struct face *face, const char *instance)
     memset(face, 0, sizeof *face);
     face->instance = instance;
     face->host = (struct gavel_host){
-        .size = GAVEL_END(struct gavel_host, submit), .self = face, .abi_major = GAVEL_ABI_MAJOR,
+        .size = GAVEL_END(struct gavel_host, probe), .self = face, .abi_major = GAVEL_ABI_MAJOR,
         .abi_minor = GAVEL_ABI_MINOR, .node = "checked", .instance = instance, .loop = &face_loop, .heap = &heap,
         .log = take_log, .metric = metric, .record = record, .span_begin = span_begin, .span_end = span_end,
         .monotonic_ns = monotonic_ns, .wall_ms = wall_ms, .random = chance, .timer_new = timer_new,
         .timer_start = timer_start, .timer_stop = timer_stop, .timer_free = timer_free, .deliver = deliver,
-        .wake = wake, .submit = submit};
+        .wake = wake, .submit = submit, .record_traced = record_traced, .collect = collect, .probe = probe};
 }
 
 int32_t face_open(struct face *face, struct gavel_error *error)

@@ -193,7 +193,8 @@ static int init_loop(struct host_process *process)
     uv_loop_t *loop = &process->loop;
 
     if (uv_loop_init(loop) != 0 || uv_timer_init(loop, &process->deadline) != 0 ||
-        uv_timer_init(loop, &process->guard) != 0 || uv_timer_init(loop, &process->patience) != 0)
+        uv_timer_init(loop, &process->guard) != 0 || uv_timer_init(loop, &process->patience) != 0 ||
+        uv_timer_init(loop, &process->probe) != 0)
         return EX_SOFTWARE;
     process->deadline.data = process;
     process->patience.data = process;
@@ -207,6 +208,7 @@ static int init_loop(struct host_process *process)
         (void)fputs("gaveld: memory or file descriptors are out\n", stderr);
         return EX_SOFTWARE;
     }
+    host_process_probe(process, false);
     return EX_OK;
 }
 
@@ -339,6 +341,7 @@ static bool is_ours(void *context, const uv_handle_t *handle)
 static void close_handles(struct host_process *process)
 {
     uv_close((uv_handle_t *)&process->patience, NULL);
+    uv_close((uv_handle_t *)&process->probe, NULL);
     uv_close((uv_handle_t *)&process->deadline, NULL);
     uv_close((uv_handle_t *)&process->guard, NULL);
     for (unsigned i = 0; i < 3; i++)
@@ -428,6 +431,7 @@ int host_process_run(struct host_setup *setup, const char *version)
             process->running = true;
             process->reload = host_reload_new(process);
             node_start(process->node);
+            host_process_probe(process, true);
             (void)uv_run(&process->loop, UV_RUN_DEFAULT);
             code = process->exit_code;
         }

@@ -30,6 +30,7 @@ struct host_process {
     bool in_deadline;               /* its call-back runs */
     uv_timer_t guard;               /* a stop that takes too long */
     uv_timer_t patience;            /* with instances that quiesce */
+    uv_timer_t probe;               /* the next look at what others may ask for */
     struct host_watch *watch;       /* NULL before the node runs */
     uv_signal_t signal[3];          /* TERM, INT, HUP */
     struct host_services *services;
@@ -71,6 +72,9 @@ int host_process_run(struct host_setup *setup, const char *version);
 
 /* [loop] Gather started instances into the node's arrays and make the node. Tells on stderr; 0 or an exit code. */
 int host_process_make_node(struct host_process *process);
+
+/* [loop] Say what the probes of observers (host_probes) are told; `begin`: from now on again and again. */
+void host_process_probe(struct host_process *process, bool begin);
 
 /* [loop] One of a setup's users is gone; the setup too, if it was the last. */
 void host_process_let_go(struct host_process *process, struct host_setup *setup);

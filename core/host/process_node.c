@@ -96,6 +96,31 @@ static void stop(void *context)
     host_process_stop(process);
 }
 
+/* ---- what others may ask for ------------------------------------------------------------------------------------- */
+
+static void probe_due(uv_timer_t *timer)
+{
+    host_process_probe(timer->data, false);
+}
+
+void host_process_probe(struct host_process *process, bool begin)
+{
+    struct node_probe found[NODE_PROBES_MAX] = {{.name = "restored", .reason = "this node is starting"}};
+    uint32_t count = process->node ? node_probes(process->node, found) : 1;
+    struct gavel_probe rows[NODE_PROBES_MAX];
+
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = (struct gavel_probe){.size = GAVEL_END(struct gavel_probe, reason), .name = found[i].name,
+                                       .questions = GAVEL_PROBE_READY, .ok = found[i].ok, .reason = found[i].reason};
+    host_probes_put(host_services_probes(process->services), rows, count,
+                    process->running ? os_mono_ns(host_services_os(process->services)) / NS_PER_MS : 0);
+    if (!begin)
+        return;
+    process->probe.data = process;
+    (void)uv_timer_start(&process->probe, probe_due, HOST_PROBES_EVERY_MS, HOST_PROBES_EVERY_MS);
+    uv_unref((uv_handle_t *)&process->probe);
+}
+
 /* ---- what it is made from ---------------------------------------------------------------------------------------- */
 
 /* A limit of the cluster that the file does not give is the cluster's to say: 0. */

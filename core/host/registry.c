@@ -18,12 +18,19 @@
 #define SLOTS (HOST_SERIES_MAX * 2) /* of the hash table: half full at the most */
 #define NAME_MAX_BYTES 64           /* of a metric's name */
 
+/* The exemplar of a bucket. Whoever does not get `busy` at once goes without. */
+struct exemplar {
+    atomic_flag busy;
+    struct gavel_exemplar value; /* wall_ms 0: none yet */
+};
+
 struct series {
     uint64_t hash;
     uint64_t attribute_count;
     struct gavel_attribute attribute[HOST_SERIES_ATTRIBUTES_MAX + 1];
     _Atomic uint64_t value; /* the bits of a double: counter and gauge; a histogram's sum */
     _Atomic uint64_t bucket[HOST_HISTOGRAM_BOUNDS_MAX + 1];
+    struct exemplar *_Atomic exemplar; /* of each bucket; NULL: never was a traced value */
 };
 
 struct metric {
@@ -119,6 +126,7 @@ static void free_series(struct series *series)
         free((void *)(uintptr_t)series->attribute[i].name);
         free((void *)(uintptr_t)series->attribute[i].value.data);
     }
+    free(atomic_load(&series->exemplar));
     free(series);
 }
 
@@ -338,6 +346,36 @@ static void add_double(_Atomic uint64_t *bits, double value)
         ;
 }
 
+/* The exemplars of a series, made with the first traced value; NULL when memory is out. */
+static struct exemplar *exemplars_of(struct series *series, uint64_t count)
+{
+    struct exemplar *there = atomic_load_explicit(&series->exemplar, memory_order_acquire), *made;
+
+    if (there)
+        return there;
+    made = calloc(count, sizeof *made); /* all zero is a cleared flag */
+    if (made && !atomic_compare_exchange_strong(&series->exemplar, &there, made)) {
+        free(made);
+        made = there;
+    }
+    return made;
+}
+
+static void keep_exemplar(const struct metric *metric, struct series *series, double value,
+                          const struct gavel_trace *trace, uint64_t wall_ms)
+{
+    struct exemplar *exemplar = exemplars_of(series, metric->bound_count + 1);
+    uint64_t i = 0;
+
+    while (i < metric->bound_count && value > metric->bounds[i])
+        i++;
+    if (!exemplar || atomic_flag_test_and_set_explicit(&exemplar[i].busy, memory_order_acquire))
+        return;
+    exemplar[i].value = (struct gavel_exemplar){.size = GAVEL_END(struct gavel_exemplar, trace), .wall_ms = wall_ms,
+                                                .value = value, .trace = *trace};
+    atomic_flag_clear_explicit(&exemplar[i].busy, memory_order_release);
+}
+
 static void observe(const struct metric *metric, struct series *series, double value)
 {
     uint64_t i = 0;
@@ -350,6 +388,13 @@ static void observe(const struct metric *metric, struct series *series, double v
 
 void host_registry_record(struct host_registry *registry, uint64_t number, double value, const char *instance,
                           const struct gavel_attribute *attributes, uint64_t count)
+{
+    host_registry_record_traced(registry, number, value, instance, attributes, count, NULL, 0);
+}
+
+void host_registry_record_traced(struct host_registry *registry, uint64_t number, double value, const char *instance,
+                                 const struct gavel_attribute *attributes, uint64_t count,
+                                 const struct gavel_trace *trace, uint64_t wall_ms)
 {
     struct metric *metric;
     struct series *series;
@@ -374,15 +419,34 @@ void host_registry_record(struct host_registry *registry, uint64_t number, doubl
         atomic_store_explicit(&series->value, to_bits(value), memory_order_relaxed);
     else
         observe(metric, series, value);
+    if (metric->kind == GAVEL_HISTOGRAM && trace && trace->flags & 1 && wall_ms)
+        keep_exemplar(metric, series, value, trace, wall_ms);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static void read_exemplars(const struct metric *metric, struct series *from, struct gavel_series *series,
+                           struct gavel_exemplar *exemplars)
+{
+    struct exemplar *exemplar = atomic_load_explicit(&from->exemplar, memory_order_acquire);
+
+    if (!exemplar || !exemplars)
+        return;
+    for (uint64_t i = 0; i <= metric->bound_count; i++) {
+        if (atomic_flag_test_and_set_explicit(&exemplar[i].busy, memory_order_acquire))
+            continue; /* it is being written: this time without */
+        exemplars[i] = exemplar[i].value;
+        atomic_flag_clear_explicit(&exemplar[i].busy, memory_order_release);
+    }
+    series->exemplars = exemplars;
+    series->exemplar_stride = sizeof *exemplars;
+}
 
 static void read_series(const struct metric *metric, struct series *from, struct gavel_series *series,
                         uint64_t *buckets)
 {
     *series = (struct gavel_series){
-        .size = GAVEL_END(struct gavel_series, start_wall_ns),
+        .size = GAVEL_END(struct gavel_series, exemplar_stride),
         .kind = metric->kind,
         .name = metric->name,
         .unit = metric->unit,
@@ -407,7 +471,7 @@ static void read_series(const struct metric *metric, struct series *from, struct
 int32_t host_registry_snapshot(struct host_registry *registry, struct host_snapshot *snapshot)
 {
     uint64_t metrics = atomic_load(&registry->count), total = 0;
-    uint64_t counts[HOST_METRICS_MAX];
+    uint64_t counts[HOST_METRICS_MAX], traced = 0, taken = 0;
     struct host_snapshot made = {.count = 0};
 
     for (uint64_t i = 0; i < metrics; i++) {
@@ -415,10 +479,13 @@ int32_t host_registry_snapshot(struct host_registry *registry, struct host_snaps
 
         counts[i] = atomic_load(&metric->count);
         total += counts[i];
+        for (uint64_t j = 0; j < counts[i]; j++)
+            traced += atomic_load(&metric->order[j]->exemplar) != NULL;
     }
     made.series = calloc(total + 1, sizeof *made.series);
     made.buckets = calloc((total + 1) * (HOST_HISTOGRAM_BOUNDS_MAX + 1), sizeof *made.buckets);
-    if (!made.series || !made.buckets) {
+    made.exemplars = calloc((traced + 1) * (HOST_HISTOGRAM_BOUNDS_MAX + 1), sizeof *made.exemplars);
+    if (!made.series || !made.buckets || !made.exemplars) {
         host_snapshot_free(&made);
         return GAVEL_E_NO_MEMORY;
     }
@@ -429,6 +496,10 @@ int32_t host_registry_snapshot(struct host_registry *registry, struct host_snaps
             read_series(metric, metric->order[j], &made.series[made.count],
                         made.buckets + made.count * (HOST_HISTOGRAM_BOUNDS_MAX + 1));
             made.series[made.count].start_wall_ns = registry->start_wall_ns;
+            if (taken < traced)
+                read_exemplars(metric, metric->order[j], &made.series[made.count],
+                               made.exemplars + taken * (HOST_HISTOGRAM_BOUNDS_MAX + 1));
+            taken += made.series[made.count].exemplars != NULL;
         }
     }
     *snapshot = made;
@@ -439,6 +510,7 @@ void host_snapshot_free(struct host_snapshot *snapshot)
 {
     free(snapshot->series);
     free(snapshot->buckets);
+    free(snapshot->exemplars);
     *snapshot = (struct host_snapshot){.count = 0};
 }
 

@@ -40,11 +40,20 @@ uint64_t host_registry_metric(struct host_registry *registry, uint64_t kind, con
 void host_registry_record(struct host_registry *registry, uint64_t metric, double value, const char *instance,
                           const struct gavel_attribute *attributes, uint64_t count);
 
+/*
+ * [any] The same; a histogram keeps `trace` (may be NULL: none) and `wall_ms` as the exemplar of the bucket, in place of
+ * the one before, when the trace is sampled. Never waits: while somebody reads or writes that exemplar it stays.
+ */
+void host_registry_record_traced(struct host_registry *registry, uint64_t metric, double value, const char *instance,
+                                 const struct gavel_attribute *attributes, uint64_t count,
+                                 const struct gavel_trace *trace, uint64_t wall_ms);
+
 /* All series at one moment. */
 struct host_snapshot {
     struct gavel_series *series;
     uint64_t count;
     uint64_t *buckets; /* memory that the series point to */
+    struct gavel_exemplar *exemplars; /* the same */
 };
 
 /* [any] Take them; strings and attributes stay the registry's. 0, or GAVEL_E_NO_MEMORY. */

@@ -55,6 +55,7 @@ struct host_services {
     struct host_registry *registry;
     struct host_sink *sink;
     struct host_spans *spans; /* NULL: no observer wants any */
+    struct host_probes *probes;
     pthread_mutex_t lock;     /* the inbox: */
     struct call inbox[HOST_INBOX_MAX];
     uint32_t inbox_head;
@@ -169,6 +170,42 @@ static void service_record(void *self, uint64_t metric, double value, const stru
     struct host_face *face = face_of(self);
 
     host_registry_record(face->services->registry, metric, value, face->label, attributes, count);
+}
+
+static void service_record_traced(void *self, uint64_t metric, double value, const struct gavel_attribute *attributes,
+                                  uint64_t count, const struct gavel_trace *trace)
+{
+    struct host_face *face = face_of(self);
+
+    host_registry_record_traced(face->services->registry, metric, value, face->label, attributes, count, trace,
+                                trace ? os_wall_ms(&face->services->os) : 0);
+}
+
+static int32_t service_collect(void *self,
+                               void (*show)(void *context, uint64_t wall_ms, const struct gavel_series *series,
+                                            uint64_t count, uint64_t stride),
+                               void *context)
+{
+    struct host_services *services = face_of(self)->services;
+    struct host_snapshot snapshot;
+    int32_t status = host_registry_snapshot(services->registry, &snapshot);
+
+    if (status != GAVEL_OK)
+        return status;
+    show(context, os_wall_ms(&services->os), snapshot.series, snapshot.count, sizeof *snapshot.series);
+    host_snapshot_free(&snapshot);
+    return GAVEL_OK;
+}
+
+static int32_t service_probe(void *self,
+                             void (*show)(void *context, const struct gavel_probe *probes, uint64_t count,
+                                          uint64_t stride),
+                             void *context)
+{
+    struct host_services *services = face_of(self)->services;
+
+    host_probes_show(services->probes, os_mono_ns(&services->os) / 1000000, show, context);
+    return GAVEL_OK;
 }
 
 static uint64_t service_span_begin(void *self, const char *name, const struct gavel_trace *parent,
@@ -345,7 +382,7 @@ void host_face_init(struct host_face *face, struct host_services *services, cons
 
     *face = (struct host_face){.magic = FACE_MAGIC, .services = services, .label = is_node ? NULL : instance};
     face->host = (struct gavel_host){
-        .size = GAVEL_END(struct gavel_host, submit),
+        .size = GAVEL_END(struct gavel_host, probe),
         .self = face,
         .abi_major = GAVEL_ABI_MAJOR,
         .abi_minor = GAVEL_ABI_MINOR,
@@ -368,6 +405,9 @@ void host_face_init(struct host_face *face, struct host_services *services, cons
         .deliver = service_deliver,
         .wake = service_wake,
         .submit = service_submit,
+        .record_traced = service_record_traced,
+        .collect = service_collect,
+        .probe = service_probe,
     };
 }
 
@@ -404,11 +444,12 @@ struct host_services *host_services_new(uv_loop_t *loop, const char *node)
     }
     services->lanes = os_lanes_new(wake_up, services);
     services->registry = host_registry_new();
+    services->probes = host_probes_new();
     os_real_init(&services->os, services->lanes);
     services->sink = services->registry
                          ? host_sink_new(&services->os, node, services->registry, wake_up, services)
                          : NULL;
-    if (!services->lanes || !services->sink || uv_async_init(loop, &services->async, awake) != 0) {
+    if (!services->lanes || !services->sink || !services->probes || uv_async_init(loop, &services->async, awake) != 0) {
         (void)host_services_free(services);
         return NULL;
     }
@@ -429,6 +470,11 @@ struct host_registry *host_services_registry(struct host_services *services)
 struct host_sink *host_services_sink(struct host_services *services)
 {
     return services->sink;
+}
+
+struct host_probes *host_services_probes(struct host_services *services)
+{
+    return services->probes;
 }
 
 int32_t host_services_ready(struct host_services *services, struct gavel_error *error)
@@ -471,6 +517,7 @@ struct host_services *host_services_free(struct host_services *services)
     services->spans = host_spans_free(services->spans);
     services->sink = host_sink_free(services->sink);
     services->registry = host_registry_free(services->registry);
+    services->probes = host_probes_free(services->probes);
     (void)pthread_mutex_destroy(&services->lock);
     services->magic = 0;
     free(services);

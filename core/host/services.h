@@ -7,6 +7,7 @@
 #ifndef CORE_HOST_SERVICES_H
 #define CORE_HOST_SERVICES_H
 
+#include "core/host/probes.h"
 #include "core/host/registry.h"
 #include "core/host/sink.h"
 #include "core/host/spans.h"
@@ -41,6 +42,7 @@ struct host_services *host_services_new(uv_loop_t *loop, const char *node);
 const struct os *host_services_os(struct host_services *services);
 struct host_registry *host_services_registry(struct host_services *services);
 struct host_sink *host_services_sink(struct host_services *services);
+struct host_probes *host_services_probes(struct host_services *services);
 
 /*
  * [loop] After the observers have been added and before any other face is made: spans exist from here on if one of them

@@ -12,6 +12,7 @@
  *   snapshot.c  taking, sending, receiving, installing       event.c    the ring of events, streams with credit
  *   status.c    what a node says of itself                  setting_node.c, setting_command.c  replicated settings
  *   swap.c      transports and serializers that come and go
+ *   probe.c     what must be well for it to serve
  *   publish.c   its own addresses, published through the log  dial.c  connections to members: dialled, lost, exchanged
  */
 #ifndef CORE_NODE_INTERNAL_H

@@ -302,6 +302,18 @@ struct node_view {
 
 void node_view(const struct node *node, struct node_view *view);
 
+/* One thing that must be well for this node to serve. */
+struct node_probe {
+    const char *name; /* "restored", "member", "running", "leader", "applied", "recovered", "state", "disk" */
+    bool ok;
+    char reason[232]; /* one sentence; "" when it is well */
+};
+
+#define NODE_PROBES_MAX 8
+
+/* Look at each; how many there are, always the same ones in the same order. */
+uint32_t node_probes(const struct node *node, struct node_probe probes[NODE_PROBES_MAX]);
+
 /* Small views, for tests and for the host's own probes. */
 bool node_is_leader(const struct node *node);
 bool node_ready(

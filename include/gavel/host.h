@@ -40,9 +40,11 @@ struct gavel_trace {
 
 struct gavel_host;
 struct gavel_timer;
+struct gavel_series; /* gavel/observer.h */
+struct gavel_probe;  /* gavel/observer.h */
 
 struct gavel_host {
-    uint64_t size; /* GAVEL_END(struct gavel_host, submit) */
+    uint64_t size; /* GAVEL_END(struct gavel_host, its last member) */
     void *self;    /* first argument of every service */
     uint64_t abi_major;
     uint64_t abi_minor;
@@ -84,6 +86,31 @@ struct gavel_host {
     void (*wake)(void *self);
     /* [loop] Run work(context) on a worker lane, then done(context) on the loop. GAVEL_E_BUSY when too many wait. */
     int32_t (*submit)(void *self, void (*work)(void *context), void (*done)(void *context), void *context);
+
+#if GAVEL_ABI_TARGET >= 1
+    /*
+     * [any] Since 1.1. As `record`; a histogram keeps `trace` as the exemplar of the bucket, when it is sampled. `trace`
+     * may be NULL.
+     */
+    void (*record_traced)(void *self, uint64_t metric, double value, const struct gavel_attribute *attributes,
+                          uint64_t count, const struct gavel_trace *trace);
+    /*
+     * [any] Since 1.1. For observers that are asked instead of being told: show(context, ...) is called once, on this
+     * thread and before this returns, with all series at this moment, borrowed for that call. Rows are read by
+     * `stride`. GAVEL_E_NO_MEMORY: it was not called.
+     */
+    int32_t (*collect)(void *self,
+                       void (*show)(void *context, uint64_t wall_ms, const struct gavel_series *series, uint64_t count,
+                                    uint64_t stride),
+                       void *context);
+    /*
+     * [any] Since 1.1. The same with the questions that decide whether this node lives and is ready: what the loop last
+     * said of them, less than a second ago; one of them is whether the loop turns at all.
+     */
+    int32_t (*probe)(void *self,
+                     void (*show)(void *context, const struct gavel_probe *probes, uint64_t count, uint64_t stride),
+                     void *context);
+#endif
 };
 
 /* [any] Log one formatted sentence. */
@@ -101,7 +128,11 @@ static inline void gavel_log(const struct gavel_host *host, uint64_t level, cons
     host->log(host->self, level, module, gavel_text(text));
 }
 
+#if GAVEL_ABI_TARGET >= 1
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_host) == 8 * 26);
+#else
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_host) == 8 * 23);
+#endif
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_attribute) == 24);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_trace) == 32);
 

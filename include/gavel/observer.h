@@ -49,9 +49,32 @@ struct gavel_span {
 #endif
 };
 
+#if GAVEL_ABI_TARGET >= 1
+/* Since 1.1. One of the values that a bucket has counted, with the trace that it came from. */
+struct gavel_exemplar {
+    uint64_t size;            /* GAVEL_END(struct gavel_exemplar, trace) */
+    uint64_t wall_ms;         /* when, since 1970, UTC; 0: there is none */
+    double value;
+    struct gavel_trace trace;
+};
+
+/* Which question a probe belongs to. */
+#define GAVEL_PROBE_READY 1u /* can this node serve? */
+#define GAVEL_PROBE_LIVE 2u  /* would a restart of the process help? */
+
+/* Since 1.1. One thing that must be well; borrowed for the call. */
+struct gavel_probe {
+    uint64_t size;      /* GAVEL_END(struct gavel_probe, reason) */
+    const char *name;   /* "leader", lower case */
+    uint64_t questions; /* GAVEL_PROBE_... */
+    uint64_t ok;        /* 1: it is well; 0: see the reason */
+    const char *reason; /* one sentence without the final full stop; "" when it is well */
+};
+#endif
+
 /* One series of one metric at one moment; borrowed for the call. */
 struct gavel_series {
-    uint64_t size; /* GAVEL_END(struct gavel_series, start_wall_ns) */
+    uint64_t size; /* GAVEL_END(struct gavel_series, its last member) */
     uint64_t kind; /* GAVEL_COUNTER ... */
     const char *name;
     const char *unit;
@@ -66,6 +89,8 @@ struct gavel_series {
     double sum;
 #if GAVEL_ABI_TARGET >= 1
     uint64_t start_wall_ns; /* since when `value`, `buckets`, `count` and `sum` count; UTC; 0: not known */
+    const struct gavel_exemplar *exemplars; /* since 1.1; histogram: one for each bucket, or NULL */
+    uint64_t exemplar_stride;               /* since 1.1; the host's size of one */
 #endif
 };
 
@@ -89,7 +114,9 @@ struct gavel_observer {
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_log_event) == 64);
 #if GAVEL_ABI_TARGET >= 1
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_span) == 104);
-GAVEL_CHECK_LAYOUT(sizeof(struct gavel_series) == 112);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_exemplar) == 56);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_probe) == 40);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_series) == 128);
 #else
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_span) == 96);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_series) == 104);

@@ -176,6 +176,75 @@ static void test_full(void **state)
     assert_int_equal(made, HOST_METRICS_MAX - 9);
 }
 
+static void record_traced(uint64_t metric, double value, unsigned char id, uint64_t flags, uint64_t wall_ms)
+{
+    struct gavel_trace trace = {.trace_id = {id}, .span_id = {id}, .flags = flags};
+
+    host_registry_record_traced(registry, metric, value, NULL, NULL, 0, &trace, wall_ms);
+}
+
+static void test_exemplars(void **state)
+{
+    uint64_t histogram = host_registry_metric(registry, GAVEL_HISTOGRAM, "h", "By", "");
+    uint64_t counter = host_registry_metric(registry, GAVEL_COUNTER, "c", "1", "");
+    struct host_snapshot snapshot;
+
+    (void)state;
+    host_registry_record(registry, histogram, 1, NULL, NULL, 0);
+    record_traced(histogram, 65, 1, 1, 1000);
+    record_traced(histogram, 66, 2, 1, 2000);  /* the newer takes its place */
+    record_traced(histogram, 67, 3, 0, 3000);  /* not sampled: nobody could look it up */
+    record_traced(histogram, 1e12, 4, 1, 4000);
+    record_traced(counter, 1, 5, 1, 5000);
+    assert_int_equal(host_registry_snapshot(registry, &snapshot), GAVEL_OK);
+    for (uint64_t i = 0; i < snapshot.count; i++) {
+        const struct gavel_series *series = &snapshot.series[i];
+
+        if (strcmp(series->name, "h") != 0) {
+            assert_null(series->exemplars);
+            continue;
+        }
+        assert_int_equal(series->exemplar_stride, sizeof *series->exemplars);
+        assert_int_equal(series->exemplars[0].wall_ms, 0);
+        assert_int_equal(series->exemplars[1].wall_ms, 2000);
+        assert_int_equal(series->exemplars[1].trace.trace_id[0], 2);
+        assert_true(series->exemplars[1].value == 66);
+        assert_int_equal(series->exemplars[series->bound_count].trace.span_id[0], 4);
+        assert_int_equal(series->count, 5);
+    }
+    host_snapshot_free(&snapshot);
+}
+
+static void *hammer_traced(void *argument)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        record_traced(*(const uint64_t *)argument, 65, (unsigned char)(i % 250 + 1), 1, 1 + (uint64_t)(i % 250));
+        if (i % 64 == 0) {
+            struct host_snapshot snapshot;
+
+            assert_int_equal(host_registry_snapshot(registry, &snapshot), GAVEL_OK);
+            for (uint64_t j = 0; j < snapshot.count; j++)
+                if (snapshot.series[j].exemplars && snapshot.series[j].exemplars[1].wall_ms)
+                    assert_int_equal(snapshot.series[j].exemplars[1].trace.trace_id[0],
+                                     snapshot.series[j].exemplars[1].wall_ms); /* never half of two */
+            host_snapshot_free(&snapshot);
+        }
+    }
+    return NULL;
+}
+
+static void test_exemplars_threads(void **state)
+{
+    uint64_t metric = host_registry_metric(registry, GAVEL_HISTOGRAM, "h", "By", "");
+    pthread_t thread[THREADS];
+
+    (void)state;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, hammer_traced, &metric), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+}
+
 static void *hammer(void *argument)
 {
     uint64_t metric = *(const uint64_t *)argument;
@@ -221,6 +290,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_buckets, make, forget),
         cmocka_unit_test_setup_teardown(test_attributes, make, forget),
         cmocka_unit_test_setup_teardown(test_full, make, forget),
+        cmocka_unit_test_setup_teardown(test_exemplars, make, forget),
+        cmocka_unit_test_setup_teardown(test_exemplars_threads, make, forget),
         cmocka_unit_test_setup_teardown(test_threads, make, forget),
     };
 

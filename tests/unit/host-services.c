@@ -309,6 +309,98 @@ static void test_instance_failures(void **state)
     assert_int_equal(instance.state, HOST_INSTANCE_NEW);
 }
 
+/* ---- what an observer asks for ----------------------------------------------------------------------------------- */
+
+struct asked {
+    unsigned shown;
+    double value;
+    const struct gavel_exemplar *exemplars;
+    char failing[64]; /* the first probe that is not well */
+    uint64_t questions;
+    uint64_t count;
+};
+
+static void show_series(void *context, uint64_t wall_ms, const struct gavel_series *series, uint64_t count,
+                        uint64_t stride)
+{
+    struct asked *asked = context;
+
+    assert_true(wall_ms > 0 && stride == sizeof *series);
+    asked->shown++;
+    for (uint64_t i = 0; i < count; i++) {
+        if (strcmp(series[i].name, "asked") != 0)
+            continue;
+        asked->value = series[i].sum;
+        assert_non_null(series[i].exemplars);
+    }
+}
+
+static void show_probes(void *context, const struct gavel_probe *probes, uint64_t count, uint64_t stride)
+{
+    struct asked *asked = context;
+
+    assert_int_equal(stride, sizeof *probes);
+    asked->shown++;
+    asked->count = count;
+    asked->failing[0] = 0;
+    for (uint64_t i = count; i-- > 0;) {
+        assert_int_equal(probes[i].ok, probes[i].reason[0] == 0);
+        if (probes[i].ok)
+            continue;
+        (void)snprintf(asked->failing, sizeof asked->failing, "%s: %s", probes[i].name, probes[i].reason);
+        asked->questions = probes[i].questions;
+    }
+}
+
+static void *ask(void *context)
+{
+    struct asked *asked = context;
+
+    assert_int_equal(face.host.collect(face.host.self, show_series, asked), GAVEL_OK);
+    assert_int_equal(face.host.probe(face.host.self, show_probes, asked), GAVEL_OK);
+    return NULL;
+}
+
+static void test_collect(void **state)
+{
+    uint64_t metric = face.host.metric(face.host.self, GAVEL_HISTOGRAM, "asked", "s", "");
+    struct gavel_trace trace = {.trace_id = {1}, .span_id = {2}, .flags = 1};
+    struct asked asked = {.shown = 0};
+    pthread_t thread;
+
+    (void)state;
+    face.host.record_traced(face.host.self, metric, 0.5, NULL, 0, &trace);
+    assert_int_equal(pthread_create(&thread, NULL, ask, &asked), 0); /* any thread may ask, the loop stands still */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(asked.shown, 2);
+    assert_true(asked.value == 0.5);
+}
+
+static void test_probes(void **state)
+{
+    static const struct gavel_probe rows[] = {
+        {GAVEL_END(struct gavel_probe, reason), "good", GAVEL_PROBE_READY, 1, "not shown"},
+        {GAVEL_END(struct gavel_probe, reason), "bad", GAVEL_PROBE_READY, 0, "it is broken"},
+    };
+    struct host_probes *probes = host_services_probes(services);
+    struct asked asked = {.shown = 0};
+
+    (void)state;
+    host_probes_show(probes, 1000000, show_probes, &asked); /* nothing was said, for however long: a start may last */
+    assert_string_equal(asked.failing, "");
+    host_probes_put(probes, rows, 2, 0);
+    host_probes_show(probes, 1000000, show_probes, &asked);
+    assert_string_equal(asked.failing, "bad: it is broken");
+    assert_int_equal(asked.questions, GAVEL_PROBE_READY);
+    assert_int_equal(asked.count, 3);
+    host_probes_put(probes, rows, 1, 1000);
+    host_probes_show(probes, 1000 + HOST_PROBES_LATE_MS - 1, show_probes, &asked);
+    assert_string_equal(asked.failing, "");
+    host_probes_show(probes, 1000 + HOST_PROBES_LATE_MS, show_probes, &asked);
+    assert_string_equal(asked.failing, "loop: the node's event loop has not turned for 5000 ms");
+    assert_int_equal(asked.questions, GAVEL_PROBE_READY | GAVEL_PROBE_LIVE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +409,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_submit, make, forget),
         cmocka_unit_test_setup_teardown(test_timers, make, forget),
         cmocka_unit_test_setup_teardown(test_metrics, make, forget),
+        cmocka_unit_test_setup_teardown(test_collect, make, forget),
+        cmocka_unit_test_setup_teardown(test_probes, make, forget),
         cmocka_unit_test_setup_teardown(test_instance, make, forget),
         cmocka_unit_test_setup_teardown(test_instance_failures, make, forget),
     };
