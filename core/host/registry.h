@@ -41,8 +41,8 @@ void host_registry_record(struct host_registry *registry, uint64_t metric, doubl
                           const struct gavel_attribute *attributes, uint64_t count);
 
 /*
- * [any] The same; a histogram keeps `trace` (may be NULL: none) and `wall_ms` as the exemplar of the bucket, in place of
- * the one before, when the trace is sampled. Never waits: while somebody reads or writes that exemplar it stays.
+ * [any] The same; a histogram keeps `trace` (may be NULL: none) and `wall_ms` as the exemplar of the bucket, in place
+ * of the one before, when the trace is sampled. Never waits: while somebody reads or writes that exemplar it stays.
  */
 void host_registry_record_traced(struct host_registry *registry, uint64_t metric, double value, const char *instance,
                                  const struct gavel_attribute *attributes, uint64_t count,

@@ -89,8 +89,8 @@ struct gavel_host {
 
 #if GAVEL_ABI_TARGET >= 1
     /*
-     * [any] Since 1.1. As `record`; a histogram keeps `trace` as the exemplar of the bucket, when it is sampled. `trace`
-     * may be NULL.
+     * [any] Since 1.1. As `record`; a histogram keeps `trace` as the exemplar of the bucket, when it is sampled.
+     * `trace` may be NULL.
      */
     void (*record_traced)(void *self, uint64_t metric, double value, const struct gavel_attribute *attributes,
                           uint64_t count, const struct gavel_trace *trace);
