@@ -204,6 +204,13 @@ extern const struct usage_option cli_init_options[];
 extern const struct usage_option cli_leader_options[];
 extern const struct usage_option cli_list_options[];
 extern const struct usage_option cli_member_options[];
+
+/* cli_member_change.c: what its options said, and the command itself; `version` may be NULL. */
+struct cli_member_changes {
+    struct usage_each add, add_learner, remove, promote, demote, replace, update;
+};
+extern struct cli_member_changes cli_member_changes;
+int cli_member_change(struct cli *cli, const char *version);
 extern const struct usage_option cli_settings_options[];
 extern const struct usage_option cli_plugin_options[];
 extern const struct usage_option cli_status_options[];

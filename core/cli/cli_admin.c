@@ -57,7 +57,7 @@ int cli_area_leader(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     if (cli->word_count != 2 || strcmp(cli->words[1], "transfer") != 0)
-        return cli_misused(cli, "gavel leader transfer [--to NAME], at the node that leads");
+        return cli_misused(cli, "gavel leader transfer [--to NAME]");
     return call_admin(cli, "transfer", (const char *const[4]){"to", to, "", NULL}, "leadership was handed over");
 }
 

@@ -54,8 +54,9 @@ const struct cli_area cli_areas[] = {
      "Load the store, straight at the leader, and tell how fast it was. Writes keys that begin with bench/"},
 
     {"leader", cli_area_leader, CLI_OPERATORS, "transfer", cli_leader_options,
-     "Hand leadership over; asked of the node that leads" THROUGH_ADMIN},
-    {"member", cli_area_member, CLI_OPERATORS, "list|add|remove|promote|demote|replace|update [MEMBER] [ADDRESS,...]",
+     "Hand leadership over, to the member named or to the one that is furthest. It ends when a newer leader is "
+     "there; writes wait meanwhile" THROUGH_ADMIN ", of any member"},
+    {"member", cli_area_member, CLI_OPERATORS, "list|add|remove|promote|demote|replace|update|change [MEMBER] [ADDRESS,...]",
      cli_member_options,
      "Who belongs to the cluster, and changes of that. list: the members with their ids, roles and addresses, and "
      "the version of the list; this one needs no socket. add: a member with a new id; start it with an empty data "
@@ -63,7 +64,8 @@ const struct cli_area cli_areas[] = {
      "then becomes a voter by itself. remove: a member, whose process stops when it learns of it. promote: make a "
      "learner a voter as soon as it has caught up. demote: make a voter a learner. replace: retire the id of a "
      "member, because it has lost its data directory for instance: an empty node of that name joins with a new one. "
-     "update: change where a member is reached, or how much it is preferred as leader. One change at a time: while "
+     "update: change where a member is reached, or how much it is preferred as leader. "
+     "change: several of these in one step, each an option that may come again. One change at a time: while "
      "one is in flight another one is refused, as is one after which the voters that answer could not "
      "agree" THROUGH_ADMIN ", of any member"},
     {"settings", cli_area_settings, CLI_OPERATORS, "[set|upgrade] [KEY=VALUE...] [MACHINE]", cli_settings_options,

@@ -43,6 +43,10 @@ static const struct verb verbs[] = {
      "gavel member update NAME [ADDRESS,...] [--priority N] [--if-version N]"},
 };
 
+#define CHANGE_USAGE \
+    "gavel member change [--add NAME=ADDRESS,...] [--add-learner NAME=ADDRESS,...] [--remove NAME] [--promote NAME] " \
+    "[--demote NAME] [--replace NAME[=ADDRESS,...]] [--update NAME=ADDRESS,...] [--if-version N]"
+
 #define VERB_COUNT (sizeof verbs / sizeof verbs[0])
 
 static int usage(const struct cli *cli)
@@ -52,6 +56,7 @@ static int usage(const struct cli *cli)
     (void)cli_misused(cli, "gavel member list");
     for (i = 0; i < VERB_COUNT; i++)
         fprintf(stderr, "       %s\n", verbs[i].usage);
+    fprintf(stderr, "       " CHANGE_USAGE "\n");
     return CLI_USAGE;
 }
 
@@ -231,14 +236,33 @@ static struct member_options options;
 
 const struct usage_option cli_member_options[] = {
     {"role", 0, USAGE_TEXT, "voter|learner", "Of add: what it becomes; voter", &options.role},
-    {"priority", 0, USAGE_TEXT, "NUMBER", "Of add and update: how much it is preferred as leader", &options.priority},
+    {"priority", 0, USAGE_TEXT, "NUMBER",
+     "Of add, replace and update: how much it is preferred as leader, 0 to 1000. 1 is ordinary; a member of a higher one "
+     "gets the lead when it has been well for a while; 0 never leads, but for the moment in which it alone holds what "
+     "another lacks",
+     &options.priority},
     {"if-version", 0, USAGE_TEXT, "NUMBER", "Refuse the change when the members are not of that version any more",
      &options.version},
     {"wait", 0, USAGE_DURATION, "TIME",
      "Of add, promote and replace: go on until the member has caught up, or the time is over (exit code 2)",
      &options.wait_ms},
+    {"add", 0, USAGE_EACH, "NAME=ADDRESS,...", "Of change: a new voter", &cli_member_changes.add},
+    {"add-learner", 0, USAGE_EACH, "NAME=ADDRESS,...", "Of change: a new learner", &cli_member_changes.add_learner},
+    {"remove", 0, USAGE_EACH, "MEMBER", "Of change: who goes", &cli_member_changes.remove},
+    {"promote", 0, USAGE_EACH, "MEMBER", "Of change: a learner that is to vote", &cli_member_changes.promote},
+    {"demote", 0, USAGE_EACH, "MEMBER", "Of change: a voter that is to learn", &cli_member_changes.demote},
+    {"replace", 0, USAGE_EACH, "MEMBER[=ADDRESS,...]", "Of change: who gets a new id", &cli_member_changes.replace},
+    {"update", 0, USAGE_EACH, "MEMBER=ADDRESS,...", "Of change: who is reached elsewhere", &cli_member_changes.update},
     {.name = NULL},
 };
+
+static bool changes_given(void)
+{
+    const struct cli_member_changes *given = &cli_member_changes;
+
+    return given->add.count || given->add_learner.count || given->remove.count || given->promote.count ||
+           given->demote.count || given->replace.count || given->update.count;
+}
 
 int cli_area_member(struct cli *cli, int count, char **words)
 {
@@ -246,6 +270,7 @@ int cli_area_member(struct cli *cli, int count, char **words)
     int code;
 
     options = (struct member_options){0};
+    cli_member_changes = (struct cli_member_changes){0};
     code = cli_options_take(cli, cli_member_options, count, words);
     if (code != CLI_OK)
         return code;
@@ -253,6 +278,14 @@ int cli_area_member(struct cli *cli, int count, char **words)
         return usage(cli);
     if (strcmp(cli->words[1], "list") == 0)
         return cli->word_count == 2 ? list(cli) : usage(cli);
+    if (strcmp(cli->words[1], "change") == 0) {
+        bool other = options.role || options.priority || options.wait_ms;
+
+        return cli->word_count == 2 && !other ? cli_member_change(cli, options.version)
+                                              : cli_misused(cli, CHANGE_USAGE);
+    }
+    if (changes_given())
+        return cli_misused(cli, CHANGE_USAGE);
     verb = verb_named(cli->words[1]);
     return verb ? run_verb(cli, verb, &options) : usage(cli);
 }

@@ -52,6 +52,14 @@ static const struct usage_option *find(const struct usage_option *rows, const ch
     return NULL;
 }
 
+static int append(const struct usage_option *option, struct usage_each *each, const char *value)
+{
+    if (each->count == USAGE_EACH_MAX)
+        return cli_fail(CLI_USAGE, "--%s may come %d times at the most", option->name, USAGE_EACH_MAX);
+    each->values[each->count++] = value;
+    return CLI_OK;
+}
+
 static int set(const struct usage_option *option, const char *value)
 {
     struct gavel_error error = {0, ""};
@@ -65,6 +73,8 @@ static int set(const struct usage_option *option, const char *value)
     case USAGE_TEXT:
         *(const char **)option->target = value;
         return CLI_OK;
+    case USAGE_EACH:
+        return append(option, option->target, value);
     case USAGE_NUMBER:
         status = codec_parse_uint(text, option->target, &error);
         break;

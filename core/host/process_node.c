@@ -135,6 +135,8 @@ struct node_limits host_process_limits(const struct host_config *config)
         .election_min_ms = config->raft.election_timeout_min,
         .election_max_ms = config->raft.election_timeout_max,
         .heartbeat_ms = config->raft.heartbeat,
+        .disk_stall_ms = config->raft.disk_stall_timeout,
+        .priority_delay_ms = config->raft.priority_delay,
         .append_window_bytes = config->raft.append_window,
         .batch_bytes = config->raft.batch_bytes,
         .batch_entries = config->raft.batch_entries,

@@ -52,6 +52,8 @@ struct host_raft_options {
     uint64_t peer_reply_timeout;
     uint64_t redial_min;
     uint64_t redial_max;
+    uint64_t disk_stall_timeout;
+    uint64_t priority_delay;
 };
 
 /* [log] */

@@ -15,6 +15,14 @@
 #define USAGE_NUMBER 2u
 #define USAGE_DURATION 3u
 #define USAGE_SIZE 4u
+#define USAGE_EACH 5u /* text, and the option may come again */
+
+/* The target of a USAGE_EACH. */
+#define USAGE_EACH_MAX 32
+struct usage_each {
+    unsigned count;
+    const char *values[USAGE_EACH_MAX];
+};
 
 /* One option. A table of them ends with one without a name. */
 struct usage_option {

@@ -294,9 +294,9 @@ static int32_t read_key(struct edit *edit, struct gavel_slice name, struct gavel
         return read_role(edit, value, error);
     if (gavel_slice_equal(name, gavel_text("priority"))) {
         if (!read_number(value, &number) || number > 1000)
-            return gavel_fail(error, GAVEL_E_INVALID, "a priority is a number from 0 to 1000");
+            return gavel_fail(error, GAVEL_E_INVALID, "a priority is a number from 0 to 1000: 0 never leads, 1 is ordinary");
         edit->has_priority = true;
-        edit->priority = (uint32_t)number;
+        edit->priority = raft_priority_of((uint32_t)number);
     }
     return GAVEL_OK;
 }
@@ -344,6 +344,14 @@ static uint32_t voters_of(const struct members *members)
     return voters;
 }
 
+static bool may_any_lead(const struct members *members)
+{
+    for (uint32_t i = 0; i < members->count; i++)
+        if (members->items[i].role == RAFT_VOTER && members->items[i].priority != RAFT_PRIORITY_NEVER)
+            return true;
+    return false;
+}
+
 static bool answers(const struct node *node, uint64_t id)
 {
     struct raft_progress_status progress;
@@ -368,6 +376,9 @@ static int32_t check_quorum(const struct node *node, const struct members *targe
         return gavel_fail(error, GAVEL_E_STATE,
                           voters_of(now) == 1 ? "the only voter cannot go: make another member a voter first"
                                               : "no voter would be left");
+    if (!may_any_lead(target))
+        return gavel_fail(error, GAVEL_E_STATE,
+                          "no voter that may lead would be left: the priority of every one would be 0");
     for (uint32_t i = 0; i < target->count; i++) {
         const struct member *member = &target->items[i];
         size_t used = strlen(silent);

@@ -348,6 +348,17 @@ bool client_leads(struct conn *conn, const struct codec_request *request, struct
     return false;
 }
 
+/* While leadership is handed over nothing is proposed: it waits here for whoever leads then. */
+bool client_writes(struct conn *conn, const struct codec_request *request, struct origin origin, uint64_t deadline_ns)
+{
+    if (!client_leads(conn, request, origin, deadline_ns))
+        return false;
+    if (!raft_transferring(conn->node->raft))
+        return true;
+    park(conn->node, request, origin, deadline_ns);
+    return false;
+}
+
 void client_add(struct node *node, const struct log_entry *entry, struct origin origin, uint64_t deadline_ns)
 {
     int32_t status = propose_add(node, entry, origin, deadline_ns);
@@ -453,7 +464,7 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
         park(node, request, origin, deadline_ns);
         return;
     }
-    if (!(row->command->flags & GAVEL_READ) && !client_leads(conn, request, origin, deadline_ns))
+    if (!(row->command->flags & GAVEL_READ) && !client_writes(conn, request, origin, deadline_ns))
         return;
     status = log_form(node, row, request->arguments, &error);
     if (status != GAVEL_OK) {

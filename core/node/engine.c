@@ -305,7 +305,9 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
     case RAFT_EFFECT_CONFIGURATION_CHANGED: effect_configuration(node, effect); break;
     case RAFT_EFFECT_TRANSFER_ENDED:
         node->transfer_asked = false;
+        node->handed = effect->transfer.done && node->phase == NODE_HANDING;
         hostcmd_transfer_ended(node, effect->transfer.done);
+        node->redispatch = node->redispatch || !effect->transfer.done; /* what waited for another leader has this one */
         break;
     case RAFT_EFFECT_RECOVERY_REACHED: effect_recovery(node, effect); break;
     default: assert(!"an effect that this file does not know");

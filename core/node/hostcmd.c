@@ -76,7 +76,7 @@ static void session_entry(struct node *node, const struct asked *asked, uint32_t
         client_refuse(node, asked->origin, GAVEL_E_INVALID, "the request names no session");
         return;
     }
-    if (!client_leads(asked->conn, asked->request, asked->origin, asked->deadline_ns))
+    if (!client_writes(asked->conn, asked->request, asked->origin, asked->deadline_ns))
         return;
     bytes_store32(payload, kind);
     client_add(node, &entry, asked->origin, asked->deadline_ns);
@@ -172,27 +172,55 @@ static void metrics_command(struct node *node, const struct asked *asked)
 
 /* ---- administration ------------------------------------------------------------------------------------ */
 
+/* Whom it shall go to; 0 with an answer given when it cannot, or need not. */
+static uint64_t transfer_target(struct node *node, const struct asked *asked, struct gavel_slice to)
+{
+    const struct members *members = directory_now(&node->directory);
+    char name[NODE_NAME_MAX];
+    const struct member *target = members && members_copy_text(name, sizeof name, to) ? members_named(members, name)
+                                                                                      : NULL;
+
+    if (!target)
+        client_refuse(node, asked->origin, GAVEL_E_NOT_FOUND, "no member has the name '%.*s'",
+                      (int)(to.size < NODE_NAME_MAX ? to.size : NODE_NAME_MAX), (const char *)to.data);
+    else if (target->id == node->member_id)
+        reply_ok(node, asked); /* it leads */
+    else if (target->role != RAFT_VOTER)
+        client_refuse(node, asked->origin, GAVEL_E_STATE, "'%s' is no voter: it cannot lead", target->name);
+    else if (target->priority == RAFT_PRIORITY_NEVER)
+        client_refuse(node, asked->origin, GAVEL_E_STATE,
+                      "'%s' is not to lead: its priority is 0; gavel member update %s --priority 1 changes that",
+                      target->name, target->name);
+    else
+        return target->id;
+    return 0;
+}
+
+static void transfer_refused(struct node *node, const struct asked *asked, struct gavel_slice to)
+{
+    if (to.size)
+        client_refuse(node, asked->origin, GAVEL_E_STATE, "'%.*s' refetches a damaged log: it cannot lead now",
+                      (int)to.size, (const char *)to.data);
+    else
+        client_refuse(node, asked->origin, GAVEL_E_STATE,
+                      "no other voter could lead now: none answers, or their disks hang, or their priority is 0");
+}
+
 static void transfer_command(struct node *node, const struct asked *asked)
 {
     struct gavel_slice to = codec_string_or(codec_map_find(asked->request->arguments, "to"), "");
     struct raft_event event = {.type = RAFT_EVENT_TRANSFER};
-    char name[NODE_NAME_MAX];
-    const struct members *members;
-    const struct member *target;
-    int status;
+    int status = RAFT_E_BUSY;
 
+    if (!client_leads(asked->conn, asked->request, asked->origin, asked->deadline_ns))
+        return;
     if (to.size) {
-        members = directory_now(&node->directory);
-        target = members && members_copy_text(name, sizeof name, to) ? members_named(members, name) : NULL;
-        if (!target) {
-            client_refuse(node, asked->origin, GAVEL_E_NOT_FOUND, "no member has the name '%.*s'",
-                          (int)to.size, (const char *)to.data);
+        event.transfer.target = transfer_target(node, asked, to);
+        if (event.transfer.target == 0)
             return;
-        }
-        event.transfer.target = target->id;
     }
-    status = RAFT_E_BUSY;
     if (!node->transfer_asked) {
+        propose_now(node);
         /* Before the step: it may end in the same one. */
         node->transfer_asked = true;
         node->transfer_origin = asked->origin;
@@ -202,15 +230,10 @@ static void transfer_command(struct node *node, const struct asked *asked)
             node->transfer_origin = (struct origin){0};
         }
     }
-    if (status == RAFT_E_NOT_LEADER) {
-        client_refuse(node, asked->origin, GAVEL_E_NOT_LEADER, "%s does not lead: ask the leader",
-                      node->setup.name);
-    } else if (status == RAFT_E_BUSY) {
+    if (status == RAFT_E_BUSY)
         client_refuse(node, asked->origin, GAVEL_E_STATE, "leadership is being handed over already");
-    } else if (status != RAFT_OK) {
-        client_refuse(node, asked->origin, GAVEL_E_INVALID,
-                      "leadership cannot go there: it has to be another voter");
-    }
+    else if (status != RAFT_OK)
+        transfer_refused(node, asked, to);
 }
 
 void hostcmd_transfer_ended(struct node *node, bool done)

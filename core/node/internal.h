@@ -333,6 +333,8 @@ struct node {
     bool recovering_saving;
     struct replay *replay; /* while configurations of the log are being read back */
     bool space_ok;
+    bool disk_stalls; /* as the alarm was told of last */
+    bool handed;      /* stopping, and another member took the lead over: what is parked goes there */
     struct raft *raft;
     void *raft_memory;
     struct raft_effects effects;
@@ -608,6 +610,8 @@ int32_t propose_add(struct node *node, const struct log_entry *entry, struct ori
                     uint64_t deadline_ns);
 /* Seal and propose what collected, if it is time. */
 void propose_flush(struct node *node);
+/* The same without waiting for the disk: before leadership is handed over, after which nothing is proposed. */
+void propose_now(struct node *node);
 void propose_special(struct node *node);
 void propose_drop(struct node *node, int32_t status, const char *why);
 struct waiter *propose_waiter(struct node *node, uint64_t index);
@@ -623,6 +627,9 @@ void client_request(struct conn *conn, const struct codec_request *request);
  * more. */
 bool client_leads(struct conn *conn, const struct codec_request *request, struct origin origin,
                   uint64_t deadline_ns);
+/* The same for what is to be proposed: during a hand-over it is parked, too. */
+bool client_writes(struct conn *conn, const struct codec_request *request, struct origin origin,
+                   uint64_t deadline_ns);
 /* Propose one entry, or refuse. */
 void client_add(struct node *node, const struct log_entry *entry, struct origin origin, uint64_t deadline_ns);
 void client_reply(struct node *node, struct origin origin, struct codec_reply *reply);

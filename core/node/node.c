@@ -138,6 +138,8 @@ static void fill_limits(struct node_limits *limits)
     set(&limits->election_min_ms, 150);
     set(&limits->election_max_ms, 300);
     set(&limits->heartbeat_ms, 50);
+    set(&limits->disk_stall_ms, 4 * limits->election_max_ms);
+    set(&limits->priority_delay_ms, 32 * limits->election_max_ms);
     set(&limits->append_window_bytes, 4u << 20);
     set(&limits->batch_bytes, 256u << 10);
     set(&limits->batch_entries, 1024);
@@ -307,6 +309,24 @@ static void check_space(struct node *node)
     (void)engine_step(node, &event);
 }
 
+/* The algorithm sees that the disk hangs, and hands over if that helps; people are told whoever it is. */
+static void check_disk(struct node *node)
+{
+    struct raft_status status = engine_status(node);
+    const char *const pairs[] = {"alarm", "disk_stall", "state", status.disk_stalls ? "on" : "over", NULL};
+
+    if (status.disk_stalls == node->disk_stalls)
+        return;
+    node->disk_stalls = status.disk_stalls;
+    if (status.disk_stalls)
+        node_log(node, GAVEL_LOG_ERROR, "log", "The disk hangs: no write has ended for %llu ms; index %llu is durable, "
+                 "up to %llu waits", (unsigned long long)(status.disk_waits_ns / NS_PER_MS),
+                 (unsigned long long)status.durable_index, (unsigned long long)status.last_index);
+    else
+        node_log(node, GAVEL_LOG_INFO, "log", "The disk gets on again");
+    event_local(node, "alarm", "disk_stall", pairs);
+}
+
 static void housekeeping(struct node *node, uint64_t now)
 {
     if (now < node->tick_at)
@@ -318,6 +338,7 @@ static void housekeeping(struct node *node, uint64_t now)
     change_expire(node, now);
     read_expire(node, now);
     settings_ask(node);
+    check_disk(node);
     work_maintain(node, now);
     if (node->leaving)
         swap_expire(node, now);
@@ -472,7 +493,8 @@ static void close_everything(struct node *node)
 void node_stop_step(struct node *node)
 {
     bool late = node->stop_at && node_now(node) >= node->stop_at;
-    bool answered = node->waiting == 0 && node->building_count == 0 && node->forward_count == 0;
+    bool answered = node->waiting == 0 && node->building_count == 0 && node->forward_count == 0 &&
+                    (node->parked_count == 0 || !node->handed);
 
     if (node->phase != NODE_HANDING)
         return;
@@ -490,6 +512,7 @@ void node_stop(struct node *node)
     node->phase = NODE_HANDING;
     node->stop_at = node_now(node) + node->limits.stop_ms * NS_PER_MS;
     if (node->raft && node->role == RAFT_LEADER && !node->transfer_asked) {
+        propose_now(node);
         node->transfer_asked = true; /* before the step: it may end in the same one */
         if (engine_step(node, &event) != RAFT_OK)
             node->transfer_asked = false;

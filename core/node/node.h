@@ -105,6 +105,8 @@ struct node_limits {
     uint64_t election_min_ms;     /* 150 */
     uint64_t election_max_ms;     /* 300 */
     uint64_t heartbeat_ms;        /* 50 */
+    uint64_t disk_stall_ms;       /* 4 x election_max: so long without progress, and the disk counts as hung */
+    uint64_t priority_delay_ms;   /* 32 x election_max: a member of higher priority gets the lead after so long */
     uint64_t append_window_bytes; /* 4 MiB in flight to one peer */
     uint64_t batch_bytes;         /* 256 KiB: a batch is sealed at this size at the latest; at most 1 MiB */
     uint64_t batch_entries;       /* 1,024 */

@@ -93,15 +93,17 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
     return result;
 }
 
-void propose_flush(struct node *node)
+static void flush(struct node *node, bool now)
 {
     int result;
 
     if (node->builder.count == 0 || !node->raft || node->propose_kind)
         return;
+    if (raft_transferring(node->raft))
+        return; /* it waits with its clients for the outcome */
     /* While the disk has a batch of ours, entries collect for the next: it goes when the disk has answered,
      * or is full. */
-    if (node->role == RAFT_LEADER && node->last_own_io > node->written_raft &&
+    if (!now && node->role == RAFT_LEADER && node->last_own_io > node->written_raft &&
         node->builder.bytes < node->limits.batch_bytes / 2 &&
         node->building_count < node->limits.batch_entries)
         return;
@@ -119,6 +121,16 @@ void propose_flush(struct node *node)
         propose_drop(node, GAVEL_E_NO_LEADER, "this node does not lead any more; nothing was done");
         break;
     }
+}
+
+void propose_flush(struct node *node)
+{
+    flush(node, false);
+}
+
+void propose_now(struct node *node)
+{
+    flush(node, true);
 }
 
 static bool dress(struct node *node, struct members *members)

@@ -272,6 +272,8 @@ static int make_core(struct node *node)
         .election_min_ns = node->limits.election_min_ms * NS_PER_MS,
         .election_max_ns = node->limits.election_max_ms * NS_PER_MS,
         .heartbeat_ns = node->limits.heartbeat_ms * NS_PER_MS,
+        .disk_stall_ns = node->limits.disk_stall_ms * NS_PER_MS,
+        .priority_delay_ns = node->limits.priority_delay_ms * NS_PER_MS,
         .batches_max = NODE_BATCHES_MAX,
         .append_batches_max = NODE_APPEND_BATCHES,
         .window_bytes = node->limits.append_window_bytes,

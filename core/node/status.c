@@ -65,11 +65,11 @@ static void put_member(const struct node *node, const struct member *member, str
     os_list_each (each, &node->peers, struct peer, link)
         if (each->id == member->id)
             peer = each;
-    gavel_put_map(out, known ? 10 : 8);
+    gavel_put_map(out, known ? 11 : 8);
     put_text(out, "name", member->name);
     put_number(out, "id", member->id);
     put_text(out, "role", member_role(member->role));
-    put_number(out, "priority", member->priority);
+    put_number(out, "priority", raft_rank(&(struct raft_member){.priority = member->priority}));
     gavel_put_key(out, "joined");
     gavel_put_bool(out, member->incarnation != 0);
     gavel_put_key(out, "leader");
@@ -86,6 +86,8 @@ static void put_member(const struct node *node, const struct member *member, str
                  progress.state == RAFT_PROBE       ? "probe"
                  : progress.state == RAFT_REPLICATE ? "replicate"
                                                     : "snapshot");
+        gavel_put_key(out, "disk_stalls");
+        gavel_put_bool(out, progress.disk_stalls);
     }
     gavel_put_end(out);
 }
@@ -164,13 +166,19 @@ static void put_log(const struct node *node, struct gavel_writer *out)
 static void put_alarms(const struct node *node, struct gavel_writer *out)
 {
     bool full = !log_space_ok(node->log);
-    bool recovering = engine_status(node).recovering;
-
+    struct raft_status status = engine_status(node);
+    bool recovering = status.recovering;
+    char stalls[120];
     bool waits = !node->founded && node->waits[0];
 
-    gavel_put_array(out, (uint64_t)full + recovering + node->fenced + waits);
+    gavel_put_array(out, (uint64_t)full + recovering + node->fenced + waits + status.disk_stalls);
     if (full)
         gavel_put_text(out, "no space: writes are refused until the disk has room");
+    if (status.disk_stalls) {
+        (void)snprintf(stalls, sizeof stalls, "disk stall: no write has ended for %llu ms",
+                       (unsigned long long)(status.disk_waits_ns / NS_PER_MS));
+        gavel_put_text(out, stalls);
+    }
     if (recovering)
         gavel_put_text(out, "recovering: damaged entries are being fetched again");
     if (waits)

@@ -34,6 +34,16 @@ bool raft_configuration_voter(const struct raft_configuration *configuration, ui
     return member && votes(member);
 }
 
+uint32_t raft_rank(const struct raft_member *member)
+{
+    return member->priority == RAFT_PRIORITY_NEVER ? 0 : member->priority + 1;
+}
+
+uint32_t raft_priority_of(uint32_t rank)
+{
+    return rank == 0 ? RAFT_PRIORITY_NEVER : rank - 1;
+}
+
 bool raft_configuration_equal(const struct raft_configuration *a, const struct raft_configuration *b)
 {
     if (a->count != b->count)

@@ -29,11 +29,17 @@ enum raft_member_role {
     RAFT_LEAVING = 4, /* only a voter of the old set of a joint configuration: gone when that is left */
 };
 
+/*
+ * The priority of a member that is not to lead. It does so only when it alone holds what somebody who would lead lacks:
+ * for as long as it takes to hand that over. Else losing one member could cost a cluster more than that member.
+ */
+#define RAFT_PRIORITY_NEVER UINT32_MAX
+
 struct raft_member {
     uint64_t id;       /* assigned by the cluster, never 0, never used again */
     uint32_t role;     /* enum raft_member_role */
     uint32_t outgoing; /* 1: a voter of the old set of a joint configuration; else 0 */
-    uint32_t priority; /* higher is preferred as leader; 0 is the ordinary value */
+    uint32_t priority; /* higher is preferred as leader; 0 is the ordinary value, RAFT_PRIORITY_NEVER stands below it */
     uint32_t reserved; /* 0 */
 };
 
@@ -52,6 +58,12 @@ bool raft_configuration_joint(const struct raft_configuration *configuration);
 
 /* Whether the member is a voter of the new or of the old set. False for an unknown id. */
 bool raft_configuration_voter(const struct raft_configuration *configuration, uint64_t id);
+
+/*
+ * The priority as people give it: 0 never leads, 1 is ordinary, higher is preferred. And the way back: what to store.
+ */
+uint32_t raft_rank(const struct raft_member *member);
+uint32_t raft_priority_of(uint32_t rank);
 
 /* Whether both name the same members with the same roles, sets and priorities, in whatever order. */
 bool raft_configuration_equal(const struct raft_configuration *a, const struct raft_configuration *b);

@@ -19,7 +19,7 @@ static bool preferred_exists(const struct raft *r)
     const struct raft_configuration *now = raft_in_force(r);
     const struct raft_member *self = raft_configuration_find(now, r->options.self);
     for (uint32_t i = 0; self && i < now->count; i++)
-        if (now->members[i].role == RAFT_VOTER && now->members[i].priority > self->priority)
+        if (now->members[i].role == RAFT_VOTER && raft_rank(&now->members[i]) > raft_rank(self))
             return true;
     return false;
 }
@@ -44,9 +44,20 @@ static bool may_be_needed(const struct raft *r)
            raft_configuration_voter(&r->stack[r->stack_count - 2].configuration, r->options.self);
 }
 
+/*
+ * A member of priority 0 leads only when somebody who would lead has just been refused here, for want of what is held
+ * here: then nobody else may be able to (raft_transfer_time hands over as soon as that one has it).
+ */
+static bool ranks(const struct raft *r)
+{
+    if (raft_own_rank(r) > 0 || raft_bug(r, RAFT_BUG_PRIORITY_ZERO))
+        return true;
+    return r->needed_at && r->now - r->needed_at <= 2 * r->options.election_max_ns;
+}
+
 bool raft_may_lead(const struct raft *r)
 {
-    return may_be_needed(r) && !r->recovering && !r->fenced && !r->incoming.installing;
+    return may_be_needed(r) && ranks(r) && !r->recovering && !r->fenced && !r->incoming.installing;
 }
 
 /*
@@ -196,6 +207,7 @@ static void become_leader(struct raft *r)
         *peer = (struct raft_peer){.id = peer->id, .state = RAFT_PROBE, .next = raft_log_last(&r->log) + 1};
     }
     raft_sync_peers(r);
+    raft_transfer_lead_begins(r);
     raft_greet_all(r);
 }
 
@@ -229,6 +241,8 @@ void raft_on_prevote_request(struct raft *r, const struct raft_message *m)
 {
     bool granted = m->vote_request.for_term > r->term && up_to_date(r, m) && !raft_sticky(r) &&
                    (!r->recovering || raft_bug(r, RAFT_BUG_RECOVERING_VOTES));
+    if (!raft_sticky(r) && !up_to_date(r, m))
+        r->needed_at = r->now;
     if (granted && raft_bug(r, RAFT_BUG_PREVOTE_BINDS)) {
         raft_become_follower(r, m->vote_request.for_term, 0);
         raft_set_term(r, r->term, m->from);
@@ -297,10 +311,10 @@ static void take_turn(struct raft *r, uint64_t gone)
         return;
     for (uint32_t i = 0; i < now->count; i++) {
         const struct raft_member *other = &now->members[i];
-        if (other->id == self->id || other->id == gone || other->role != RAFT_VOTER)
+        if (other->id == self->id || other->id == gone || other->role != RAFT_VOTER || raft_rank(other) == 0)
             continue;
-        turn += other->priority > self->priority;
-        turn += other->priority == self->priority && other->id < self->id;
+        turn += raft_rank(other) > raft_rank(self);
+        turn += raft_rank(other) == raft_rank(self) && other->id < self->id;
     }
     r->election_due = r->now + turn * (r->options.election_min_ns / 8);
     if (turn == 0)

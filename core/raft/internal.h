@@ -71,12 +71,14 @@ struct raft_peer {
     /* removed by a configuration that has not committed: it still gets the log, and counts nowhere */
     bool leaving;
     bool paused;  /* PROBE: one with batches is on its way */
+    bool stalled; /* its disk does not get on */
     bool greet;   /* send an empty append at the end of this step */
     bool granted; /* its answer to the (pre-)vote under way */
     uint64_t match;
     uint64_t next;
     uint64_t last_index;
     uint64_t heard;
+    uint64_t steady_since; /* fit to lead, and close, without a break since then; 0: it is not */
     uint64_t commit_told;
     uint64_t round; /* the newest round of reads that it answered in this term */
     uint64_t read_waiting; /* the id of its read request, waiting for the next round; 0: none */
@@ -149,6 +151,7 @@ struct raft {
     uint64_t heard;         /* when the leader was last heard */
     uint64_t election_due;
     bool forced;            /* candidate: at the leader's wish */
+    uint64_t needed_at;     /* when a candidate was last refused that lacks what is held here; 0: never */
     bool recovering;
     uint64_t recovery_target;
     bool fenced;
@@ -160,6 +163,10 @@ struct raft {
     uint64_t commit_due;    /* when to tell the peers of a commit, 0: nothing to tell */
     uint64_t own_first;     /* the first index of its own term in its log, 0: none yet */
     uint64_t propose_due;   /* when to ask for a batch again */
+    uint64_t stall_due;     /* a hand-over for the disk's sake is not tried again before */
+    uint64_t priority_due;  /* nor one for the sake of a priority */
+    uint64_t priority_wait; /* how long, doubled each time that it did not last; see transfer.c */
+    uint64_t priority_given; /* when the lead last was given to a member of higher priority; 0: never */
     struct raft_transfer transfer;
     struct raft_reads reads;
 
@@ -295,6 +302,9 @@ void raft_transfer_end(struct raft *r, bool done);
 void raft_transfer_pump(struct raft *r);
 void raft_transfer_time(struct raft *r);
 uint64_t raft_best_successor(struct raft *r);
+uint32_t raft_own_rank(const struct raft *r);
+bool raft_disk_stalls(const struct raft *r);
+void raft_transfer_lead_begins(struct raft *r);
 
 /* replicate.c */
 void raft_replicate_pump(struct raft *r);

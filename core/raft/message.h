@@ -76,6 +76,8 @@ enum raft_message_type {
 #define RAFT_APPEND_RECOVERING 2u
 /* append response: the sender restores a snapshot and takes no batches now */
 #define RAFT_APPEND_INSTALLING 4u
+/* append response: something waits for the sender's disk, which does not get on; it is no successor now */
+#define RAFT_APPEND_STALLED 8u
 #define RAFT_READ_REFUSED 1u       /* read response: the sender is not the leader of that term; ask again */
 
 /*

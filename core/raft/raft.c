@@ -19,6 +19,7 @@ void raft_take_defaults(struct raft_options *options)
     DEFAULT_TO(heartbeat_ns, options->election_min_ns / 3);
     DEFAULT_TO(commit_notify_ns, 2 * MILLISECOND);
     DEFAULT_TO(disk_stall_ns, 4 * options->election_max_ns);
+    DEFAULT_TO(priority_delay_ns, 32 * options->election_max_ns);
     DEFAULT_TO(batches_max, 131072);
     DEFAULT_TO(ios_max, 1024);
     DEFAULT_TO(append_batches_max, 1024);
@@ -146,6 +147,12 @@ uint64_t raft_commit(const struct raft *r)
     return r->commit;
 }
 
+bool raft_transferring(const struct raft *r)
+{
+    assert(r->magic == RAFT_MAGIC);
+    return r->transfer.target != 0;
+}
+
 uint32_t raft_batches(const struct raft *r)
 {
     assert(r->magic == RAFT_MAGIC);
@@ -164,6 +171,7 @@ void raft_status(const struct raft *r, struct raft_status *status)
         .own_term_committed = raft_own_term_committed(r),
         .transferring = r->transfer.target != 0,
         .installing = r->incoming.installing,
+        .disk_stalls = raft_disk_stalls(r),
         .term = r->term,
         .vote = r->vote,
         .leader = r->leader,
@@ -178,6 +186,7 @@ void raft_status(const struct raft *r, struct raft_status *status)
         .snapshot_index = r->snapshot_index,
         .configuration_index = raft_in_force_index(r),
         .uncommitted_bytes = raft_log_bytes(&r->log, UINT64_MAX) - raft_log_bytes(&r->log, r->commit),
+        .disk_waits_ns = r->io > r->durable_io ? r->now - r->disk_progress : 0,
         .io = r->io,
     };
 }
@@ -196,6 +205,7 @@ int raft_progress(const struct raft *r, uint64_t id, struct raft_progress_status
             .state = peer->state,
             .recovering = peer->recovering,
             .active = raft_peer_alive(r, peer),
+            .disk_stalls = peer->stalled,
             .match = peer->match,
             .next = peer->next,
             .last_index = peer->last_index,

@@ -74,8 +74,13 @@ struct raft_options {
     uint64_t heartbeat_ns;        /* 50 ms */
     /* 2 ms: a follower that got nothing else learns of a commit after this time */
     uint64_t commit_notify_ns;
-    /* 4 x election_max: own disk without progress while entries wait -> hand over */
+    /*
+     * 4 x election_max: own disk without progress while something waits for it. A leader whose followers have committed
+     * beyond what is on its disk hands over; any other node says so in its answers and its status.
+     */
     uint64_t disk_stall_ns;
+    /* 32 x election_max: so long a member of higher priority has to be there and close, before it is handed the lead */
+    uint64_t priority_delay_ns;
     uint32_t batches_max;         /* 131,072 boundaries of batches kept in memory; 40 bytes each */
     uint32_t ios_max;             /* 1,024 durable effects on their way at once */
     uint32_t append_batches_max;  /* 1,024 batches in one append request */
@@ -170,7 +175,7 @@ enum raft_event_type {
     RAFT_EVENT_MEMBERSHIP,
     /*
      * Hand leadership to `transfer.target` (0: the voter that is furthest along, then by priority).
-     * NOT_LEADER, INVALID (no such voter), BUSY (one is under way). Ends with TRANSFER_ENDED. Proposals get
+     * NOT_LEADER, INVALID (no such voter, or one that is never to lead), BUSY (one is under way). Ends with TRANSFER_ENDED. Proposals get
      * BUSY meanwhile.
      */
     RAFT_EVENT_TRANSFER,
@@ -396,6 +401,7 @@ struct raft_status {
     bool own_term_committed;  /* leader: has committed an entry of its own term */
     bool transferring;        /* leader: refuses proposals, leadership is being handed over */
     bool installing;          /* a received snapshot is being restored */
+    bool disk_stalls;         /* something waits for the own disk, which has not got on for disk_stall_ns */
     uint64_t term;
     uint64_t vote;
     uint64_t leader;          /* 0: unknown */
@@ -414,6 +420,7 @@ struct raft_status {
     uint64_t snapshot_index;
     uint64_t configuration_index; /* of the one in force */
     uint64_t uncommitted_bytes;
+    uint64_t disk_waits_ns;   /* since the own disk last got on, as of the last step; 0: nothing waits for it */
     uint64_t io;              /* the last io given out */
 };
 
@@ -421,6 +428,7 @@ void raft_status(const struct raft *raft, struct raft_status *status);
 
 /* What raft_status says of the commit, and a bound of what it says of the batches, for those who ask all the time. */
 uint64_t raft_commit(const struct raft *raft);
+bool raft_transferring(const struct raft *raft);
 uint32_t raft_batches(const struct raft *raft);
 
 enum raft_progress_state { RAFT_PROBE = 1, RAFT_REPLICATE = 2, RAFT_SNAPSHOT = 3 };
@@ -431,6 +439,7 @@ struct raft_progress_status {
     uint32_t state; /* enum raft_progress_state */
     bool recovering;
     bool active;    /* heard from within the last election time-out */
+    bool disk_stalls; /* it says so of its own disk */
     uint64_t match;
     uint64_t next;
     uint64_t last_index; /* what the peer said of the end of its log */

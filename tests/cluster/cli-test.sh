@@ -166,7 +166,22 @@ expect 0 'voter' member list
 exactly 'first: 1' -e "tcp://127.0.0.1:$((port + 3))" get first
 expect 0 'is a learner' member demote node-4 --data-dir "$sock"
 expect 0 'was updated' member update node-4 --priority 2 --data-dir "$sock"
-expect 0 'was removed' member remove node-4 --data-dir "$sock"
+expect 0 'learner         2' member list
+expect 2 'have changed since' member change --promote node-4 --if-version 77 --data-dir "$sock"
+expect 2 "no member has the name 'nobody'" member change --promote node-4 --remove nobody --data-dir "$sock"
+expect 64 'takes NAME=ADDRESS' member change --add node-5 --data-dir "$sock"
+expect 64 'gavel member change' member remove node-4 --promote node-4 --data-dir "$sock"
+expect 1 'is no voter' leader transfer --to node-4 --data-dir "$sock"
+expect 0 'was updated' member update node-1 --priority 0 --data-dir "$sock"
+expect 1 'its priority is 0' leader transfer --to node-1 --data-dir "$sock"
+expect 0 'was updated' member update node-1 --priority 1 --data-dir "$sock"
+for n in 1 2 3; do # of any member, whoever leads
+    expect 0 'handed over' leader transfer --to node-$n --data-dir "$sock"
+    expect 0 "leader     node-$n" status
+done
+expect 0 '2 changes were made in one step' member change --remove node-4 \
+    --update "node-1=tcp://127.0.0.1:$port,tcp://127.0.0.1:$port/" --data-dir "$sock"
+expect 0 'was updated' member update node-1 "tcp://127.0.0.1:$port" --data-dir "$sock"
 wait "$pid4"
 [ $? -eq 78 ] || { echo 'a node that was removed does not leave with 78'; failed=1; }
 expect 0 'taken' snapshot --data-dir "$dir/c/node-1"

@@ -11,7 +11,7 @@
  * complete, machines apply and snapshots install at once, unless they are held.
  *
  *   option NAME VALUE              before start; names: see options[] below
- *   nodes a b c learner d spare e  the founding; spares know no configuration
+ *   nodes a b c learner d spare e  the founding; spares know no configuration; b=5, b=never: a priority
  *   log a 1 1 2                    before start: a's log, one term for each entry
  *   vote a TERM [b|-]              before start: a's vote record
  *   committed a N                  before start: a's log up to N had committed
@@ -68,6 +68,7 @@ static const struct {
     OPTION("heartbeat_ms", heartbeat_ns, WORLD_MS),
     OPTION("commit_notify_ms", commit_notify_ns, WORLD_MS),
     OPTION("disk_stall_ms", disk_stall_ns, WORLD_MS),
+    OPTION("priority_delay_ms", priority_delay_ns, WORLD_MS),
     OPTION("batches_max", batches_max, 1),
     OPTION("ios_max", ios_max, 1),
     OPTION("append_bytes_max", append_bytes_max, 1),
@@ -146,7 +147,15 @@ static void do_option(struct script *s, char **v)
     world_fail(s->w, "there is no option '%s'", v[1]);
 }
 
-/* "a b learner c joining d spare e" from v[0] on; returns the spares as a bit set. */
+/* As it is stored: what stands behind the name of a member, or nothing. */
+static uint32_t read_priority(struct script *s, const char *word)
+{
+    if (word && strcmp(word, "never") == 0)
+        return RAFT_PRIORITY_NEVER;
+    return word ? (uint32_t)script_number(s, word) : 0;
+}
+
+/* "a b=5 c=never learner c joining d spare e" from v[0] on; returns the spares as a bit set. */
 static uint64_t parse_members(struct script *s, char **v, struct raft_configuration *c)
 {
     uint32_t role = RAFT_VOTER;
@@ -164,7 +173,7 @@ static uint64_t parse_members(struct script *s, char **v, struct raft_configurat
         else if (role == 0)
             spares |= UINT64_C(1) << script_id(s, *v);
         else
-            raft_configuration_set(c, script_id(s, *v), role, priority ? (uint32_t)script_number(s, priority) : 0);
+            raft_configuration_set(c, script_id(s, *v), role, read_priority(s, priority));
     }
     return spares;
 }

@@ -67,7 +67,9 @@ static void test_refused_with_the_reason_and_no_change(void **state)
         {"member_update", {"name=n3", "addresses=mem://n1", NULL}, GAVEL_E_EXISTS,
          "the address mem://n1 is that of member 'n1'"},
         {"member_update", {"name=n3", "priority=1001", NULL}, GAVEL_E_INVALID,
-         "a priority is a number from 0 to 1000"},
+         "a priority is a number from 0 to 1000: 0 never leads, 1 is ordinary"},
+        {"member_update", {"name=n8", "priority=2", NULL}, GAVEL_E_NOT_FOUND, "no member has the name 'n8'"},
+        {"transfer", {"to=n8", NULL}, GAVEL_E_NOT_FOUND, "no member has the name 'n8'"},
         {"member_change", {NULL}, GAVEL_E_INVALID, "member_change needs `changes`, a list of 1 to 32 maps"},
     };
     static const struct refused_row last[] = {
@@ -75,6 +77,10 @@ static void test_refused_with_the_reason_and_no_change(void **state)
          "'n1' is the last member: a cluster keeps at least one"},
         {"member_demote", {"name=n1", NULL}, GAVEL_E_STATE,
          "the only voter cannot go: make another member a voter first"},
+        {"member_update", {"name=n1", "priority=0", NULL}, GAVEL_E_STATE,
+         "no voter that may lead would be left: the priority of every one would be 0"},
+        {"transfer", {NULL}, GAVEL_E_STATE,
+         "no other voter could lead now: none answers, or their disks hang, or their priority is 0"},
     };
     struct cluster cluster;
 
