@@ -56,7 +56,8 @@ const struct cli_area cli_areas[] = {
     {"leader", cli_area_leader, CLI_OPERATORS, "transfer", cli_leader_options,
      "Hand leadership over, to the member named or to the one that is furthest. It ends when a newer leader is "
      "there; writes wait meanwhile" THROUGH_ADMIN ", of any member"},
-    {"member", cli_area_member, CLI_OPERATORS, "list|add|remove|promote|demote|replace|update|change [MEMBER] [ADDRESS,...]",
+    {"member", cli_area_member, CLI_OPERATORS,
+     "list|add|remove|promote|demote|replace|update|change [MEMBER] [ADDRESS,...]",
      cli_member_options,
      "Who belongs to the cluster, and changes of that. list: the members with their ids, roles and addresses, and "
      "the version of the list; this one needs no socket. add: a member with a new id; start it with an empty data "

@@ -45,8 +45,8 @@ static int check(unsigned *count)
         }
     }
     return *count ? CLI_OK
-                  : cli_fail(CLI_USAGE, "gavel member change needs --add, --add-learner, --remove, --promote, --demote, "
-                                        "--replace or --update, each as often as you like");
+                  : cli_fail(CLI_USAGE, "gavel member change needs --add, --add-learner, --remove, --promote, "
+                                        "--demote, --replace or --update, each as often as you like");
 }
 
 static void put_pair(struct gavel_writer *w, const char *key, struct gavel_slice value)

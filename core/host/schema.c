@@ -86,12 +86,12 @@ static const struct gavel_field raft_rows[] = {
      .help = "Longest one; pauses double, with jitter, until a hello has been good"},
     {.name = "disk_stall_timeout", .id = 13, .type = GAVEL_DURATION, .min = 20, .max = 600000,
      .offset = AT(host_raft_options, disk_stall_timeout),
-     .help = "Time without progress of the disk, while writes wait for it, after which a leader hands over if the others "
-             "get on without it, and any node shows an alarm; absent: four times election_timeout_max"},
+     .help = "Time without progress of the disk, while writes wait for it, after which a leader hands over if the "
+             "others get on without it, and any node shows an alarm; absent: four times election_timeout_max"},
     {.name = "priority_delay", .id = 14, .type = GAVEL_DURATION, .min = 20, .max = 86400000,
      .offset = AT(host_raft_options, priority_delay),
-     .help = "How long a member of higher priority has to be there and close before it is handed the lead, and twice as "
-             "long each time that it did not last; absent: thirty-two times election_timeout_max"},
+     .help = "How long a member of higher priority has to be there and close before it is handed the lead, and twice "
+             "as long each time that it did not last; absent: thirty-two times election_timeout_max"},
 };
 
 static const struct gavel_field log_rows[] = {

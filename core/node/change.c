@@ -294,7 +294,8 @@ static int32_t read_key(struct edit *edit, struct gavel_slice name, struct gavel
         return read_role(edit, value, error);
     if (gavel_slice_equal(name, gavel_text("priority"))) {
         if (!read_number(value, &number) || number > 1000)
-            return gavel_fail(error, GAVEL_E_INVALID, "a priority is a number from 0 to 1000: 0 never leads, 1 is ordinary");
+            return gavel_fail(error, GAVEL_E_INVALID,
+                              "a priority is a number from 0 to 1000: 0 never leads, 1 is ordinary");
         edit->has_priority = true;
         edit->priority = raft_priority_of((uint32_t)number);
     }

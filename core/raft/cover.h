@@ -28,7 +28,7 @@
     X(TRANSFER_TARGET_GONE, "raft-transfer-target-gone", "who was to lead next is not fit to any more") \
     X(TRANSFER_LATE, "raft-transfer-late", "a transfer takes too long") \
     X(DISK_STALLS, "raft-disk-stalls", "a leader with a hung disk hands over") \
-    X(STALL_WITHOUT_MAJORITY, "raft-stall-without-majority", "a leader with a hung disk leads on: nobody could do better") \
+    X(STALL_WITHOUT_MAJORITY, "raft-stall-without-majority", "a leader with a hung disk leads on: nobody does better") \
     X(PRIORITY_YIELDS, "raft-priority-yields", "a leader gives way to one of higher priority") \
     X(PRIORITY_NEEDED, "raft-priority-needed", "who is never to lead does, to hand over what it alone holds") \
     X(READ_TOO_EARLY, "raft-read-too-early", "a read waits for the leader to commit in its term") \
