@@ -238,8 +238,8 @@ const struct usage_option cli_member_options[] = {
     {"role", 0, USAGE_TEXT, "voter|learner", "Of add: what it becomes; voter", &options.role},
     {"priority", 0, USAGE_TEXT, "NUMBER",
      "Of add, replace and update: how much it is preferred as leader, 0 to 1000. 1 is ordinary; a member of a higher "
-     "one gets the lead when it has been well for a while; 0 never leads, but for the moment in which it alone holds what "
-     "another lacks",
+     "one gets the lead when it has been well for a while; 0 never leads, but for the moment in which it alone holds "
+     "what another lacks",
      &options.priority},
     {"if-version", 0, USAGE_TEXT, "NUMBER", "Refuse the change when the members are not of that version any more",
      &options.version},
