@@ -62,6 +62,13 @@ static void take_log(void *self, uint64_t level, const char *module, struct gave
     face->last[take] = 0;
 }
 
+static void take_log_traced(void *self, uint64_t level, const char *module, const struct gavel_trace *trace,
+                            struct gavel_slice text)
+{
+    (void)trace;
+    take_log(self, level, module, text);
+}
+
 static uint64_t metric(void *self, uint64_t kind, const char *name, const char *unit, const char *help)
 {
     (void)self;
@@ -129,6 +136,23 @@ static int32_t probe(void *self,
     (void)self;
     show(context, probes, 2, sizeof probes[0]);
     return GAVEL_OK;
+}
+
+static uint64_t series(void *self, uint64_t number, const struct gavel_attribute *attributes, uint64_t count)
+{
+    (void)self;
+    (void)attributes;
+    if (number == 0)
+        kit_broken("a number that metric() gave", "series() of metric 0, with %llu attributes",
+                   (unsigned long long)count);
+    return 1;
+}
+
+static void observe(void *self, uint64_t bound, double value)
+{
+    (void)self;
+    (void)bound;
+    (void)value;
 }
 
 static uint64_t span_begin(void *self, const char *name, const struct gavel_trace *parent, struct gavel_trace *context)
@@ -447,12 +471,13 @@ void face_init(struct face *face, const char *instance)
     memset(face, 0, sizeof *face);
     face->instance = instance;
     face->host = (struct gavel_host){
-        .size = GAVEL_END(struct gavel_host, probe), .self = face, .abi_major = GAVEL_ABI_MAJOR,
+        .size = GAVEL_END(struct gavel_host, log_traced), .self = face, .abi_major = GAVEL_ABI_MAJOR,
         .abi_minor = GAVEL_ABI_MINOR, .node = "checked", .instance = instance, .loop = &face_loop, .heap = &heap,
         .log = take_log, .metric = metric, .record = record, .span_begin = span_begin, .span_end = span_end,
         .monotonic_ns = monotonic_ns, .wall_ms = wall_ms, .random = chance, .timer_new = timer_new,
         .timer_start = timer_start, .timer_stop = timer_stop, .timer_free = timer_free, .deliver = deliver,
-        .wake = wake, .submit = submit, .record_traced = record_traced, .collect = collect, .probe = probe};
+        .wake = wake, .submit = submit, .record_traced = record_traced, .collect = collect, .probe = probe,
+        .series = series, .observe = observe, .log_traced = take_log_traced};
 }
 
 int32_t face_open(struct face *face, struct gavel_error *error)

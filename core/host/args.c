@@ -28,6 +28,7 @@ enum row {
     ROW_LIST,
     ROW_DUMP,
     ROW_SECTIONS,
+    ROW_METRICS,
     ROW_CONFORM,
     ROW_SEED,
     ROW_SET,
@@ -70,6 +71,9 @@ static const struct usage_option options[ROWS + 1] = {
                   "all of them", NULL},
     [ROW_SECTIONS] = {"dump-sections", 0, USAGE_FLAG, NULL,
                       "Print the sections and keys of the INI file that are not a plugin's, in the same form", NULL},
+    [ROW_METRICS] = {"dump-metrics", 0, USAGE_FLAG, NULL,
+                     "Print the metrics and the spans of gaveld, in the same form, each metric with its name in "
+                     "Prometheus; see gavel-metrics(7)", NULL},
     [ROW_CONFORM] = {"check-plugin", 0, USAGE_TEXT, "PLUGIN",
                      "Try out whether a plugin keeps the promises of its kind: random commands on several instances, "
                      "snapshots, hostile bytes, dead peers, refused memory and more, each in a process of its own; see "
@@ -81,9 +85,9 @@ static const struct usage_option options[ROWS + 1] = {
     [ROW_KIND] = {"kind", 0, USAGE_TEXT, "transport|serializer|statemachine|observer",
                   "Which plugin of that NAME --check-plugin means",
                   NULL},
-    [ROW_JSON] = {"json", 0, USAGE_FLAG, NULL, "Print --dump-plugin or --dump-sections as JSON", NULL},
+    [ROW_JSON] = {"json", 0, USAGE_FLAG, NULL, "Print --dump-plugin, --dump-sections or --dump-metrics as JSON", NULL},
     [ROW_MAN] = {"man", 0, USAGE_FLAG, NULL,
-                 "Print --dump-plugin, --dump-sections or --help as sections of a manual page", NULL},
+                 "Print --dump-plugin, --dump-sections, --dump-metrics or --help as sections of a manual page", NULL},
     [ROW_COMPLETION] = {"completion", 0, USAGE_TEXT, "bash|zsh",
                         "Print what makes that shell complete the command lines of gaveld and gavel", NULL},
     [ROW_VERSION] = {"version", 0, USAGE_FLAG, NULL, "Print the version and that of the plugin ABI", NULL},
@@ -102,7 +106,7 @@ void host_args_help(bool man)
                 "       gaveld --check-config | --print-config [--config FILE]\n"
                 "       gaveld --sample-config [PLUGIN...]\n"
                 "       gaveld --list-plugins\n"
-                "       gaveld --dump-plugin PLUGIN | --dump-sections [--json | --man]\n"
+                "       gaveld --dump-plugin PLUGIN | --dump-sections | --dump-metrics [--json | --man]\n"
                 "       gaveld --check-plugin PLUGIN [--seed NUMBER] [--kind KIND] [--set KEY=VALUE]...\n"
                 "       gaveld --completion bash|zsh\n"
                 "\n"
@@ -132,7 +136,7 @@ static enum host_action action_of(enum row row)
     static const enum host_action actions[ROWS] = {
         [ROW_CHECK] = HOST_CHECK_CONFIG,     [ROW_PRINT] = HOST_PRINT_CONFIG,   [ROW_SAMPLE] = HOST_SAMPLE_CONFIG,
         [ROW_LIST] = HOST_LIST_PLUGINS,      [ROW_DUMP] = HOST_DUMP_PLUGIN,     [ROW_SECTIONS] = HOST_DUMP_SECTIONS,
-        [ROW_CONFORM] = HOST_CHECK_PLUGIN,
+        [ROW_METRICS] = HOST_DUMP_METRICS,   [ROW_CONFORM] = HOST_CHECK_PLUGIN,
         [ROW_COMPLETION] = HOST_COMPLETION,  [ROW_VERSION] = HOST_VERSION,      [ROW_HELP] = HOST_HELP,
     };
 
@@ -183,16 +187,17 @@ static void take(struct host_args *args, enum row row, const char *value)
 /* What does not go together; NULL when all is well. */
 static const char *contradiction(const struct host_args *args)
 {
-    bool tables = args->action == HOST_DUMP_PLUGIN || args->action == HOST_DUMP_SECTIONS;
+    bool tables = args->action == HOST_DUMP_PLUGIN || args->action == HOST_DUMP_SECTIONS ||
+                  args->action == HOST_DUMP_METRICS;
 
     if (args->json && !tables)
-        return "--json goes with --dump-plugin or --dump-sections";
+        return "--json goes with --dump-plugin, --dump-sections or --dump-metrics";
     if (args->conform_count && args->action != HOST_CHECK_PLUGIN)
         return "--seed, --set and --kind go with --check-plugin";
     if (args->conform_full)
         return "at most 64 of --seed, --set and --kind";
     if (args->man && !tables && args->action != HOST_HELP)
-        return "--man goes with --dump-plugin, --dump-sections or --help";
+        return "--man goes with --dump-plugin, --dump-sections, --dump-metrics or --help";
     if (args->man && args->json)
         return "--json or --man, not both";
     if (args->dev && args->action != HOST_RUN)

@@ -17,6 +17,7 @@ enum host_action {
     HOST_PRINT_CONFIG,  /* --print-config */
     HOST_SAMPLE_CONFIG, /* --sample-config */
     HOST_DUMP_SECTIONS, /* --dump-sections */
+    HOST_DUMP_METRICS,  /* --dump-metrics */
     HOST_DUMP_PLUGIN,   /* --dump-plugin */
     HOST_CHECK_PLUGIN,  /* --check-plugin */
     HOST_LIST_PLUGINS,  /* --list-plugins */

@@ -6,8 +6,10 @@
 
 #include "core/codec/field.h"
 #include "core/host/directory.h"
+#include "core/host/metric_table.h"
 #include "core/host/option.h"
 #include "core/host/schema.h"
+#include "plugins/observers/names.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -232,6 +234,41 @@ int32_t host_dump_sections(bool json, FILE *out)
         (void)json_array_append_new(sections, object);
     }
     (void)json_object_set_new(root, "sections", sections);
+    return print_tree(root, json, out);
+}
+
+static json_t *metric_tree(const char *name, const char *attributes, const char *help)
+{
+    json_t *object = json_object(), *list = json_array();
+    char attribute[64];
+
+    put_text(object, "name", name);
+    while (host_metric_attribute(&attributes, attribute))
+        (void)json_array_append_new(list, json_string(attribute));
+    (void)json_object_set_new(object, "attributes", list);
+    put_text(object, "help", help);
+    return object;
+}
+
+int32_t host_dump_metrics(bool json, FILE *out)
+{
+    json_t *root = json_object(), *metrics = json_array(), *spans = json_array();
+
+    put_number(root, "schema", DUMP_SCHEMA);
+    for (const struct host_metric *row = host_metrics; row->name; row++) {
+        json_t *object = metric_tree(row->name, row->attributes, row->help);
+        struct names_metric names;
+
+        names_metric(&names, row->kind, row->name, row->unit);
+        put_text(object, "kind", host_metric_kind(row->kind));
+        put_text(object, "unit", row->unit);
+        put_text(object, "prometheus", names.sample);
+        (void)json_array_append_new(metrics, object);
+    }
+    for (const struct host_span *row = host_span_rows; row->name; row++)
+        (void)json_array_append_new(spans, metric_tree(row->name, row->attributes, row->help));
+    (void)json_object_set_new(root, "metrics", metrics);
+    (void)json_object_set_new(root, "spans", spans);
     return print_tree(root, json, out);
 }
 

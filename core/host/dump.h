@@ -19,6 +19,9 @@ int32_t host_dump_plugin(const struct host_plugin *plugin, bool json, FILE *out)
 /* The same of the host's own sections: sections.raft.options.heartbeat.default=50ms. */
 int32_t host_dump_sections(bool json, FILE *out);
 
+/* The same of the metrics and spans of gaveld: metrics.log.sync.duration.unit=s. */
+int32_t host_dump_metrics(bool json, FILE *out);
+
 /*
  * Print a line "kind name version summary" for each plugin file in `dir` and for each that is linked in. Files that are
  * refused are told on stderr. Returns how many were refused, or GAVEL_E_IO when the directory cannot be read.

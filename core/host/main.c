@@ -66,6 +66,15 @@ static int dump_sections(const struct host_args *args)
     return EX_OK;
 }
 
+static int dump_metrics(const struct host_args *args)
+{
+    if (args->man)
+        host_page_metrics(stdout);
+    else
+        (void)host_dump_metrics(args->json, stdout);
+    return EX_OK;
+}
+
 static int run(const struct host_args *args)
 {
     struct host_setup setup;
@@ -100,6 +109,8 @@ int main(int argc, char **argv)
         return host_answer_sample_config(&args, plugin_dir(&args));
     case HOST_DUMP_SECTIONS:
         return dump_sections(&args);
+    case HOST_DUMP_METRICS:
+        return dump_metrics(&args);
     case HOST_COMPLETION:
         (void)fputs(shell_script(args.shell), stdout);
         return EX_OK;

@@ -16,4 +16,7 @@ void host_page_plugin(const struct host_plugin *plugin, FILE *out);
 /* The host's own sections as subsections: for gavel.ini(5). */
 void host_page_sections(FILE *out);
 
+/* Metrics and spans: for gavel-metrics(7). */
+void host_page_metrics(FILE *out);
+
 #endif

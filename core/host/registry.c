@@ -4,6 +4,8 @@
  */
 #include "core/host/registry.h"
 
+#include "core/host/metric_table.h"
+
 #include <gavel/statemachine.h>
 
 #include <assert.h>
@@ -15,8 +17,10 @@
 #include <time.h>
 
 #define REGISTRY_MAGIC 0x9a3d17c5u
-#define SLOTS (HOST_SERIES_MAX * 2) /* of the hash table: half full at the most */
-#define NAME_MAX_BYTES 64           /* of a metric's name */
+#define NAME_MAX_BYTES 64 /* of a metric's name */
+#define SERIES_BITS 16    /* of a bound series' number: its place within its metric; the rest is the metric */
+
+static_assert(HOST_SERIES_WIDE < 1 << SERIES_BITS, "a number's lower bits are a place");
 
 /* The exemplar of a bucket. Whoever does not get `busy` at once goes without. */
 struct exemplar {
@@ -26,6 +30,7 @@ struct exemplar {
 
 struct series {
     uint64_t hash;
+    uint64_t place; /* in `order` of its metric */
     uint64_t attribute_count;
     struct gavel_attribute attribute[HOST_SERIES_ATTRIBUTES_MAX + 1];
     _Atomic uint64_t value; /* the bits of a double: counter and gauge; a histogram's sum */
@@ -40,9 +45,11 @@ struct metric {
     char *help;
     const double *bounds;
     uint64_t bound_count;
-    struct series *_Atomic slot[SLOTS];
-    struct series *order[HOST_SERIES_MAX + 1]; /* in the order of their birth, the overflow among them */
-    _Atomic uint64_t count;                    /* of `order` */
+    uint64_t room;                /* series that it may have, beside the overflow */
+    uint64_t slots;               /* of the hash table: half full at the most */
+    struct series *_Atomic *slot;
+    struct series **order;        /* in the order of their birth, the overflow among them */
+    _Atomic uint64_t count;       /* of `order` */
     struct series *overflow;
 };
 
@@ -64,30 +71,6 @@ static const double bounds_bytes[] = {64,     256,     1024,    4096,     16384,
 static const double bounds_plain[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000, 1000000};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* What every node has, whatever its plugins; gaveld(8) lists them. */
-static const struct {
-    uint64_t kind;
-    const char *name;
-    const char *unit;
-    const char *help;
-    bool by_attribute; /* it has no series without attributes */
-} common[] = {
-    {GAVEL_COUNTER, "consensus.commands.total", "{command}", "Commands applied on this node", false},
-    {GAVEL_COUNTER, "consensus.elections.total", "{election}", "Elections that this node has begun, by their result",
-     true},
-    {GAVEL_GAUGE, "consensus.node.state", "1",
-     "Role of this node: 0 follower, 1 candidate, 2 leader, 3 learner, 5 recovering",
-    false},
-    {GAVEL_GAUGE, "cluster.nodes.total", "{node}", "Members of the cluster", false},
-    {GAVEL_GAUGE, "cluster.nodes.healthy", "{node}", "Members that this node has heard of within an election timeout",
-    false},
-    {GAVEL_COUNTER, "cluster.membership.changes", "{change}", "Changes of membership applied on this node", false},
-    {GAVEL_GAUGE, "state.size", "{entry}", "Live entries of the state machines", false},
-    {GAVEL_GAUGE, "state.changelog.size", "{revision}", "Revisions that the state machines keep", false},
-    {GAVEL_COUNTER, "state.operations.total", "{operation}", "Operations of the state machines, reads included",
-     true},
-};
 
 static double from_bits(uint64_t bits)
 {
@@ -136,11 +119,16 @@ static void free_metric(struct metric *metric)
         return;
     for (uint64_t i = 0; i < atomic_load(&metric->count); i++)
         free_series(metric->order[i]);
+    free(metric->slot);
+    free(metric->order);
     free(metric->name);
     free(metric->unit);
     free(metric->help);
     free(metric);
 }
+
+static uint64_t add_metric(struct host_registry *registry, uint64_t kind, const char *name, const char *unit,
+                           const char *help, uint64_t room);
 
 struct host_registry *host_registry_new(void)
 {
@@ -156,14 +144,13 @@ struct host_registry *host_registry_new(void)
         free(registry);
         return NULL;
     }
-    for (size_t i = 0; i < COUNT(common); i++) {
-        uint64_t metric = host_registry_metric(registry, common[i].kind, common[i].name, common[i].unit,
-                                               common[i].help);
+    for (const struct host_metric *row = host_metrics; row->name; row++) {
+        uint64_t metric = add_metric(registry, row->kind, row->name, row->unit, row->help,
+                                     strchr(row->attributes, ',') ? HOST_SERIES_WIDE : HOST_SERIES_MAX);
 
-        if (metric == 0)
+        /* Without attributes it is there from the start, at 0. */
+        if (metric == 0 || (!*row->attributes && !host_registry_series(registry, metric, NULL, NULL, 0)))
             return host_registry_free(registry);
-        if (!common[i].by_attribute)
-            host_registry_record(registry, metric, 0, NULL, NULL, 0); /* it is there from the start, at 0 */
     }
     return registry;
 }
@@ -198,8 +185,8 @@ static void choose_bounds(struct metric *metric)
     assert(metric->bound_count <= HOST_HISTOGRAM_BOUNDS_MAX);
 }
 
-uint64_t host_registry_metric(struct host_registry *registry, uint64_t kind, const char *name, const char *unit,
-                              const char *help)
+static uint64_t add_metric(struct host_registry *registry, uint64_t kind, const char *name, const char *unit,
+                           const char *help, uint64_t room)
 {
     uint64_t count = atomic_load(&registry->count);
     struct metric *metric;
@@ -216,10 +203,14 @@ uint64_t host_registry_metric(struct host_registry *registry, uint64_t kind, con
     if (!metric)
         return 0;
     metric->kind = kind;
+    metric->room = room;
+    metric->slots = 2 * room;
+    metric->slot = calloc(metric->slots, sizeof *metric->slot);
+    metric->order = calloc(room + 1, sizeof(*metric->order));
     metric->name = copy_text(name, strlen(name));
     metric->unit = copy_text(unit ? unit : "1", strlen(unit ? unit : "1"));
     metric->help = copy_text(help ? help : "", strlen(help ? help : ""));
-    if (!metric->name || !metric->unit || !metric->help) {
+    if (!metric->slot || !metric->order || !metric->name || !metric->unit || !metric->help) {
         free_metric(metric);
         return 0;
     }
@@ -227,6 +218,12 @@ uint64_t host_registry_metric(struct host_registry *registry, uint64_t kind, con
     atomic_store(&registry->metric[count], metric);
     atomic_store(&registry->count, count + 1);
     return count + 1;
+}
+
+uint64_t host_registry_metric(struct host_registry *registry, uint64_t kind, const char *name, const char *unit,
+                              const char *help)
+{
+    return add_metric(registry, kind, name, unit, help, HOST_SERIES_MAX);
 }
 
 /* ---- series ------------------------------------------------------------------------------------------------------ */
@@ -270,8 +267,8 @@ static bool same_key(const struct series *series, const struct key *key)
 /* The series of that key, or NULL; *free_slot becomes where it would be. */
 static struct series *find(struct metric *metric, const struct key *key, uint64_t *free_slot)
 {
-    for (uint64_t i = 0; i < SLOTS; i++) {
-        uint64_t at = (key->hash + i) % SLOTS;
+    for (uint64_t i = 0; i < metric->slots; i++) {
+        uint64_t at = (key->hash + i) % metric->slots;
         struct series *series = atomic_load_explicit(&metric->slot[at], memory_order_acquire);
 
         if (!series) {
@@ -281,7 +278,7 @@ static struct series *find(struct metric *metric, const struct key *key, uint64_
         if (same_key(series, key))
             return series;
     }
-    *free_slot = SLOTS;
+    *free_slot = metric->slots;
     return NULL;
 }
 
@@ -316,17 +313,19 @@ static struct series *add(struct host_registry *registry, struct metric *metric,
     (void)pthread_mutex_lock(&registry->lock);
     series = find(metric, key, &slot);
     count = atomic_load(&metric->count);
-    if (!series && count >= HOST_SERIES_MAX) {
+    if (!series && count >= metric->room) {
         struct key beyond;
 
         make_key(&beyond, NULL, &overflow_attribute, 1);
         if (!metric->overflow && (metric->overflow = make_series(&beyond))) {
+            metric->overflow->place = count;
             metric->order[count] = metric->overflow;
             atomic_store(&metric->count, count + 1);
         }
         series = metric->overflow;
     } else if (!series && (series = make_series(key))) {
-        assert(slot < SLOTS);
+        assert(slot < metric->slots);
+        series->place = count;
         metric->order[count] = series;
         atomic_store(&metric->count, count + 1);
         atomic_store_explicit(&metric->slot[slot], series, memory_order_release);
@@ -386,32 +385,19 @@ static void observe(const struct metric *metric, struct series *series, double v
     add_double(&series->value, value);
 }
 
-void host_registry_record(struct host_registry *registry, uint64_t number, double value, const char *instance,
-                          const struct gavel_attribute *attributes, uint64_t count)
+/* Any thread may come with any number. */
+static struct metric *metric_of(struct host_registry *registry, uint64_t number)
 {
-    host_registry_record_traced(registry, number, value, instance, attributes, count, NULL, 0);
+    assert(registry->magic == REGISTRY_MAGIC);
+    if (number == 0 || number > atomic_load_explicit(&registry->count, memory_order_acquire))
+        return NULL;
+    return atomic_load_explicit(&registry->metric[number - 1], memory_order_acquire);
 }
 
-void host_registry_record_traced(struct host_registry *registry, uint64_t number, double value, const char *instance,
-                                 const struct gavel_attribute *attributes, uint64_t count,
-                                 const struct gavel_trace *trace, uint64_t wall_ms)
+static void take_value(const struct metric *metric, struct series *series, double value,
+                       const struct gavel_trace *trace, uint64_t wall_ms)
 {
-    struct metric *metric;
-    struct series *series;
-    struct key key;
-    uint64_t slot;
-
-    assert(registry->magic == REGISTRY_MAGIC);
-    if (number == 0 || number > atomic_load_explicit(&registry->count, memory_order_acquire) || !isfinite(value))
-        return;
-    metric = atomic_load_explicit(&registry->metric[number - 1], memory_order_acquire);
-    if (metric->kind == GAVEL_COUNTER && value < 0)
-        return;
-    make_key(&key, instance, attributes, count);
-    series = find(metric, &key, &slot);
-    if (!series)
-        series = add(registry, metric, &key);
-    if (!series)
+    if (!isfinite(value) || (metric->kind == GAVEL_COUNTER && value < 0))
         return;
     if (metric->kind == GAVEL_COUNTER)
         add_double(&series->value, value);
@@ -421,6 +407,56 @@ void host_registry_record_traced(struct host_registry *registry, uint64_t number
         observe(metric, series, value);
     if (metric->kind == GAVEL_HISTOGRAM && trace && trace->flags & 1 && wall_ms)
         keep_exemplar(metric, series, value, trace, wall_ms);
+}
+
+static struct series *series_of(struct host_registry *registry, struct metric *metric, const char *instance,
+                                const struct gavel_attribute *attributes, uint64_t count)
+{
+    struct series *series;
+    struct key key;
+    uint64_t slot;
+
+    make_key(&key, instance, attributes, count);
+    series = find(metric, &key, &slot);
+    return series ? series : add(registry, metric, &key);
+}
+
+void host_registry_record_traced(struct host_registry *registry, uint64_t number, double value, const char *instance,
+                                 const struct gavel_attribute *attributes, uint64_t count,
+                                 const struct gavel_trace *trace, uint64_t wall_ms)
+{
+    struct metric *metric = metric_of(registry, number);
+    struct series *series;
+
+    if (!metric || !isfinite(value) || (metric->kind == GAVEL_COUNTER && value < 0))
+        return; /* and no series is born of it */
+    series = series_of(registry, metric, instance, attributes, count);
+    if (series)
+        take_value(metric, series, value, trace, wall_ms);
+}
+
+void host_registry_record(struct host_registry *registry, uint64_t number, double value, const char *instance,
+                          const struct gavel_attribute *attributes, uint64_t count)
+{
+    host_registry_record_traced(registry, number, value, instance, attributes, count, NULL, 0);
+}
+
+uint64_t host_registry_series(struct host_registry *registry, uint64_t number, const char *instance,
+                              const struct gavel_attribute *attributes, uint64_t count)
+{
+    struct metric *metric = metric_of(registry, number);
+    struct series *series = metric ? series_of(registry, metric, instance, attributes, count) : NULL;
+
+    return series ? number << SERIES_BITS | (series->place + 1) : 0;
+}
+
+void host_registry_observe(struct host_registry *registry, uint64_t number, double value)
+{
+    struct metric *metric = metric_of(registry, number >> SERIES_BITS);
+    uint64_t place = number & ((UINT64_C(1) << SERIES_BITS) - 1);
+
+    if (metric && place && place <= atomic_load_explicit(&metric->count, memory_order_acquire))
+        take_value(metric, metric->order[place - 1], value, NULL, 0);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */

@@ -14,13 +14,14 @@
 
 #define HOST_METRICS_MAX 256           /* metrics of a process */
 #define HOST_SERIES_MAX 64             /* attribute sets of one metric; what comes later is counted together as one */
+#define HOST_SERIES_WIDE 1024          /* the same, of our own metrics with two attributes: 32 peers and 20 types */
 #define HOST_SERIES_ATTRIBUTES_MAX 8   /* attributes of one record; more are dropped */
 #define HOST_ATTRIBUTE_VALUE_MAX 128   /* bytes of a value kept */
 #define HOST_HISTOGRAM_BOUNDS_MAX 24   /* bounds of a histogram */
 
 struct host_registry;
 
-/* [loop] A new one with the metrics in it that every node has; NULL when memory is out. */
+/* [loop] A new one with all metrics of core/host/metric_table.h in it; NULL when memory is out. */
 struct host_registry *host_registry_new(void);
 
 /* [loop] Free it. Returns NULL; NULL is fine. */
@@ -47,6 +48,16 @@ void host_registry_record(struct host_registry *registry, uint64_t metric, doubl
 void host_registry_record_traced(struct host_registry *registry, uint64_t metric, double value, const char *instance,
                                  const struct gavel_attribute *attributes, uint64_t count,
                                  const struct gavel_trace *trace, uint64_t wall_ms);
+
+/*
+ * [any] Bind a series: a number above 0 that stands for the metric and these attributes, for as long as the registry
+ * lives. 0: no such metric, or memory is out.
+ */
+uint64_t host_registry_series(struct host_registry *registry, uint64_t metric, const char *instance,
+                              const struct gavel_attribute *attributes, uint64_t count);
+
+/* [any] Record a value of a bound series: some nanoseconds, no lock, no look-up. Unknown numbers are ignored. */
+void host_registry_observe(struct host_registry *registry, uint64_t series, double value);
 
 /* All series at one moment. */
 struct host_snapshot {

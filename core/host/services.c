@@ -159,6 +159,12 @@ static void service_log(void *self, uint64_t level, const char *module, struct g
     host_sink_log(face_of(self)->services->sink, level, module, NULL, text);
 }
 
+static void service_log_traced(void *self, uint64_t level, const char *module, const struct gavel_trace *trace,
+                               struct gavel_slice text)
+{
+    host_sink_log(face_of(self)->services->sink, level, module, trace, text);
+}
+
 static uint64_t service_metric(void *self, uint64_t kind, const char *name, const char *unit, const char *help)
 {
     return host_registry_metric(loop_face(self, "metric")->services->registry, kind, name, unit, help);
@@ -206,6 +212,18 @@ static int32_t service_probe(void *self,
 
     host_probes_show(services->probes, os_mono_ns(&services->os) / 1000000, show, context);
     return GAVEL_OK;
+}
+
+static uint64_t service_series(void *self, uint64_t metric, const struct gavel_attribute *attributes, uint64_t count)
+{
+    struct host_face *face = face_of(self);
+
+    return host_registry_series(face->services->registry, metric, face->label, attributes, count);
+}
+
+static void service_observe(void *self, uint64_t series, double value)
+{
+    host_registry_observe(face_of(self)->services->registry, series, value);
 }
 
 static uint64_t service_span_begin(void *self, const char *name, const struct gavel_trace *parent,
@@ -382,7 +400,7 @@ void host_face_init(struct host_face *face, struct host_services *services, cons
 
     *face = (struct host_face){.magic = FACE_MAGIC, .services = services, .label = is_node ? NULL : instance};
     face->host = (struct gavel_host){
-        .size = GAVEL_END(struct gavel_host, probe),
+        .size = GAVEL_END(struct gavel_host, log_traced),
         .self = face,
         .abi_major = GAVEL_ABI_MAJOR,
         .abi_minor = GAVEL_ABI_MINOR,
@@ -408,6 +426,9 @@ void host_face_init(struct host_face *face, struct host_services *services, cons
         .record_traced = service_record_traced,
         .collect = service_collect,
         .probe = service_probe,
+        .series = service_series,
+        .observe = service_observe,
+        .log_traced = service_log_traced,
     };
 }
 

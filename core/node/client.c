@@ -212,7 +212,7 @@ void client_forward_reply(struct peer *peer, struct codec_reply *reply)
         forget_forward(node, forwarded);
         return;
     }
-    node_record(node, node->metric.late_replies, 1, NULL, NULL);
+    node_observe(node, node->series.late_replies, 1);
 }
 
 bool client_forwarded_over(const struct node *node, uint64_t conn)

@@ -227,7 +227,7 @@ static void effect_configuration(struct node *node, const struct raft_effect *ef
     if (!first) {
         tell_members(node, now, &node->in_force, "node_joined");
         tell_members(node, &node->in_force, now, "node_left");
-        node_record(node, node->metric.changes, 1, NULL, NULL);
+        node_observe(node, node->series.changes, 1);
         node_log(node, GAVEL_LOG_INFO, "cluster", "Configuration changed at index %llu: %u members%s",
                  (unsigned long long)effect->configuration.index, now->count,
                  raft_configuration_joint(now) ? ", joint" : "");
@@ -364,7 +364,7 @@ void engine_written(void *ctx, uint64_t io)
     node->written_raft = done;
     if (node->metric.sync_seconds) {
         log_figures(node->log, &figures);
-        node_record(node, node->metric.sync_seconds, (double)figures.sync_ns_last / 1e9, NULL, NULL);
+        node_observe(node, node->series.sync_seconds, (double)figures.sync_ns_last / 1e9);
     }
     (void)engine_step(node, &event);
     if (node_working(node))

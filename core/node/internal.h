@@ -24,6 +24,7 @@
 #include "core/node/apply.h"
 #include "core/node/directory.h"
 #include "core/node/members.h"
+#include "core/node/metrics.h"
 #include "core/node/node.h"
 #include "core/node/settings.h"
 #include "core/os/list.h"
@@ -279,10 +280,11 @@ struct gated {
     uint64_t wire_id;
 };
 
-/* Numbers of the metrics; 0 where the host has no registry. */
+/* A number for each metric; 0 where the host has no registry. */
 struct node_metrics {
-    uint64_t commands, elections, state, nodes, healthy, changes, size, changelog, operations;
-    uint64_t late_replies, sync_seconds, batch_entries;
+#define METRIC(symbol, kind, name, unit, attributes, help) uint64_t symbol;
+    NODE_METRICS(METRIC)
+#undef METRIC
 };
 
 struct node {
@@ -449,7 +451,8 @@ struct node {
     /* events */
     struct node_events *events;
 
-    struct node_metrics metric;
+    struct node_metrics metric; /* those with attributes, for node_record */
+    struct node_metrics series; /* those without, for node_observe */
     uint64_t commands_total;
     uint64_t elections_total;
     struct gavel_error last_fatal;
@@ -469,7 +472,9 @@ bool node_working(const struct node *node);
 void node_log(struct node *node, uint64_t level, const char *module, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 bool node_log_wanted(const struct node *node, uint64_t level, const char *module);
+/* Record a value with one attribute; and the quick way, for a bound series. */
 void node_record(struct node *node, uint64_t metric, double value, const char *attribute, const char *text);
+void node_observe(struct node *node, uint64_t series, double value);
 void node_gauges(struct node *node);
 uint64_t node_random(struct node *node);
 void node_stop_step(struct node *node);

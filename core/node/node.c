@@ -68,47 +68,28 @@ void node_record(struct node *node, uint64_t metric, double value, const char *a
     struct gavel_attribute one = {.name = attribute, .value = gavel_text(text)};
 
     if (metric)
-        node->setup.host->record(node->setup.host->self, metric, value, attribute ? &one : NULL,
-                                 attribute ? 1 : 0);
+        node->setup.host->record(node->setup.host->self, metric, value, &one, 1);
+}
+
+void node_observe(struct node *node, uint64_t series, double value)
+{
+    if (series)
+        node->setup.host->observe(node->setup.host->self, series, value);
 }
 
 static void register_metrics(struct node *node)
 {
     const struct gavel_host *host = node->setup.host;
-    const struct {
-        uint64_t *number;
-        uint64_t kind;
-        const char *name;
-        const char *unit;
-        const char *help;
-    } rows[] = {
-        {&node->metric.commands, GAVEL_COUNTER, "consensus.commands.total", "{command}",
-         "Commands committed and applied"},
-        {&node->metric.elections, GAVEL_COUNTER, "consensus.elections.total", "{election}",
-         "Elections that this node started, by their result"},
-        {&node->metric.state, GAVEL_GAUGE, "consensus.node.state", "1",
-         "0 follower, 1 candidate, 2 leader, 3 learner, 5 recovering"},
-        {&node->metric.nodes, GAVEL_GAUGE, "cluster.nodes.total", "{node}", "Members of the cluster"},
-        {&node->metric.healthy, GAVEL_GAUGE, "cluster.nodes.healthy", "{node}",
-         "Members that this node reaches"},
-        {&node->metric.changes, GAVEL_COUNTER, "cluster.membership.changes", "{change}",
-         "Configurations that took effect"},
-        {&node->metric.size, GAVEL_GAUGE, "state.size", "{key}", "Live keys of all machines"},
-        {&node->metric.changelog, GAVEL_GAUGE, "state.changelog.size", "{revision}", "Revisions kept"},
-        {&node->metric.operations, GAVEL_COUNTER, "state.operations.total", "{operation}",
-         "Commands applied, by name"},
-        {&node->metric.late_replies, GAVEL_COUNTER, "peer.replies.late", "{reply}",
-         "Replies that came after their time, and were dropped"},
-        {&node->metric.sync_seconds, GAVEL_HISTOGRAM, "log.sync.duration", "s",
-         "One write and sync of the log"},
-        {&node->metric.batch_entries, GAVEL_HISTOGRAM, "log.batch.entries", "{entry}",
-         "Entries of a proposed batch"},
-    };
 
-    if (!host || !host->metric || !host->record)
+    if (!host || host->size < GAVEL_END(struct gavel_host, log_traced) || !host->metric || !host->record ||
+        !host->series || !host->observe)
         return;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        *rows[i].number = host->metric(host->self, rows[i].kind, rows[i].name, rows[i].unit, rows[i].help);
+#define METRIC(symbol, kind, name, unit, attributes, help) \
+    node->metric.symbol = host->metric(host->self, GAVEL_##kind, name, unit, help); \
+    if (!*(attributes)) \
+        node->series.symbol = host->series(host->self, node->metric.symbol, NULL, 0);
+    NODE_METRICS(METRIC)
+#undef METRIC
 }
 
 void node_fatal(struct node *node, int exit_code, const char *format, ...)

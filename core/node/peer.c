@@ -287,7 +287,7 @@ static bool in_time(struct peer *peer, uint64_t id)
             break;
         }
     }
-    node_record(node, node->metric.late_replies, 1, NULL, NULL);
+    node_observe(node, node->series.late_replies, 1);
     return false;
 }
 

@@ -84,7 +84,7 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
     if (result == RAFT_OK) {
         node->waiting += waiting;
         node->building_count -= waiting;
-        node_record(node, node->metric.batch_entries, count, NULL, NULL);
+        node_observe(node, node->series.batch_entries, count);
     } else {
         for (uint32_t i = 0; i < waiting; i++)
             node->waiters[(batch->head.first + i) & (node->limits.proposals - 1)].index = 0;

@@ -304,9 +304,9 @@ void node_gauges(struct node *node)
 
     os_list_each (peer, &node->peers, struct peer, link)
         healthy += peer->healthy;
-    node_record(node, node->metric.state, state, NULL, NULL);
-    node_record(node, node->metric.nodes, configuration ? configuration->count : 0, NULL, NULL);
-    node_record(node, node->metric.healthy, healthy, NULL, NULL);
+    node_observe(node, node->series.state, state);
+    node_observe(node, node->series.nodes, configuration ? configuration->count : 0);
+    node_observe(node, node->series.healthy, healthy);
     if (work_idle(node) && !node->apply_hold && node->raft) {
         double entries = 0;
         double changelog = 0;
@@ -319,7 +319,7 @@ void node_gauges(struct node *node)
                 changelog += (double)machine.changelog;
             }
         }
-        node_record(node, node->metric.size, entries, NULL, NULL);
-        node_record(node, node->metric.changelog, changelog, NULL, NULL);
+        node_observe(node, node->series.size, entries);
+        node_observe(node, node->series.changelog, changelog);
     }
 }

@@ -66,7 +66,7 @@ static void flush_operations(struct node *node, uint64_t commands)
     }
     if (commands) {
         node->commands_total += commands;
-        node_record(node, node->metric.commands, (double)commands, NULL, NULL);
+        node_observe(node, node->series.commands, (double)commands);
     }
 }
 

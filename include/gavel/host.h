@@ -64,7 +64,11 @@ struct gavel_host {
     /* [any] Counter: add `value`; gauge: set it; histogram: observe it. Attributes are few and bounded in number. */
     void (*record)(void *self, uint64_t metric, double value, const struct gavel_attribute *attributes, uint64_t count);
 
-    /* [any] Begin a span below `parent` (may be NULL); *context is filled for children. 0 when it is not sampled. */
+    /*
+     * [any] Begin a span below `parent`; *context is filled for children. 0 when it is not sampled: a child whose parent
+     * is not, and what the ratio of [trace] in gavel.ini(5) leaves out of the spans without a parent (NULL, or all
+     * zero). A parent of zeros with bit 0 in its flags asks for a span without a parent in any case.
+     */
     uint64_t (*span_begin)(void *self, const char *name, const struct gavel_trace *parent, struct gavel_trace *context);
     /* [any] End it; status 0 is well, else a GAVEL_E_ code. A span number of 0 does nothing. */
     void (*span_end)(void *self, uint64_t span, int64_t status, const struct gavel_attribute *attributes,
@@ -110,6 +114,16 @@ struct gavel_host {
     int32_t (*probe)(void *self,
                      void (*show)(void *context, const struct gavel_probe *probes, uint64_t count, uint64_t stride),
                      void *context);
+    /*
+     * [any] Since 1.1. Bind a metric and attributes, which are copied: a number above 0 for `observe`, 0 when there is no such
+     * metric or no memory. It lives as long as the host: what is recorded often is bound once.
+     */
+    uint64_t (*series)(void *self, uint64_t metric, const struct gavel_attribute *attributes, uint64_t count);
+    /* [any] Since 1.1. As `record`, for a bound series: some nanoseconds. A number of 0 does nothing. */
+    void (*observe)(void *self, uint64_t series, double value);
+    /* [any] Since 1.1. As `log`, with the trace that the event belongs to (NULL: none); observers are given its ids. */
+    void (*log_traced)(void *self, uint64_t level, const char *module, const struct gavel_trace *trace,
+                       struct gavel_slice text);
 #endif
 };
 
@@ -129,7 +143,7 @@ static inline void gavel_log(const struct gavel_host *host, uint64_t level, cons
 }
 
 #if GAVEL_ABI_TARGET >= 1
-GAVEL_CHECK_LAYOUT(sizeof(struct gavel_host) == 8 * 26);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_host) == 8 * 29);
 #else
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_host) == 8 * 23);
 #endif

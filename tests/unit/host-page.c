@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host-page.c - gavel.ini(5) against the tables: its sections are what the tables print. Every metric is in gaveld(8).
+ * host-page.c - gavel.ini(5) against the tables: its sections are what the tables print.
+ * gavel-metrics(7) against those of metrics, and the names in them.
  */
+#include "core/host/metric_table.h"
 #include "core/host/option.h"
 #include "core/host/page.h"
 #include "core/host/registry.h"
 #include "core/host/schema.h"
+#include "plugins/observers/names.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,25 +82,87 @@ static void test_every_key_is_an_item(void **state)
     assert_true(keys > 30);
 }
 
-/* The metrics that every node has are listed in gaveld(8). */
-static void test_every_metric_is_in_the_other_page(void **state)
+/* gavel-metrics(7) is made from the tables, whole; and the registry of a node has nothing from its start but these. */
+static void test_the_page_of_metrics(void **state)
 {
     struct host_registry *registry = host_registry_new();
     struct host_snapshot snapshot;
-    char head[128];
+    unsigned rows = 0, plain = 0;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
 
     (void)state;
     assert_non_null(registry);
-    assert_int_equal(read_file("gaveld.8"), 0);
+    assert_non_null(out);
+    assert_int_equal(read_file("gavel-metrics.7"), 0);
+    host_page_metrics(out);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(page, text));
     assert_int_equal(host_registry_snapshot(registry, &snapshot), GAVEL_OK);
-    assert_true(snapshot.count >= 7);
+    for (const struct host_metric *row = host_metrics; row->name; row++, rows++) {
+        plain += !*row->attributes;
+        assert_int_equal(host_registry_metric(registry, row->kind, row->name, row->unit, row->help), rows + 1);
+    }
+    assert_true(rows > 60);
+    assert_int_equal(snapshot.count, plain); /* no more, and those with attributes come with their first record */
     for (uint64_t i = 0; i < snapshot.count; i++) {
+        char head[128];
+
         (void)snprintf(head, sizeof head, "\n.It Li %s\n", snapshot.series[i].name);
         if (!strstr(page, head))
-            fail_msg("gaveld(8) has no metric %s", snapshot.series[i].name);
+            fail_msg("gavel-metrics(7) has no metric %s", snapshot.series[i].name);
     }
     host_snapshot_free(&snapshot);
     (void)host_registry_free(registry);
+    free(text);
+}
+
+/* The nine names that OTLP has to show, with kind, unit and what Prometheus calls them; and both ways for all rows. */
+static void test_the_names(void **state)
+{
+    static const struct {
+        uint64_t kind;
+        const char *name;
+        const char *attributes;
+        const char *prometheus;
+    } wanted[] = {
+        {GAVEL_COUNTER, "consensus.commands.total", "", "consensus_commands_total"},
+        {GAVEL_COUNTER, "consensus.elections.total", "result", "consensus_elections_total"},
+        {GAVEL_COUNTER, "cluster.membership.changes", "", "cluster_membership_changes_total"},
+        {GAVEL_COUNTER, "state.operations.total", "operation", "state_operations_total"},
+        {GAVEL_GAUGE, "consensus.node.state", "", "consensus_node_state"},
+        {GAVEL_GAUGE, "cluster.nodes.total", "", "cluster_nodes"},
+        {GAVEL_GAUGE, "cluster.nodes.healthy", "", "cluster_nodes_healthy"},
+        {GAVEL_GAUGE, "state.size", "", "state_size"},
+        {GAVEL_GAUGE, "state.changelog.size", "", "state_changelog_size"},
+    };
+    struct names_metric names, other;
+    bool found;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        found = false;
+        for (const struct host_metric *row = host_metrics; row->name; row++) {
+            if (strcmp(row->name, wanted[i].name) != 0)
+                continue;
+            found = true;
+            names_metric(&names, row->kind, row->name, row->unit);
+            assert_int_equal(row->kind, wanted[i].kind);
+            assert_string_equal(row->attributes, wanted[i].attributes);
+            assert_string_equal(names.sample, wanted[i].prometheus);
+        }
+        if (!found)
+            fail_msg("there is no metric %s", wanted[i].name);
+    }
+    /* From a name of Prometheus back to one of OTLP: no two rows share one, nor a family. */
+    for (const struct host_metric *row = host_metrics; row->name; row++)
+        for (const struct host_metric *before = host_metrics; before < row; before++) {
+            names_metric(&names, row->kind, row->name, row->unit);
+            names_metric(&other, before->kind, before->name, before->unit);
+            assert_string_not_equal(names.sample, other.sample);
+            assert_string_not_equal(names.family, other.family);
+        }
 }
 
 int main(void)
@@ -105,7 +170,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_page_is_made_from_the_tables),
         cmocka_unit_test(test_every_key_is_an_item),
-        cmocka_unit_test(test_every_metric_is_in_the_other_page),
+        cmocka_unit_test(test_the_page_of_metrics),
+        cmocka_unit_test(test_the_names),
     };
 
     return cmocka_run_group_tests_name("host-page", tests, read_page, NULL);

@@ -2,6 +2,7 @@
 /*
  * host-registry.c - unit test: metrics, their series, their bounds, and recording from several threads at once.
  */
+#include "core/host/metric_table.h"
 #include "core/host/registry.h"
 
 #include <math.h>
@@ -166,14 +167,16 @@ static void test_attributes(void **state)
 static void test_full(void **state)
 {
     char name[32];
-    int made = 0;
+    int made = 0, own = 0;
 
     (void)state;
+    while (host_metrics[own].name)
+        own++;
     for (int i = 0; i < HOST_METRICS_MAX + 5; i++) {
         (void)snprintf(name, sizeof name, "m%d", i);
         made += host_registry_metric(registry, GAVEL_GAUGE, name, "1", "") != 0;
     }
-    assert_int_equal(made, HOST_METRICS_MAX - 9);
+    assert_int_equal(made, HOST_METRICS_MAX - own);
 }
 
 static void record_traced(uint64_t metric, double value, unsigned char id, uint64_t flags, uint64_t wall_ms)
@@ -282,6 +285,38 @@ static void test_threads(void **state)
     assert_true(sum == (double)THREADS * ROUNDS);
 }
 
+/* A bound series is the one that a record with the same attributes finds. */
+static void test_bound(void **state)
+{
+    uint64_t counter = host_registry_metric(registry, GAVEL_COUNTER, "c", "1", "");
+    uint64_t histogram = host_registry_metric(registry, GAVEL_HISTOGRAM, "h", "s", "");
+    char value[] = "a";
+    struct gavel_attribute attribute = {"k", {value, 1}};
+    uint64_t series = host_registry_series(registry, counter, NULL, &attribute, 1), other;
+    bool found;
+
+    (void)state;
+    assert_true(series != 0);
+    assert_true(value_of("c", "a") == 0); /* there from the moment on that it is bound */
+    assert_int_equal(host_registry_series(registry, counter, NULL, &attribute, 1), series);
+    value[0] = 'b'; /* the attributes were copied */
+    other = host_registry_series(registry, counter, NULL, &attribute, 1);
+    assert_true(other != 0 && other != series);
+    host_registry_observe(registry, series, 2);
+    host_registry_observe(registry, series, -1);
+    host_registry_observe(registry, series, NAN);
+    host_registry_record(registry, counter, 3, NULL, &attribute, 1);
+    assert_true(value_of("c", "a") == 2);
+    assert_true(value_of("c", "b") == 3);
+    host_registry_observe(registry, host_registry_series(registry, histogram, NULL, NULL, 0), 0.5);
+    assert_int_equal(series_of("h", NULL, &found).count, 1);
+    assert_int_equal(host_registry_series(registry, 0, NULL, NULL, 0), 0);
+    assert_int_equal(host_registry_series(registry, 9999, NULL, NULL, 0), 0);
+    for (uint64_t number = 0; number < 1 << 20; number += 777)
+        host_registry_observe(registry, number << 3, 1); /* of nobody's making: no crash */
+    host_registry_observe(registry, UINT64_MAX, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +328,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_exemplars, make, forget),
         cmocka_unit_test_setup_teardown(test_exemplars_threads, make, forget),
         cmocka_unit_test_setup_teardown(test_threads, make, forget),
+        cmocka_unit_test_setup_teardown(test_bound, make, forget),
     };
 
     return cmocka_run_group_tests_name("host-registry", tests, NULL, NULL);
