@@ -40,7 +40,8 @@
            "Reads that this node has served, by level: linearizable, stale")
 
 #define NODE_METRICS_LOG(METRIC) \
-    METRIC(batch_entries, HISTOGRAM, "log.batch.entries", "{entry}", "", "Entries of a batch that this leader proposed") \
+    METRIC(batch_entries, HISTOGRAM, "log.batch.entries", "{entry}", "", \
+           "Entries of a batch that this leader proposed") \
     METRIC(batch_bytes, HISTOGRAM, "log.batch.size", "By", "", "Bytes of such a batch") \
     METRIC(sync_seconds, HISTOGRAM, "log.sync.duration", "s", "", "One write of the log with its sync") \
     METRIC(log_bytes, GAUGE, "log.size", "By", "", "Bytes of the log from its first to its last entry") \
@@ -52,9 +53,11 @@
 
 #define NODE_METRICS_CLUSTER(METRIC) \
     METRIC(nodes, GAUGE, "cluster.nodes.total", "{node}", "", "Members of the cluster") \
-    METRIC(healthy, GAUGE, "cluster.nodes.healthy", "{node}", "", "Members that this node finds healthy, itself included") \
+    METRIC(healthy, GAUGE, "cluster.nodes.healthy", "{node}", "", \
+           "Members that this node finds healthy, itself included") \
     METRIC(changes, COUNTER, "cluster.membership.changes", "{change}", "", "Configurations that took effect") \
-    METRIC(peer_connected, GAUGE, "peer.connected", "1", "peer", "1 while this node has a connection to the peer, else 0") \
+    METRIC(peer_connected, GAUGE, "peer.connected", "1", "peer", \
+           "1 while this node has a connection to the peer, else 0") \
     METRIC(peer_reconnects, COUNTER, "peer.reconnects", "{connection}", "peer", \
            "Connections to the peer that were made again after one was lost") \
     METRIC(peer_match, GAUGE, "peer.index.match", "{entry}", "peer", \
@@ -92,8 +95,8 @@
            "Streams that this node has ended, by the name of their status") \
     METRIC(request_seconds, HISTOGRAM, "client.request.duration", "s", "kind", \
            "Time from a request's arrival on this node to its reply, by kind: write, read, admin, forwarded") \
-    METRIC(errors, COUNTER, "client.errors", "{error}", "code", "Requests that were refused or failed, by the name of " \
-           "their status")
+    METRIC(errors, COUNTER, "client.errors", "{error}", "code", \
+           "Requests that were refused or failed, by the name of their status")
 
 #define NODE_METRICS(METRIC) \
     NODE_METRICS_CONSENSUS(METRIC) NODE_METRICS_LOG(METRIC) NODE_METRICS_CLUSTER(METRIC) NODE_METRICS_STATE(METRIC) \

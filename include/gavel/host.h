@@ -65,9 +65,9 @@ struct gavel_host {
     void (*record)(void *self, uint64_t metric, double value, const struct gavel_attribute *attributes, uint64_t count);
 
     /*
-     * [any] Begin a span below `parent`; *context is filled for children. 0 when it is not sampled: a child whose parent
-     * is not, and what the ratio of [trace] in gavel.ini(5) leaves out of the spans without a parent (NULL, or all
-     * zero). A parent of zeros with bit 0 in its flags asks for a span without a parent in any case.
+     * [any] Begin a span below `parent`; *context is filled for children. 0 when it is not sampled: its parent is not,
+     * or it has none (NULL, or all zero) and the ratio of [trace] in gavel.ini(5) leaves it out. A parent of zeros with
+     * bit 0 in its flags asks for a span without a parent in any case.
      */
     uint64_t (*span_begin)(void *self, const char *name, const struct gavel_trace *parent, struct gavel_trace *context);
     /* [any] End it; status 0 is well, else a GAVEL_E_ code. A span number of 0 does nothing. */
