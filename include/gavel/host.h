@@ -115,8 +115,8 @@ struct gavel_host {
                      void (*show)(void *context, const struct gavel_probe *probes, uint64_t count, uint64_t stride),
                      void *context);
     /*
-     * [any] Since 1.1. Bind a metric and attributes, which are copied: a number above 0 for `observe`, 0 when there is no such
-     * metric or no memory. It lives as long as the host: what is recorded often is bound once.
+     * [any] Since 1.1. Bind a metric and attributes, which are copied: a number above 0 for `observe`; 0: there is no
+     * such metric, or no memory. It lives as long as the host: what is recorded often is bound once.
      */
     uint64_t (*series)(void *self, uint64_t metric, const struct gavel_attribute *attributes, uint64_t count);
     /* [any] Since 1.1. As `record`, for a bound series: some nanoseconds. A number of 0 does nothing. */
