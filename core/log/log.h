@@ -144,9 +144,12 @@ struct log_recovery {
  *   GAVEL_E_IO, GAVEL_E_NO_SPACE, GAVEL_E_NO_MEMORY                                               (exit 74)
  * Votes that are both unreadable, a damaged `directory` and a damaged founding record are GAVEL_E_CORRUPT even with
  * options.recover: without them a node could vote twice or speak for another. `recovery` is filled on success and on
- * GAVEL_E_CORRUPT; free it in both cases. */
+ * GAVEL_E_CORRUPT; free it in both cases. No lane has a job of the log yet: it may be freed at once. */
 int log_open(const struct os *os, const struct log_options *options, const struct log_events *events,
              struct log **log, struct log_recovery *recovery, struct gavel_error *error);
+
+/* [loop] Begin what the log does by itself, making segments before they are needed. Writing begins it as well. */
+void log_start(struct log *log);
 
 /* [loop] Free what log_open reported; harmless on an all-zero one and twice. */
 void log_recovery_free(struct log_recovery *recovery);
@@ -155,8 +158,8 @@ void log_recovery_free(struct log_recovery *recovery);
  * Nothing may be asked of the log afterwards but log_free. Of a failed log `stopped` never comes. */
 void log_stop(struct log *log, void (*stopped)(void *ctx), void *ctx);
 
-/* [loop] Free the log and drop the lock. Either after `stopped`, or when the lanes have been stopped or dropped
- * (a failed log, a simulated crash): no job of it may run any more. Returns NULL; NULL is fine. */
+/* [loop] Free the log and drop the lock. Either right after log_open, or after `stopped`, or when the lanes have been
+ * stopped or dropped (a failed log, a simulated crash): no job of it may run any more. Returns NULL; NULL is fine. */
 struct log *log_free(struct log *log);
 
 /* A one-off durable write. The caller keeps the struct in place until `done`. */

@@ -450,7 +450,6 @@ int log_open(const struct os *os, const struct log_options *options, const struc
         goto fail;
     (void)os_chmod(os, options->dir, 0700);
     log_scan_free(&scan);
-    log_keep(log);
     *result = log;
     return 0;
 

@@ -260,6 +260,12 @@ void log_keep(struct log *log)
     os_submit(log->os, OS_LANE_DISK, &keeper->job);
 }
 
+void log_start(struct log *log)
+{
+    assert(log->magic == LOG_MAGIC);
+    log_keep(log);
+}
+
 /* The bytes that a group can still put into the current segment. */
 static uint64_t room(const struct log *log)
 {

@@ -258,6 +258,7 @@ void node_start(struct node *node)
     assert(node->phase == NODE_NEW);
     node->started_ns = node_now(node);
     node->phase = NODE_FOUNDING;
+    log_start(node->log);
     if (node->founded)
         recover_begin(node);
     else

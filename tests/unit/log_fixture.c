@@ -58,6 +58,7 @@ void fixture_init(struct fixture *fixture)
 int fixture_open(struct fixture *fixture)
 {
     struct log_events events = {.ctx = fixture, .written = on_written, .failed = on_failed};
+    int status;
 
     assert_null(fixture->log);
     fixture->io = 0;
@@ -65,7 +66,11 @@ int fixture_open(struct fixture *fixture)
     fixture->failures = 0;
     log_recovery_free(&fixture->recovery);
     memset(&fixture->error, 0, sizeof fixture->error);
-    return log_open(&fixture->os, &fixture->options, &events, &fixture->log, &fixture->recovery, &fixture->error);
+    status = log_open(&fixture->os, &fixture->options, &events, &fixture->log, &fixture->recovery, &fixture->error);
+    assert_int_equal(os_inline_pump(&fixture->lanes), 0); /* it may be freed at once: who opens it may refuse it */
+    if (status == 0)
+        log_start(fixture->log);
+    return status;
 }
 
 void fixture_must_open(struct fixture *fixture)
