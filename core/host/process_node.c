@@ -158,6 +158,8 @@ struct node_limits host_process_limits(const struct host_config *config)
         .snapshot_entries = config->snapshot.snapshot_entries,
         .snapshot_log_min = config->snapshot.snapshot_log_min,
         .snapshot_keep = config->snapshot.snapshot_keep,
+        .transfer_rate = config->snapshot.transfer_rate,
+        .transfer_wait_ms = config->snapshot.transfer_wait,
         .log_segment_bytes = config->log.segment_bytes,
         .log_trailing_bytes = config->log.trailing_bytes,
         .log_cache_bytes = config->log.cache_bytes,

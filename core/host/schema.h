@@ -71,6 +71,8 @@ struct host_snapshot_options {
     uint64_t snapshot_entries;
     uint64_t snapshot_log_min;
     uint64_t snapshot_keep;
+    uint64_t transfer_rate;
+    uint64_t transfer_wait;
 };
 
 /* [client] */

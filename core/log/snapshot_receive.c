@@ -19,6 +19,7 @@
 
 #define RECEIVER_MAGIC 0x56434552u
 #define NOTE_MAGIC 0x434e4947u /* "GINC": the file snap/incoming */
+#define SYNC_BYTES (8u << 20)  /* what a power cut may take of a part that comes in: it has to be sent again */
 #define NOTE_BYTES 40          /* index, term, bytes u64; chain, digest u32; then the meta */
 
 /* The life of a receiver: each state and what may follow it. */
@@ -49,6 +50,7 @@ struct log_snapshot_receiver {
     uint64_t meta_bytes;
     uint8_t *data; /* a copy of the piece */
     uint64_t size;
+    uint64_t unsynced; /* bytes of the part */
     struct log_snapshot_info pruned[LOG_PRUNE_MAX];
     uint32_t pruned_count;
     bool wrong; /* the whole has another digest than was promised */
@@ -152,7 +154,7 @@ static int begin_new(struct log_snapshot_receiver *at, const char *path, const u
     result = log_file_replace(at->os, snap, "incoming", iov, 2);
     if (result == 0)
         result = log_sink_open(&at->sink, at->os, path, &at->info, at->meta, at->meta_bytes);
-    return result;
+    return result ? result : os_sync_dir(at->os, snap); /* or the name of what is synced later would be gone */
 }
 
 /* [disk lane] Goes on with a part of the very same snapshot, or begins a new one. */
@@ -170,6 +172,7 @@ static void open_run(struct os_job *job)
     if (at->status)
         return;
     if (there && size == NOTE_BYTES + at->meta_bytes && memcmp(there, wanted, size) == 0 &&
+        !seeded_bug("log-received-from-zero") &&
         log_sink_resume(&at->sink, at->os, path, &at->info, at->meta, at->meta_bytes) == 0)
         return;
     at->status = begin_new(at, path, wanted, NOTE_BYTES + at->meta_bytes);
@@ -180,7 +183,20 @@ static void store_run(struct os_job *job)
 {
     struct log_snapshot_receiver *at = os_container(job, struct log_snapshot_receiver, job);
 
+    char path[OS_PATH_MAX];
+
     at->status = log_sink_put(&at->sink, at->data, at->size);
+    at->unsynced += at->size;
+    if (at->status || at->unsynced < SYNC_BYTES || seeded_bug("log-received-unsynced"))
+        return;
+    at->unsynced = 0;
+    at->status = os_sync(at->os, at->sink.file);
+    if (at->status == 0)
+        return;
+    /* Its pages are clean now, and perhaps not on the disk: what would be found of it is not to be believed. */
+    log_sink_close(&at->sink);
+    if (part_path(path, at->dir) == 0)
+        (void)os_unlink(at->os, path);
 }
 
 /* [disk lane] */

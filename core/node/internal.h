@@ -9,10 +9,11 @@
  *   change.c    commands that change the members             hostcmd.c  the other commands of the machine "gavel"
  *   client.c    requests: resolve, propose, forward, reply   propose.c  batches in the making, waiters by index
  *   read.c      reads behind their barrier                   work.c     the apply lane: runs, results, maintenance
- *   snapshot.c  taking, sending, receiving, installing       event.c    the ring of events, streams with credit
+ *   snapshot.c  taking, receiving, installing                event.c    the ring of events, streams with credit
  *   status.c    what a node says of itself                  setting_node.c, setting_command.c  replicated settings
  *   swap.c      transports and serializers that come and go
  *   probe.c     what must be well for it to serve
+ *   snapshot_send.c  sending
  *   publish.c   its own addresses, published through the log  dial.c  connections to members: dialled, lost, exchanged
  */
 #ifndef CORE_NODE_INTERNAL_H
@@ -183,6 +184,7 @@ struct peer {
     uint64_t reader_index; /* it needs one at least as new */
     bool chunk_wanted;
     bool chunk_reading;
+    uint64_t chunk_sent_ns; /* when the newest one went out */
     struct raft_message chunk;
     /* Its digest, as told with the last append response. */
     uint64_t digest_index;
@@ -448,6 +450,11 @@ struct node {
 
     /* snapshots */
     struct node_snapshots *snapshots;
+    struct {
+        uint64_t unreadable; /* index of the newest one that could not be read for a peer: a newer one is needed */
+        uint64_t next_at;    /* before this moment no chunk goes out, by the rate */
+        uint64_t bytes;      /* of chunks, to all peers, since the start */
+    } sending;
     /* events */
     struct node_events *events;
 
@@ -677,9 +684,16 @@ void snapshots_free(struct node *node);
 void snapshot_consider(struct node *node);
 int32_t snapshot_take(struct node *node, struct origin origin);
 void snapshot_counted(struct node *node, uint64_t entries, uint64_t bytes);
+/* Whether one may begin now, as far as earlier ones go. */
+bool snapshot_may_take(const struct node *node);
 void snapshot_start_sending(struct node *node, uint64_t peer, uint64_t index);
 void snapshot_stop_sending(struct node *node, uint64_t peer);
 void snapshot_send_chunk(struct node *node, struct peer *peer, const struct raft_message *message);
+/* Open snapshots for peers that wait for one. Between steps. */
+void snapshot_serve_peers(struct node *node);
+/* When the next chunk may go out; UINT64_MAX: none waits. */
+uint64_t snapshot_send_deadline(const struct node *node);
+void snapshot_send_on(struct node *node, uint64_t now);
 void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request *chunk);
 void snapshot_install(struct node *node, const struct raft_snapshot_request *chunk);
 /* Restore the machines from a published snapshot, then call done(node, status). */

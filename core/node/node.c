@@ -142,6 +142,7 @@ static void fill_limits(struct node_limits *limits)
     set(&limits->snapshot_entries, 1000);
     set(&limits->snapshot_log_min, 64u << 20);
     set(&limits->snapshot_keep, 5);
+    set(&limits->transfer_wait_ms, 60000);
     set(&limits->log_trailing_bytes, 32u << 20);
     set(&limits->log_cache_bytes, 8u << 20);
     set(&limits->stop_ms, 3000);
@@ -332,7 +333,7 @@ static void arm(struct node *node)
     /* Once the log is finishing there is nothing to be in time for. */
     bool working = node_working(node);
     uint64_t deadline = working && node->raft ? node->effects.deadline : UINT64_MAX;
-    uint64_t other[] = {log_deadline(node->log), peers_deadline(node), node->tick_at,
+    uint64_t other[] = {log_deadline(node->log), peers_deadline(node), snapshot_send_deadline(node), node->tick_at,
                         node->stop_at ? node->stop_at : UINT64_MAX,
                         event_choked(node) ? node_now(node) + NODE_CHOKED_NS : UINT64_MAX};
 
@@ -425,6 +426,8 @@ void node_deadline(struct node *node)
         (void)engine_step(node, &event);
     if (node_alive(node))
         peers_dial(node, now);
+    if (node_working(node))
+        snapshot_send_on(node, now);
     if (node_alive(node))
         housekeeping(node, now);
     node_settle(node);

@@ -128,6 +128,8 @@ struct node_limits {
     uint64_t snapshot_entries;    /* 1,000 applied since the last snapshot, and ... */
     uint64_t snapshot_log_min;    /* ... 64 MiB of log since then */
     uint64_t snapshot_keep;       /* 5 */
+    uint64_t transfer_rate;       /* bytes a second of snapshots sent to peers, all together; 0: as fast as it goes */
+    uint64_t transfer_wait_ms;    /* 60,000 that a peer may get no further with a snapshot before it is let go */
     uint64_t log_segment_bytes;   /* 64 MiB, or what the log's own default is when 0 */
     uint64_t log_trailing_bytes;  /* 32 MiB of log kept behind a snapshot for slow peers */
     uint64_t log_cache_bytes;     /* 8 MiB of recent log in memory */

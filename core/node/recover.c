@@ -277,6 +277,7 @@ static int make_core(struct node *node)
         .batches_max = NODE_BATCHES_MAX,
         .append_batches_max = NODE_APPEND_BATCHES,
         .window_bytes = node->limits.append_window_bytes,
+        .snapshot_wait_ns = node->limits.transfer_wait_ms * NS_PER_MS,
         .seeded_bugs = raft_bugs(),
     };
     struct raft_recovered recovered = {

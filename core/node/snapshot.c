@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshot.c - snapshots of the whole node: taking one while commands go on, sending it to a peer in pieces,
- * receiving and installing one, restoring at start.
+ * snapshot.c - snapshots of the whole node: taking one while commands go on, receiving and installing one from the
+ * leader, restoring at start. Sending one to a peer: snapshot_send.c.
  *
  *   taking      IDLE -> HOLDING (state is held) -> (produce -> write)* -> ENDING -> IDLE
  *   receiving   offer -> (piece -> stored)* -> installing: publish -> restore -> reset the log -> tell the
@@ -29,7 +29,6 @@ struct node_snapshots {
     uint64_t entries;
     uint64_t log_bytes;
     uint64_t retry_at;
-    uint64_t unreadable; /* index of the newest one that could not be read for a peer: a newer one is needed */
 
     /* taking */
     struct node *node;
@@ -349,6 +348,11 @@ int32_t snapshot_take(struct node *node, struct origin origin)
     return GAVEL_OK;
 }
 
+bool snapshot_may_take(const struct node *node)
+{
+    return !node->snapshots->held && node_now(node) >= node->snapshots->retry_at;
+}
+
 void snapshot_consider(struct node *node)
 {
     struct node_snapshots *snapshots = node->snapshots;
@@ -361,132 +365,6 @@ void snapshot_consider(struct node *node)
         due = snapshots->entries > 0;
     if (due && node_now(node) >= snapshots->retry_at)
         (void)snapshot_take(node, (struct origin){0});
-}
-
-/* ---- sending ------------------------------------------------------------------------------------------- */
-
-void snapshot_start_sending(struct node *node, uint64_t id, uint64_t index)
-{
-    struct peer *peer = peer_find(node, id);
-
-    if (!peer)
-        return;
-    peer->reader_wanted = true;
-    peer->reader_index = index;
-}
-
-void snapshot_stop_sending(struct node *node, uint64_t id)
-{
-    struct peer *peer = peer_find(node, id);
-
-    if (!peer)
-        return;
-    log_snapshot_close(peer->reader);
-    peer->reader = NULL;
-    peer->reader_wanted = false;
-    peer->chunk_wanted = false;
-    peer->chunk_reading = false;
-}
-
-static void read_chunk(struct peer *peer);
-
-static void chunk_read(void *ctx, int32_t status, const struct log_snapshot_piece *piece,
-                       const struct gavel_error *error)
-{
-    struct peer *peer = ctx;
-    struct node *node = peer->node;
-    struct raft_event failed = {.type = RAFT_EVENT_SNAPSHOT_READY,
-                                .snapshot_ready = {.peer = peer->id, .failed = true}};
-    struct codec_raft wire = {0};
-    struct gavel_slice part;
-
-    peer->chunk_reading = false;
-    if (!node_working(node))
-        return;
-    if (status != GAVEL_OK) {
-        node_log(node, GAVEL_LOG_ERROR, "snapshot", "The snapshot for %s cannot be read: %s", peer->name,
-                 error ? error->text : "");
-        node->snapshots->unreadable = log_snapshot_reader_info(peer->reader, NULL)->index;
-        snapshot_stop_sending(node, peer->id);
-        (void)engine_step(node, &failed);
-        node_settle(node);
-        return;
-    }
-    if (peer->chunk_wanted && peer->chunk.snapshot_request.offset == piece->offset) {
-        peer->chunk_wanted = false;
-        codec_raft_put(&peer->chunk, &wire);
-        wire.data_digest = piece->digest;
-        part = gavel_bytes(piece->data, piece->size);
-        if (peer->chunk.term >= node->term && peer_mark_sent(peer, &wire.id))
-            peer_send_tail(peer->out, CODEC_RAFT + RAFT_SNAPSHOT_REQUEST, &wire, &part, 1);
-    }
-    read_chunk(peer);
-    node_settle(node);
-}
-
-static void read_chunk(struct peer *peer)
-{
-    if (!peer->chunk_wanted || peer->chunk_reading || !peer->reader)
-        return;
-    peer->chunk_reading = true;
-    if (log_snapshot_read(peer->reader, peer->chunk.snapshot_request.offset,
-                          peer->chunk.snapshot_request.length) != GAVEL_OK)
-        peer->chunk_reading = false;
-}
-
-void snapshot_send_chunk(struct node *node, struct peer *peer, const struct raft_message *message)
-{
-    struct codec_raft wire = {0};
-    struct gavel_slice meta;
-
-    (void)node;
-    if (!peer->reader)
-        return;
-    if (message->snapshot_request.length) {
-        peer->chunk = *message;
-        peer->chunk_wanted = true;
-        read_chunk(peer);
-        return;
-    }
-    codec_raft_put(message, &wire);
-    (void)log_snapshot_reader_info(peer->reader, &meta);
-    wire.meta = meta;
-    if (peer_mark_sent(peer, &wire.id))
-        (void)conn_send(peer->out, CODEC_RAFT + RAFT_SNAPSHOT_REQUEST, &wire);
-}
-
-/* Open the newest snapshot for a peer that needs one; take one first when there is none that is new enough.
- */
-static void serve_peer(struct node *node, struct peer *peer)
-{
-    struct log_snapshot_info newest = log_snapshot_newest(node->log);
-    struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT_READY, .snapshot_ready = {.peer = peer->id}};
-
-    if (newest.index == 0 || newest.index < peer->reader_index || newest.index <= node->snapshots->unreadable) {
-        if (!node->snapshots->held && node_now(node) >= node->snapshots->retry_at &&
-            snapshot_take(node, (struct origin){0}) == GAVEL_E_EXISTS) {
-            peer->reader_wanted = false;
-            event.snapshot_ready.failed = true;
-            (void)engine_step(node, &event);
-        }
-        return;
-    }
-    peer->reader_wanted = false;
-    log_snapshot_close(peer->reader);
-    peer->reader = NULL;
-    peer->chunk_reading = false;
-    if (log_snapshot_open(node->log, newest.index, chunk_read, peer, &peer->reader) != GAVEL_OK) {
-        event.snapshot_ready.failed = true;
-    } else {
-        event.snapshot_ready.index = newest.index;
-        event.snapshot_ready.last_term = newest.term;
-        event.snapshot_ready.total = newest.bytes;
-        event.snapshot_ready.digest = newest.digest;
-        event.snapshot_ready.chain = newest.chain;
-        node_log(node, GAVEL_LOG_INFO, "snapshot", "Sending the snapshot at index %llu (%llu bytes) to %s",
-                 (unsigned long long)newest.index, (unsigned long long)newest.bytes, peer->name);
-    }
-    (void)engine_step(node, &event);
 }
 
 /* ---- receiving ----------------------------------------------------------------------------------------- */
@@ -752,7 +630,6 @@ const struct members *snapshot_members(const struct node *node)
 void snapshot_applier_idle(struct node *node)
 {
     struct node_snapshots *snapshots = node->snapshots;
-    struct peer *peer;
 
     if (node->stepping || !node->raft)
         return;
@@ -776,9 +653,7 @@ void snapshot_applier_idle(struct node *node)
             }
         }
     }
-    os_list_each (peer, &node->peers, struct peer, link)
-        if (peer->reader_wanted)
-            serve_peer(node, peer);
+    snapshot_serve_peers(node);
     if (!snapshots->install_asked && !snapshots->installing)
         snapshot_consider(node);
 }

@@ -385,6 +385,8 @@ void node_change_limits(struct node *node, const struct node_limits *limits)
     take(&node->limits.streams, limits->streams);
     take(&node->limits.snapshot_entries, limits->snapshot_entries);
     take(&node->limits.snapshot_log_min, limits->snapshot_log_min);
+    node->limits.transfer_rate = limits->transfer_rate; /* 0 means none, not the default */
+    node->sending.next_at = 0;
     take(&node->limits.stop_ms, limits->stop_ms);
 }
 

@@ -53,6 +53,7 @@
     X(SNAPSHOT_OUTRUN, "raft-snapshot-outrun", "snapshot-transfer-restarts-for-ever") \
     X(SNAPSHOT_BACKWARDS, "raft-snapshot-backwards", "old-snapshot-is-not-installed") \
     X(SNAPSHOT_KEEPS_TAIL, "raft-snapshot-keeps-tail", "snapshot-install") \
+    X(SNAPSHOT_STALLS, "raft-snapshot-stalls", "snapshot-without-progress-lets-go") \
     X(SNAPSHOT_TO_THE_DEAD, "raft-snapshot-to-the-dead", "dead-peer-does-not-hold-the-log") \
     X(READ_TOO_EARLY, "raft-read-too-early", "read-before-own-term-commit") \
     X(READ_UNCONFIRMED, "raft-read-unconfirmed", "read-needs-a-quorum") \

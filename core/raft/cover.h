@@ -21,6 +21,8 @@
     X(CHUNK_WITHOUT_OFFER, "raft-chunk-without-offer", "a chunk comes of a snapshot that was not offered") \
     X(CHUNK_FAILED, "raft-chunk-failed", "a chunk could not be stored") \
     X(INSTALL_FAILED, "raft-install-failed", "a snapshot could not be installed") \
+    X(SNAPSHOT_LET_GO, "raft-snapshot-let-go", "a peer that gets no further with a snapshot is let go") \
+    X(CHUNK_ON_ITS_WAY, "raft-chunk-on-its-way", "a question of before is answered while a chunk is on its way") \
     X(CHANGE_TOO_EARLY, "raft-change-too-early", "a change is asked of a leader that has not committed in its term") \
     X(CHANGE_IN_FLIGHT, "raft-change-in-flight", "a change is asked for while another is under way") \
     X(JOINT_LEFT, "raft-joint-left", "a leader proposes to leave the joint configuration") \

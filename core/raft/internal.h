@@ -85,7 +85,11 @@ struct raft_peer {
     uint64_t read_asked;   /* the one that the running round answers */
     /* SNAPSHOT */
     bool snapshot_ready;
-    uint64_t snapshot_due; /* when to ask or send again */
+    uint32_t snapshot_asked;    /* of what was sent, so much is not answered yet; see ASKED_MAX */
+    uint32_t snapshot_old;      /* so many of the next answers are to what was sent before the newest chunk */
+    uint64_t snapshot_due;      /* when to ask or send again */
+    uint64_t snapshot_progress; /* when it last got further */
+    uint64_t snapshot_backoff;  /* the next one begins so long after it was found to be needed */
     struct raft_snapshot_request snapshot;
 };
 

@@ -30,6 +30,7 @@ void raft_take_defaults(struct raft_options *options)
     DEFAULT_TO(apply_window, 4096);
     DEFAULT_TO(promote_lag, 1024);
     DEFAULT_TO(members_max, RAFT_MEMBERS_MAX);
+    DEFAULT_TO(snapshot_wait_ns, 200 * options->election_max_ns);
 }
 
 static size_t round_up(size_t size)

@@ -92,6 +92,11 @@ struct raft_options {
     uint64_t promote_lag;         /* 1,024 entries: a JOINING member this close becomes a voter */
     uint32_t members_max;         /* RAFT_MEMBERS_MAX */
     uint32_t reserved;
+    /*
+     * 200 x election_max: a peer that gets nothing more of a snapshot stored for so long is let go; until then the log
+     * behind the snapshot is kept for it.
+     */
+    uint64_t snapshot_wait_ns;
     uint64_t seeded_bugs;         /* bit set of bugs.h; only looked at when built with GAVEL_SEEDED_BUGS */
 };
 

@@ -159,6 +159,7 @@ static void accepted(struct raft *r, struct raft_peer *peer, const struct raft_a
             return;
         }
         peer->match = raft_max(peer->match, m->match);
+        peer->snapshot_backoff = 0;
         raft_snapshot_stop(r, peer);
     }
     peer->match = raft_max(peer->match, m->match);

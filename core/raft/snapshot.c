@@ -7,11 +7,22 @@
  *   probe
  *
  * The state ends in each of these ways: the peer says INSTALLED, an ordinary append answer shows that it has
- * caught up otherwise, it is silent for long, it is removed, the leader steps down. Lost messages are asked after,
- * so none of them can stick.
+ * caught up otherwise, it makes no progress for long, it is removed, the leader steps down. Lost messages are asked
+ * after, so none of them can stick.
+ *
+ * There is no limit on the time of a whole transfer: only on the time without progress (snapshot_wait_ns). For so long
+ * a peer that was killed on the way may come back and go on where its part ends; the log behind the snapshot is kept
+ * for it. One that cannot store what it gets is let go after the same time, and waits longer and longer before the next
+ * attempt.
  */
 #include "cover.h"
 #include "internal.h"
+
+/*
+ * Answers carry no id. Links keep their order, so an answer belongs to the oldest message that was not answered. More
+ * than a few are not counted: then something was lost, and a count that is too high would only cost time.
+ */
+#define ASKED_MAX 4
 
 static void ask_for_snapshot(struct raft *r, struct raft_peer *peer)
 {
@@ -28,7 +39,21 @@ void raft_snapshot_begin(struct raft *r, struct raft_peer *peer)
     assert(peer->state != RAFT_SNAPSHOT);
     peer->state = RAFT_SNAPSHOT;
     peer->paused = false;
-    ask_for_snapshot(r, peer);
+    peer->snapshot_ready = false;
+    peer->snapshot_progress = r->now;
+    if (peer->snapshot_backoff)
+        peer->snapshot_due = r->now + peer->snapshot_backoff;
+    else
+        ask_for_snapshot(r, peer);
+}
+
+/* Nothing came of it: the log goes on without this peer, and the next attempt comes later than this one did. */
+static void let_go(struct raft *r, struct raft_peer *peer)
+{
+    RAFT_COVER(SNAPSHOT_LET_GO);
+    peer->snapshot_backoff = raft_max(2 * peer->snapshot_backoff, r->options.election_max_ns);
+    peer->snapshot_backoff = raft_min(peer->snapshot_backoff, r->options.snapshot_wait_ns);
+    raft_snapshot_stop(r, peer);
 }
 
 void raft_snapshot_stop(struct raft *r, struct raft_peer *peer)
@@ -49,9 +74,26 @@ static void send_chunk(struct raft *r, struct raft_peer *peer, bool question)
     struct raft_snapshot_request *chunk = &raft_send(r, RAFT_SNAPSHOT_REQUEST, peer->id)->snapshot_request;
     *chunk = peer->snapshot;
     chunk->length = 0;
-    if (!question)
+    if (!question) {
         chunk->length = (uint32_t)raft_min(r->options.chunk_bytes, chunk->total - chunk->offset);
+        peer->snapshot_old = peer->snapshot_asked;
+    }
+    if (peer->snapshot_asked < ASKED_MAX)
+        peer->snapshot_asked++;
     peer->snapshot_due = r->now + r->options.election_max_ns;
+}
+
+/* Before anything is sent there is nothing to go on with: then a peer that is silent is soon given up. */
+static bool is_stuck(const struct raft *r, const struct raft_peer *peer)
+{
+    uint64_t silence = r->now - peer->heard;
+    if (raft_bug(r, RAFT_BUG_SNAPSHOT_TO_THE_DEAD))
+        return false;
+    if (!peer->snapshot_ready)
+        return silence > RAFT_SNAPSHOT_SILENCE * r->options.election_max_ns;
+    if (raft_bug(r, RAFT_BUG_SNAPSHOT_STALLS) && silence <= r->options.snapshot_wait_ns)
+        return false;
+    return r->now - peer->snapshot_progress > r->options.snapshot_wait_ns;
 }
 
 void raft_snapshot_time(struct raft *r)
@@ -60,9 +102,8 @@ void raft_snapshot_time(struct raft *r)
         struct raft_peer *peer = &r->peers[i];
         if (peer->state != RAFT_SNAPSHOT)
             continue;
-        if (r->now - peer->heard > RAFT_SNAPSHOT_SILENCE * r->options.election_max_ns &&
-            !raft_bug(r, RAFT_BUG_SNAPSHOT_TO_THE_DEAD)) {
-            raft_snapshot_stop(r, peer); /* should it come back, it goes on from where it was */
+        if (is_stuck(r, peer)) {
+            let_go(r, peer);
             continue;
         }
         if (r->now < peer->snapshot_due)
@@ -102,7 +143,35 @@ int raft_snapshot_ready(struct raft *r, const struct raft_event_snapshot_ready *
         .chain = e->chain,
     };
     peer->snapshot_ready = true;
+    peer->snapshot_progress = r->now;
+    peer->snapshot_asked = 0;
+    peer->snapshot_old = 0;
     send_chunk(r, peer, true);
+    return RAFT_OK;
+}
+
+/* It says where it is. A chunk goes out once, and again only when the answer cannot be to what was sent before it. */
+static int on_more(struct raft *r, struct raft_peer *peer, const struct raft_snapshot_response *answer)
+{
+    bool further = answer->offset > peer->snapshot.offset;
+    if (answer->digest != peer->snapshot.digest)
+        return RAFT_OK;
+    if (answer->offset > peer->snapshot.total)
+        return RAFT_E_INVALID;
+    if (peer->snapshot_asked)
+        peer->snapshot_asked--;
+    if (answer->offset == peer->snapshot.offset && peer->snapshot_old) {
+        RAFT_COVER(CHUNK_ON_ITS_WAY);
+        peer->snapshot_old--;
+        return RAFT_OK;
+    }
+    peer->snapshot.offset = answer->offset;
+    if (further || answer->offset == peer->snapshot.total)
+        peer->snapshot_progress = r->now;
+    if (answer->offset == peer->snapshot.total) /* it is restoring now */
+        peer->snapshot_due = r->now + r->options.election_max_ns;
+    else
+        send_chunk(r, peer, false);
     return RAFT_OK;
 }
 
@@ -120,24 +189,15 @@ int raft_on_snapshot_response(struct raft *r, const struct raft_message *m)
     switch (answer->status) {
     case RAFT_SNAPSHOT_INSTALLED:
         peer->match = raft_max(peer->match, answer->match);
+        peer->snapshot_backoff = 0;
         raft_snapshot_stop(r, peer);
         raft_commit_advance(r);
         return RAFT_OK;
     case RAFT_SNAPSHOT_FAILED:
-        peer->snapshot.offset = 0;
-        peer->snapshot_due = r->now + r->options.election_max_ns;
+        let_go(r, peer); /* its disk is full, or the whole could not be restored: the next attempt may fare no better */
         return RAFT_OK;
     case RAFT_SNAPSHOT_MORE:
-        if (answer->digest != peer->snapshot.digest)
-            return RAFT_OK;
-        if (answer->offset > peer->snapshot.total)
-            return RAFT_E_INVALID;
-        peer->snapshot.offset = answer->offset;
-        if (answer->offset == peer->snapshot.total) /* it is restoring now */
-            peer->snapshot_due = r->now + r->options.election_max_ns;
-        else
-            send_chunk(r, peer, false);
-        return RAFT_OK;
+        return on_more(r, peer, answer);
     default:
         return RAFT_E_INVALID;
     }

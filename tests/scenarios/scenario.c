@@ -28,7 +28,7 @@
  *   drop LINK [TYPE]               all of them
  *   reorder LINK [TYPE]            all of them change places: the last one comes first
  *   cut a b | cut a->b | isolate a | heal
- *   disk|apply|install a hold|free
+ *   disk|apply|install|store a hold|free
  *   written a [N] | fail a         of what is pending N writes complete; they fail
  *   installed a | spoiled a        an install that is held ends, well or not
  *   crash a [N]                    N of its pending writes made it; what it sent is gone, unless held
@@ -73,6 +73,7 @@ static const struct {
     OPTION("ios_max", ios_max, 1),
     OPTION("append_bytes_max", append_bytes_max, 1),
     OPTION("chunk_bytes", chunk_bytes, 1),
+    OPTION("snapshot_wait_ms", snapshot_wait_ns, WORLD_MS),
     OPTION("window_bytes", window_bytes, 1),
     OPTION("uncommitted_bytes", uncommitted_bytes, 1),
     OPTION("apply_window", apply_window, 1),
@@ -371,6 +372,8 @@ static void do_hold(struct script *s, char **v)
         n->disk_held = hold;
     else if (strcmp(v[0], "apply") == 0)
         n->apply_held = hold;
+    else if (strcmp(v[0], "store") == 0)
+        n->store_held = hold;
     else
         n->install_held = hold;
     if (!hold && n->alive)
@@ -483,7 +486,7 @@ static int execute(struct script *s, char **v)
         script_node(s, v[1])->lazy = true;
     else if (is_one_of(v[0], "cut isolate heal"))
         do_cut(s, v);
-    else if (is_one_of(v[0], "disk apply install"))
+    else if (is_one_of(v[0], "disk apply install store"))
         do_hold(s, v);
     else if (is_one_of(v[0], "deliver drop dup hold release"))
         do_messages(s, v);

@@ -396,6 +396,8 @@ static void do_start_snapshot(struct world *w, struct world_node *n, const struc
 
 static void do_store_chunk(struct world_node *n, const struct raft_effect *effect)
 {
+    if (n->store_held)
+        return;
     /* An offer (no bytes) begins, or goes on with a part that is on the disk from before. */
     bool same = n->disk.incoming.index == effect->chunk.index && n->disk.incoming.digest == effect->chunk.digest;
     if (!same || effect->chunk.length > 0) {

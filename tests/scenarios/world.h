@@ -87,6 +87,7 @@ struct world_node {
     bool disk_held;    /* writes complete only by world_written() */
     bool apply_held;   /* APPLIED is not reported */
     bool install_held; /* an install does not end */
+    bool store_held;   /* no chunk of a snapshot gets stored, and nothing is said of it */
     bool lazy;         /* answers no PROPOSE effect by itself */
     uint32_t incarnation;
     void *memory;
