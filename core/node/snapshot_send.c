@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshot_send.c - a snapshot on its way to a peer. Which one it gets and where it is, the core knows; here are the open
- * file, one chunk in memory for each peer, and the rate.
+ * snapshot_send.c - a snapshot on its way to a peer. Which one it gets and where it is, the core knows; here are the
+ * open file, one chunk in memory for each peer, and the rate.
  *
  * The open file pins the snapshot: `snapshot_keep` may remove its name meanwhile, not its bytes. It is closed when the
  * core is through with it (raft_snapshot_stop), at the latest snapshot_wait after the peer got further the last time.

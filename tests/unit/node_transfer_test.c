@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_transfer_test.c - a large snapshot on its way to a node that is killed, loses its power, is slow, or has no room:
- * how many bytes it costs, how fast they go, and that it comes to an end.
+ * node_transfer_test.c - a large snapshot on its way to a node that is killed, loses its power, is slow, or has
+ * no room: how many bytes it costs, how fast they go, and that it comes to an end.
  */
 #include <setjmp.h>
 #include <stdarg.h>
