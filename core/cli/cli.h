@@ -11,7 +11,7 @@
  *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, snapshot, log-level, stop
  *   cli_output.c   documents as tables, text or JSON         cli_bench.c   bench
  *   cli_health.c   health
- *   cli_plugin.c  plugin new, by scaffold.c
+ *   cli_plugin.c  plugin new, by scaffold.c              cli_recover.c recover
  */
 #ifndef CORE_CLI_CLI_H
 #define CORE_CLI_CLI_H
@@ -184,6 +184,7 @@ int cli_area_metrics(struct cli *cli, int count, char **words);
 int cli_area_events(struct cli *cli, int count, char **words);
 int cli_area_data(struct cli *cli, int count, char **words);
 int cli_area_init(struct cli *cli, int count, char **words);
+int cli_area_recover(struct cli *cli, int count, char **words);
 int cli_area_member(struct cli *cli, int count, char **words);
 int cli_area_settings(struct cli *cli, int count, char **words);
 int cli_area_leader(struct cli *cli, int count, char **words);
@@ -213,6 +214,7 @@ extern struct cli_member_changes cli_member_changes;
 int cli_member_change(struct cli *cli, const char *version);
 extern const struct usage_option cli_settings_options[];
 extern const struct usage_option cli_plugin_options[];
+extern const struct usage_option cli_recover_options[];
 extern const struct usage_option cli_status_options[];
 extern const struct usage_option cli_health_options[];
 

@@ -21,6 +21,8 @@
  *   founding      the founding record, opaque here
  *   recovering    present while a damaged log is being fetched again
  *   unfinished    present while the directory of a new cluster is being made off line
+ *   renewing      present while the directory becomes part of a new cluster (renew.h); `renewed` afterwards
+ *   old-*         directories with what was set aside then
  *   log/          segments <number>.seg, and `synced`, the identity entries
  *   snap/         snapshots <index>-<term>.snap, a *.part while one is written or received
  */
@@ -82,6 +84,7 @@ struct log_options {
     uint32_t snapshot_keep;
     uint32_t recover;         /* 1: this node has peers that hold the data: on damage start as recovering instead of
                                  answering GAVEL_E_CORRUPT */
+    uint32_t renewing;        /* 1: only for renew.c, which goes on with a plan that is in the directory */
     struct log_pool *pool;    /* of the batches; borrowed, must outlive the log */
     uint32_t unfinished;      /* 1: whoever opens it is about to finish it, see LOG_UNFINISHED */
 };
@@ -136,7 +139,8 @@ struct log_recovery {
 /* [before the loop] Open or make the data directory, lock it, recover it, and report. Takes as long as reading the
  * log and the newest snapshot takes. `events` is copied. On failure nothing stays open, and unless the directory was
  * new or torn, nothing was changed:
- *   GAVEL_E_CONFIG   another node's or cluster's directory, or not a data directory at all        (exit 78)
+ *   GAVEL_E_CONFIG   another node's or cluster's directory, or not a data directory at all, or
+ *                    one whose change into a new cluster was cut short                            (exit 78)
  *   GAVEL_E_VERSION  a newer format                                                               (exit 78)
  *   GAVEL_E_DENIED   not ours, or not accessible                                                  (exit 77)
  *   GAVEL_E_BUSY     another process runs on it                                                   (exit 74)

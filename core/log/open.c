@@ -46,6 +46,11 @@ static int refuse(const struct log_scan *scan, const struct log_options *options
         return gavel_fail(error, GAVEL_E_CONFIG,
                           "%s is not a data directory of gavel and not empty (it holds %s): name another data_dir",
                           scan->dir, scan->foreign);
+    if (scan->renewing && !options->renewing)
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "%s was becoming part of a new cluster when that was cut short: run the same 'gavel recover' "
+                          "again; see quorum-lost in gavel-runbook(7)",
+                          scan->dir);
     if (scan->directory_state == LOG_FILE_BAD)
         return 0; /* the table decides */
     if (options->name && strcmp(options->name, record->name) != 0)

@@ -3,6 +3,7 @@
  * scan.c - reads a data directory and gathers the facts that the recovery table decides on. Changes nothing.
  */
 #include "core/log/scan.h"
+#include "core/log/renew.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -235,16 +236,20 @@ static int see_name(void *ctx, const char *name)
     /* What an unfinished creation may leave, and what a host puts beside it. */
     static const char *const ours[] = {"lock", "log", "snap", "vote.0", "vote.1", "directory", "directory.new",
                                        "founding", "founding.new", "recovering", "recovering.new", "admin.sock",
-                                       LOG_UNFINISHED};
+                                       LOG_UNFINISHED,
+                                       LOG_RENEWING, LOG_RENEWING ".new", LOG_RENEWED};
     struct log_scan *scan = ctx;
 
     if (strcmp(name, "founding") == 0 || strcmp(name, "recovering") == 0)
         scan->lived = true;
     scan->unfinished = scan->unfinished || strcmp(name, LOG_UNFINISHED) == 0;
+    scan->renewing = scan->renewing || strcmp(name, LOG_RENEWING) == 0;
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         if (strcmp(name, ours[i]) == 0)
             return 0;
     }
+    if (strncmp(name, LOG_ASIDE, strlen(LOG_ASIDE)) == 0)
+        return 0;
     (void)snprintf(scan->foreign, sizeof scan->foreign, "%s", name);
     return 0;
 }

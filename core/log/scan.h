@@ -41,6 +41,7 @@ struct log_scan {
     bool empty;       /* and holds nothing but what an unfinished creation leaves */
     bool unfinished;  /* the directory of a new cluster was being made, see LOG_UNFINISHED */
     bool lived;       /* a vote, a frame, a snapshot or a founding is there */
+    bool renewing;    /* its change into a new cluster is under way, or was cut short: see renew.h */
     char foreign[OS_NAME_MAX]; /* a name that is not ours, when there is no directory record */
 
     uint32_t directory_state; /* enum log_file_state, here and below */

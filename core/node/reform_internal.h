@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* reform_internal.h - what reform.c and reform_say.c share. */
+#ifndef CORE_NODE_REFORM_INTERNAL_H
+#define CORE_NODE_REFORM_INTERNAL_H
+
+#include "core/log/renew.h"
+#include "core/log/scan.h"
+#include "core/node/members.h"
+#include "core/node/reform.h"
+
+#define REFORM_ASIDE_BYTES 16 /* of a name such as old-1a2b3c4d, with its NUL */
+
+/* A configuration entry that some frame held. */
+struct reform_seen {
+    struct reform_seen *next;
+    uint64_t first;
+    uint32_t chain;
+    uint32_t size;
+    uint8_t bytes[];
+};
+
+struct reform_dir {
+    const char *path;
+    struct log_scan scan;
+    struct reform_seen *seen;
+    struct members *members; /* the newest in it; NULL: none could be read */
+    bool record;             /* it is a data directory, and its record can be read */
+    bool intact;             /* could be the source without being named */
+    bool possible;           /* could be the source when it is named */
+    const char *why;         /* not intact: why */
+    uint64_t last;           /* of the log or the snapshot */
+    uint64_t last_term;
+    uint64_t durable_to;     /* the highest index that is known to have been durable in it */
+    bool comparable;
+    uint64_t common;         /* up to here it holds what the source holds */
+    bool aside;              /* its contents are set aside, or were */
+};
+
+struct reform {
+    const struct os *os;
+    const struct reform_options *options;
+    struct gavel_error *error;
+    struct reform_dir dirs[REFORM_DIRS_MAX];
+    uint32_t count;
+    struct reform_dir *source;
+    bool resumes;  /* a plan is there, cut short ... */
+    bool finished; /* ... or carried out before */
+    struct log_renewal plan;
+    uint8_t *plan_memory; /* of one that was read */
+    struct members next;  /* of the new cluster */
+    uint32_t voters;      /* of the old cluster, as the source knows them ... */
+    uint32_t voters_here; /* ... and how many of them are here, intact */
+    bool joint;
+    struct gavel_buffer founding;
+    struct gavel_buffer payload;
+    char aside[REFORM_ASIDE_BYTES];
+};
+
+/* Whether every write that was acknowledged is in some directory that was read. */
+bool reform_complete(const struct reform *reform);
+
+/* Print what is found, kept and lost; `done`: it has been carried out. */
+void reform_say(const struct reform *reform, bool done, FILE *out);
+
+#endif
