@@ -17,7 +17,8 @@ static bool dry_run;
 const struct usage_option cli_recover_options[] = {
     {"data-dir", 0, USAGE_LIST, "DIR", "A data directory of the old cluster; once for each that there is", &given},
     {"dry-run", 'n', USAGE_FLAG, NULL, "Only say what would be kept and what lost; change nothing", &dry_run},
-    {"keep", 0, USAGE_TEXT, "NAME,...", "Who is in the new cluster; the default is the nodes of the directories", &keep},
+    {"keep", 0, USAGE_TEXT, "NAME,...", "Who is in the new cluster; the default is the nodes of the directories",
+     &keep},
     {"members", 0, USAGE_TEXT, "NAME=URI,...",
      "The same with addresses, as members in gavel.ini(5); a NAME alone keeps the address that it had", &members},
     {"source", 0, USAGE_TEXT, "DIR",
@@ -42,7 +43,7 @@ int cli_area_recover(struct cli *cli, int count, char **words)
     if (cli->word_count != 1)
         return cli_fail(CLI_USAGE, "gavel recover takes no words; name each directory with --data-dir");
     if (given.count == 0)
-        return cli_fail(CLI_USAGE, "name the data directories that are left, each with --data-dir; begin with --dry-run");
+        return cli_fail(CLI_USAGE, "name the data directories that are left, each with --data-dir; --dry-run first");
     if (members && keep)
         return cli_fail(CLI_USAGE, "--keep and --members say the same: give one of them");
     if (keep && strchr(keep, '='))

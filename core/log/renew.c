@@ -183,8 +183,9 @@ static int appended(const struct log_recovery *found, const struct log_renewal *
         return 1;
     if (found->last + 1 == renewal->index && found->last_term < renewal->term)
         return 0;
-    return gavel_fail(error, GAVEL_E_STATE, "%s: its log ends at index %llu, not where its plan says: a plan of another "
-                      "directory lies in it", dir, (unsigned long long)found->last);
+    return gavel_fail(error, GAVEL_E_STATE,
+                      "%s: its log ends at index %llu, not where its plan says: a plan of another directory lies in it",
+                      dir, (unsigned long long)found->last);
 }
 
 static int extend_log(const struct os *given, const char *dir, const struct log_renewal *renewal,
@@ -337,10 +338,12 @@ static int move(const struct moving *moving, const char *what)
 
 static int move_rest(void *ctx, const char *name)
 {
-    if (strcmp(name, "lock") == 0 || strcmp(name, "admin.sock") == 0 || strncmp(name, LOG_ASIDE, strlen(LOG_ASIDE)) == 0 ||
-        strcmp(name, "lost+found") == 0)
-        return 0;
-    return move(ctx, name);
+    static const char *const stay[] = {"lock", "admin.sock", "lost+found"};
+
+    for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+        if (strcmp(name, stay[i]) == 0)
+            return 0;
+    return strncmp(name, LOG_ASIDE, strlen(LOG_ASIDE)) == 0 ? 0 : move(ctx, name);
 }
 
 int log_set_aside(const struct os *os, const char *dir, const char *name, struct gavel_error *error)

@@ -101,8 +101,9 @@ static void judge(struct reform_dir *dir)
         dir->durable_to = dir->last;
     dir->why = fault(dir);
     dir->intact = !dir->why;
-    dir->possible = dir->members && !scan->unfinished && scan->founding_state == LOG_FILE_GOOD && scan->directory.member_id &&
-                    scan->vote_row->verdict != LOG_VERDICT_STOP && scan->row->verdict != LOG_VERDICT_STOP;
+    dir->possible = dir->members && !scan->unfinished && scan->founding_state == LOG_FILE_GOOD &&
+                    scan->directory.member_id && scan->vote_row->verdict != LOG_VERDICT_STOP &&
+                    scan->row->verdict != LOG_VERDICT_STOP;
 }
 
 /* Nobody may run on it, and nothing may be left behind in a directory that is none of ours: look before the lock. */

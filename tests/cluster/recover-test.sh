@@ -70,6 +70,16 @@ field()
     printf '%s' "$1" | sed -n "s/.*\"$2\":\\([^,}]*\\).*/\\1/p"
 }
 
+# joined: says "all N" when there are N voters, and each has joined.
+joined()
+{
+    "$gavel" -o json member list 2>/dev/null | tr -d ' \n' | awk '{
+        n = gsub(/"id":/, "&")
+        if (n && gsub(/"role":"voter"/, "&") == n && gsub(/"joined":true/, "&") == n)
+            print "all", n
+    }'
+}
+
 # cluster N: found one, at ports below those that the system gives out by itself.
 cluster()
 {
@@ -179,7 +189,7 @@ for count in 3 5; do
         [ "$i" = "$best" ] || start "$i"
         i=$((i + 1))
     done
-    until_says yes sh -c "$gavel -o json member list | tr -d ' \n' | awk '{ n = gsub(/\"role\":\"voter\"/, \"\"); j = gsub(/\"joined\":true/, \"\"); if (n == $count && j == $count) print \"yes\" }'"
+    until_says "all $count" joined
     eval "kill -9 \$pid$best; wait \$pid$best" 2>/dev/null
     GAVEL_ENDPOINTS=tcp://127.0.0.1:$((port + old - 1))
     export GAVEL_ENDPOINTS

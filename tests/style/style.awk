@@ -79,7 +79,7 @@ BEGIN {
     may["core/codec"] = " codec os raft log " # headers only: raft/message.h and log/batch.h, whose wire form is here
     may["core/node"] = " node raft log codec os "
     may["core/client"] = " client codec os "
-    may["core/cli"] = " cli client codec log os host " # of the host: sample.h, for gavel init
+    may["core/cli"] = " cli client codec log os host node " # of the host: sample.h; of the node: what works off line
     may["core/host"] = " host node raft log codec os client "
     chancy = "time|clock_gettime|gettimeofday|rand|random|getrandom|getpid|getenv"
     impure = "malloc|calloc|realloc|free|printf|fprintf|time|clock_gettime|rand|random|getrandom|getenv|open" \

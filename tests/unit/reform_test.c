@@ -397,6 +397,7 @@ static void test_damaged(void **state)
 
 static void test_refused(void **state)
 {
+    const char *two[2] = {paths[0], paths[1]};
     const char *twice[2] = {paths[0], paths[0]};
     const char *nowhere[1] = {"/nonexistent/at-all"};
     const char *tmp[1] = {"/usr"};
@@ -416,10 +417,9 @@ static void test_refused(void **state)
     open_dir(&dir, 1);
     assert_int_equal(run(&real_os, (struct reform_options){0}), GAVEL_E_BUSY);
     close_dir(&dir);
-    assert_int_equal(run(&real_os, (struct reform_options){.dirs = (const char *const[]){paths[0]}, .dir_count = 1}), 0);
-    assert_int_equal(run(&real_os, (struct reform_options){.dirs = (const char *const[]){paths[1]}, .dir_count = 1}), 0);
-    assert_int_equal(run(&real_os, (struct reform_options){.dirs = (const char *const[]){paths[0], paths[1]},
-                                                           .dir_count = 2}), GAVEL_E_CONFIG);
+    assert_int_equal(run(&real_os, (struct reform_options){.dirs = two, .dir_count = 1}), 0);
+    assert_int_equal(run(&real_os, (struct reform_options){.dirs = two + 1, .dir_count = 1}), 0);
+    assert_int_equal(run(&real_os, (struct reform_options){.dirs = two, .dir_count = 2}), GAVEL_E_CONFIG);
     assert_non_null(strstr(error.text, "different clusters"));
 }
 
