@@ -9,13 +9,12 @@
 #include "core/node/reform.h"
 #include "core/os/real.h"
 
-static const char *dirs[REFORM_DIRS_MAX];
-static struct usage_list given = {.items = dirs, .capacity = REFORM_DIRS_MAX};
+static struct usage_each dirs;
 static const char *members, *keep, *source;
 static bool dry_run;
 
 const struct usage_option cli_recover_options[] = {
-    {"data-dir", 0, USAGE_LIST, "DIR", "A data directory of the old cluster; once for each that there is", &given},
+    {"data-dir", 0, USAGE_EACH, "DIR", "A data directory of the old cluster; once for each that there is", &dirs},
     {"dry-run", 'n', USAGE_FLAG, NULL, "Only say what would be kept and what lost; change nothing", &dry_run},
     {"keep", 0, USAGE_TEXT, "NAME,...", "Who is in the new cluster; the default is the nodes of the directories",
      &keep},
@@ -28,13 +27,13 @@ const struct usage_option cli_recover_options[] = {
 
 int cli_area_recover(struct cli *cli, int count, char **words)
 {
-    struct reform_options options = {.dirs = dirs};
+    struct reform_options options = {.dirs = dirs.values};
     struct gavel_error error = {0, ""};
     struct os os;
     int32_t status;
     int code;
 
-    given.count = 0;
+    dirs.count = 0;
     members = keep = source = NULL;
     dry_run = false;
     code = cli_options_take(cli, cli_recover_options, count, words);
@@ -42,13 +41,13 @@ int cli_area_recover(struct cli *cli, int count, char **words)
         return code;
     if (cli->word_count != 1)
         return cli_fail(CLI_USAGE, "gavel recover takes no words; name each directory with --data-dir");
-    if (given.count == 0)
+    if (dirs.count == 0)
         return cli_fail(CLI_USAGE, "name the data directories that are left, each with --data-dir; --dry-run first");
     if (members && keep)
         return cli_fail(CLI_USAGE, "--keep and --members say the same: give one of them");
     if (keep && strchr(keep, '='))
         return cli_fail(CLI_USAGE, "--keep takes names; --members takes addresses too");
-    options.dir_count = given.count;
+    options.dir_count = dirs.count;
     options.members = members ? members : keep;
     options.source = source;
     options.dry_run = dry_run;

@@ -152,7 +152,9 @@ for count in 3 5; do
         fi
         i=$((i + 1))
     done
+    : >"$dir/node-$best.log"
     start "$best"
+    until_says 'Log open' cat "$dir/node-$best.log"
     # shellcheck disable=SC2086 # words
     until_says 'a node runs on' "$gavel" recover --dry-run $keep
     stop_all
