@@ -251,6 +251,41 @@ static const struct gavel_field read_reply_rows[] = {
     RAFT_HEAD, RAFT_ROW(4, read), RAFT_ROW(5, index), RAFT_ROW(6, flags)};
 static const struct gavel_fields read_reply_fields = GAVEL_FIELDS(read_reply_rows, struct codec_raft);
 
+/* ---- health ------------------------------------------------------------------------------------------------------ */
+
+static const struct gavel_field check_rows[] = {
+    ROW_REQUIRED(codec_check, 2, id, GAVEL_UINT),
+};
+static const struct gavel_fields check_fields = GAVEL_FIELDS(check_rows, struct codec_check);
+
+static const struct gavel_field check_answer_rows[] = {
+    ROW_REQUIRED(codec_check_answer, 2, id, GAVEL_UINT),
+    ROW(codec_check_answer, 3, alarms, GAVEL_UINT),
+    ROW(codec_check_answer, 4, term, GAVEL_UINT),
+    ROW(codec_check_answer, 5, commit, GAVEL_UINT),
+    ROW(codec_check_answer, 6, applied, GAVEL_UINT),
+    ROW(codec_check_answer, 7, last_index, GAVEL_UINT),
+    ROW(codec_check_answer, 8, log_bytes, GAVEL_UINT),
+    ROW(codec_check_answer, 9, disk_bytes, GAVEL_UINT),
+    ROW(codec_check_answer, 10, snapshot_index, GAVEL_UINT),
+    ROW(codec_check_answer, 11, snapshot_bytes, GAVEL_UINT),
+    ROW(codec_check_answer, 12, sync_p50_us, GAVEL_UINT),
+    ROW(codec_check_answer, 13, sync_p99_us, GAVEL_UINT),
+    ROW(codec_check_answer, 14, sync_slow_ms, GAVEL_UINT),
+    ROW(codec_check_answer, 15, commit_p50_us, GAVEL_UINT),
+    ROW(codec_check_answer, 16, commit_p99_us, GAVEL_UINT),
+    ROW(codec_check_answer, 17, apply_backlog_ms, GAVEL_UINT),
+    ROW(codec_check_answer, 18, writes, GAVEL_UINT),
+    ROW(codec_check_answer, 19, reads, GAVEL_UINT),
+    ROW(codec_check_answer, 20, links, GAVEL_UINT),
+    ROW(codec_check_answer, 21, clients, GAVEL_UINT),
+    ROW(codec_check_answer, 22, uptime_ms, GAVEL_UINT),
+    ROW_UPTO(codec_check_answer, 23, role, GAVEL_STRING, NAME_BYTES_MAX),
+    ROW_UPTO(codec_check_answer, 24, leader, GAVEL_STRING, NAME_BYTES_MAX),
+    ROW_UPTO(codec_check_answer, 25, version, GAVEL_STRING, NAME_BYTES_MAX),
+};
+static const struct gavel_fields check_answer_fields = GAVEL_FIELDS(check_answer_rows, struct codec_check_answer);
+
 /* ---- founding ---------------------------------------------------------------------------------------------------- */
 
 static const struct gavel_field found_ask_rows[] = {
@@ -303,6 +338,8 @@ static const struct codec_message messages[CODEC_TYPE_MAX + 1] = {
     [CODEC_STREAM_EVENT] = {CODEC_STREAM_EVENT, "stream_event", &stream_event_fields, 0, 0},
     [CODEC_STREAM_END] = {CODEC_STREAM_END, "stream_end", &stream_end_fields, 0, TEXT(stream_end)},
     [CODEC_STREAM_CLOSE] = {CODEC_STREAM_CLOSE, "stream_close", &stream_close_fields, 0, 0},
+    [CODEC_CHECK] = {CODEC_CHECK, "check", &check_fields, 0, 0},
+    [CODEC_CHECK_ANSWER] = {CODEC_CHECK_ANSWER, "check_answer", &check_answer_fields, 0, 0},
     [CODEC_RAFT + RAFT_PREVOTE_REQUEST] = {CODEC_RAFT + RAFT_PREVOTE_REQUEST, "request_prevote", &vote_fields, 0, 0},
     [CODEC_RAFT + RAFT_PREVOTE_RESPONSE] = {CODEC_RAFT + RAFT_PREVOTE_RESPONSE, "request_prevote_reply",
                                             &vote_reply_fields, 0, 0},

@@ -33,6 +33,8 @@
 #define CODEC_STREAM_EVENT 14
 #define CODEC_STREAM_END 15
 #define CODEC_STREAM_CLOSE 16
+#define CODEC_CHECK 20 /* between peers, since 1.1 */
+#define CODEC_CHECK_ANSWER 21
 #define CODEC_RAFT 30 /* + RAFT_PREVOTE_REQUEST ...: 31 .. 41; the struct of all is codec_raft */
 #define CODEC_RAFT_LAST (CODEC_RAFT + RAFT_READ_RESPONSE)
 #define CODEC_FOUND_ASK 50
@@ -192,6 +194,41 @@ struct codec_stream_end {
 struct codec_stream_close {
     uint64_t present;
     uint64_t id;
+};
+
+/* How are you? Answered at once, on the connection that it came by. A peer of 1.0 skips it. */
+struct codec_check {
+    uint64_t present;
+    uint64_t id; /* of the connection's own numbering, echoed in the answer */
+};
+
+/* What a node observes of itself. Figures of the last ten seconds where nothing else is said. */
+struct codec_check_answer {
+    uint64_t present;
+    uint64_t id;
+    uint64_t alarms; /* HEALTH_ALARM_... of core/node/health.h */
+    uint64_t term;
+    uint64_t commit;
+    uint64_t applied;
+    uint64_t last_index;
+    uint64_t log_bytes;
+    uint64_t disk_bytes; /* of all segments */
+    uint64_t snapshot_index;
+    uint64_t snapshot_bytes;
+    uint64_t sync_p50_us;
+    uint64_t sync_p99_us;
+    uint64_t sync_slow_ms; /* for how long the p99 has been over its own limit */
+    uint64_t commit_p50_us; /* of the batches that it proposed as a leader */
+    uint64_t commit_p99_us;
+    uint64_t apply_backlog_ms; /* how long the oldest committed entry has waited for being applied */
+    uint64_t writes; /* commands applied in a second */
+    uint64_t reads;  /* served in a second */
+    uint64_t links;  /* members that it is connected to */
+    uint64_t clients;
+    uint64_t uptime_ms;
+    struct gavel_slice role; /* as in its status document */
+    struct gavel_slice leader;
+    struct gavel_slice version; /* of its program */
 };
 
 /*

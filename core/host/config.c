@@ -37,7 +37,8 @@ void *host_config_object(struct host_config *config, const char *section)
         void *object;
     } objects[] = {{"node", &config->node},         {"cluster", &config->cluster}, {"raft", &config->raft},
                    {"log", &config->log},           {"snapshot", &config->snapshot},
-                   {"session", &config->session},   {"client", &config->client}};
+                   {"session", &config->session},   {"client", &config->client},
+                   {"health", &config->health}};
 
     for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++)
         if (strcmp(objects[i].name, section) == 0)

@@ -52,6 +52,7 @@ struct host_config {
     struct host_snapshot_options snapshot;
     struct node_session_options session;
     struct host_client_options client;
+    struct host_health_options health;
     const char *plugin_dir; /* after GAVEL_PLUGIN_DIR has been looked at */
     bool plugin_dir_variable; /* it comes from there */
     struct host_member member[HOST_MEMBERS_MAX];

@@ -165,6 +165,15 @@ struct node_limits host_process_limits(const struct host_config *config)
         .log_cache_bytes = config->log.cache_bytes,
         .log_reserve_bytes = config->log.reserve_bytes,
         .stop_ms = config->node.stop_timeout,
+        .health = {.interval_ms = config->health.interval,
+                   .timeout_ms = config->health.timeout,
+                   .failures = config->health.failures,
+                   .successes = config->health.successes,
+                   .lag_entries = config->health.lag_entries,
+                   .lag_bytes = config->health.lag_bytes,
+                   .sync_p99_ms = config->health.sync_p99,
+                   .sync_time_ms = config->health.sync_time,
+                   .apply_backlog_ms = config->health.apply_backlog},
     };
 }
 

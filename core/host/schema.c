@@ -152,6 +152,33 @@ static const struct gavel_field client_rows[] = {
      .help = "Events kept in memory for streams; who falls behind that is told so"},
 };
 
+static const struct gavel_field health_rows[] = {
+    {.name = "interval", .id = 1, .type = GAVEL_DURATION, .flags = GAVEL_RELOADABLE, .fallback = "5s", .min = 100,
+     .max = 3600000, .offset = AT(host_health_options, interval), .help = "How often each other member is checked"},
+    {.name = "timeout", .id = 2, .type = GAVEL_DURATION, .flags = GAVEL_RELOADABLE, .fallback = "2s", .min = 10,
+     .max = 600000, .offset = AT(host_health_options, timeout),
+     .help = "A check without an answer for so long has failed: one makes the member DEGRADED"},
+    {.name = "failures", .id = 3, .type = GAVEL_UINT, .flags = GAVEL_RELOADABLE, .fallback = "3", .min = 1,
+     .max = 1000, .offset = AT(host_health_options, failures), .unit = "checks",
+     .help = "Failed checks in a row that make it UNHEALTHY"},
+    {.name = "successes", .id = 4, .type = GAVEL_UINT, .flags = GAVEL_RELOADABLE, .fallback = "2", .min = 1,
+     .max = 1000, .offset = AT(host_health_options, successes), .unit = "checks",
+     .help = "Good checks in a row that make it HEALTHY again"},
+    {.name = "lag_entries", .id = 5, .type = GAVEL_UINT, .flags = GAVEL_RELOADABLE, .fallback = "10000", .min = 1,
+     .max = INT64_MAX, .offset = AT(host_health_options, lag_entries), .unit = "entries",
+     .help = "DEGRADED when more committed entries than that are not in its log yet"},
+    {.name = "lag_bytes", .id = 6, .type = GAVEL_SIZE, .flags = GAVEL_RELOADABLE, .fallback = "64MiB", .min = KIB,
+     .max = INT64_MAX, .offset = AT(host_health_options, lag_bytes), .help = "The same in bytes of log"},
+    {.name = "sync_p99", .id = 7, .type = GAVEL_DURATION, .flags = GAVEL_RELOADABLE, .fallback = "100ms", .min = 1,
+     .max = 600000, .offset = AT(host_health_options, sync_p99),
+     .help = "DEGRADED when the slowest of a hundred syncs of its log takes longer than that ..."},
+    {.name = "sync_time", .id = 8, .type = GAVEL_DURATION, .flags = GAVEL_RELOADABLE, .fallback = "10s", .min = 1000,
+     .max = 3600000, .offset = AT(host_health_options, sync_time), .help = "... and has done so for that long"},
+    {.name = "apply_backlog", .id = 9, .type = GAVEL_DURATION, .flags = GAVEL_RELOADABLE, .fallback = "1s", .min = 10,
+     .max = 3600000, .offset = AT(host_health_options, apply_backlog),
+     .help = "DEGRADED when a committed entry has waited longer than that for its state machine"},
+};
+
 #define PLUGIN_HELP "Name of the plugin, or the full path of its file; absent: the section's NAME"
 
 static const struct gavel_field transport_rows[] = {
@@ -204,6 +231,7 @@ const struct gavel_fields host_log_fields = GAVEL_FIELDS(log_rows, struct host_l
 const struct gavel_fields host_snapshot_fields = GAVEL_FIELDS(snapshot_rows, struct host_snapshot_options);
 const struct gavel_fields host_session_fields = GAVEL_FIELDS(session_rows, struct node_session_options);
 const struct gavel_fields host_client_fields = GAVEL_FIELDS(client_rows, struct host_client_options);
+const struct gavel_fields host_health_fields = GAVEL_FIELDS(health_rows, struct host_health_options);
 const struct gavel_fields host_transport_fields = GAVEL_FIELDS(transport_rows, struct host_transport_options);
 const struct gavel_fields host_serializer_fields = GAVEL_FIELDS(serializer_rows, struct host_serializer_options);
 const struct gavel_fields host_statemachine_fields = GAVEL_FIELDS(statemachine_rows, struct host_statemachine_options);
@@ -222,6 +250,7 @@ const struct host_section host_sections[] = {
     {"snapshot", 0, 0, 0, &host_snapshot_fields, "Snapshots"},
     {"session", 0, 0, 0, &host_session_fields, "Clients' sessions; the same on every node of the cluster"},
     {"client", 0, 0, 0, &host_client_fields, "Clients on this node"},
+    {"health", 0, 0, 0, &host_health_fields, "When a member counts as DEGRADED or UNHEALTHY"},
     {NULL, 0, 0, 0, NULL, NULL},
 };
 

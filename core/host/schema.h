@@ -85,6 +85,20 @@ struct host_client_options {
     uint64_t event_ring;
 };
 
+/* [health]: struct health_limits of core/node/health.h */
+struct host_health_options {
+    uint64_t present;
+    uint64_t interval;
+    uint64_t timeout;
+    uint64_t failures;
+    uint64_t successes;
+    uint64_t lag_entries;
+    uint64_t lag_bytes;
+    uint64_t sync_p99;
+    uint64_t sync_time;
+    uint64_t apply_backlog;
+};
+
 /* [transport.NAME], besides what the plugin reads */
 struct host_transport_options {
     uint64_t present;
@@ -125,6 +139,7 @@ extern const struct gavel_fields host_log_fields;
 extern const struct gavel_fields host_snapshot_fields;
 extern const struct gavel_fields host_session_fields;
 extern const struct gavel_fields host_client_fields;
+extern const struct gavel_fields host_health_fields;
 extern const struct gavel_fields host_transport_fields;
 extern const struct gavel_fields host_serializer_fields;
 extern const struct gavel_fields host_statemachine_fields;

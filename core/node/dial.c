@@ -144,21 +144,17 @@ uint64_t peers_deadline(const struct node *node)
     return deadline;
 }
 
-static void set_healthy(struct peer *peer, bool healthy, bool wanted, const char *why)
+static void set_linked(struct peer *peer, bool linked, bool wanted, const char *why)
 {
-    const char *const pairs[] = {"member", peer->name, "health", healthy ? "HEALTHY" : "DEGRADED",
-                                 "reason", why,        NULL};
-
-    if (peer->healthy == healthy)
+    if (peer->watched.seen.linked == linked)
         return;
-    peer->healthy = healthy;
-    event_local(peer->node, "health_changed", peer->name, pairs);
-    if (healthy)
+    if (linked) {
         node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s", peer->name);
-    else
-        node_log(peer->node, wanted ? GAVEL_LOG_INFO : GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name,
-                 why);
-    node_gauges(peer->node);
+        checkup_up(peer);
+    } else {
+        node_log(peer->node, wanted ? GAVEL_LOG_INFO : GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name, why);
+        checkup_down(peer, why);
+    }
 }
 
 static void link_event(struct peer *peer, uint32_t type, bool refused)
@@ -175,7 +171,7 @@ void peer_up(struct peer *peer, const struct codec_welcome *welcome)
     peer->quick = false;
     peer->complained = false;
     peer->node->redispatch = true;
-    set_healthy(peer, true, true, "");
+    set_linked(peer, true, true, "");
     peer->blank = !welcome->founded;
     peer->record_sent = false;
     peer->node->blanks |= peer->blank;
@@ -209,13 +205,14 @@ void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char
         /* At once again: whether that is refused tells a dead process from a broken wire. */
         peer->quick = true;
         peer->redial_at = node_now(node);
-        set_healthy(peer, false, reason == GAVEL_CLOSE_NORMAL, why);
+        set_linked(peer, false, reason == GAVEL_CLOSE_NORMAL, why);
         link_event(peer, RAFT_EVENT_LINK_LOST, false);
         return;
     }
     if (peer->quick && (reason == GAVEL_CLOSE_REFUSED || reason == GAVEL_CLOSE_LOST))
         link_event(peer, RAFT_EVENT_LINK_LOST, true);
     peer->quick = false;
+    checkup_unreachable(peer, why);
     if (!peer->complained && reason != GAVEL_CLOSE_REFUSED)
         node_log(node, GAVEL_LOG_INFO, "peer", "%s cannot be reached: %s", peer->name, why);
     peer->complained = true;

@@ -126,6 +126,13 @@ static void tick_seen(struct node *node, uint64_t tick)
         node->tick_base = tick;
 }
 
+/* So many bytes of log lie behind an index: what a member that is behind is measured by. */
+static void log_counted(struct node *node, const struct log_batch *batch)
+{
+    figures_logged(node->figures, batch->head.first + batch->head.count - 1, batch->head.bytes,
+                   node->limits.health.lag_bytes / NODE_LAG_STEPS);
+}
+
 static void effect_append(struct node *node, const struct raft_effect *effect)
 {
     uint64_t part = 0;
@@ -133,6 +140,8 @@ static void effect_append(struct node *node, const struct raft_effect *effect)
     if (node->proposing) {
         assert(effect->range.first == node->proposing->head.first);
         node->last_own_io = effect->io;
+        log_counted(node, node->proposing);
+        figures_proposed(node->figures, node_now(node), effect->range.last);
         learn_batch(node, node->proposing);
         write_checked(node, log_append(node->log, log_io(effect->io, IO_LAST), node->proposing), "append");
         return;
@@ -148,6 +157,7 @@ static void effect_append(struct node *node, const struct raft_effect *effect)
             node,
             log_append(node->log, log_io(effect->io, last == effect->range.last ? IO_LAST : part++), batch),
             "append");
+        log_counted(node, batch);
         learn_batch(node, batch);
         tick_seen(node, batch->head.tick);
     }
@@ -185,6 +195,7 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
         node->maintain_at = node_now(node);
     }
     if (effect->role.role != RAFT_LEADER && node->role == RAFT_LEADER) {
+        figures_deposed(node->figures);
         node->tick_base = engine_tick(node);
         node->tick_base_ns = node_now(node);
     }
@@ -280,6 +291,7 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
     case RAFT_EFFECT_TRUNCATE:
         write_checked(node, log_truncate(node->log, log_io(effect->io, IO_LAST), effect->range.first),
                       "truncation");
+        figures_cut(node->figures, effect->range.first);
         propose_truncated(node, effect->range.first);
         if (node->change.active && node->change.index >= effect->range.first)
             change_lost(node, GAVEL_E_UNKNOWN,
@@ -287,8 +299,14 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
         if (directory_truncate(&node->directory, effect->range.first))
             peers_learn(node);
         break;
-    case RAFT_EFFECT_COMMIT: break;
-    case RAFT_EFFECT_APPLY: node->apply_to = effect->range.last; break;
+    case RAFT_EFFECT_COMMIT:
+        if (node->role == RAFT_LEADER)
+            figures_committed(node->figures, node_now(node), engine_commit(node));
+        break;
+    case RAFT_EFFECT_APPLY:
+        node->apply_to = effect->range.last;
+        figures_to_apply(node->figures, node_now(node), node->apply_to);
+        break;
     case RAFT_EFFECT_SERVE_READS: read_barrier(node, effect->reads.id, effect->reads.index); break;
     case RAFT_EFFECT_PROPOSE:
         node->propose_kind = effect->propose.kind;
@@ -362,10 +380,9 @@ void engine_written(void *ctx, uint64_t io)
     if (done <= node->written_raft)
         return;
     node->written_raft = done;
-    if (node->metric.sync_seconds) {
-        log_figures(node->log, &figures);
-        node_observe(node, node->series.sync_seconds, (double)figures.sync_ns_last / 1e9);
-    }
+    log_figures(node->log, &figures);
+    figures_synced(node->figures, node_now(node), figures.sync_ns_last);
+    node_observe(node, node->series.sync_seconds, (double)figures.sync_ns_last / 1e9);
     (void)engine_step(node, &event);
     if (node_working(node))
         release_gated(node);

@@ -15,6 +15,7 @@
  *   probe.c     what must be well for it to serve
  *   snapshot_send.c  sending
  *   publish.c   its own addresses, published through the log  dial.c  connections to members: dialled, lost, exchanged
+ *   checkup.c   checks of members, and their health          report.c   what a node observes of itself
  */
 #ifndef CORE_NODE_INTERNAL_H
 #define CORE_NODE_INTERNAL_H
@@ -24,9 +25,11 @@
 #include "core/log/snapshot.h"
 #include "core/node/apply.h"
 #include "core/node/directory.h"
+#include "core/node/figures.h"
 #include "core/node/members.h"
 #include "core/node/metrics.h"
 #include "core/node/node.h"
+#include "core/node/checkup.h"
 #include "core/node/settings.h"
 #include "core/os/list.h"
 #include "core/raft/raft.h"
@@ -52,6 +55,7 @@
 #define NODE_REFUSED_NS UINT64_C(60000000000)
 #define NODE_TRANSPORT_SLOTS (2 * NODE_TRANSPORTS_MAX) /* new ones beside those that end */
 #define NODE_RETIRING_MAX (NODE_TRANSPORT_SLOTS + 2 * NODE_SERIALIZERS_MAX)
+#define NODE_LAG_STEPS 64                /* a lag in bytes is known to this part of what is tolerated */
 #define NODE_TICK_NS UINT64_C(100000000) /* housekeeping while something can time out */
 #define NODE_CHOKED_NS UINT64_C(5000000)
 #define NODE_SLOW_TICK_NS UINT64_C(1000000000)
@@ -148,7 +152,7 @@ struct peer {
     uint64_t redial_at;    /* monotonic; UINT64_MAX: no dial is wanted now */
     uint64_t backoff_ms;
     bool quick; /* the dial under way is the immediate one after a break */
-    bool healthy;
+    struct watched watched;
     bool complained; /* the reason of a failure was logged, until it works again */
     bool asked;      /* founding */
     bool empty;
@@ -160,6 +164,7 @@ struct peer {
     struct {
         bool told;     /* in the newest hello or welcome of it */
         bool settings; /* its gaveld knows entries that change settings */
+        bool checks;   /* and answers checks */
         bool configure[NODE_MACHINES_MAX];
         uint64_t oldest[NODE_MACHINES_MAX]; /* state versions that its plugins act as */
         uint64_t newest[NODE_MACHINES_MAX];
@@ -458,6 +463,12 @@ struct node {
     /* events */
     struct node_events *events;
 
+    /* health */
+    struct watched self;
+    struct figures *figures;
+    uint64_t sync_slow_ms;
+    uint64_t leaderless_ns; /* no leader is known since; 0: one is */
+
     struct node_metrics metric; /* those with attributes, for node_record */
     struct node_metrics series; /* those without, for node_observe */
     uint64_t commands_total;
@@ -730,6 +741,8 @@ uint64_t event_stream_count(const struct node *node);
 
 /* ---- status.c ------------------------------------------------------------------------------------------ */
 
+/* "leader", "follower" ...; a constant. */
+const char *status_role(const struct node *node);
 void status_members(const struct node *node, struct gavel_writer *out);
 /* The same with the version that a change may be made conditional on. */
 void status_member_list(const struct node *node, struct gavel_writer *out);

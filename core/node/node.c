@@ -146,6 +146,7 @@ static void fill_limits(struct node_limits *limits)
     set(&limits->log_trailing_bytes, 32u << 20);
     set(&limits->log_cache_bytes, 8u << 20);
     set(&limits->stop_ms, 3000);
+    health_fill(&limits->health);
     while (limits->proposals & (limits->proposals - 1))
         limits->proposals &= limits->proposals - 1; /* the ring of waiters is a power of two */
 }
@@ -169,9 +170,10 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     node->gated = calloc(NODE_GATED_MAX, sizeof *node->gated);
     node->building = calloc(node->limits.batch_entries, sizeof *node->building);
     node->waiters = calloc(node->limits.proposals, sizeof *node->waiters);
+    node->figures = calloc(1, sizeof *node->figures);
     node->pool = log_pool_new(4u << 20);
     node->apply = apply_new(node->setup.machines, node->setup.machine_count, &sessions, node->setup.name);
-    if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters ||
+    if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters || !node->figures ||
         !node->pool || !node->apply || !node->settings || settings_abilities(node) != GAVEL_OK ||
         events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
         peers_from_setup(node) != GAVEL_OK)
@@ -325,6 +327,7 @@ static void housekeeping(struct node *node, uint64_t now)
     work_maintain(node, now);
     if (node->leaving)
         swap_expire(node, now);
+    checkup_look(node, now);
     node_gauges(node);
 }
 
@@ -334,6 +337,7 @@ static void arm(struct node *node)
     bool working = node_working(node);
     uint64_t deadline = working && node->raft ? node->effects.deadline : UINT64_MAX;
     uint64_t other[] = {log_deadline(node->log), peers_deadline(node), snapshot_send_deadline(node), node->tick_at,
+                        checkup_deadline(node),
                         node->stop_at ? node->stop_at : UINT64_MAX,
                         event_choked(node) ? node_now(node) + NODE_CHOKED_NS : UINT64_MAX};
 
@@ -428,6 +432,8 @@ void node_deadline(struct node *node)
         peers_dial(node, now);
     if (node_working(node))
         snapshot_send_on(node, now);
+    if (node_alive(node))
+        checkup_step(node, now);
     if (node_alive(node))
         housekeeping(node, now);
     node_settle(node);
@@ -556,6 +562,7 @@ void node_free(struct node *node)
     free(node->gated);
     free(node->building);
     free(node->waiters);
+    free(node->figures);
     node->magic = 0;
     free(node);
 }

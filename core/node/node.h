@@ -44,6 +44,7 @@
 #include <gavel/statemachine.h>
 #include <gavel/transport.h>
 
+#include "core/node/health.h"
 #include "core/os/os.h"
 
 #define NODE_MEMBERS_MAX 32   /* as raft's: more would not make a cluster safer */
@@ -135,6 +136,7 @@ struct node_limits {
     uint64_t log_cache_bytes;     /* 8 MiB of recent log in memory */
     uint64_t log_reserve_bytes;   /* what the log's own default is when 0 */
     uint64_t stop_ms;             /* 3,000: a clean stop hands over and drains for at most so long */
+    struct health_limits health;
 };
 
 /* Whoever waits for an answer that its host gives; all zero: nobody. */
@@ -293,7 +295,7 @@ void node_answer(struct node *node, struct node_caller caller, int32_t status, c
                  struct gavel_slice result);
 
 /* Write the status of design 5 as one map. The names in it are those of gavel-protocol(7). */
-void node_status(const struct node *node, struct gavel_writer *out);
+void node_status(struct node *node, struct gavel_writer *out);
 
 /* What fits on one line of a service manager. The texts are borrowed until the node does something. */
 struct node_view {

@@ -147,7 +147,7 @@ static void disconnect(struct peer *peer, const char *why)
     peer->fresh = NULL;
     peer->refresh = false;
     peer->blank = false;
-    peer->healthy = false;
+    checkup_forget(peer);
     if (peer->id)
         client_forward_lost(node, peer->id, 0);
 }
@@ -661,12 +661,15 @@ static void receive_raft(struct conn *conn, uint64_t type, const struct codec_ra
 
 void peer_message(struct conn *conn, uint64_t type, void *message)
 {
+    conn->peer->watched.heard = true;
     if (type > CODEC_RAFT && type <= CODEC_RAFT_LAST)
         receive_raft(conn, type, message);
     else if (type == CODEC_REQUEST && !conn->dialled)
         client_request(conn, message);
     else if (type == CODEC_REPLY && conn->dialled)
         client_forward_reply(conn->peer, message);
+    else if (type == (conn->dialled ? CODEC_CHECK_ANSWER : CODEC_CHECK))
+        checkup_message(conn, type, message);
     else
         conn_close(conn, GAVEL_CLOSE_PROTOCOL, "a peer may not send such a message");
 }

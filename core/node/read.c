@@ -92,6 +92,8 @@ static void finish(struct node *node, struct waiting_read *read, int32_t status,
     if (status != GAVEL_OK)
         reply.text = gavel_text(text);
     client_reply(node, read->origin, &reply);
+    if (status == GAVEL_OK)
+        figures_count(&node->figures->reads, node_now(node), 1);
     os_list_remove(&read->link);
     node->read_count--;
     node->read_bytes -= read->size;

@@ -240,6 +240,8 @@ static int load_batches(struct node *node, const struct replay *replay)
         status = raft_load(node->raft, &batch, 1);
         if (status != RAFT_OK)
             return status;
+        figures_logged(node->figures, found->first + found->count - 1, found->bytes,
+                       node->limits.health.lag_bytes / NODE_LAG_STEPS);
     }
     return RAFT_OK;
 }

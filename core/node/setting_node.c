@@ -14,6 +14,7 @@
 #include "core/codec/value.h"
 #include "core/os/seeded.h"
 
+#define PROTOCOL_CHECKS 1   /* the same of checks of each other's health */
 #define PROTOCOL_SETTINGS 1 /* the minor version of the protocol from which on members know of settings */
 
 struct setting_scope setting_scope(const struct node *node)
@@ -237,6 +238,7 @@ void settings_learn(struct peer *peer, uint64_t protocol_minor, struct gavel_sli
     memset(&peer->can, 0, sizeof peer->can);
     peer->can.told = true;
     peer->can.settings = protocol_minor >= PROTOCOL_SETTINGS;
+    peer->can.checks = protocol_minor >= PROTOCOL_CHECKS;
     for (uint32_t i = 0; i < node->setup.machine_count; i++) {
         struct gavel_slice machine = codec_map_find(machines, node->setup.machines[i].name);
 

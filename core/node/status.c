@@ -6,19 +6,21 @@
 
 #include "core/codec/value.h"
 
-static const char *role_name(const struct node *node, const struct raft_status *status)
+const char *status_role(const struct node *node)
 {
+    struct raft_status status = engine_status(node);
+
     if (!node->raft)
         return node->phase != NODE_FOUNDING ? "restoring" : node->setup.join_count ? "joining" : "founding";
     if (node->removed)
         return "removed";
-    if (status->recovering)
+    if (status.recovering)
         return "recovering";
-    switch (status->role) {
+    switch (status.role) {
     case RAFT_LEADER: return "leader";
     case RAFT_CANDIDATE:
     case RAFT_PRECANDIDATE: return "candidate";
-    default: return status->voter ? "follower" : "learner";
+    default: return status.voter ? "follower" : "learner";
     }
 }
 
@@ -53,19 +55,27 @@ static void put_text(struct gavel_writer *out, const char *name, const char *val
     gavel_put_text(out, value);
 }
 
+static const struct watched *watched_of(const struct node *node, uint64_t id, const struct watched *otherwise)
+{
+    const struct peer *peer;
+
+    if (id == node->member_id)
+        return &node->self;
+    os_list_each (peer, &node->peers, struct peer, link)
+        if (peer->id == id)
+            return &peer->watched;
+    return otherwise;
+}
+
 static void put_member(const struct node *node, const struct member *member, struct gavel_writer *out)
 {
     struct raft_progress_status progress = {0};
-    bool self = member->id == node->member_id;
-    const struct peer *peer = NULL;
-    const struct peer *each;
-    bool known =
-        node->role == RAFT_LEADER && !self && raft_progress(node->raft, member->id, &progress) == RAFT_OK;
+    static const struct watched unwatched; /* a peer that there was no memory for */
+    const struct watched *watched = watched_of(node, member->id, &unwatched);
+    bool known = node->role == RAFT_LEADER && member->id != node->member_id &&
+                 raft_progress(node->raft, member->id, &progress) == RAFT_OK;
 
-    os_list_each (each, &node->peers, struct peer, link)
-        if (each->id == member->id)
-            peer = each;
-    gavel_put_map(out, known ? 11 : 8);
+    gavel_put_map(out, 10 + REPORT_HEALTH_KEYS + (known ? 3 : 0) + watched->reported);
     put_text(out, "name", member->name);
     put_number(out, "id", member->id);
     put_text(out, "role", member_role(member->role));
@@ -74,7 +84,15 @@ static void put_member(const struct node *node, const struct member *member, str
     gavel_put_bool(out, member->incarnation != 0);
     gavel_put_key(out, "leader");
     gavel_put_bool(out, node->leader == member->id);
-    put_text(out, "health", self || (peer && peer->healthy) ? "HEALTHY" : "DEGRADED");
+    report_put_health(node, watched, out);
+    gavel_put_key(out, "linked");
+    gavel_put_bool(out, watched->seen.linked);
+    put_number(out, "lag_entries", watched->seen.lag_entries);
+    put_number(out, "lag_bytes", watched->seen.lag_bytes);
+    if (watched->reported) {
+        gavel_put_key(out, "report");
+        report_put(&watched->report, (node_now(node) - watched->report_ns) / NS_PER_MS, out);
+    }
     gavel_put_key(out, "addresses");
     gavel_put_array(out, member->address_count);
     for (uint32_t i = 0; i < member->address_count; i++)
@@ -188,22 +206,23 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
     gavel_put_end(out);
 }
 
-void node_status(const struct node *node, struct gavel_writer *out)
+void node_status(struct node *node, struct gavel_writer *out)
 {
     struct raft_status status = engine_status(node);
+    struct codec_check_answer report = report_make(node);
     const struct member *leader = node->leader ? directory_find(&node->directory, node->leader) : NULL;
     bool quiet = work_idle(node) && !node->apply_hold;
     char digest[20] = "";
 
     if (quiet)
         (void)snprintf(digest, sizeof digest, "%016llx", (unsigned long long)apply_digest(node->apply));
-    gavel_put_map(out, 26);
+    gavel_put_map(out, 27 + REPORT_HEALTH_KEYS);
     gavel_put_key(out, "cluster_id");
     put_hex(out, node->cluster_id.bytes, node->founded ? sizeof node->cluster_id.bytes : 0);
     put_text(out, "name", node->setup.name);
     put_number(out, "id", node->member_id);
     put_text(out, "version", node->setup.version ? node->setup.version : "");
-    put_text(out, "role", role_name(node, &status));
+    put_text(out, "role", status_role(node));
     put_number(out, "term", status.term);
     put_text(out, "leader", leader ? leader->name : "");
     put_number(out, "commit", status.commit);
@@ -213,6 +232,9 @@ void node_status(const struct node *node, struct gavel_writer *out)
     put_text(out, "digest", digest);
     gavel_put_key(out, "ready");
     gavel_put_bool(out, node_ready(node));
+    report_put_health(node, &node->self, out);
+    gavel_put_key(out, "report");
+    report_put(&report, 0, out);
     put_number(out, "tick_ms", node->applied_tick);
     put_number(out, "uptime_ms", (node_now(node) - node->started_ns) / NS_PER_MS);
     put_number(out, "clients", node->client_count);
@@ -239,7 +261,7 @@ void node_view(const struct node *node, struct node_view *view)
     const struct member *leader = node->leader ? directory_find(&node->directory, node->leader) : NULL;
 
     *view = (struct node_view){
-        .role = role_name(node, &status),
+        .role = status_role(node),
         .leader = leader ? leader->name : "",
         .term = status.term,
         .restoring = node->phase == NODE_NEW || node->phase == NODE_RESTORING,
@@ -295,7 +317,7 @@ void node_gauges(struct node *node)
     struct raft_status status = engine_status(node);
     const struct raft_configuration *configuration = node->raft ? raft_configuration(node->raft) : NULL;
     struct peer *peer;
-    uint32_t healthy = 1;
+    uint32_t healthy = node->self.verdict.state == HEALTH_HEALTHY;
     double state = status.recovering                             ? 5
                    : !status.voter && node->raft                 ? 3
                    : status.role == RAFT_LEADER                  ? 2
@@ -303,7 +325,7 @@ void node_gauges(struct node *node)
                                                                  : 1;
 
     os_list_each (peer, &node->peers, struct peer, link)
-        healthy += peer->healthy;
+        healthy += peer->id && !peer->stranger && peer->watched.verdict.state == HEALTH_HEALTHY;
     node_observe(node, node->series.state, state);
     node_observe(node, node->series.nodes, configuration ? configuration->count : 0);
     node_observe(node, node->series.healthy, healthy);

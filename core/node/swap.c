@@ -388,6 +388,8 @@ void node_change_limits(struct node *node, const struct node_limits *limits)
     node->limits.transfer_rate = limits->transfer_rate; /* 0 means none, not the default */
     node->sending.next_at = 0;
     take(&node->limits.stop_ms, limits->stop_ms);
+    node->limits.health = limits->health;
+    health_fill(&node->limits.health);
 }
 
 void node_answer(struct node *node, struct node_caller caller, int32_t status, const char *text,

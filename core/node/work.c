@@ -67,6 +67,7 @@ static void flush_operations(struct node *node, uint64_t commands)
     if (commands) {
         node->commands_total += commands;
         node_observe(node, node->series.commands, (double)commands);
+        figures_count(&node->figures->writes, node_now(node), commands);
     }
 }
 
