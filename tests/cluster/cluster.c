@@ -131,9 +131,11 @@ static void write_config(struct cluster *cluster, int number, const struct clust
 
     if (!out)
         cluster_fail(cluster, "cannot write %s: %s", node->config, strerror(errno));
-    fprintf(out, "[node]\nname = %s\ndata_dir = %s\n[cluster]\nmembers =", node->name, node->data);
-    for (i = 0; i < cluster->count; i++)
-        fprintf(out, " %s=%s", cluster->nodes[i].name, cluster->nodes[i].uri);
+    fprintf(out, "[node]\nname = %s\ndata_dir = %s\n[cluster]\n%s =", node->name, node->data,
+            number < cluster->founders ? "members" : "join");
+    for (i = 0; i < cluster->founders; i++)
+        fprintf(out, " %s%s%s", number < cluster->founders ? cluster->nodes[i].name : "",
+                number < cluster->founders ? "=" : "", cluster->nodes[i].uri);
     fprintf(out, "\n[transport.main]\nplugin = %s\nlisten = %s\n", cluster->transport, node->uri);
     fprintf(out, "[statemachine.store]\nplugin = workflow\n[statemachine.counter]\nplugin = counter\n"
                  "[observer.log]\nplugin = log\n%s%s\n",
@@ -176,6 +178,7 @@ void cluster_make(struct cluster *cluster, const struct cluster_options *options
     }
     memcpy(cluster->dir, dir, sizeof dir);
     cluster->count = options->nodes;
+    cluster->founders = options->founders ? options->founders : options->nodes;
     for (i = 0; i < cluster->count; i++) {
         name_node(&cluster->nodes[i], i + 1, dir, strcmp(cluster->transport, "websocket") == 0 ? "ws" : "tcp");
         (void)snprintf(cluster->endpoints + strlen(cluster->endpoints),
@@ -217,7 +220,7 @@ void cluster_start_all(struct cluster *cluster)
 {
     int i;
 
-    for (i = 0; i < cluster->count; i++)
+    for (i = 0; i < cluster->founders; i++)
         cluster_start(cluster, i);
     (void)cluster_leader(cluster, -1);
 }
@@ -277,6 +280,36 @@ int cluster_run(struct cluster *cluster, const char *config, char *text, size_t 
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
+void cluster_gavel(struct cluster *cluster, int number, const char *format, ...)
+{
+    char words[400];
+    char command[1400];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    (void)snprintf(command, sizeof command, "%s/core/cli/gavel --data-dir '%s' --timeout 60s %s >'%s/gavel.log' 2>&1",
+                   place("top_builddir", "."), cluster->nodes[number].data, words, cluster->dir);
+    if (system(command) == 0)
+        return;
+    (void)snprintf(command, sizeof command, "cat '%s/gavel.log'", cluster->dir);
+    if (system(command) != 0)
+        puts("(and it said nothing)");
+    cluster_fail(cluster, "gavel %s at %s failed", words, cluster->nodes[number].name);
+}
+
+void cluster_wipe(struct cluster *cluster, int number)
+{
+    char command[400];
+
+    if (cluster->nodes[number].pid > 0)
+        cluster_fail(cluster, "%s runs", cluster->nodes[number].name);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", cluster->nodes[number].data);
+    if (system(command) != 0)
+        cluster_fail(cluster, "cannot empty %s", cluster->nodes[number].data);
+}
+
 void cluster_remove(struct cluster *cluster)
 {
     char command[300];
@@ -331,20 +364,77 @@ int32_t cluster_call(struct gavel_client *client, const char *command, const cha
     return gavel_call(client, &request, result, error);
 }
 
-/* The status of one node; NULL when it does not answer within `timeout_ms`. */
-static struct gavel_result *status_of(struct cluster *cluster, int number, uint64_t timeout_ms)
+/* What one node answers to a command of its own; NULL when it does not within `timeout_ms`. */
+static struct gavel_result *ask_of(struct cluster *cluster, int number, const char *command, uint64_t timeout_ms)
 {
     struct gavel_client *client = cluster_client(cluster, number);
     struct gavel_request request = gavel_request_defaults();
     struct gavel_result *result = NULL;
 
-    request.command = "gavel.status";
+    request.command = command;
     request.read = GAVEL_STALE;
     request.flags = GAVEL_REPEATABLE;
     request.timeout_ms = timeout_ms;
     (void)gavel_call(client, &request, &result, NULL);
     gavel_client_close(client);
     return result;
+}
+
+static struct gavel_result *status_of(struct cluster *cluster, int number, uint64_t timeout_ms)
+{
+    return ask_of(cluster, number, "gavel.status", timeout_ms);
+}
+
+static bool is_voter(struct cluster *cluster, int number, const char *name)
+{
+    struct gavel_result *list = ask_of(cluster, number, "gavel.member_list", 1000);
+    uint64_t count = list ? gavel_get_count(list->value, "members") : 0;
+    bool voter = false;
+
+    for (uint64_t i = 0; i < count; i++) {
+        char name_path[40];
+        char role_path[40];
+
+        (void)snprintf(name_path, sizeof name_path, "members.%" PRIu64 ".name", i);
+        (void)snprintf(role_path, sizeof role_path, "members.%" PRIu64 ".role", i);
+        if (gavel_slice_equal(gavel_get_bytes(list->value, name_path), gavel_text(name)))
+            voter = gavel_slice_equal(gavel_get_bytes(list->value, role_path), gavel_text("voter")) &&
+                    !gavel_get_bool(list->value, "in_flight", 1);
+    }
+    gavel_result_free(list);
+    return voter;
+}
+
+void cluster_await_voter(struct cluster *cluster, int number, const char *name)
+{
+    uint64_t until = cluster_now() + CLUSTER_READY_MS;
+
+    while (!is_voter(cluster, number, name)) {
+        if (cluster_now() > until)
+            cluster_fail(cluster, "%s is no voter within %d ms", name, CLUSTER_READY_MS);
+        cluster_pause(5);
+    }
+}
+
+void cluster_await_ready(struct cluster *cluster)
+{
+    uint64_t until = cluster_now() + CLUSTER_READY_MS;
+    int i;
+
+    for (i = 0; i < cluster->count; i++) {
+        bool ready = cluster->nodes[i].pid <= 0;
+
+        while (!ready) {
+            struct gavel_result *status = status_of(cluster, i, 1000);
+
+            ready = status && gavel_get_bool(status->value, "ready", 0);
+            gavel_result_free(status);
+            if (!ready && cluster_now() > until)
+                cluster_fail(cluster, "%s is not ready within %d ms", cluster->nodes[i].name, CLUSTER_READY_MS);
+            if (!ready)
+                cluster_pause(3);
+        }
+    }
 }
 
 int cluster_leader(struct cluster *cluster, int except)

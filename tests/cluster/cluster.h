@@ -13,7 +13,7 @@
 
 #include <gavel/client.h>
 
-#define CLUSTER_NODES 5
+#define CLUSTER_NODES 8
 #define CLUSTER_READY_MS 20000 /* under a sanitizer on a busy machine; a healthy start takes some 300 ms */
 
 struct cluster_node {
@@ -29,6 +29,7 @@ struct cluster_node {
 struct cluster {
     char dir[200];
     int count;
+    int founders;
     const char *transport; /* "tcp" or "websocket" */
     struct cluster_node nodes[CLUSTER_NODES];
     char endpoints[CLUSTER_NODES * 64];
@@ -37,6 +38,7 @@ struct cluster {
 /* What a cluster is made of. All zero but nodes is fine. */
 struct cluster_options {
     int nodes;
+    int founders;          /* the first so many found the cluster, the others join when they are started; 0: all found */
     const char *transport; /* NULL: tcp */
     const char *extra;     /* more lines for each INI */
     bool quiet;            /* no command_applied lines: benchmarks */
@@ -51,7 +53,7 @@ void cluster_make(struct cluster *cluster, const struct cluster_options *options
 /* Start one node; does not wait. */
 void cluster_start(struct cluster *cluster, int node);
 
-/* Start all, and wait for a leader. */
+/* Start the founders, and wait for a leader. */
 void cluster_start_all(struct cluster *cluster);
 
 /* Send a signal and wait for the end; the wait status. */
@@ -59,6 +61,18 @@ int cluster_kill(struct cluster *cluster, int node, int signal);
 
 /* Stop all nodes cleanly and remove the directory. */
 void cluster_remove(struct cluster *cluster);
+
+/* Wait until every running node knows a leader and has applied what was committed when it started. */
+void cluster_await_ready(struct cluster *cluster);
+
+/* Wait until that node sees a member of this name as a voter, with no change in flight. */
+void cluster_await_voter(struct cluster *cluster, int node, const char *name);
+
+/* Run gavel with these words, through the admin socket of that node; it has to leave with 0. */
+void cluster_gavel(struct cluster *cluster, int node, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Take everything out of the data directory of a node that does not run: its disk is lost. */
+void cluster_wipe(struct cluster *cluster, int node);
 
 /* The node that leads, as its own status says; waits for one. `except` is not asked (-1: none). */
 int cluster_leader(struct cluster *cluster, int except);
