@@ -38,7 +38,7 @@ struct cluster {
 /* What a cluster is made of. All zero but nodes is fine. */
 struct cluster_options {
     int nodes;
-    int founders;          /* the first so many found the cluster, the others join when they are started; 0: all found */
+    int founders;          /* the first so many found the cluster, the others join when started; 0: all found */
     const char *transport; /* NULL: tcp */
     const char *extra;     /* more lines for each INI */
     bool quiet;            /* no command_applied lines: benchmarks */

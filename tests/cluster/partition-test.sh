@@ -1,0 +1,205 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# partition-test.sh: five real nodes, each in a network namespace of its own behind a router that drops what goes one way.
+# Whatever is cut, to the leader, from it, to a follower, from one, or all but one bridge between two halves: while a
+# majority can work, it has one leader, its term stands still, session writes go on, and when the links are healed nobody
+# is disturbed. Needs root, for namespaces. PARTITION_SECONDS: how long each state is looked at (2).
+set -u
+top=${top_builddir:?run by make check}
+if [ "${1:-}" != inside ]; then
+    [ "$(id -u)" = 0 ] || { echo "skipped: network namespaces need root"; exit 77; }
+    unshare -n -m true 2>/dev/null || { echo "skipped: no namespaces here"; exit 77; }
+    command -v ip >/dev/null || { echo "skipped: no ip(8)"; exit 77; }
+    exec unshare -n -m "$0" inside
+fi
+gavel=$(realpath "$top/core/cli/gavel") gaveld=$(realpath "$top/core/host/gaveld")
+GAVEL_TEST_PLUGINDIR=$(realpath "$GAVEL_TEST_PLUGINDIR")
+[ -f "$GAVEL_TEST_PLUGINDIR/gavel-tcp-transport.so" ] || { echo "skipped: no tcp plugin"; exit 77; }
+export GAVEL_PLUGIN_DIR=$GAVEL_TEST_PLUGINDIR NO_COLOR=1
+seconds=${PARTITION_SECONDS:-2}
+dir=$(mktemp -d /tmp/gavel-partition-XXXXXX)
+pids=() failed=0 load=''
+cleanup()
+{
+    for p in $load "${pids[@]}"; do kill -KILL "$p" 2>/dev/null; done
+    wait 2>/dev/null
+    [ "$failed" = 0 ] || tail -n 12 "$dir"/*.log
+    rm -rf "$dir"
+}
+trap cleanup EXIT
+die() { failed=1; echo "FAIL: $*"; exit 1; }
+pause() { read -rt "${1:-0.05}" <> <(:) || :; }
+# until_true WHAT COMMAND...: at most 60 s.
+until_true()
+{
+    local what=$1 end=$((SECONDS + 60))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $end ] || die "not in time: $what"
+        pause
+    done
+}
+
+# ---- a router with five nodes around it
+mount -t tmpfs none /run 2>/dev/null && ip link set lo up && echo 1 >/proc/sys/net/ipv4/ip_forward ||
+    { echo "skipped: no forwarding in a namespace"; exit 77; }
+address() { echo "10.77.$1.2"; }
+members='' GAVEL_ENDPOINTS=''
+for n in 1 2 3 4 5; do
+    ip netns add n$n && ip link add hub$n type veth peer name eth netns n$n && ip addr add 10.77.$n.1/24 dev hub$n &&
+        ip link set hub$n up && ip -n n$n addr add "$(address $n)/24" dev eth && ip -n n$n link set eth up &&
+        ip -n n$n link set lo up && ip -n n$n route add default via 10.77.$n.1 ||
+        { echo "skipped: no veth or no named namespaces"; exit 77; }
+    members="$members node-$n=tcp://$(address $n):7000"
+    GAVEL_ENDPOINTS=$GAVEL_ENDPOINTS${GAVEL_ENDPOINTS:+,}tcp://$(address $n):7000
+done
+export GAVEL_ENDPOINTS
+# cut A B: what A sends to B is lost on its way, without a word.
+cut() { ip rule add pref 10 from "$(address "$1")" to "$(address "$2")" blackhole || die "no rule"; }
+heal() { while ip rule del pref 10 2>/dev/null; do :; done; }
+ip rule add pref 10 from 10.77.1.2 to 10.77.2.2 blackhole 2>/dev/null || { echo "skipped: no ip rule"; exit 77; }
+heal
+
+for n in 1 2 3 4 5; do
+    cat >"$dir/$n.ini" <<END
+[node]
+name = node-$n
+data_dir = $dir/$n
+[cluster]
+members =$members
+[transport.main]
+plugin = tcp
+listen = tcp://$(address $n):7000
+insecure = yes
+[statemachine.store]
+plugin = workflow
+[statemachine.counter]
+plugin = counter
+[observer.log]
+plugin = log
+level = info
+END
+    ip netns exec n$n "$gaveld" --config "$dir/$n.ini" >"$dir/$n.log" 2>&1 &
+    pids[n]=$!
+done
+
+# view NODE: "role term leader commit" as the node itself says.
+view()
+{
+    "$gavel" -e "tcp://$(address "$1"):7000" --timeout 2s --stale -o json call gavel.status 2>/dev/null |
+        sed -n 's/^  "\(role\|term\|leader\)": *"\{0,1\}\([^",]*\).*/\1=\2/p' | tr '\n' ' '
+}
+leads() { case $(view "$1") in *role=leader*) ;; *) return 1 ;; esac }
+one_leads() { for l in "$@"; do leads "$l" && return 0; done; return 1; }
+sees() { case $(view "$1") in *leader=node-"$2"\ *) ;; *) return 1 ;; esac }
+# Of the view $v that was taken.
+has_term() { case $v in *term="$1"\ *) ;; *) return 1 ;; esac }
+
+# steady NODE...: these have one leader among them, and keep it and its term for the time of a look. Sets l and term.
+steady()
+{
+    local end n
+    until_true "a leader among $*" one_leads "$@"
+    for n in "$@"; do until_true "node $n sees node $l" sees "$n" "$l"; done
+    term=$(view "$l")
+    term=${term##*term=} term=${term%% *}
+    end=$((SECONDS + seconds))
+    while [ $SECONDS -lt $end ]; do
+        for n in "$@"; do
+            v=$(view "$n")
+            has_term "$term" || die "$state: the term of node $n was $term, and is: $v"
+            case $v in *leader=node-"$l"\ *) ;; *) die "$state: node $n has lost node $l: $v" ;; esac
+        done
+        pause 0.25
+    done
+    writes_go_on
+}
+writes_go_on()
+{
+    local before
+    before=$(wc -l <"$dir/done")
+    until_true "$state: writes go on" grown "$before"
+}
+grown() { [ "$(wc -l <"$dir/done")" -gt $(($1 + 2)) ]; }
+# healed: all see the same leader again, of the same term as the majority had.
+healed()
+{
+    local was=$term had=$l
+    heal
+    state="$state, healed"
+    steady 1 2 3 4 5
+    [ "$term" = "$was" ] || die "$state: the term grew from $was to $term"
+    [ "$l" = "$had" ] || die "$state: node $l leads, it was node $had"
+    echo "ok: $state: node $l leads in term $term"
+}
+# others NODE: all but this one.
+others() { for o in 1 2 3 4 5; do [ "$o" = "$1" ] || echo "$o"; done; }
+follower() { others "$l" | head -n 1; }
+
+(while :; do
+    "$gavel" --retry --timeout 60s counter.increment name=load >/dev/null 2>>"$dir/load.log" && echo >>"$dir/done" ||
+        echo "failed" >>"$dir/failed"
+    pause
+done) &
+load=$!
+: >"$dir/done"
+state='before'
+steady 1 2 3 4 5
+
+state='from a follower to the leader'
+f=$(follower) && was=$term && cut "$f" "$l"
+mapfile -t rest < <(others "$f")
+steady "${rest[@]}"
+[ "$term" = "$was" ] || die "$state: the term grew"
+healed
+
+state='from the leader to a follower'
+f=$(follower) && was=$term && cut "$l" "$f"
+mapfile -t rest < <(others "$f")
+steady "${rest[@]}"
+[ "$term" = "$was" ] || die "$state: the term grew"
+healed
+
+state='from a follower to all'
+f=$(follower) && was=$term && mapfile -t rest < <(others "$f")
+for n in "${rest[@]}"; do cut "$f" "$n"; done
+steady "${rest[@]}"
+[ "$term" = "$was" ] || die "$state: the term grew"
+healed
+
+state='from all to a follower'
+f=$(follower) && was=$term && mapfile -t rest < <(others "$f")
+for n in "${rest[@]}"; do cut "$n" "$f"; done
+steady "${rest[@]}"
+[ "$term" = "$was" ] || die "$state: the term grew"
+healed
+
+state='from the leader to all'
+f=$l && mapfile -t rest < <(others "$f")
+for n in "${rest[@]}"; do cut "$f" "$n"; done
+steady "${rest[@]}"
+healed
+
+state='from all to the leader'
+f=$l && mapfile -t rest < <(others "$f")
+for n in "${rest[@]}"; do cut "$n" "$f"; done
+steady "${rest[@]}"
+healed
+
+# Two and two, which only see the fifth. Whoever leads sees a majority: all of his side and the bridge.
+state='a bridge between two halves'
+mapfile -t rest < <(others "$l")
+was=$term
+left=("$l" "${rest[0]}") bridge=${rest[1]} right=("${rest[2]}" "${rest[3]}")
+for a in "${left[@]}"; do for b in "${right[@]}"; do cut "$a" "$b"; cut "$b" "$a"; done; done
+steady "${left[@]}" "$bridge"
+[ "$term" = "$was" ] || die "$state: the term grew"
+for n in "${right[@]}"; do
+    v=$(view "$n")
+    has_term "$was" || die "$state: the term of the half that is cut off grew: $v"
+done
+healed
+
+[ ! -e "$dir/failed" ] || die "a session write failed: $(tail -n 1 "$dir/load.log")"
+echo "$(wc -l <"$dir/done") session writes, none failed"
+exit 0
