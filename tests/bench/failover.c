@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * failover.c - how long writes wait when the leader goes: three real nodes with default timings, writers in sessions, and
- * the leader gets SIGTERM or SIGKILL, round after round. Printed: the longest time without an acknowledgement of each
- * round, their median and the worst. No session write may fail, ever; figures are for idle machines, so a limit is only
- * looked at when it is given.
+ * failover.c - how long writes wait when the leader goes: three real nodes with default timings, writers in sessions,
+ * and the leader gets SIGTERM or SIGKILL, round after round. Printed: the longest time without an acknowledgement of
+ * each round, their median and the worst. No session write may fail, ever; figures are for idle machines, so a limit is
+ * only looked at when it is given.
  *
  * usage: failover [--signal TERM|KILL|transfer] [--rounds N] [--rate WRITES-A-SECOND] [--writers N]
  *                 [--transport tcp|websocket] [--median MS] [--worst MS]
@@ -119,8 +119,8 @@ int main(int count, char **words)
     qsort(gaps, plan.rounds, sizeof gaps[0], smaller);
     median = (double)gaps[plan.rounds / 2] / 1000;
     worst = (double)gaps[plan.rounds - 1] / 1000;
-    printf("%s, %" PRIu64 " rounds, %" PRIu64 " writes a second, %s: median %.1f ms, worst %.1f ms, best %.1f ms; %" PRIu64
-           " session writes, none failed\n", plan.signal, plan.rounds, plan.rate, plan.transport, median, worst,
+    printf("%s, %" PRIu64 " rounds, %" PRIu64 " writes a second, %s: median %.1f ms, worst %.1f ms, best %.1f ms; "
+           "%" PRIu64 " session writes, none failed\n", plan.signal, plan.rounds, plan.rate, plan.transport, median, worst,
            (double)gaps[0] / 1000, acknowledged);
     if ((plan.median_ms && median > (double)plan.median_ms) || (plan.worst_ms && worst > (double)plan.worst_ms)) {
         printf("over the limit\n");

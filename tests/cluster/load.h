@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load.h - writers that must never notice what is done to the nodes: each has a session and a counter of its own and adds
- * 1 to it at a steady rate. A write that fails ends the test; at the end each counter is what was acknowledged, so nothing
- * was lost and nothing done twice.
+ * load.h - writers that must never notice what is done to the nodes: each has a session and a counter of its own and
+ * adds 1 to it at a steady rate. A write that fails ends the test; at the end each counter is what was acknowledged, so
+ * nothing was lost and nothing done twice.
  */
 #ifndef TESTS_CLUSTER_LOAD_H
 #define TESTS_CLUSTER_LOAD_H

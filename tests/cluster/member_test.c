@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * member_test.c - the members change while writers in sessions write, and no write of theirs ever fails. Real processes,
- * by way of the command line, as an operator does it:
+ * member_test.c - the members change while writers in sessions write, and no write of theirs ever fails. Real
+ * processes, by way of the command line, as an operator does it:
  *
- *   replace    all three, one after the other: a disk is lost, gavel member replace, the empty node joins by itself; then
- *              all three by others, each in one step (gavel member change --add --remove)
+ *   replace    all three, one after the other: a disk is lost, gavel member replace, the empty node joins by itself;
+ *              then all three by others, each in one step (gavel member change --add --remove)
  *   grow       1 -> 3 -> 5 -> 3, the leader among those that go
  *   stop       the leader gets SIGTERM and comes back, then SIGKILL, then is told to hand over
  *
