@@ -119,9 +119,9 @@ int main(int count, char **words)
     qsort(gaps, plan.rounds, sizeof gaps[0], smaller);
     median = (double)gaps[plan.rounds / 2] / 1000;
     worst = (double)gaps[plan.rounds - 1] / 1000;
-    printf("%s, %" PRIu64 " rounds, %" PRIu64 " writes a second, %s: median %.1f ms, worst %.1f ms, best %.1f ms; "
-           "%" PRIu64 " session writes, none failed\n", plan.signal, plan.rounds, plan.rate, plan.transport, median, worst,
-           (double)gaps[0] / 1000, acknowledged);
+    printf("%s, %" PRIu64 " rounds, %" PRIu64 " writes a second, %s: median %.1f ms, worst %.1f ms, best %.1f ms; ",
+           plan.signal, plan.rounds, plan.rate, plan.transport, median, worst, (double)gaps[0] / 1000);
+    printf("%" PRIu64 " session writes, none failed\n", acknowledged);
     if ((plan.median_ms && median > (double)plan.median_ms) || (plan.worst_ms && worst > (double)plan.worst_ms)) {
         printf("over the limit\n");
         return 1;
