@@ -11,10 +11,13 @@ jobs=$(nproc 2>/dev/null || echo 2)
 
 # What a build needs, and what only tests use (a test whose tool is absent skips).
 setup_packages="autoconf automake libtool pkg-config make gcc g++ libc6-dev libuv1-dev libwebsockets-dev
-    libwebsockets-evlib-uv libssl-dev libcap-dev libmsgpack-dev libinih-dev libcmocka-dev libjansson-dev xz-utils"
+    libwebsockets-evlib-uv libssl-dev libcap-dev libmsgpack-dev libinih-dev libcmocka-dev libjansson-dev
+    libcurl4-openssl-dev zlib1g-dev xz-utils"
 # abigail-tools compares ABIs (make check-abi), zsh and bash-completion complete command lines, systemd and strace judge
-# the units (tests/dist/units.sh), rustc builds a plugin (tests/stranger).
-setup_test_packages="man-db groff-base procps e2fsprogs abigail-tools zsh bash-completion systemd strace rustc"
+# the units (tests/dist/units.sh), rustc builds a plugin (tests/stranger), protoc reads what the otlp observer sends to a
+# collector in Python, with certificates that openssl makes, and npm fetches a second reader of it (tests/otlp).
+setup_test_packages="man-db groff-base procps e2fsprogs abigail-tools zsh bash-completion systemd strace rustc
+    protobuf-compiler python3 openssl"
 
 # What the stage "packaging" uses: it builds packages, judges them, and tries them in a clean system.
 setup_packaging_packages="dpkg-dev debhelper lintian debootstrap iproute2"

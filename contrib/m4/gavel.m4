@@ -80,6 +80,22 @@ AC_DEFUN([GAVEL_WEBSOCKET], [
     ])
 ])
 
+# The otlp observer: libcurl sends, zlib compresses. Older libcurls wait for a name server that hangs when they end.
+AC_DEFUN([GAVEL_OTLP], [
+    gavel_otlp_why=
+    AS_IF([test "x$enable_otlp" != xno], [
+        gavel_otlp_missing=
+        PKG_CHECK_MODULES([CURL], [libcurl >= 7.87], [], [AS_VAR_APPEND([gavel_otlp_missing], [" libcurl4-openssl-dev"])])
+        PKG_CHECK_MODULES([ZLIB], [zlib], [], [AS_VAR_APPEND([gavel_otlp_missing], [" zlib1g-dev"])])
+        AS_IF([test -z "$gavel_otlp_missing"], [enable_otlp=yes],
+            [test "x$enable_otlp" = xyes],
+            [AS_VAR_APPEND([gavel_missing], ["$gavel_otlp_missing"])],
+            [gavel_otlp_why=" (missing:$gavel_otlp_missing)"
+             AS_VAR_APPEND([gavel_optional], ["$gavel_otlp_missing"])
+             enable_otlp=no])
+    ])
+])
+
 # jansson is needed by the command line in any case (GAVEL_NEED stops without it); the switch is for those who
 # want no JSON on the wire.
 AC_DEFUN([GAVEL_JSON], [
