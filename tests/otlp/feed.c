@@ -13,6 +13,7 @@
  *   logged                  what the plugin logged
  *   stop                    quiesce and destroy; answered with the milliseconds that both took
  */
+#define _GNU_SOURCE
 #include "core/host/option.h"
 
 #include <gavel/observer.h>
@@ -20,16 +21,19 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #define WAIT_MS 60000
+#define SETTLE_US 500000
 #define COUNTERS 64
 
 extern const struct gavel_plugin *gavel_plugin_otlp(void);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* counters and lines */
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER; /* a counter has */
 static struct {
     char name[80]; /* "exported logs", "dropped logs queue-full" */
     uint64_t value;
@@ -48,11 +52,12 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void rest(void)
+/* Until something is counted, or that moment. */
+static void wait_until(uint64_t us)
 {
-    const struct timespec turn = {.tv_nsec = 2000000};
+    struct timespec until = {.tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000 * 1000)};
 
-    (void)nanosleep(&turn, NULL);
+    (void)pthread_cond_clockwait(&changed, &lock, CLOCK_MONOTONIC, &until);
 }
 
 /* ---- the host ---------------------------------------------------------------------------------------------------- */
@@ -106,6 +111,7 @@ static void record(void *context, uint64_t number, double value, const struct ga
     assert(i < COUNTERS);
     (void)snprintf(counters[i].name, sizeof counters[i].name, "%s", name);
     counters[i].value += (uint64_t)value;
+    (void)pthread_cond_broadcast(&changed);
     (void)pthread_mutex_unlock(&lock);
 }
 
@@ -240,39 +246,40 @@ static uint64_t burst(uint64_t count, size_t bytes)
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
-/* Of all counters that begin so: "dropped logs" is that of every reason. */
+/* Of all counters that begin so: "dropped logs" is that of every reason. Under the lock. */
 static uint64_t sum_of(const char *prefix)
 {
     uint64_t sum = 0;
 
-    (void)pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < COUNTERS; i++)
         if (strncmp(counters[i].name, prefix, strlen(prefix)) == 0)
             sum += counters[i].value;
-    (void)pthread_mutex_unlock(&lock);
     return sum;
 }
 
 static void wait_for(const char *prefix, uint64_t wanted)
 {
     uint64_t until = now_us() + WAIT_MS * 1000;
+    bool enough;
 
-    while (sum_of(prefix) < wanted && now_us() < until)
-        rest();
-    (void)printf("%s\n", sum_of(prefix) >= wanted ? "ok" : "late");
+    (void)pthread_mutex_lock(&lock);
+    while (!(enough = sum_of(prefix) >= wanted) && now_us() < until)
+        wait_until(until);
+    (void)pthread_mutex_unlock(&lock);
+    (void)printf("%s\n", enough ? "ok" : "late");
 }
 
 static void settle(void)
 {
-    uint64_t last = sum_of(""), since = now_us();
+    uint64_t last, since = now_us();
 
-    while (now_us() < since + 500000) {
-        if (sum_of("") != last) {
-            last = sum_of("");
-            since = now_us();
-        }
-        rest();
+    (void)pthread_mutex_lock(&lock);
+    for (last = sum_of(""); now_us() < since + SETTLE_US;) {
+        wait_until(since + SETTLE_US);
+        since = sum_of("") != last ? now_us() : since;
+        last = sum_of("");
     }
+    (void)pthread_mutex_unlock(&lock);
     (void)printf("ok\n");
 }
 
@@ -309,7 +316,9 @@ static void stop(void)
             timer.due_us = 0;
             timer.fire(timer.context);
         }
-        rest();
+        (void)pthread_mutex_lock(&lock);
+        wait_until(timer.due_us ? timer.due_us : now_us() + 1000);
+        (void)pthread_mutex_unlock(&lock);
     }
     plugin->destroy(self);
     self = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * units.c - unit tests of the otlp observer's parts: the queue's bounds, lists of pairs, differences of metrics, answers
- * of collectors, the writer's two forms, the moves of a batch. What goes over the wire is in wire.py and collectors.py.
+ * units.c - unit tests of the otlp observer's parts: the queue's bounds, lists of pairs, differences of metrics,
+ * answers of collectors, the writer's two forms, the moves of a batch. What goes over the wire is in wire.py and
+ * collectors.py.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -58,9 +58,10 @@ function begin_file()
     is_am = file ~ /(\.am|\.ac|\.m4|\.in)$/
     is_doc = file ~ /\.[1-8]$/ || file ~ /\.md$/ || file == "NEWS"
     is_test = file ~ /^tests\//
-    # Data that has no place for a comment, and the licence itself.
+    # Data that has no place for a comment, the licence itself, and definitions of others, which stay as published.
     needs_spdx = file !~ /\.(json|bin|hex|msgpack|keep|csv|abi)$/ && file != "LICENSE" && file != ".gitignore" \
-        && file !~ /\/data\// && file !~ /\/debian\/(changelog|copyright|source\/format|gavel\.README\.Debian)$/
+        && file !~ /\/data\// && file !~ /^tests\/otlp\/proto\// \
+        && file !~ /\/debian\/(changelog|copyright|source\/format|gavel\.README\.Debian)$/
     has_spdx = 0
     in_comment = 0
     body = 0

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #define EXPORTER_MAGIC 0x07e1f0a4u
+#define FLUSH_SLACK_MS 300
 #define TURN_MAX_MS 60000 /* nothing depends on it: a turn too many a minute */
 
 static uint64_t now_ms(void)
@@ -81,7 +82,8 @@ static uint64_t look_at_flush(struct otlp_exporter *exporter, const struct otlp_
     (void)pthread_mutex_lock(&exporter->lock);
     if (exporter->flush_ms == moment->flush_ms) {
         exporter->flush_ms = 0;
-        (void)atomic_fetch_add(&exporter->flushed, 1);
+        exporter->flushed = exporter->flushes;
+        (void)pthread_cond_broadcast(&exporter->ended);
     }
     (void)pthread_mutex_unlock(&exporter->lock);
     return wait;
@@ -196,15 +198,12 @@ int32_t otlp_exporter_start(struct otlp_exporter *exporter, const struct gavel_h
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "libcurl makes no handle: memory is out");
     }
     register_metrics(exporter);
-    if (pthread_mutex_init(&exporter->lock, NULL) != 0) {
-        free_all(exporter);
-        return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory is out");
-    }
+    (void)pthread_mutex_init(&exporter->lock, NULL); /* without attributes neither of them can fail on Linux */
+    (void)pthread_cond_init(&exporter->ended, NULL);
     exporter->magic = EXPORTER_MAGIC;
     failed = start_thread(exporter);
     if (failed) {
         exporter->magic = 0;
-        (void)pthread_mutex_destroy(&exporter->lock);
         free_all(exporter);
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no thread can be started: %s", strerror(failed));
     }
@@ -225,6 +224,7 @@ void otlp_exporter_stop(struct otlp_exporter *exporter)
     exporter->running = false;
     exporter->magic = 0;
     free_all(exporter);
+    (void)pthread_cond_destroy(&exporter->ended);
     (void)pthread_mutex_destroy(&exporter->lock);
 }
 
@@ -269,14 +269,36 @@ void otlp_exporter_flush(struct otlp_exporter *exporter, uint64_t ms)
 {
     if (!exporter->running)
         return;
-    exporter->flushes++;
     (void)pthread_mutex_lock(&exporter->lock);
+    exporter->flushes++;
     exporter->flush_ms = now_ms() + ms + 1;
     (void)pthread_mutex_unlock(&exporter->lock);
     (void)curl_multi_wakeup(exporter->multi);
 }
 
-bool otlp_exporter_flushed(const struct otlp_exporter *exporter)
+bool otlp_exporter_flushed(struct otlp_exporter *exporter)
 {
-    return !exporter->running || atomic_load(&exporter->flushed) >= exporter->flushes;
+    bool flushed;
+
+    if (!exporter->running)
+        return true;
+    (void)pthread_mutex_lock(&exporter->lock);
+    flushed = exporter->flushed == exporter->flushes;
+    (void)pthread_mutex_unlock(&exporter->lock);
+    return flushed;
+}
+
+/* The thread ends each flush in time, so this one ends as well; the bound is for a machine that gives it no time. */
+void otlp_exporter_flush_now(struct otlp_exporter *exporter, uint64_t ms)
+{
+    uint64_t until_ms = now_ms() + ms + FLUSH_SLACK_MS;
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000};
+
+    if (!exporter->running)
+        return;
+    otlp_exporter_flush(exporter, ms);
+    (void)pthread_mutex_lock(&exporter->lock);
+    while (exporter->flushed != exporter->flushes && now_ms() < until_ms)
+        (void)pthread_cond_clockwait(&exporter->ended, &exporter->lock, CLOCK_MONOTONIC, &until);
+    (void)pthread_mutex_unlock(&exporter->lock);
 }

@@ -21,7 +21,6 @@
 #include <gavel/host.h>
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 enum otlp_state { OTLP_IDLE, OTLP_READY, OTLP_SENDING, OTLP_STATES };
 
@@ -56,7 +55,8 @@ struct otlp_exporter {
     pthread_mutex_t lock;
     bool stop;              /* under the lock */
     uint64_t flush_ms;      /* under the lock: flush until then, and drop the rest; 0: no flush */
-    _Atomic uint64_t flushed; /* number of flushes that have ended */
+    uint64_t flushed;       /* under the lock: flushes that have ended */
+    pthread_cond_t ended;   /* one has */
     uint64_t flushes;       /* [loop] that were begun */
     uint64_t told_ms;       /* when the last complaint was logged */
     uint64_t dice;          /* for jitter */
@@ -85,7 +85,9 @@ void otlp_exporter_lose(struct otlp_exporter *exporter, enum otlp_signal signal,
 
 /* [loop] Send what waits, within `ms`; what is left then is dropped. otlp_exporter_flushed says when that is over. */
 void otlp_exporter_flush(struct otlp_exporter *exporter, uint64_t ms);
-bool otlp_exporter_flushed(const struct otlp_exporter *exporter);
+bool otlp_exporter_flushed(struct otlp_exporter *exporter);
+/* The same, and wait for it. */
+void otlp_exporter_flush_now(struct otlp_exporter *exporter, uint64_t ms);
 
 /* Which state may follow which. */
 bool otlp_pipe_may(enum otlp_state from, enum otlp_state to);

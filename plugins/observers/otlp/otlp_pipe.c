@@ -231,7 +231,7 @@ static uint64_t pause_after(struct otlp_exporter *exporter, unsigned failures)
     return (uint64_t)((pause < most ? pause : most) * share) + 1;
 }
 
-/* A pause, and the same batch again, unless it was tried for long enough; at the end of a node there is no second try. */
+/* A pause, and the same batch again, unless it was tried for long enough. At a node's end there is no second try. */
 static void retry(struct otlp_exporter *exporter, struct otlp_pipe *pipe, const struct otlp_moment *moment,
                   const struct otlp_outcome *outcome)
 {

@@ -122,7 +122,7 @@ static void look_again(void *context)
         otlp->host->timer_start(otlp->host->self, otlp->timer, QUIET_TURN_MS);
 }
 
-/* A host without timers gets its done at once; destroy then waits a little for the flush. */
+/* A host without timers gets its done at once, and destroy flushes. */
 static void otlp_quiesce(void *self, void (*done)(void *context), void *context)
 {
     struct otlp *otlp = otlp_of(self);
@@ -139,19 +139,6 @@ static void otlp_quiesce(void *self, void (*done)(void *context), void *context)
         say_quiesced(otlp);
 }
 
-/* What others said while they ended came after quiesce: it gets a moment, unless the collector had its chance. */
-static void flush_last(struct otlp *otlp)
-{
-    const struct timespec turn = {.tv_nsec = 1000000};
-
-    if (!otlp->exporter.running)
-        return;
-    otlp_exporter_flush(&otlp->exporter, otlp->config.shutdown_timeout < LAST_MS ? otlp->config.shutdown_timeout
-                                                                                   : LAST_MS);
-    for (unsigned i = 0; i < 2 * LAST_MS && !otlp_exporter_flushed(&otlp->exporter); i++)
-        (void)nanosleep(&turn, NULL);
-}
-
 static void otlp_destroy(void *self)
 {
     struct otlp *otlp = self;
@@ -159,7 +146,9 @@ static void otlp_destroy(void *self)
     if (!otlp)
         return;
     assert(otlp->magic == OTLP_MAGIC);
-    flush_last(otlp);
+    /* What others said while they ended came after quiesce. */
+    otlp_exporter_flush_now(&otlp->exporter, otlp->config.shutdown_timeout < LAST_MS ? otlp->config.shutdown_timeout
+                                                                                      : LAST_MS);
     otlp_exporter_stop(&otlp->exporter);
     for (unsigned i = 0; i < OTLP_SIGNALS; i++)
         otlp_writer_free(&otlp->writer[i]);
