@@ -11,6 +11,7 @@
  *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, snapshot, log-level, stop
  *   cli_output.c   documents as tables, text or JSON         cli_bench.c   bench
  *   cli_health.c   health
+ *   cli_node.c     node: those that register themselves
  *   cli_plugin.c  plugin new, by scaffold.c              cli_recover.c recover
  */
 #ifndef CORE_CLI_CLI_H
@@ -186,6 +187,7 @@ int cli_area_data(struct cli *cli, int count, char **words);
 int cli_area_init(struct cli *cli, int count, char **words);
 int cli_area_recover(struct cli *cli, int count, char **words);
 int cli_area_member(struct cli *cli, int count, char **words);
+int cli_area_node(struct cli *cli, int count, char **words);
 int cli_area_settings(struct cli *cli, int count, char **words);
 int cli_area_leader(struct cli *cli, int count, char **words);
 int cli_area_snapshot(struct cli *cli, int count, char **words);
@@ -212,6 +214,7 @@ struct cli_member_changes {
 };
 extern struct cli_member_changes cli_member_changes;
 int cli_member_change(struct cli *cli, const char *version);
+extern const struct usage_option cli_node_options[];
 extern const struct usage_option cli_settings_options[];
 extern const struct usage_option cli_plugin_options[];
 extern const struct usage_option cli_recover_options[];

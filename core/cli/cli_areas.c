@@ -50,6 +50,12 @@ const struct cli_area cli_areas[] = {
     {"metrics", cli_area_metrics, CLI_CLUSTER, "", NULL, "The figures of one node"},
     {"events", cli_area_events, CLI_CLUSTER, "", cli_events_options,
      "Follow what happens, one line an event, with its revision last"},
+    {"node", cli_area_node, CLI_CLUSTER, "list|register|keep|deregister [NAME] [ADDRESS] [CAPABILITY=VALUE...]",
+     cli_node_options,
+     "Nodes that are no members of the cluster and register themselves: workers, gateways, whatever others want to "
+     "find. list: those that are there now, with their times to live and when they were heard of last. register: put "
+     "one in, or say anew what it is, which is a sign of life too; with --hold for as long as the command runs. keep: "
+     "a sign of life. deregister: take it out. Who gives no sign of life for its time to live is taken out"},
     {"bench", cli_area_bench, CLI_CLUSTER, "", cli_bench_options,
      "Load the store, straight at the leader, and tell how fast it was. Writes keys that begin with bench/"},
 
@@ -59,8 +65,9 @@ const struct cli_area cli_areas[] = {
     {"member", cli_area_member, CLI_OPERATORS,
      "list|add|remove|promote|demote|replace|update|change [MEMBER] [ADDRESS,...]",
      cli_member_options,
-     "Who belongs to the cluster, and changes of that. list: the members with their ids, roles and addresses, and "
-     "the version of the list; this one needs no socket. add: a member with a new id; start it with an empty data "
+     "Who belongs to the cluster, and changes of that. list: the members with their ids, roles, addresses and "
+     "capabilities, nodes that are registered (see gavel node), and the version of the list; this one needs no "
+     "socket. add: a member with a new id; start it with an empty data "
      "directory, that name and gaveld --join, before or after. A new voter is joining until it has caught up, and "
      "then becomes a voter by itself. remove: a member, whose process stops when it learns of it. promote: make a "
      "learner a voter as soon as it has caught up. demote: make a voter a learner. replace: retire the id of a "

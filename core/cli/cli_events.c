@@ -182,7 +182,8 @@ const struct usage_option cli_events_options[] = {
     {"json", 0, USAGE_FLAG, NULL, "Print a line of JSON an event", &following.json},
     {"from", 0, USAGE_TEXT, "INDEX[.ORDINAL]", "Begin behind a revision that was seen before", &following.from},
     {"type", 0, USAGE_TEXT,
-     "leader_elected|node_joined|node_left|health_changed|command_applied|state_changed|snapshot_created|alarm,...",
+     "leader_elected|node_joined|node_left|health_changed|command_applied|state_changed|snapshot_created|"
+     "capabilities_changed|node_registered|node_deregistered|alarm,...",
      "Only events of these types", &following.type},
     {.name = NULL},
 };

@@ -87,6 +87,40 @@ static void print_addresses(struct gavel_slice member)
     }
 }
 
+/* "zone=a disk=ssd", behind two blanks; nothing when there are none. */
+static void print_capabilities(struct gavel_slice member)
+{
+    struct codec_walk walk;
+    struct gavel_slice key, value;
+    const char *before = "  ";
+
+    codec_walk_begin(&walk, codec_map_find(member, "capabilities"));
+    while (codec_walk_next(&walk, &key, &value)) {
+        fputs(before, stdout);
+        cli_print_value(key, stdout);
+        putchar('=');
+        cli_print_value(value, stdout);
+        before = " ";
+    }
+}
+
+/* Nodes that registered themselves have no id, no priority, and no health that a member would know of. */
+static void print_registered(struct gavel_slice list)
+{
+    struct codec_walk walk;
+    struct gavel_slice key, node;
+
+    codec_walk_begin(&walk, codec_map_find(list, "registered"));
+    while (codec_walk_next(&walk, &key, &node)) {
+        struct gavel_slice name = gavel_get_bytes(node, "name");
+
+        printf("%5s  %-20.*s %-10s %8s %-10s ", "-", (int)name.size, (const char *)name.data, "registered", "-", "-");
+        cli_print_value(codec_map_find(node, "address"), stdout);
+        print_capabilities(node);
+        putchar('\n');
+    }
+}
+
 static void print_list(struct gavel_slice list)
 {
     struct codec_walk walk;
@@ -94,21 +128,23 @@ static void print_list(struct gavel_slice list)
 
     printf("version %llu%s\n", (unsigned long long)gavel_get_uint(list, "version", 0),
            gavel_get_bool(list, "in_flight", 0) ? ", a change is in flight" : "");
-    printf("%s%5s  %-20s %-8s %8s %-10s %s%s\n", cli_bold(), "id", "name", "role", "priority", "health", "addresses",
-           cli_plain());
+    printf("%s%5s  %-20s %-10s %8s %-10s %s%s\n", cli_bold(), "id", "name", "role", "priority", "health",
+           "addresses  capabilities", cli_plain());
     codec_walk_begin(&walk, codec_map_find(list, "members"));
     while (codec_walk_next(&walk, &key, &member)) {
         struct gavel_slice name = gavel_get_bytes(member, "name");
         struct gavel_slice role = gavel_get_bytes(member, "role");
         struct gavel_slice health = gavel_get_bytes(member, "health");
 
-        printf("%5llu  %-20.*s %-8.*s %8llu %-10.*s ", (unsigned long long)gavel_get_uint(member, "id", 0),
+        printf("%5llu  %-20.*s %-10.*s %8llu %-10.*s ", (unsigned long long)gavel_get_uint(member, "id", 0),
                (int)name.size, (const char *)name.data, (int)role.size, (const char *)role.data,
                (unsigned long long)gavel_get_uint(member, "priority", 0), (int)health.size, (const char *)health.data);
         print_addresses(member);
+        print_capabilities(member);
         printf("%s%s\n", gavel_get_bool(member, "leader", 0) ? "  (leads)" : "",
                gavel_get_bool(member, "joined", 1) ? "" : "  (has not come yet)");
     }
+    print_registered(list);
 }
 
 static int list(struct cli *cli)

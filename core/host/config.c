@@ -137,6 +137,10 @@ static void read_section(struct host_config *config, const struct host_ini_secti
         unknown_section(config, ini, kind, faults);
         return;
     }
+    if (section->free) {
+        host_capabilities_read(&config->capabilities, config->ini.file, ini, faults);
+        return;
+    }
     if (section->named) {
         read_plugin_section(config, section, ini, faults);
         return;
@@ -173,7 +177,7 @@ static void read_absent(struct host_config *config, struct host_faults *faults, 
             read_serializers(config, NULL, faults, warnings);
         else if (section->kind == GAVEL_KIND_OBSERVER)
             (void)add_instance(config, section->kind, "log", "log", NULL, faults);
-        else if (!section->named)
+        else if (!section->named && !section->free)
             (void)host_option_defaults(section->fields, host_config_object(config, section->name), &config->arena,
                                        NULL);
     }

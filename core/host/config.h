@@ -9,6 +9,7 @@
 #ifndef CORE_HOST_CONFIG_H
 #define CORE_HOST_CONFIG_H
 
+#include "core/host/capability.h"
 #include "core/host/fault.h"
 #include "core/host/ini.h"
 #include "core/host/schema.h"
@@ -53,6 +54,7 @@ struct host_config {
     struct node_session_options session;
     struct host_client_options client;
     struct host_health_options health;
+    struct host_capabilities capabilities;
     const char *plugin_dir; /* after GAVEL_PLUGIN_DIR has been looked at */
     bool plugin_dir_variable; /* it comes from there */
     struct host_member member[HOST_MEMBERS_MAX];

@@ -141,11 +141,28 @@ static void print_serializers(const struct host_config *config, FILE *out)
             print_table(config, ini, config->instance[i].table, config->instance[i].options, "", out);
 }
 
+static void print_capabilities(const struct host_config *config, FILE *out)
+{
+    const struct host_ini_section *ini = host_ini_section(&config->ini, "capabilities");
+
+    (void)fputs("\n[capabilities]\n", out);
+    for (unsigned i = 0; ini && i < ini->count; i++) {
+        const struct host_ini_entry *entry = &ini->entry[i];
+        int width = fprintf(out, "%s = ", entry->key);
+
+        width += print_text(entry->value, (int)strlen(entry->value), out);
+        (void)fprintf(out, "%*s ; %s:%u, reloadable\n", width < ORIGIN_COLUMN ? ORIGIN_COLUMN - width : 0, "",
+                      config->ini.file, entry->line);
+    }
+}
+
 void host_config_print(struct host_config *config, FILE *out)
 {
     (void)fprintf(out, "; effective configuration; %s\n", config->ini.file);
     for (const struct host_section *section = host_sections; section->name; section++) {
-        if (!section->kind) {
+        if (section->free) {
+            print_capabilities(config, out);
+        } else if (!section->kind) {
             (void)fprintf(out, "\n[%s]\n", section->name);
             print_table(config, host_ini_section(&config->ini, section->name), section->fields,
                         host_config_object(config, section->name), "", out);

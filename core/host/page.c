@@ -77,6 +77,8 @@ void host_page_sections(FILE *out)
 
         (void)fprintf(out, ".Ss [%s%s]\n", section->name, section->named ? ".NAME" : "");
         host_roff_prose(help ? help : "", out);
+        if (section->free)
+            continue;
         begin_list(out);
         print_keys(section->fields, "", out);
         end_list(out);

@@ -54,6 +54,7 @@ struct host_process {
 
     /* What the node is made from. */
     struct node_member member[NODE_MEMBERS_MAX];
+    struct node_capability capability[CAPABILITY_PAIRS_MAX];
     struct node_transport transport[NODE_TRANSPORTS_MAX];
     uint32_t transport_count;
     struct node_serializer serializer[NODE_SERIALIZERS_MAX];
@@ -81,6 +82,10 @@ void host_process_let_go(struct host_process *process, struct host_setup *setup)
 
 /* [loop] The limits of a node by a configuration. */
 struct node_limits host_process_limits(const struct host_config *config);
+
+/* [loop] What a configuration says that the node can do, borrowed from it; how many. */
+uint32_t host_process_capabilities(const struct host_config *config,
+                                   struct node_capability capabilities[CAPABILITY_PAIRS_MAX]);
 
 /* [loop] Open log files again: every observer is given its options once more. */
 void host_process_reopen(struct host_process *process);

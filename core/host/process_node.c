@@ -177,6 +177,15 @@ struct node_limits host_process_limits(const struct host_config *config)
     };
 }
 
+uint32_t host_process_capabilities(const struct host_config *config,
+                                   struct node_capability capabilities[CAPABILITY_PAIRS_MAX])
+{
+    for (unsigned i = 0; i < config->capabilities.count; i++)
+        capabilities[i] = (struct node_capability){.name = config->capabilities.pair[i].name,
+                                                   .value = config->capabilities.pair[i].value};
+    return config->capabilities.count;
+}
+
 static bool full(uint32_t count, uint32_t max, const char *what)
 {
     if (count < max)
@@ -230,6 +239,8 @@ int host_process_make_node(struct host_process *process)
         .member_count = config->member_count,
         .join = config->join,
         .join_count = config->join_count,
+        .capabilities = process->capability,
+        .capability_count = host_process_capabilities(config, process->capability),
         .transports = process->transport,
         .serializers = process->serializer,
         .machines = process->machine,

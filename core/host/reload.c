@@ -303,6 +303,18 @@ static void swap_serializers(struct host_reload *reload, uint64_t drain_ms)
     node_offer(reload->process->node, offered, count, drain_ms);
 }
 
+/* The set was checked when the file was read; what it takes is memory for a copy. */
+static void declare(struct host_reload *reload)
+{
+    struct node_capability capabilities[CAPABILITY_PAIRS_MAX];
+    uint32_t count = host_process_capabilities(&reload->next->config, capabilities);
+    struct gavel_error error;
+
+    if (!host_capabilities_same(&reload->process->setup->config.capabilities, &reload->next->config.capabilities) &&
+        node_declare(reload->process->node, capabilities, count, &error) != GAVEL_OK)
+        gavel_log(&reload->process->node_face.host, GAVEL_LOG_ERROR, "host", "[capabilities]: %s", error.text);
+}
+
 /* From this moment on the new serves. */
 static void swap(struct host_reload *reload)
 {
@@ -325,6 +337,7 @@ static void swap(struct host_reload *reload)
             leave(reload, change->old, drain_ms);
     }
     node_change_limits(process->node, &limits);
+    declare(reload);
     process->setup = reload->next;
     process->setup->running = NULL;
     reload->next = NULL; /* its use goes over to the process */

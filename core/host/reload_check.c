@@ -84,6 +84,14 @@ static void compare_key(struct host_reload *reload, const char *section, const s
                field.flags & GAVEL_REPLICATED ? "; it belongs to the whole cluster, see gavel settings" : "");
 }
 
+static void compare_capabilities(struct host_reload *reload)
+{
+    const struct host_capabilities *after = &reload->next->config.capabilities;
+
+    if (!host_capabilities_same(&reload->process->setup->config.capabilities, after))
+        host_fault(&reload->changes, "this node declares %u capabilities from now on", after->count);
+}
+
 static void compare_keys(struct host_reload *reload)
 {
     for (const struct host_section *section = host_sections; section->name; section++) {
@@ -279,6 +287,7 @@ void host_reload_compare(struct host_reload *reload)
 {
     reload->change_count = 0;
     compare_keys(reload);
+    compare_capabilities(reload);
     check_bounds(reload);
     if (reload->faults.count)
         return;

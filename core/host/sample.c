@@ -136,6 +136,8 @@ static void print_section(const struct host_sample *sample, const struct host_se
         print_comment(section->help, out);
     }
     (void)fprintf(out, "[%s%s%s]\n", section->name, name ? "." : "", name ? name : "");
+    if (section->free)
+        (void)fputs("; zone = a\n", out);
     for (uint64_t row = 0; row < section->fields->count; row++) {
         struct gavel_field field = host_field(section->fields, row);
         const char *value = NULL;

@@ -237,21 +237,27 @@ const struct gavel_fields host_serializer_fields = GAVEL_FIELDS(serializer_rows,
 const struct gavel_fields host_statemachine_fields = GAVEL_FIELDS(statemachine_rows, struct host_statemachine_options);
 const struct gavel_fields host_observer_fields = GAVEL_FIELDS(observer_rows, struct host_observer_options);
 
+const struct gavel_fields host_capability_fields = {.rows = NULL, .count = 0};
+
 const struct host_section host_sections[] = {
-    {"node", 0, 0, 1, &host_node_fields, "This node"},
-    {"cluster", 0, 0, 0, &host_cluster_fields, "The cluster that it founds or belongs to"},
-    {"transport", GAVEL_KIND_TRANSPORT, 1, 1, &host_transport_fields, "A way to reach peers and clients"},
-    {"serializer", GAVEL_KIND_SERIALIZER, 0, 0, &host_serializer_fields, "How messages are written"},
-    {"statemachine", GAVEL_KIND_STATEMACHINE, 1, 1, &host_statemachine_fields, "A state machine to replicate"},
+    {"node", 0, 0, 1, &host_node_fields, "This node", 0},
+    {"cluster", 0, 0, 0, &host_cluster_fields, "The cluster that it founds or belongs to", 0},
+    {"capabilities", 0, 0, 0, &host_capability_fields,
+     "What this node can do, or is, for people and programs that choose among nodes: up to 64 keys of your own, such "
+     "as zone = a, with names of up to 63 letters, digits, '.', '_', '-' and '/', values of up to 255 bytes, and 4096 "
+     "bytes in all; the cluster keeps them, gavel member list shows them, and a reload declares them anew", 1},
+    {"transport", GAVEL_KIND_TRANSPORT, 1, 1, &host_transport_fields, "A way to reach peers and clients", 0},
+    {"serializer", GAVEL_KIND_SERIALIZER, 0, 0, &host_serializer_fields, "How messages are written", 0},
+    {"statemachine", GAVEL_KIND_STATEMACHINE, 1, 1, &host_statemachine_fields, "A state machine to replicate", 0},
     {"observer", GAVEL_KIND_OBSERVER, 1, 0, &host_observer_fields,
-     "Where log lines, metrics and spans go; without any such section log lines go to stderr"},
-    {"raft", 0, 0, 0, &host_raft_fields, "Timings and limits of replication"},
-    {"log", 0, 0, 0, &host_log_fields, "The log on the disk"},
-    {"snapshot", 0, 0, 0, &host_snapshot_fields, "Snapshots"},
-    {"session", 0, 0, 0, &host_session_fields, "Clients' sessions; the same on every node of the cluster"},
-    {"client", 0, 0, 0, &host_client_fields, "Clients on this node"},
-    {"health", 0, 0, 0, &host_health_fields, "When a member counts as DEGRADED or UNHEALTHY"},
-    {NULL, 0, 0, 0, NULL, NULL},
+     "Where log lines, metrics and spans go; without any such section log lines go to stderr", 0},
+    {"raft", 0, 0, 0, &host_raft_fields, "Timings and limits of replication", 0},
+    {"log", 0, 0, 0, &host_log_fields, "The log on the disk", 0},
+    {"snapshot", 0, 0, 0, &host_snapshot_fields, "Snapshots", 0},
+    {"session", 0, 0, 0, &host_session_fields, "Clients' sessions; the same on every node of the cluster", 0},
+    {"client", 0, 0, 0, &host_client_fields, "Clients on this node", 0},
+    {"health", 0, 0, 0, &host_health_fields, "When a member counts as DEGRADED or UNHEALTHY", 0},
+    {NULL, 0, 0, 0, NULL, NULL, 0},
 };
 
 const struct host_section *host_section_find(const char *name)

@@ -144,6 +144,7 @@ extern const struct gavel_fields host_transport_fields;
 extern const struct gavel_fields host_serializer_fields;
 extern const struct gavel_fields host_statemachine_fields;
 extern const struct gavel_fields host_observer_fields;
+extern const struct gavel_fields host_capability_fields; /* no row */
 
 /* A section as users write it. */
 struct host_section {
@@ -153,6 +154,7 @@ struct host_section {
     uint64_t required; /* 1: a file without it is refused */
     const struct gavel_fields *fields;
     const char *help; /* a sentence, without the final full stop */
+    uint64_t free;    /* 1: its keys are the user's, and `fields` has none */
 };
 
 /* All of them, in the order of a sample file; the last has no name. */

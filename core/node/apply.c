@@ -28,9 +28,10 @@ struct apply *apply_new(const struct node_machine *machines, uint32_t count,
     apply->pending = codec_buffer(0);
     apply->arena = malloc(APPLY_ARENA_BYTES);
     apply->sessions = sessions_new(limits);
+    apply->roster = roster_new();
     apply->founding = settings_new();
     apply->settings = settings_new();
-    if (!apply->sessions || !apply->arena || !apply->founding || !apply->settings)
+    if (!apply->sessions || !apply->roster || !apply->arena || !apply->founding || !apply->settings)
         return apply_free(apply);
     return apply;
 }
@@ -46,6 +47,7 @@ struct apply *apply_free(struct apply *apply)
         return NULL;
     assert(apply->magic == APPLY_MAGIC);
     sessions_free(apply->sessions);
+    roster_free(apply->roster);
     apply_settings_free(apply);
     gavel_buffer_free(&apply->result);
     gavel_buffer_free(&apply->pending);
@@ -106,6 +108,7 @@ uint64_t apply_digest(const struct apply *apply)
 
     sessions_digest(apply->sessions, sum);
     settings_digest(apply->settings, sum);
+    roster_digest(apply->roster, sum);
     for (uint32_t i = 1; i <= apply->machine_count; i++) {
         struct gavel_machine_state state;
 
@@ -188,6 +191,12 @@ static void put_result(struct apply_run *run, struct apply_record *record)
         run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory for a result"));
 }
 
+void apply_put_event(struct apply_run *run, struct apply_record *record)
+{
+    if (put_record(&run->records, record) != GAVEL_OK)
+        run_fail(run, gavel_fail(&run->error, GAVEL_E_LOCAL, "no memory for an event"));
+}
+
 /* ---- one command --------------------------------------------------------------------------------------- */
 
 struct emitting {
@@ -223,8 +232,7 @@ static void emit(void *context, const struct gavel_event *event)
     };
 
     cut_to_size(&record);
-    if (put_record(&emitting->run->records, &record) != GAVEL_OK)
-        run_fail(emitting->run, gavel_fail(&emitting->run->error, GAVEL_E_LOCAL, "no memory for an event"));
+    apply_put_event(emitting->run, &record);
 }
 
 static const struct gavel_command *find_command(const struct gavel_statemachine *operations, uint64_t id)
@@ -475,6 +483,17 @@ static void apply_host(struct apply *apply, struct apply_run *run, const struct 
     case APPLY_UPGRADE:
         apply_upgrade_entry(apply, run, &cursor, record, &error);
         break;
+    case APPLY_DECLARE:
+        apply_declare_entry(apply, run, &cursor, record, &error);
+        break;
+    case APPLY_NODE_REGISTER:
+        apply_register_entry(apply, run, &cursor, record, &error);
+        break;
+    case APPLY_NODE_DEREGISTER:
+    case APPLY_NODE_KEEP:
+    case APPLY_NODE_EXPIRE:
+        apply_node_entry(apply, run, &cursor, record, &error);
+        break;
     default:
         run_fail(
             run,
@@ -512,6 +531,8 @@ static void apply_entry(struct apply *apply, struct apply_run *run, const struct
         apply_command(apply, run, head, entry, &record);
     else if (entry->kind == LOG_HOST)
         apply_host(apply, run, entry, &record);
+    else if (entry->kind == LOG_CONFIG)
+        apply_config_entry(apply, run, entry, head->term);
     if (apply->index % APPLY_DIGEST_EVERY == 0) {
         run->digest_index = apply->index;
         run->digest = apply_digest(apply);

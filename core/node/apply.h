@@ -16,6 +16,7 @@
 #include "core/log/batch.h"
 #include "core/node/node.h"
 #include "core/node/bytes.h"
+#include "core/node/roster.h"
 #include "core/node/session.h"
 #include "core/node/settings.h"
 
@@ -34,6 +35,11 @@ enum apply_host_kind {
     APPLY_SESSION_KEEP = 4,     /* a sign of life of entry.session */
     APPLY_SETTINGS = 5,         /* change settings: u64 version that it was made for, u32 count, {key, value}... */
     APPLY_UPGRADE = 6,          /* from here on: u64 version of the settings, u32 machine, u64 its state version */
+    APPLY_DECLARE = 7,          /* what a member can do: u64 its id, its name, its set of capabilities */
+    APPLY_NODE_REGISTER = 8,    /* a node that is no member: name, address, u64 time to live in ms, set */
+    APPLY_NODE_DEREGISTER = 9,  /* name */
+    APPLY_NODE_KEEP = 10,       /* a sign of life: name */
+    APPLY_NODE_EXPIRE = 11,     /* if not renewed after the tick: name, u64 tick */
 };
 
 enum apply_record_type { APPLY_RECORD_RESULT = 1, APPLY_RECORD_EVENT = 2 };
@@ -72,6 +78,7 @@ struct apply_run {
     uint64_t digest_index; /* the last index divisible by APPLY_DIGEST_EVERY in it, or 0 ... */
     uint64_t digest;       /* ... and the digest of everything after it */
     bool settings;         /* some setting was changed */
+    bool roster;           /* capabilities or registered nodes were */
     int32_t status;        /* 0, or this node must stop: see error */
     struct gavel_error error;
 };
@@ -97,6 +104,9 @@ int32_t apply_found(struct apply *apply, const struct settings *founding, struct
 
 /* [apply] What is in force at apply_index. */
 const struct settings *apply_settings(const struct apply *apply);
+
+/* [apply] What members declared, and who registered, at apply_index. */
+const struct roster *apply_roster(const struct apply *apply);
 
 /* Whether no command of any machine blocks; and whether snapshots may be walked beside commands. */
 bool apply_bounded(const struct apply *apply);

@@ -34,6 +34,7 @@ struct apply {
         struct setting_options kept;   /* what it was configured with last */
     } parts[NODE_MACHINES_MAX];
     struct sessions *sessions;
+    struct roster *roster;
     uint64_t index; /* of the last applied entry */
     uint64_t tick;
     struct gavel_buffer result; /* of the command at hand */
@@ -47,6 +48,24 @@ struct apply {
     bool part_open;
     bool ended;
 };
+
+/* ---- apply.c ------------------------------------------------------------------------------------------- */
+
+/* Add a record of type EVENT; without memory for it the run fails. */
+void apply_put_event(struct apply_run *run, struct apply_record *record);
+
+/* ---- apply_roster.c: who there is, and what they can do; [apply] ---------------------------------------- */
+
+/* A configuration is committed: whoever left takes its set along, a new member's name is nobody else's. */
+void apply_config_entry(struct apply *apply, struct apply_run *run, const struct log_entry *entry, uint64_t term);
+
+/* The entries APPLY_DECLARE, _NODE_REGISTER, and the three others of nodes, behind their kind. */
+void apply_declare_entry(struct apply *apply, struct apply_run *run, struct bytes_cursor *cursor,
+                         struct apply_record *record, struct gavel_error *error);
+void apply_register_entry(struct apply *apply, struct apply_run *run, struct bytes_cursor *cursor,
+                          struct apply_record *record, struct gavel_error *error);
+void apply_node_entry(struct apply *apply, struct apply_run *run, struct bytes_cursor *cursor,
+                      struct apply_record *record, struct gavel_error *error);
 
 /* ---- apply_settings.c: entries that change what is in force; [apply] ----------------------------------- */
 

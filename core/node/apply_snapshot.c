@@ -19,6 +19,7 @@
 #define PART_END UINT32_MAX
 #define HOST_FOUNDED 1 /* nothing was changed since the founding: what every gaveld reads */
 #define HOST_CHANGED 2 /* settings that were changed lie before the sessions */
+#define HOST_ROSTER 3  /* and behind the settings, changed or not, capabilities and registered nodes */
 
 struct apply_snapshot {
     uint32_t magic;
@@ -37,9 +38,10 @@ static int32_t save_host(const struct apply *apply, struct gavel_buffer *out)
 {
     int32_t status = 0;
 
-    bool changed = apply->settings->version != 0 && !seeded_bug("settings-not-in-snapshot");
+    bool roster = roster_used(apply->roster);
+    bool changed = (apply->settings->version != 0 && !seeded_bug("settings-not-in-snapshot")) || roster;
 
-    bytes_put32(out, &status, changed ? HOST_CHANGED : HOST_FOUNDED);
+    bytes_put32(out, &status, roster ? HOST_ROSTER : changed ? HOST_CHANGED : HOST_FOUNDED);
     bytes_put64(out, &status, apply->tick);
     bytes_put32(out, &status, apply->machine_count);
     for (uint32_t i = 0; i < apply->machine_count; i++) {
@@ -48,6 +50,8 @@ static int32_t save_host(const struct apply *apply, struct gavel_buffer *out)
     }
     if (status == 0 && changed)
         status = settings_save(apply->settings, out);
+    if (status == 0 && roster)
+        status = roster_save(apply->roster, out);
     return status ? status : sessions_save(apply->sessions, changed, out);
 }
 
@@ -194,6 +198,7 @@ int32_t apply_restore_begin(struct apply *apply, uint64_t index, struct gavel_er
     apply->pending.size = 0;
     apply->host_in.size = 0;
     apply->host_in.heap = apply->pending.heap;
+    roster_clear(apply->roster);
     return GAVEL_OK;
 }
 
@@ -225,14 +230,16 @@ static int32_t restore_host(struct apply *apply, struct gavel_error *error)
     uint64_t tick = bytes_get64(&cursor);
     int32_t status;
 
-    if (version != HOST_FOUNDED && version != HOST_CHANGED)
-        return gavel_fail(error, GAVEL_E_VERSION, "the snapshot's format is %u; this version reads %d and %d",
-                          version, HOST_FOUNDED, HOST_CHANGED);
+    if (version < HOST_FOUNDED || version > HOST_ROSTER)
+        return gavel_fail(error, GAVEL_E_VERSION, "the snapshot's format is %u; this version reads %d to %d",
+                          version, HOST_FOUNDED, HOST_ROSTER);
     if (settings_copy(apply->settings, apply->founding) != GAVEL_OK)
         return gavel_fail(error, GAVEL_E_LOCAL, "no memory for the settings of a snapshot");
     status = restore_versions(apply, &cursor, error);
-    if (status == GAVEL_OK && version == HOST_CHANGED)
+    if (status == GAVEL_OK && version >= HOST_CHANGED)
         status = settings_load(apply->settings, &cursor, error);
+    if (status == GAVEL_OK && version >= HOST_ROSTER)
+        status = roster_load(apply->roster, &cursor, error);
     for (uint32_t i = 0; i < apply->machine_count && status == GAVEL_OK; i++)
         status = setting_fits(&apply->machines[i], apply->settings->machines[i], error);
     if (status == GAVEL_OK)
@@ -240,7 +247,7 @@ static int32_t restore_host(struct apply *apply, struct gavel_error *error)
     if (status != GAVEL_OK)
         return status;
     apply->tick = tick;
-    return sessions_load(apply->sessions, gavel_bytes(cursor.at, cursor.left), version == HOST_CHANGED, error);
+    return sessions_load(apply->sessions, gavel_bytes(cursor.at, cursor.left), version >= HOST_CHANGED, error);
 }
 
 static int32_t close_part(struct apply *apply, struct gavel_error *error)

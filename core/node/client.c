@@ -118,7 +118,9 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
 {
     struct conn *conn = origin.conn ? conn_find(node, origin.conn) : NULL;
 
-    if (!origin.conn && origin.id)
+    if (!origin.conn && origin.id & NODE_ORIGIN_DECLARE)
+        declare_answer(node, reply);
+    else if (!origin.conn && origin.id)
         publish_answer(node, origin.id, reply);
     if (!conn)
         return;

@@ -262,6 +262,19 @@ static void applied_command(struct node *node, const struct apply_record *record
     add_body(node, &head, &writer, row->name, gavel_bytes(NULL, 0));
 }
 
+/* Of the host's own state: the record names the event, and its value is the body. */
+static void changed_roster(struct node *node, const struct apply_record *record)
+{
+    static const char *const types[] = {"capabilities_changed", "node_registered", "node_deregistered"};
+    struct event head = {.index = record->index, .ordinal = record->ordinal, .wall_ms = os_wall_ms(node->os)};
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (gavel_slice_equal(record->event, gavel_text(types[i])))
+            head.type = types[i];
+    assert(head.type);
+    add(node, &head, record->a, record->b, gavel_bytes(NULL, 0));
+}
+
 static void changed_state(struct node *node, const struct apply_record *record)
 {
     struct codec_writer writer;
@@ -286,7 +299,9 @@ static void changed_state(struct node *node, const struct apply_record *record)
 
 void event_applied(struct node *node, const struct apply_record *record)
 {
-    if (record->type == APPLY_RECORD_EVENT)
+    if (record->type == APPLY_RECORD_EVENT && !record->machine)
+        changed_roster(node, record);
+    else if (record->type == APPLY_RECORD_EVENT)
         changed_state(node, record);
     else if (record->kind == LOG_COMMAND)
         applied_command(node, record);

@@ -157,6 +157,26 @@ static void member_command(struct node *node, const struct asked *asked)
     change_command(asked->conn, asked->request, asked->name, asked->origin, asked->deadline_ns);
 }
 
+static void member_declare(struct node *node, const struct asked *asked)
+{
+    (void)node;
+    declare_command(asked->conn, asked->request, asked->origin, asked->deadline_ns);
+}
+
+static void node_command(struct node *node, const struct asked *asked)
+{
+    (void)node;
+    roster_node_command(asked->conn, asked->request, asked->name, asked->origin, asked->deadline_ns);
+}
+
+static void node_list_command(struct node *node, const struct asked *asked)
+{
+    struct codec_writer writer;
+
+    roster_put_nodes(node, begin_body(node, &writer));
+    reply_body(node, asked, &writer);
+}
+
 static void metrics_command(struct node *node, const struct asked *asked)
 {
     struct codec_writer writer;
@@ -319,6 +339,11 @@ static const struct host_command host_commands[] = {
     {"member_replace", true, member_command},
     {"member_update", true, member_command},
     {"member_change", true, member_command},
+    {"member_declare", true, member_declare},
+    {"node_register", false, node_command},
+    {"node_keep", false, node_command},
+    {"node_deregister", false, node_command},
+    {"node_list", false, node_list_command},
     {"transfer", true, transfer_command},
     {"snapshot", true, snapshot_command},
     {"log_level", true, log_level_command},

@@ -11,6 +11,7 @@
  *   read.c      reads behind their barrier                   work.c     the apply lane: runs, results, maintenance
  *   snapshot.c  taking, receiving, installing                event.c    the ring of events, streams with credit
  *   status.c    what a node says of itself                  setting_node.c, setting_command.c  replicated settings
+ *   roster_node.c, roster_command.c  capabilities of members, and nodes that register themselves
  *   swap.c      transports and serializers that come and go
  *   probe.c     what must be well for it to serve
  *   snapshot_send.c  sending
@@ -30,6 +31,7 @@
 #include "core/node/metrics.h"
 #include "core/node/node.h"
 #include "core/node/checkup.h"
+#include "core/node/roster.h"
 #include "core/node/settings.h"
 #include "core/os/list.h"
 #include "core/raft/raft.h"
@@ -79,6 +81,8 @@ enum node_phase {
     NODE_STOPPED,
     NODE_DEAD, /* fatal was called */
 };
+
+#define NODE_ORIGIN_DECLARE (UINT64_C(1) << 63) /* in origin.id, of this node's own requests that declare */
 
 /* Who asked: enough to find the connection again, or to notice that it has gone. */
 struct origin {
@@ -380,6 +384,10 @@ struct node {
     struct gavel_buffer abilities; /* what this node's plugins can act as, for hellos */
     uint32_t ini_state;            /* enum node_ini */
     uint64_t ini_index;
+
+    /* capabilities and registered nodes */
+    struct roster *roster; /* as it is at `applied`: a copy of the apply lane's */
+    struct roster_wish declare;
 
     /* the apply lane */
     struct apply *apply;
@@ -781,5 +789,7 @@ bool hostcmd_is(struct gavel_slice machine, struct gavel_slice *command);
 void hostcmd_request(struct conn *conn, const struct codec_request *request, struct gavel_slice command,
                      struct origin origin, uint64_t deadline_ns);
 void hostcmd_transfer_ended(struct node *node, bool done);
+
+#include "core/node/roster_node.h"
 
 #endif

@@ -162,6 +162,7 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     node->body = codec_buffer(0);
     node->abilities = codec_buffer(0);
     node->settings = settings_new();
+    node->roster = roster_new();
     node->record = codec_buffer(0);
     node->read_results = codec_buffer(0);
     node->run.records = codec_buffer(0);
@@ -174,10 +175,12 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     node->pool = log_pool_new(4u << 20);
     node->apply = apply_new(node->setup.machines, node->setup.machine_count, &sessions, node->setup.name);
     if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters || !node->figures ||
-        !node->pool || !node->apply || !node->settings || settings_abilities(node) != GAVEL_OK ||
+        !node->pool || !node->apply || !node->settings || !node->roster || settings_abilities(node) != GAVEL_OK ||
         events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
         peers_from_setup(node) != GAVEL_OK)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
+    if (declare_begin(node, error) != GAVEL_OK)
+        return gavel_wrap(error, "[capabilities]");
     apply_log(node->apply, node->setup.host);
     node->bounded = apply_bounded(node->apply);
     return client_commands(node, error);
@@ -372,6 +375,7 @@ static void settle_members(struct node *node)
     join_settle(node);
     if (node->wish.active)
         publish_step(node);
+    declare_step(node);
     if (node->raft && directory_removed(&node->directory, commit, node->member_id))
         join_removed(node);
 }
@@ -555,6 +559,8 @@ void node_free(struct node *node)
     gavel_buffer_free(&node->record);
     gavel_buffer_free(&node->abilities);
     settings_free(node->settings);
+    roster_free(node->roster);
+    declare_free(node);
     free(node->effects.items);
     free(node->raft_memory);
     free(node->scratch);

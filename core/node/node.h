@@ -98,6 +98,12 @@ struct node_member {
     uint32_t address_count;
 };
 
+/* One thing that this node says of itself, for who chooses among nodes; bounds are in core/codec/capability.h. */
+struct node_capability {
+    const char *name;
+    const char *value;
+};
+
 /*
  * Every limit is a key of the INI; 0 means the default written behind it. Those marked replicated belong to the cluster
  * once it is founded: a 0 then means whatever its value is, and another number that is not the cluster's ends the node.
@@ -187,6 +193,8 @@ struct node_setup {
      */
     const char *const *join;
     uint32_t join_count;
+    const struct node_capability *capabilities;
+    uint32_t capability_count;
     const struct node_transport *transports;
     uint32_t transport_count;
     const struct node_serializer *serializers; /* the preferred first; MessagePack is always known */
@@ -276,6 +284,12 @@ uint32_t node_addresses(const struct node *node, const char *addresses[NODE_ADDR
  */
 void node_publish(struct node *node, const char *const *addresses, uint32_t count,
                   void (*done)(void *context, int32_t status, const char *why), void *context);
+
+/*
+ * From now on this node declares these capabilities, in place of those of its setup: it asks the leader for an entry
+ * until they are replicated. GAVEL_E_INVALID, GAVEL_E_TOO_LARGE with the reason: nothing changed. Copied.
+ */
+int32_t node_declare(struct node *node, const struct node_capability *pairs, uint32_t count, struct gavel_error *error);
 
 /* Why the last attempt to publish has not done it; "" when there was none. */
 const char *node_publish_said(const struct node *node);

@@ -559,6 +559,7 @@ static void restore_end(struct node *node, int32_t status)
         snapshots->entries = 0;
         snapshots->log_bytes = 0;
         settings_changed(node);
+        roster_changed(node);
         events_begin_after(node, snapshots->restore_index);
     }
     restored(node, status);

@@ -75,7 +75,7 @@ static void put_member(const struct node *node, const struct member *member, str
     bool known = node->role == RAFT_LEADER && member->id != node->member_id &&
                  raft_progress(node->raft, member->id, &progress) == RAFT_OK;
 
-    gavel_put_map(out, 10 + REPORT_HEALTH_KEYS + (known ? 3 : 0) + watched->reported);
+    gavel_put_map(out, 11 + REPORT_HEALTH_KEYS + (known ? 3 : 0) + watched->reported);
     put_text(out, "name", member->name);
     put_number(out, "id", member->id);
     put_text(out, "role", member_role(member->role));
@@ -98,6 +98,7 @@ static void put_member(const struct node *node, const struct member *member, str
     for (uint32_t i = 0; i < member->address_count; i++)
         gavel_put_text(out, member->addresses[i]);
     gavel_put_end(out);
+    roster_put_capabilities(node, member->id, out);
     if (known) {
         put_number(out, "match", progress.match);
         put_text(out, "progress",
@@ -134,13 +135,15 @@ void status_member_list(const struct node *node, struct gavel_writer *out)
     bool in_flight = node->raft && (status.configuration_index > status.commit ||
                                     raft_configuration_joint(raft_configuration(node->raft)));
 
-    gavel_put_map(out, 4);
+    gavel_put_map(out, 5);
     put_number(out, "version", members_version(node));
     gavel_put_key(out, "in_flight");
     gavel_put_bool(out, in_flight);
     put_number(out, "next_id", members ? members->next_id : 0);
     gavel_put_key(out, "members");
     status_members(node, out);
+    gavel_put_key(out, "registered");
+    roster_put_nodes(node, out);
     gavel_put_end(out);
 }
 
@@ -216,7 +219,7 @@ void node_status(struct node *node, struct gavel_writer *out)
 
     if (quiet)
         (void)snprintf(digest, sizeof digest, "%016llx", (unsigned long long)apply_digest(node->apply));
-    gavel_put_map(out, 27 + REPORT_HEALTH_KEYS);
+    gavel_put_map(out, 28 + REPORT_HEALTH_KEYS);
     gavel_put_key(out, "cluster_id");
     put_hex(out, node->cluster_id.bytes, node->founded ? sizeof node->cluster_id.bytes : 0);
     put_text(out, "name", node->setup.name);
@@ -244,6 +247,7 @@ void node_status(struct node *node, struct gavel_writer *out)
     put_number(out, "commands", node->commands_total);
     put_number(out, "members_version", members_version(node));
     put_number(out, "settings_version", node->settings->version);
+    put_number(out, "registered", node->roster->count);
     gavel_put_key(out, "members");
     status_members(node, out);
     gavel_put_key(out, "machines");

@@ -113,6 +113,8 @@ static void run_done(struct node *node)
         node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].digest = run->digest;
     }
     take_results(node);
+    if (run->roster)
+        roster_changed(node);
     if (run->settings)
         settings_changed(node); /* with events of this node's own, which lie behind all of the run's */
     if (run->records.size > APPLY_RECORDS)
@@ -150,6 +152,7 @@ static void start_run(struct node *node, struct log_read *read)
     run->with_results = node->waiting > 0;
     run->digest_index = 0;
     run->settings = false;
+    run->roster = false;
     run->status = 0;
     for (uint32_t i = 0; i < read->count; i++) {
         struct log_batch *batch = read->batches[i];
@@ -269,6 +272,7 @@ void work_maintain(struct node *node, uint64_t now)
     if (!work_idle(node) || node->apply_hold)
         return; /* the apply lane has the state now; a second later is soon enough */
     expire_sessions(node);
+    roster_expire(node);
     node->body.size = 0;
     bytes_put32(&node->body, &status, 0);
     if (status != GAVEL_OK)

@@ -306,6 +306,53 @@ GAVEL_EXPORT int32_t gavel_update(struct gavel_client *client, struct gavel_slic
                                   void *context, const struct gavel_update_options *options, uint64_t *revision,
                                   struct gavel_error *error);
 
+/* ---- nodes that register themselves ------------------------------------------------------------------------------ */
+
+/*
+ * A program that is no member of the cluster (a worker, a gateway) can be in its list of nodes: by a name that no
+ * member has, with an address, with what it can do, and for as long as it gives signs of life. It shows in `gavel
+ * member list` and `gavel node list`; who comes, changes and goes are events node_registered and node_deregistered.
+ */
+
+/* One thing that it can do, or is: a name of up to 63 of A-Z a-z 0-9 . _ - / and a value of up to 255 bytes. */
+struct gavel_node_capability {
+    const char *name;
+    const char *value;
+};
+
+struct gavel_node_options {
+    uint64_t size;       /* set by gavel_node_defaults */
+    const char *name;    /* 1 to 63 of A-Z a-z 0-9 . _ - */
+    const char *address; /* scheme://...; NULL: none */
+    uint64_t ttl_ms;     /* of cluster time without a sign of life, 1,000 to 86,400,000; 0: 30,000 */
+    const struct gavel_node_capability *capabilities;
+    uint64_t capability_count; /* at most 64, and 4,096 bytes in all */
+};
+
+/* [any] Options with everything at its default; `name` is still to be set. */
+static inline struct gavel_node_options gavel_node_defaults(void)
+{
+    struct gavel_node_options options;
+    memset(&options, 0, sizeof options);
+    options.size = GAVEL_END(struct gavel_node_options, capability_count);
+    return options;
+}
+
+/*
+ * [any, not from a callback] Register, or say anew what this node is, which is a sign of life too: a program that calls
+ * this again and again, each third of its time to live, is there as long as it runs. Nothing is done in the background.
+ * GAVEL_E_EXISTS: a member has the name; GAVEL_E_BUSY: the cluster holds as many as it may; GAVEL_E_INVALID,
+ * GAVEL_E_TOO_LARGE; and what gavel_call answers.
+ */
+GAVEL_EXPORT int32_t gavel_node_register(struct gavel_client *client, const struct gavel_node_options *options,
+                                         struct gavel_error *error);
+
+/* [any, not from a callback] A sign of life alone. GAVEL_E_NOT_FOUND: its time ran out, or it was taken out. */
+GAVEL_EXPORT int32_t gavel_node_keep(struct gavel_client *client, const char *name, struct gavel_error *error);
+
+/* [any, not from a callback] Take it out. GAVEL_E_NOT_FOUND: it is not there. */
+GAVEL_EXPORT int32_t gavel_node_deregister(struct gavel_client *client, const char *name, struct gavel_error *error);
+
 /* ---- documents --------------------------------------------------------------------------------------------------- */
 
 /* Kinds of values. */
@@ -388,6 +435,8 @@ GAVEL_CHECK_LAYOUT(sizeof(struct gavel_stream_event) == 112);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_stream_options) == 96);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_current) == 48);
 GAVEL_CHECK_LAYOUT(sizeof(struct gavel_update_options) == 32);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_node_capability) == 16);
+GAVEL_CHECK_LAYOUT(sizeof(struct gavel_node_options) == 48);
 
 #ifdef __cplusplus
 }

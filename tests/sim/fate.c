@@ -205,6 +205,7 @@ static const struct {
     {offsetof(struct sim_options, members_per_hour), fate_change},
     {offsetof(struct sim_options, wipe_per_hour), fate_wipe},
     {offsetof(struct sim_options, settings_per_hour), fate_settings},
+    {offsetof(struct sim_options, register_per_hour), fate_register},
 };
 
 static uint64_t rate_of(const struct sim_fate *fate, uint32_t kind)

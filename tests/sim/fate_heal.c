@@ -162,6 +162,11 @@ static bool has_converged(const struct sim_fate *fate, const struct sim_node *le
         (void)snprintf(why_not, size, "%s is recovering still", node->name);
         return false;
     }
+    /* Before the first one every member has to have been heard of, and some are left out. */
+    if (!node->node->declare.settled && node->node->roster->version) {
+        (void)snprintf(why_not, size, "%s has not brought its capabilities into the log", node->name);
+        return false;
+    }
     if (member->role == RAFT_JOINING) {
         (void)snprintf(why_not, size, "%s has caught up and is joining still", node->name);
         return false;

@@ -6,7 +6,9 @@
 #include "core/os/list.h"
 #include "fate.h"
 
-#define FATE_KINDS 13
+#define FATE_KINDS 14
+#define FATE_SETTINGS 12 /* places in the table of kinds */
+#define FATE_REGISTER 13
 #define FATE_PARTITIONS 4 /* at the same time */
 
 /* One kind of misfortune: when it strikes next. */
@@ -66,6 +68,9 @@ void fate_operate(struct sim_fate *fate);
 
 /* fate_settings.c: change some setting, bring out a new plugin, or let the cluster act as it. */
 void fate_settings(struct sim_fate *fate);
+
+/* fate_roster.c: a node that is no member comes, goes on or goes. */
+void fate_register(struct sim_fate *fate);
 
 /* Nodes that take part, the founders and those that joined: numbers below this. */
 uint32_t fate_span(const struct sim_fate *fate);

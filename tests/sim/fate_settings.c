@@ -71,7 +71,7 @@ static bool roll(struct sim_fate *fate)
 void fate_settings(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
-    struct sim_random *dice = &fate->clocks[FATE_KINDS - 1].dice;
+    struct sim_random *dice = &fate->clocks[FATE_SETTINGS].dice;
     struct sim_node *through = NULL;
     char first[64], second[64], version[32];
     const char *pairs[] = {first, NULL, NULL, NULL};

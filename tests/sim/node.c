@@ -349,6 +349,10 @@ static void fill_setup(struct sim_process *process, const char *const *join, uin
     struct sim_node *node = process->node;
     const struct sim_options *options = &node->sim->options;
 
+    /* Each life says another thing, so each has to bring it into the log. */
+    (void)snprintf(process->life, sizeof process->life, "%llu", (unsigned long long)node->lives);
+    process->capabilities[0] = (struct node_capability){"life", process->life};
+    process->capabilities[1] = (struct node_capability){"zone", node->number % 2 ? "odd" : "even"};
     assert(join_count <= SIM_NODES_MAX);
     memcpy(process->join, join, join_count * sizeof *join);
     process->setup = (struct node_setup){
@@ -361,6 +365,8 @@ static void fill_setup(struct sim_process *process, const char *const *join, uin
         .member_count = join_count ? 0 : node->sim->founders,
         .join = process->join,
         .join_count = join_count,
+        .capabilities = process->capabilities,
+        .capability_count = options->register_per_hour ? 2 : 0,
         .transports = process->transports,
         .transport_count = 2,
         .machines = &process->machine,

@@ -40,7 +40,8 @@
     X(MEMBERS, "members") \
     X(SNAPSHOT, "snapshot") \
     X(STOP, "stop") \
-    X(SETTINGS, "settings")
+    X(SETTINGS, "settings") \
+    X(ROSTER, "roster")
 
 /* A rate "per hour" is of simulated time and of the whole cluster unless it says otherwise. */
 #define SIM_OPTIONS(X) \
@@ -90,6 +91,7 @@
     X(stop_per_hour, STOP, 6, 200, "clean stops and restarts") \
     X(transfer_per_hour, STOP, 6, 200, "leaders asked to hand over") \
     X(settings_per_hour, SETTINGS, 60, 1200, "changes of settings asked for, upgrades of the machine among them") \
+    X(register_per_hour, ROSTER, 60, 1800, "nodes that register, or go; members have capabilities") \
     X(segment_kib, NONE, 64, 2048, "log_segment_bytes, KiB: 64 is less than a user may ask for")
 
 struct sim_options {

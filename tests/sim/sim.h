@@ -73,7 +73,7 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(recoveries) X(snapshots_taken) X(snapshots_installed) X(membership_changes) X(torn_tails) X(refetches) \
     X(corruptions_found) X(partitions) X(resets) X(lost) X(duplicated) X(reordered) X(stalls) X(disk_errors) \
     X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers) \
-    X(settings_changes) X(upgrades)
+    X(settings_changes) X(upgrades) X(registrations)
 
 struct sim_totals {
 #define SIM_TOTAL_FIELD(name) uint64_t name;

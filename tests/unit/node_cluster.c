@@ -235,6 +235,8 @@ void cluster_start(struct cluster *cluster, uint32_t number)
                                       .member_count = node->join_count ? 0 : cluster->founders,
                                       .join = node->join,
                                       .join_count = node->join_count,
+                                      .capabilities = node->capabilities,
+                                      .capability_count = node->capability_count,
                                       .transports = node->transports,
                                       .transport_count = 2,
                                       .machines = node->machines,

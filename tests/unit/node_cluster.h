@@ -35,6 +35,8 @@ struct cluster_node {
     const char *join[CLUSTER_MAX];
     const char *data_dir; /* NULL: "data" */
     uint32_t join_count; /* set before cluster_start: it was not a founder */
+    const struct node_capability *capabilities; /* what its INI file says, set before cluster_start */
+    uint32_t capability_count;
     /* Of its one machine, set before cluster_start; 0 and NULL: the counter, as it is. */
     const struct gavel_plugin *plugin;
     uint64_t newest; /* state versions that it states */
