@@ -62,6 +62,7 @@ static const struct gavel_field hello_rows[] = {
     ROW_UPTO(codec_hello, 11, to, GAVEL_STRING, NAME_BYTES_MAX),
     ROW(codec_hello, 12, message_bytes, GAVEL_UINT),
     ROW(codec_hello, 13, machines, GAVEL_VALUE),
+    ROW(codec_hello, 14, recovering, GAVEL_BOOL),
 };
 static const struct gavel_fields hello_fields = GAVEL_FIELDS(hello_rows, struct codec_hello);
 

@@ -76,6 +76,7 @@ struct codec_hello {
     struct gavel_slice to;          /* the name that the dialling side expects here; absent: whoever */
     uint64_t message_bytes;         /* the largest message that it takes; 0: not told */
     struct gavel_slice machines;    /* a peer, since 1.1: {NAME: {oldest, newest, configure}}: what it acts as */
+    uint64_t recovering;            /* a peer, since 1.1: its log was damaged, it votes for nobody until it is whole */
 };
 
 /* The answer to a hello. Always MessagePack; after it both sides use `serializer`. */

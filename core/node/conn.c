@@ -262,6 +262,7 @@ static bool send_hello(struct conn *conn)
         .to = gavel_text(conn->peer->name),
         .message_bytes = NODE_MESSAGE_BYTES,
         .machines = gavel_buffer_slice(&node->abilities),
+        .recovering = node->recovers,
     };
 
     for (uint32_t i = 0; i < node->serializer_count; i++)
@@ -446,8 +447,10 @@ static void on_hello(struct conn *conn, const struct codec_hello *hello)
     if (conn->role == CODEC_ROLE_PEER) {
         welcome.machines = gavel_buffer_slice(&node->abilities);
         adopt_incoming(conn);
-        if (conn->peer)
+        if (conn->peer) {
             settings_learn(conn->peer, hello->version_minor, hello->machines);
+            majority_heard(conn->peer, hello->recovering != 0);
+        }
     } else {
         node->client_count++;
     }

@@ -185,6 +185,7 @@ void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char
 
     if (peer->in == conn) {
         peer->in = NULL;
+        majority_lost(peer);
         node->peers_stale |= peer->stranger;
     }
     if (conn->up)

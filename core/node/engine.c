@@ -261,6 +261,7 @@ static void recovered_saved(struct log_task *task)
     node_log(node, GAVEL_LOG_INFO, "log", "Recovered: the log is whole again up to index %llu",
              (unsigned long long)log_last(node->log));
     (void)engine_step(node, &event);
+    majority_recovered(node);
     node_settle(node);
 }
 

@@ -10,6 +10,7 @@
  *   client.c    requests: resolve, propose, forward, reply   propose.c  batches in the making, waiters by index
  *   read.c      reads behind their barrier                   work.c     the apply lane: runs, results, maintenance
  *   snapshot.c  taking, receiving, installing                event.c    the ring of events, streams with credit
+ *   majority.c  too many voters recover: stop
  *   status.c    what a node says of itself                  setting_node.c, setting_command.c  replicated settings
  *   roster_node.c, roster_command.c  capabilities of members, and nodes that register themselves
  *   swap.c      transports and serializers that come and go
@@ -164,6 +165,8 @@ struct peer {
     bool record_sent; /* ... and was sent the record */
     bool stranger;    /* newer than any configuration that is known here: it can only be answered */
     bool gone;        /* dropped, but a read for it is under way */
+    bool recovers;    /* by its newest hello, which counts while it is connected ... */
+    uint64_t recovers_until; /* ... and until then */
     uint64_t blank_incarnation;
     struct {
         bool told;     /* in the newest hello or welcome of it */
@@ -344,6 +347,8 @@ struct node {
     struct log_recovery recovery;
     struct log_task task_recovered;
     bool recovering_saving;
+    bool recovers;             /* the log was damaged, and is not whole yet */
+    uint64_t majority_lost_ns; /* since when too many of the voters are known to recover; 0: they are not */
     struct replay *replay; /* while configurations of the log are being read back */
     bool space_ok;
     bool disk_stalls; /* as the alarm was told of last */
@@ -610,6 +615,16 @@ int32_t found_load(struct node *node, struct gavel_slice record, struct gavel_er
 void found_step(struct node *node);
 void found_message(struct conn *conn, uint64_t type, void *message);
 void found_peer_up(struct peer *peer);
+
+/* ---- majority.c ---------------------------------------------------------------------------------------- */
+
+/* What a peer says of itself in a hello; its connection was lost. */
+void majority_heard(struct peer *peer, bool recovers);
+void majority_lost(struct peer *peer);
+/* From time to time: stop when a majority of the voters recovers. */
+void majority_watch(struct node *node, uint64_t now);
+/* This node's log is whole again: the others have to know. */
+void majority_recovered(struct node *node);
 
 /* ---- join.c -------------------------------------------------------------------------------------------- */
 

@@ -332,6 +332,7 @@ static void housekeeping(struct node *node, uint64_t now)
         swap_expire(node, now);
     checkup_look(node, now);
     node_gauges(node);
+    majority_watch(node, now);
 }
 
 static void arm(struct node *node)

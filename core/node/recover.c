@@ -71,6 +71,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
         return status;
     }
     node->incarnation = node->recovery.incarnation;
+    node->recovers = node->recovery.start == LOG_START_RECOVERING;
     node->member_id = node->recovery.member_id;
     record = gavel_bytes(node->recovery.founding, node->recovery.founding_bytes);
     if (!node->recovery.founding && node->setup.member_count == 0 && node->setup.join_count == 0) {

@@ -7,7 +7,7 @@ set -u
 root=${top_srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 here=$root/tests/scenarios
 ids="V1 V2 V3 V4 V5 V6 V7 C1 C2 C3 C4 C5 C6 C7 L1 L2 L3 L4 L5 L6 M1 M2 M3 M4 M5 S1 S2 S3 S4 S5 S6 R1 R2 R3
-    D1 D2 D3 D4 D5 D6 W1 W2 W3 W4 W5 P1 P2 P3 P4 P5 P6"
+    D1 D2 D3 D4 D5 D6 D7 W1 W2 W3 W4 W5 P1 P2 P3 P4 P5 P6"
 
 # proved PROOF: prints what is wrong with it.
 proved()

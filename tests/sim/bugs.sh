@@ -43,6 +43,9 @@ options_of()
         restarts) echo "--set nodes=3 --set rate=100 --set clients=4 --set rot_per_hour=600 --set crash_per_hour=1800
             --set down_ms=50 --set sync_us=20000 --set link_us=20 --set trailing_kib=4096 --set snapshot_log_kib=4096
             --set snapshot_entries=5000 --set partition_per_hour=0 --set wipe_per_hour=0" ;;
+        damage) echo "--correlated --set nodes=3 --set rate=100 --set clients=4 --set rot_per_hour=600
+            --set crash_per_hour=1800 --set down_ms=50 --set trailing_kib=4096 --set snapshot_log_kib=4096
+            --set snapshot_entries=5000 --set partition_per_hour=0 --set wipe_per_hour=0" ;;
         disk) echo "--set rate=60 --set disk_error_ppm=2000 --set short_write_ppm=2000 --set crash_per_hour=600
             --set down_ms=100" ;;
         snapshot) echo "$hard --set snapshot_entries=50 --set snapshot_log_kib=16 --set trailing_kib=16

@@ -457,6 +457,36 @@ void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct si
     oracle_persisted(oracle, memory, &message, &durable);
 }
 
+/* A majority of the voters that it knows is up, and recovers. */
+static bool waits_for_nobody(struct sim_oracle *oracle, const struct node *node)
+{
+    uint32_t voters = 0, recovering = 0;
+
+    for (uint32_t i = 0; i < node->in_force.count; i++) {
+        if (node->in_force.members[i].role != RAFT_VOTER)
+            continue;
+        voters++;
+        for (uint32_t k = 0; k < oracle->sim->node_count; k++) {
+            struct sim_node *other = &oracle->sim->nodes[k];
+
+            recovering += sim_is_up(other) && other->node && other->node->raft && other->node->recovers &&
+                          other->node->member_id == node->in_force.members[i].id;
+        }
+    }
+    return voters && recovering > voters - (voters / 2 + 1);
+}
+
+void sim_oracle_stands_still(struct sim_oracle *oracle)
+{
+    for (uint32_t i = 0; i < oracle->sim->node_count; i++) {
+        struct sim_node *sim_node = &oracle->sim->nodes[i];
+
+        if (sim_is_up(sim_node) && sim_node->node && sim_node->node->raft && oracle->nodes[i].alive &&
+            waits_for_nobody(oracle, sim_node->node))
+            sim_fail(oracle->sim, "a loud stop when a majority recovers", "n%u waits in silence", i + 1);
+    }
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
 /*

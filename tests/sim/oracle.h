@@ -33,6 +33,9 @@ void sim_oracle_acknowledged(struct sim_oracle *oracle, uint64_t index);
 /* The disk of this node is gone or was damaged on purpose: what it promised may be broken, the others' promises not. */
 void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node);
 
+/* Nothing moves any more, for damage has hit too many: nobody may go on waiting for what can never come. */
+void sim_oracle_stands_still(struct sim_oracle *oracle);
+
 /* At the end, everything healed: digests equal, logs equal. */
 void sim_oracle_finish(struct sim_oracle *oracle);
 

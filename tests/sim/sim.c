@@ -82,6 +82,7 @@ static void look(struct sim *sim, struct sim_event *event)
         sim_fail(sim, "liveness", "%u s after everything was healed: %s", HEAL_S, why);
     if (sim->now >= sim->end) { /* correlated damage: that it stands still is allowed, and no end can be looked at */
         sim_trace(sim, NULL, "no end: %s", why);
+        sim_oracle_stands_still(sim->oracle);
         world->over = world->stands_still = true;
         return;
     }
