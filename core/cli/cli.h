@@ -10,13 +10,16 @@
  *   cli_help.c     help, from the machines' own tables       cli_init.c    init
  *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, snapshot, log-level, stop
  *   cli_output.c   documents as tables, text or JSON         cli_bench.c   bench
- *   cli_health.c   health
  *   cli_node.c     node: those that register themselves
+ *   cli_health.c   health                                   cli_ask.c     status of several nodes at once
+ *   cli_top.c      top                                      cli_rows.c    a line for each member
  *   cli_plugin.c  plugin new, by scaffold.c              cli_recover.c recover
  */
 #ifndef CORE_CLI_CLI_H
 #define CORE_CLI_CLI_H
 
+#include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -32,6 +35,9 @@
 #define CLI_NO_QUORUM 3
 #define CLI_UNKNOWN 4   /* the outcome is unknown */
 #define CLI_DENIED 5
+#define CLI_DEGRADED 10 /* gavel health: the worst member is ... */
+#define CLI_UNHEALTHY 11
+#define CLI_HEALTH_UNKNOWN 12
 #define CLI_USAGE 64
 
 /* When nothing else is said: what gavel init writes. */
@@ -88,6 +94,55 @@ int cli_connect(struct cli *cli);
 
 /* The same through the admin socket of --admin or --data-dir. */
 int cli_connect_admin(struct cli *cli);
+
+/* ---- cli_ask.c --------------------------------------------------------------------------------------------------- */
+
+#define CLI_ASK_MS 2000 /* for each node: it answers from memory, so a longer silence is an answer too */
+
+/* One endpoint, and what the node there said of itself and of the others. */
+struct cli_asked {
+    char uri[PATH_MAX + 64];
+    const char *asker;
+    const char *serializer;
+    uint64_t timeout_ms;
+    struct gavel_client *client; /* kept from one question to the next */
+    struct gavel_result *result; /* its status document */
+    struct gavel_error error;
+    pthread_t thread;
+    bool started;
+    int32_t status;
+};
+
+/* The URI of the admin socket that --admin or --data-dir names; an exit code. */
+int cli_node_uri(const struct cli *cli, char *uri, size_t size);
+
+/*
+ * The endpoints, or the node of --admin or --data-dir alone, into a new list; how many. Then ask, as often as is
+ * wanted: all at the same time, each for its own view. `asker`: what the client calls itself, a constant.
+ */
+int cli_ask_begin(const struct cli *cli, const char *asker, uint64_t timeout_ms, struct cli_asked **list);
+void cli_ask_all(struct cli_asked *asked, int count);
+void cli_ask_end(struct cli_asked *asked, int count);
+
+/* What an endpoint that failed said, without its own address. */
+const char *cli_asked_failure(const struct cli_asked *asked);
+
+/* The leader itself, else any node that knows one, else any that answered; NULL: none. */
+const struct cli_asked *cli_asked_best(const struct cli_asked *asked, int count);
+
+/* Whether it knows a leader. */
+bool cli_asked_leader(const struct cli_asked *best);
+
+/* ---- cli_rows.c -------------------------------------------------------------------------------------------------- */
+
+/* A line for each member with its figures, and below those that are not HEALTHY the reason. */
+void cli_rows(FILE *out, const struct cli_asked *asked, int count, const struct cli_asked *best);
+
+/* "3 members: 2 HEALTHY, 1 DEGRADED" */
+void cli_rows_summary(FILE *out, const struct cli_asked *best);
+
+/* What is wrong with nodes, by themselves: a line each. */
+void cli_rows_alarms(FILE *out, const struct cli_asked *asked, int count);
 
 /* ---- cli_call.c -------------------------------------------------------------------------------------------------- */
 
@@ -180,6 +235,7 @@ int cli_area_batch(struct cli *cli, int count, char **words);
 int cli_area_workflow(struct cli *cli, int count, char **words);
 int cli_area_status(struct cli *cli, int count, char **words);
 int cli_area_health(struct cli *cli, int count, char **words);
+int cli_area_top(struct cli *cli, int count, char **words);
 int cli_area_members(struct cli *cli, int count, char **words);
 int cli_area_metrics(struct cli *cli, int count, char **words);
 int cli_area_events(struct cli *cli, int count, char **words);
@@ -220,6 +276,7 @@ extern const struct usage_option cli_plugin_options[];
 extern const struct usage_option cli_recover_options[];
 extern const struct usage_option cli_status_options[];
 extern const struct usage_option cli_health_options[];
+extern const struct usage_option cli_top_options[];
 
 /* Print the general usage. */
 void cli_usage(FILE *out);

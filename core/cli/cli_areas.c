@@ -39,13 +39,21 @@ const struct cli_area cli_areas[] = {
      "Workflows of the store: begin one, stop it, merge DATA into its state, print it; list takes running or stopped"},
 
     {"status", cli_area_status, CLI_CLUSTER, "", cli_status_options,
-     "The cluster on one screen: every endpoint is asked for its own view. Without a leader it says who was tried and "
-     "what each answered, and leaves with code 3"},
+     "The cluster on one screen: every endpoint is asked for its own view; with --data-dir or --admin that node alone. "
+     "Without a leader it says who was tried and what each answered, and leaves with code 3"},
     {"health", cli_area_health, CLI_CLUSTER, "", cli_health_options,
-     "Whether one node is well, as a line and an exit code, for probes and for scripts that restart one node after "
-     "the other. The node is that of --data-dir, of --admin or of the only endpoint. It is live if it answers, and "
+     "A line each member, as the leader sees it, with the reason for whatever is not HEALTHY; see HEALTH. Code 0: all "
+     "are HEALTHY; 10: one is DEGRADED; 11: one is UNHEALTHY; 12: one is UNKNOWN, or no node answers. The worst wins: "
+     "11, then 12, then 10. With --data-dir or --admin: as that node sees it. "
+     "With --live, --ready or --wait it is a probe of one node instead, for supervisors and for scripts that restart "
+     "one node after the other: that of --data-dir, of --admin or of the only endpoint. It is live if it answers, and "
      "ready if it knows a leader too and has applied what was committed when it started: without a majority a node is "
      "live and not ready. Code 0: it is; 2: it is only live; 3: no answer in two seconds, or in --timeout"},
+    {"top", cli_area_top, CLI_CLUSTER, "", cli_top_options,
+     "The members with their figures, drawn again and again until q: health with its reason, term, commit, applied, "
+     "entries behind the leader, log and newest snapshot, writes and reads a second, latencies of commit and sync "
+     "(p50/p99 of the last ten seconds), members it is connected to. Elsewhere than on a terminal, and with --once, "
+     "frames are plain text"},
     {"members", cli_area_members, CLI_CLUSTER, "", NULL, "Who belongs to the cluster"},
     {"metrics", cli_area_metrics, CLI_CLUSTER, "", NULL, "The figures of one node"},
     {"events", cli_area_events, CLI_CLUSTER, "", cli_events_options,

@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli_health.c - gavel health: one node, one question, one exit code, for whoever supervises it. Live: it answers.
- * Ready: it knows a leader and has applied what was committed when it started. A node without a majority is live and
- * not ready, and killing it would help nobody.
+ * cli_health.c - gavel health. Two questions, told apart by their options:
+ *
+ * Of the cluster: a line each member, as the leader sees it, with the reason for whatever is not HEALTHY; the exit code
+ * is that of the worst. What is not known is worse than what limps, and better than what is known to be down.
+ *
+ * Of one node, for whoever supervises it (--live, --ready, --wait). Live: it answers. Ready: it knows a leader and has
+ * applied what was committed when it started. A node without a majority is live and not ready, and killing it would
+ * help nobody.
  */
 #include "cli.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#define HEALTH_MS 2000       /* a node answers from memory: a longer silence is an answer too */
-#define HEALTH_STEP_MS 100u  /* between two looks while --wait waits */
+#include "core/node/health.h"
+
+#define HEALTH_STEP_MS 100u /* between two looks while --wait waits */
+
+/* ---- one node -------------------------------------------------------------------------------------------------- */
 
 /* What one look said, and the line for people. */
 struct looked {
@@ -23,71 +28,41 @@ struct looked {
 };
 
 /* The one node that is asked: behind a socket, or the only endpoint. */
-static int whom(const struct cli *cli, char *uri, size_t size)
+static int whom(const struct cli *cli)
 {
-    char path[PATH_MAX];
-
-    if (!cli->admin && !cli->data_dir) {
-        if (cli->endpoints[strcspn(cli->endpoints, ", \t\n")])
-            return cli_fail(CLI_USAGE,
-                            "health asks one node: say --data-dir DIR, --admin SOCKET or one --endpoints URI");
-        (void)snprintf(uri, size, "%s", cli->endpoints);
-        return CLI_OK;
-    }
-    if (cli->admin)
-        (void)snprintf(path, sizeof path, "%s", cli->admin);
-    else
-        (void)snprintf(path, sizeof path, "%s/admin.sock", cli->data_dir);
-    if (path[0] == '/') {
-        (void)snprintf(uri, size, "unix://%s", path);
-    } else {
-        char here[PATH_MAX];
-
-        if (!getcwd(here, sizeof here))
-            return cli_fail(CLI_FAILED, "no working directory: %s", strerror(errno));
-        (void)snprintf(uri, size, "unix://%s/%s", here, path);
-    }
+    if (!cli->admin && !cli->data_dir && cli->endpoints[strcspn(cli->endpoints, ", \t\n")])
+        return cli_fail(CLI_USAGE, "a probe asks one node: say --data-dir DIR, --admin SOCKET or one --endpoints URI");
     return CLI_OK;
 }
 
 /* The socket appears with the node, so a client is made for each look. */
-static void look(const char *uri, const struct cli *cli, bool whole, uint64_t timeout_ms, struct looked *looked)
+static void look(const struct cli *cli, bool whole, uint64_t timeout_ms, struct looked *looked)
 {
-    struct gavel_client_options options = gavel_client_defaults();
-    struct gavel_request request = gavel_request_defaults();
-    struct gavel_client *client = NULL;
-    struct gavel_result *result = NULL;
-    struct gavel_error error = {0, ""};
-    int32_t status;
+    struct cli_asked *asked;
+    int count = cli_ask_begin(cli, "gavel health", timeout_ms, &asked);
 
-    options.endpoints = uri;
-    options.name = "gavel health";
-    options.serializer = cli->serializer;
-    options.stay = 1;
-    request.machine = "gavel";
-    request.command = "status";
-    request.read = GAVEL_STALE;
-    request.flags = GAVEL_REPEATABLE;
-    request.timeout_ms = timeout_ms;
-    status = gavel_client_open(&options, &client, &error);
-    if (status == GAVEL_OK)
-        status = gavel_call(client, &request, &result, &error);
-    if (status < 0) {
-        looked->code = status == GAVEL_E_INVALID ? CLI_USAGE : CLI_NO_QUORUM;
-        (void)snprintf(looked->line, sizeof looked->line, "not live: %s", error.text);
+    looked->code = CLI_FAILED;
+    (void)snprintf(looked->line, sizeof looked->line, "not live: no node is named");
+    if (count != 1) {
+        cli_ask_end(asked, count);
+        return;
+    }
+    cli_ask_all(asked, count);
+    if (asked->status < 0) {
+        looked->code = asked->status == GAVEL_E_INVALID ? CLI_USAGE : CLI_NO_QUORUM;
+        (void)snprintf(looked->line, sizeof looked->line, "not live: %s", asked->error.text);
     } else {
-        struct gavel_slice role = gavel_get_bytes(result->value, "role");
-        struct gavel_slice leader = gavel_get_bytes(result->value, "leader");
-        bool good = gavel_get_bool(result->value, "ready", 0) != 0;
+        struct gavel_slice role = gavel_get_bytes(asked->result->value, "role");
+        struct gavel_slice leader = gavel_get_bytes(asked->result->value, "leader");
+        bool good = gavel_get_bool(asked->result->value, "ready", 0) != 0;
 
         looked->code = good || !whole ? CLI_OK : CLI_FALSE;
         (void)snprintf(looked->line, sizeof looked->line, "%s: %.*s%s%.*s, term %llu",
                        good ? "ready" : "live, not ready", (int)role.size, (const char *)role.data,
-                       leader.size ? ", leader " : "", (int)leader.size,
-                       (const char *)leader.data, (unsigned long long)gavel_get_uint(result->value, "term", 0));
+                       leader.size ? ", leader " : "", (int)leader.size, (const char *)leader.data,
+                       (unsigned long long)gavel_get_uint(asked->result->value, "term", 0));
     }
-    gavel_result_free(result);
-    gavel_client_close(client);
+    cli_ask_end(asked, count);
 }
 
 static uint64_t now_ms(void)
@@ -98,37 +73,17 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }
 
-static bool live;
-static bool ready;
-static uint64_t wait_ms;
-
-const struct usage_option cli_health_options[] = {
-    {"live", 0, USAGE_FLAG, NULL, "Ask only whether it is live", &live},
-    {"ready", 0, USAGE_FLAG, NULL, "Ask whether it is ready, as without any option", &ready},
-    {"wait", 0, USAGE_DURATION, "TIME", "Ask again until it is, or this time is over", &wait_ms},
-    {.name = NULL},
-};
-
-int cli_area_health(struct cli *cli, int count, char **words)
+static int probe(const struct cli *cli, bool whole, uint64_t wait_ms)
 {
     static const struct timespec step = {.tv_nsec = HEALTH_STEP_MS * 1000000L};
-    struct looked looked = {.code = CLI_FAILED};
-    char uri[PATH_MAX * 2 + 16];
-    uint64_t until;
-    int code;
+    uint64_t until = now_ms() + wait_ms;
+    struct looked looked;
+    int code = whom(cli);
 
-    live = ready = false;
-    wait_ms = 0;
-    code = cli_options_take(cli, cli_health_options, count, words);
-    if (code == CLI_OK && (cli->word_count > 1 || (live && ready)))
-        code = cli_misused(cli, "gavel health [--live | --ready] [--wait TIME]");
-    if (code == CLI_OK)
-        code = whom(cli, uri, sizeof uri);
     if (code != CLI_OK)
         return code;
-    until = now_ms() + wait_ms;
     for (;;) {
-        look(uri, cli, !live, cli->timeout_ms ? cli->timeout_ms : HEALTH_MS, &looked);
+        look(cli, whole, cli->timeout_ms ? cli->timeout_ms : CLI_ASK_MS, &looked);
         if (looked.code == CLI_OK || looked.code == CLI_USAGE || now_ms() >= until)
             break;
         (void)nanosleep(&step, NULL);
@@ -138,4 +93,180 @@ int cli_area_health(struct cli *cli, int count, char **words)
         return CLI_OK;
     }
     return cli_fail(looked.code, "%s", looked.line);
+}
+
+/* ---- the cluster ----------------------------------------------------------------------------------------------- */
+
+static enum health_state state_of(struct gavel_slice member)
+{
+    struct gavel_slice name = gavel_get_bytes(member, "health");
+
+    for (enum health_state state = HEALTH_UNKNOWN; state <= HEALTH_UNHEALTHY; state++)
+        if (gavel_slice_equal(name, gavel_text(health_name(state))))
+            return state;
+    return HEALTH_UNKNOWN;
+}
+
+static int code_of(enum health_state worst)
+{
+    switch (worst) {
+    case HEALTH_HEALTHY: return CLI_OK;
+    case HEALTH_DEGRADED: return CLI_DEGRADED;
+    case HEALTH_UNHEALTHY: return CLI_UNHEALTHY;
+    default: return CLI_HEALTH_UNKNOWN;
+    }
+}
+
+/* The worst member's; without any member, as on a node that waits to join, nobody knows. */
+static enum health_state worst_of(struct gavel_slice members)
+{
+    enum health_state worst = HEALTH_HEALTHY;
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice member;
+
+    if (codec_value_count(members) == 0)
+        return HEALTH_UNKNOWN;
+    codec_walk_begin(&walk, members);
+    while (codec_walk_next(&walk, &key, &member))
+        if (health_worse(state_of(member), worst))
+            worst = state_of(member);
+    return worst;
+}
+
+static void print_member(struct gavel_slice member)
+{
+    struct gavel_slice name = gavel_get_bytes(member, "name");
+    enum health_state state = state_of(member);
+
+    cli_print_value(codec_map_find(member, "name"), stdout);
+    printf("%*s %s%s%s", name.size < 12 ? (int)(12 - name.size) : 0, "",
+           state == HEALTH_HEALTHY ? cli_green() : cli_red(), health_name(state), cli_plain());
+    if (gavel_get_bytes(member, "reason").size) {
+        printf("%*s", (int)(sizeof "UNHEALTHY" + 1 - strlen(health_name(state))), "");
+        cli_print_value(codec_map_find(member, "reason"), stdout);
+    }
+    putchar('\n');
+}
+
+static void put_member(struct gavel_writer *w, struct gavel_slice member)
+{
+    static const char *const shown[] = {"name", "id", "role", "health", "reason", "cause", "health_ms"};
+
+    gavel_put_map(w, sizeof shown / sizeof shown[0]);
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+        gavel_put_key(w, shown[i]);
+        codec_put_value(w, codec_map_find(member, shown[i]));
+    }
+    gavel_put_end(w);
+}
+
+static int print_json(struct gavel_slice status, enum health_state worst)
+{
+    struct gavel_builder *builder = gavel_builder_new();
+    struct gavel_writer *w = builder ? gavel_builder_writer(builder) : NULL;
+    struct gavel_slice members = codec_map_find(status, "members");
+    struct gavel_slice document;
+    struct gavel_error error = {0, ""};
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice member;
+    int32_t ended;
+
+    if (!builder)
+        return cli_fail(CLI_FAILED, "no memory");
+    gavel_put_map(w, 5);
+    gavel_put_key(w, "health");
+    gavel_put_text(w, health_name(worst));
+    gavel_put_key(w, "seen_by");
+    codec_put_value(w, codec_map_find(status, "name"));
+    gavel_put_key(w, "leader");
+    codec_put_value(w, codec_map_find(status, "leader"));
+    gavel_put_key(w, "term");
+    codec_put_value(w, codec_map_find(status, "term"));
+    gavel_put_key(w, "members");
+    gavel_put_array(w, codec_value_count(members));
+    codec_walk_begin(&walk, members);
+    while (codec_walk_next(&walk, &key, &member))
+        put_member(w, member);
+    gavel_put_end(w);
+    gavel_put_end(w);
+    ended = gavel_builder_end(builder, &document, &error);
+    if (ended == GAVEL_OK)
+        cli_print_json(document, true, stdout);
+    gavel_builder_free(builder);
+    return ended == GAVEL_OK ? CLI_OK : cli_fail(CLI_FAILED, "%s", error.text);
+}
+
+static int print_cluster(const struct cli *cli, struct gavel_slice status)
+{
+    struct gavel_slice members = codec_map_find(status, "members");
+    enum health_state worst = worst_of(members);
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice member;
+
+    if (cli->json) {
+        int code = print_json(status, worst);
+
+        return code != CLI_OK ? code : code_of(worst);
+    }
+    codec_walk_begin(&walk, members);
+    while (codec_walk_next(&walk, &key, &member))
+        print_member(member);
+    if (codec_value_count(members) == 0)
+        return cli_fail(CLI_HEALTH_UNKNOWN, "the node that answers knows no members: it is %.*s",
+                        (int)gavel_get_bytes(status, "role").size,
+                        (const char *)gavel_get_bytes(status, "role").data);
+    return fflush(stdout) == 0 ? code_of(worst) : CLI_FAILED;
+}
+
+static int ask_cluster(const struct cli *cli)
+{
+    struct cli_asked *asked;
+    int count = cli_ask_begin(cli, "gavel health", cli->timeout_ms ? cli->timeout_ms : CLI_ASK_MS, &asked);
+    const struct cli_asked *best;
+    int code;
+
+    if (!asked)
+        return cli_fail(CLI_FAILED, "no memory");
+    cli_ask_all(asked, count);
+    best = cli_asked_best(asked, count);
+    if (best) {
+        code = print_cluster(cli, best->result->value);
+    } else {
+        for (int i = 0; i < count; i++)
+            fprintf(stderr, "gavel:   %s: %s\n", asked[i].uri, cli_asked_failure(&asked[i]));
+        code = cli_fail(CLI_HEALTH_UNKNOWN, "no node answers: nothing is known of the members");
+    }
+    cli_ask_end(asked, count);
+    return code;
+}
+
+/* ---- the area -------------------------------------------------------------------------------------------------- */
+
+static bool live;
+static bool ready;
+static uint64_t wait_ms;
+
+const struct usage_option cli_health_options[] = {
+    {"live", 0, USAGE_FLAG, NULL, "Ask one node whether it is live", &live},
+    {"ready", 0, USAGE_FLAG, NULL, "Ask one node whether it is ready", &ready},
+    {"wait", 0, USAGE_DURATION, "TIME",
+     "Ask it again until it is live or ready, or this time is over; ready when neither is said", &wait_ms},
+    {.name = NULL},
+};
+
+int cli_area_health(struct cli *cli, int count, char **words)
+{
+    int code;
+
+    live = ready = false;
+    wait_ms = 0;
+    code = cli_options_take(cli, cli_health_options, count, words);
+    if (code == CLI_OK && (cli->word_count > 1 || (live && ready)))
+        code = cli_misused(cli, "gavel health [--live | --ready] [--wait TIME]");
+    if (code != CLI_OK)
+        return code;
+    return live || ready || wait_ms ? probe(cli, !live, wait_ms) : ask_cluster(cli);
 }

@@ -9,110 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_MS 2000 /* for each node: it answers from memory, so a longer silence is an answer too */
-
-/* One endpoint, and what it said. */
-struct asked {
-    char uri[256];
-    struct gavel_client *client;
-    struct gavel_result *result;
-    struct gavel_error error;
-    pthread_t thread;
-    bool started;
-    int32_t status;
-};
-
-static void *ask(void *context)
-{
-    struct asked *asked = context;
-    struct gavel_client_options options = gavel_client_defaults();
-    struct gavel_request request = gavel_request_defaults();
-
-    options.endpoints = asked->uri;
-    options.name = "gavel status";
-    options.stay = 1;
-    asked->status = gavel_client_open(&options, &asked->client, &asked->error);
-    if (asked->status != GAVEL_OK)
-        return NULL;
-    request.machine = "gavel";
-    request.command = "status";
-    request.read = GAVEL_STALE;
-    request.flags = GAVEL_REPEATABLE;
-    request.timeout_ms = ASK_MS;
-    asked->status = gavel_call(asked->client, &request, &asked->result, &asked->error);
-    if (asked->status < 0)
-        (void)gavel_client_tried(asked->client, asked->error.text, sizeof asked->error.text);
-    return NULL;
-}
-
-/* Ask all endpoints at once; how many there are. */
-static int ask_all(const char *endpoints, struct asked *asked, int room)
-{
-    const char *at = endpoints;
-    int count = 0;
-    int i;
-
-    while (*at && count < room) {
-        size_t size = strcspn(at, ", \t\n");
-
-        if (size && size < sizeof asked[count].uri) {
-            memcpy(asked[count].uri, at, size);
-            asked[count].uri[size] = 0;
-            count++;
-        }
-        at += size;
-        at += strspn(at, ", \t\n");
-    }
-    for (i = 0; i < count; i++) {
-        asked[i].started = pthread_create(&asked[i].thread, NULL, ask, &asked[i]) == 0;
-        if (!asked[i].started)
-            (void)ask(&asked[i]);
-    }
-    for (i = 0; i < count; i++)
-        if (asked[i].started)
-            (void)pthread_join(asked[i].thread, NULL);
-    return count;
-}
-
-/* What an endpoint that failed said, without its own address. */
-static const char *failure_of(const struct asked *asked)
-{
-    size_t size = strlen(asked->uri);
-
-    return strncmp(asked->error.text, asked->uri, size) == 0 && asked->error.text[size] == ':'
-               ? asked->error.text + size + 2
-               : asked->error.text;
-}
-
-/* The status of the leader itself, else of any node that knows one, else of any node. */
-static const struct asked *best_of(const struct asked *asked, int count)
-{
-    const struct asked *best = NULL;
-    int rank_best = 0;
-    int i;
-
-    for (i = 0; i < count; i++) {
-        struct gavel_slice role;
-        int rank;
-
-        if (asked[i].status < 0)
-            continue;
-        role = gavel_get_bytes(asked[i].result->value, "role");
-        rank = gavel_slice_equal(role, gavel_text("leader")) ? 3
-               : gavel_get_bytes(asked[i].result->value, "leader").size ? 2 : 1;
-        if (rank > rank_best) {
-            best = &asked[i];
-            rank_best = rank;
-        }
-    }
-    return best;
-}
-
-static bool has_leader(const struct asked *best)
-{
-    return best && gavel_get_bytes(best->result->value, "leader").size > 0;
-}
-
 /* ---- for people -------------------------------------------------------------------------------------------------- */
 
 static void print_text(const char *label, struct gavel_slice document, const char *path)
@@ -122,14 +18,14 @@ static void print_text(const char *label, struct gavel_slice document, const cha
     putchar('\n');
 }
 
-static void print_node(const struct asked *asked)
+static void print_node(const struct cli_asked *asked)
 {
     struct gavel_slice status;
     struct gavel_slice role;
     bool leads;
 
     if (asked->status < 0) {
-        printf("  %s%-28s %s%s\n", cli_red(), asked->uri, failure_of(asked), cli_plain());
+        printf("  %s%-28s %s%s\n", cli_red(), asked->uri, cli_asked_failure(asked), cli_plain());
         return;
     }
     status = asked->result->value;
@@ -163,63 +59,28 @@ static void print_machines(struct gavel_slice status)
     }
 }
 
-static void print_alarms(const struct asked *asked, int count)
-{
-    int i;
-
-    for (i = 0; i < count; i++) {
-        struct codec_walk walk;
-        struct gavel_slice key;
-        struct gavel_slice alarm;
-
-        if (asked[i].status < 0)
-            continue;
-        codec_walk_begin(&walk, codec_map_find(asked[i].result->value, "alarms"));
-        while (codec_walk_next(&walk, &key, &alarm)) {
-            printf("%s%-10s ", cli_red(), "alarm");
-            cli_print_value(codec_map_find(asked[i].result->value, "name"), stdout);
-            fputs(": ", stdout);
-            cli_print_value(alarm, stdout);
-            printf("%s\n", cli_plain());
-        }
-    }
-}
-
-/* Members that the node asked does not find healthy. */
-static void print_unhealthy(struct gavel_slice status)
-{
-    struct codec_walk walk;
-    struct gavel_slice key;
-    struct gavel_slice member;
-
-    codec_walk_begin(&walk, codec_map_find(status, "members"));
-    while (codec_walk_next(&walk, &key, &member)) {
-        if (gavel_slice_equal(gavel_get_bytes(member, "health"), gavel_text("HEALTHY")))
-            continue;
-        printf("%s%-10s ", cli_red(), "member");
-        cli_print_value(codec_map_find(member, "name"), stdout);
-        printf(" is ");
-        cli_print_value(codec_map_find(member, "health"), stdout);
-        printf("%s\n", cli_plain());
-    }
-}
-
-static void print_screen(const struct asked *asked, int count, const struct asked *best)
+static void print_screen(const struct cli_asked *asked, int count, const struct cli_asked *best)
 {
     int i;
 
     if (best) {
         print_text("cluster", best->result->value, "cluster_id");
-        if (has_leader(best))
+        if (cli_asked_leader(best))
             print_text("leader", best->result->value, "leader");
         else
             printf("%-10s %snone: no quorum%s\n", "leader", cli_red(), cli_plain());
         printf("%-10s version %llu\n", "settings",
                (unsigned long long)gavel_get_uint(best->result->value, "settings_version", 0));
         print_machines(best->result->value);
-        print_unhealthy(best->result->value);
+        printf("%-10s ", "members");
+        cli_rows_summary(stdout, best);
+        putchar('\n');
     }
-    print_alarms(asked, count);
+    cli_rows_alarms(stdout, asked, count);
+    if (best) {
+        putchar('\n');
+        cli_rows(stdout, asked, count, best);
+    }
     printf("\n  %s%-28s %-10s %-10s %6s %10s %10s  %-16s%s\n", cli_bold(), "endpoint", "name", "role", "term", "commit",
            "applied", "digest", cli_plain());
     for (i = 0; i < count; i++)
@@ -228,7 +89,7 @@ static void print_screen(const struct asked *asked, int count, const struct aske
 
 /* ---- for programs ------------------------------------------------------------------------------------------------ */
 
-static void put_endpoint(struct gavel_writer *w, const struct asked *asked)
+static void put_endpoint(struct gavel_writer *w, const struct cli_asked *asked)
 {
     static const char *const shown[] = {"name", "role", "term", "commit", "applied", "digest", "ready"};
     size_t i;
@@ -238,7 +99,7 @@ static void put_endpoint(struct gavel_writer *w, const struct asked *asked)
     gavel_put_text(w, asked->uri);
     if (asked->status < 0) {
         gavel_put_key(w, "error");
-        gavel_put_text(w, failure_of(asked));
+        gavel_put_text(w, cli_asked_failure(asked));
     }
     for (i = 0; asked->status >= 0 && i < sizeof shown / sizeof shown[0]; i++) {
         gavel_put_key(w, shown[i]);
@@ -248,7 +109,7 @@ static void put_endpoint(struct gavel_writer *w, const struct asked *asked)
 }
 
 /* The registry's figures of the node whose status is shown; absent when it has none. */
-static struct gavel_result *metrics_of(const struct asked *best)
+static struct gavel_result *metrics_of(const struct cli_asked *best)
 {
     struct gavel_request request = gavel_request_defaults();
     struct gavel_result *result = NULL;
@@ -257,12 +118,12 @@ static struct gavel_result *metrics_of(const struct asked *best)
     request.command = "metrics";
     request.read = GAVEL_STALE;
     request.flags = GAVEL_REPEATABLE;
-    request.timeout_ms = ASK_MS;
+    request.timeout_ms = CLI_ASK_MS;
     return best && gavel_call(best->client, &request, &result, NULL) >= 0 ? result : NULL;
 }
 
 /* The best node's status as it is, and beside it what each endpoint said, and the figures. */
-static int print_document(const struct asked *asked, int count, const struct asked *best)
+static int print_document(const struct cli_asked *asked, int count, const struct cli_asked *best)
 {
     struct gavel_builder *builder = gavel_builder_new();
     struct gavel_writer *w = builder ? gavel_builder_writer(builder) : NULL;
@@ -315,8 +176,8 @@ const struct usage_option cli_status_options[] = {
 
 int cli_area_status(struct cli *cli, int count, char **words)
 {
-    struct asked *asked;
-    const struct asked *best;
+    struct cli_asked *asked;
+    const struct cli_asked *best;
     int code;
     int total;
     int i;
@@ -327,27 +188,23 @@ int cli_area_status(struct cli *cli, int count, char **words)
         return code;
     if (cli->word_count > 1)
         return cli_fail(CLI_USAGE, "status takes no words; see gavel help");
-    asked = calloc(GAVEL_CLIENT_ENDPOINTS, sizeof *asked);
+    total = cli_ask_begin(cli, "gavel status", CLI_ASK_MS, &asked);
     if (!asked)
         return cli_fail(CLI_FAILED, "no memory");
-    total = ask_all(cli->endpoints, asked, GAVEL_CLIENT_ENDPOINTS);
-    best = best_of(asked, total);
+    cli_ask_all(asked, total);
+    best = cli_asked_best(asked, total);
     if (json || cli->json)
         code = print_document(asked, total, best);
     else
         print_screen(asked, total, best);
-    if (!has_leader(best)) {
+    if (!cli_asked_leader(best)) {
         (void)cli_fail(CLI_NO_QUORUM, "no leader is known: %d endpoints were tried", total);
         for (i = 0; (json || cli->json) && i < total; i++) /* the screen has said it already */
             fprintf(stderr, "gavel:   %s: %s\n", asked[i].uri,
-                    asked[i].status < 0 ? failure_of(&asked[i]) : "answered, but knows no leader");
+                    asked[i].status < 0 ? cli_asked_failure(&asked[i]) : "answered, but knows no leader");
         code = CLI_NO_QUORUM;
     }
-    for (i = 0; i < total; i++) {
-        gavel_result_free(asked[i].result);
-        gavel_client_close(asked[i].client);
-    }
-    free(asked);
+    cli_ask_end(asked, total);
     return code;
 }
 

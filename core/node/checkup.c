@@ -249,6 +249,8 @@ void checkup_message(struct conn *conn, uint64_t type, const void *message)
             on_answer(conn->peer, message);
         return;
     }
+    if (conn->node->phase == NODE_FOUNDING)
+        return; /* no member yet: who asks will ask again when it is */
     answer = report_make(conn->node);
     answer.id = ((const struct codec_check *)message)->id;
     (void)conn_send(conn, CODEC_CHECK_ANSWER, &answer);

@@ -67,7 +67,8 @@ static const struct watched *watched_of(const struct node *node, uint64_t id, co
     return otherwise;
 }
 
-static void put_member(const struct node *node, const struct member *member, struct gavel_writer *out)
+/* `whole`: with its report, which is for the status document. */
+static void put_member(const struct node *node, const struct member *member, bool whole, struct gavel_writer *out)
 {
     struct raft_progress_status progress = {0};
     static const struct watched unwatched; /* a peer that there was no memory for */
@@ -75,7 +76,8 @@ static void put_member(const struct node *node, const struct member *member, str
     bool known = node->role == RAFT_LEADER && member->id != node->member_id &&
                  raft_progress(node->raft, member->id, &progress) == RAFT_OK;
 
-    gavel_put_map(out, 11 + REPORT_HEALTH_KEYS + (known ? 3 : 0) + watched->reported);
+    whole = whole && watched->reported;
+    gavel_put_map(out, 11 + REPORT_HEALTH_KEYS + (known ? 3 : 0) + whole);
     put_text(out, "name", member->name);
     put_number(out, "id", member->id);
     put_text(out, "role", member_role(member->role));
@@ -89,7 +91,7 @@ static void put_member(const struct node *node, const struct member *member, str
     gavel_put_bool(out, watched->seen.linked);
     put_number(out, "lag_entries", watched->seen.lag_entries);
     put_number(out, "lag_bytes", watched->seen.lag_bytes);
-    if (watched->reported) {
+    if (whole) {
         gavel_put_key(out, "report");
         report_put(&watched->report, (node_now(node) - watched->report_ns) / NS_PER_MS, out);
     }
@@ -111,14 +113,19 @@ static void put_member(const struct node *node, const struct member *member, str
     gavel_put_end(out);
 }
 
-void status_members(const struct node *node, struct gavel_writer *out)
+static void put_members(const struct node *node, bool whole, struct gavel_writer *out)
 {
     const struct members *members = node->raft ? directory_now(&node->directory) : NULL;
 
     gavel_put_array(out, members ? members->count : 0);
     for (uint32_t i = 0; members && i < members->count; i++)
-        put_member(node, &members->items[i], out);
+        put_member(node, &members->items[i], whole, out);
     gavel_put_end(out);
+}
+
+void status_members(const struct node *node, struct gavel_writer *out)
+{
+    put_members(node, false, out);
 }
 
 static uint64_t members_version(const struct node *node)
@@ -249,7 +256,7 @@ void node_status(struct node *node, struct gavel_writer *out)
     put_number(out, "settings_version", node->settings->version);
     put_number(out, "registered", node->roster->count);
     gavel_put_key(out, "members");
-    status_members(node, out);
+    put_members(node, true, out);
     gavel_put_key(out, "machines");
     put_machines(node, out);
     gavel_put_key(out, "log");

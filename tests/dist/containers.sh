@@ -87,8 +87,10 @@ grep -q '^live, not ready: founding' "$dir/out" || fail "health says: $(cat "$di
 [ $? = 2 ] || fail "a node without a majority is ready: $(cat "$dir/out")"
 "$gavel" health --live --ready --data-dir "$dir/lone" >"$dir/out" 2>&1
 [ $? = 64 ] || fail "both questions at once: $(cat "$dir/out")"
-"$gavel" health -e tcp://127.0.0.1:1,tcp://127.0.0.1:2 >"$dir/out" 2>&1
+"$gavel" health --ready -e tcp://127.0.0.1:1,tcp://127.0.0.1:2 >"$dir/out" 2>&1
 [ $? = 64 ] || fail "two nodes at once: $(cat "$dir/out")"
+"$gavel" health --data-dir "$dir/lone" >"$dir/out" 2>&1 # without a probe's option it is about the members: none yet
+[ $? = 12 ] || fail "a founding node knows members: $(cat "$dir/out")"
 kill -TERM "$pid"
 wait "$pid" || fail "the lone node left with $?"
 pid=
