@@ -139,6 +139,49 @@ void sim_fate_heal(struct sim_fate *fate)
     }
 }
 
+/* A member that is whole, reachable and known to the newest configuration by the id that it has. */
+static bool is_whole(const struct sim_fate *fate, const struct node *knows, const struct raft_member *member,
+                     const struct sim_node **whole)
+{
+    const struct sim_node *node = node_of(fate, name_of(knows, member->id));
+
+    *whole = node;
+    return node && !fate->left_out[node->number] && !fate->given_up[node->number] && !fate->empty[node->number] &&
+           sim_is_up(node) && node->node->raft && node->node->member_id == member->id;
+}
+
+/* Everybody who is whole finds everybody who is whole HEALTHY: the leader, each other node, and each itself. */
+static bool is_healthy(const struct sim_fate *fate, const struct sim_node *leader,
+                       const struct raft_configuration *configuration, char *why_not, size_t size)
+{
+    const struct sim_node *by;
+    const struct sim_node *of;
+
+    for (uint32_t b = 0; b < configuration->count; b++) {
+        if (!is_whole(fate, leader->node, &configuration->members[b], &by))
+            continue;
+        for (uint32_t o = 0; o < configuration->count; o++) {
+            const struct watched *watched = &by->node->self;
+            const struct peer *peer;
+
+            if (!is_whole(fate, leader->node, &configuration->members[o], &of))
+                continue;
+            if (by != of) {
+                peer = peer_find(by->node, configuration->members[o].id);
+                if (!peer)
+                    continue; /* it has yet to learn of it, which is asked of it elsewhere */
+                watched = &peer->watched;
+            }
+            if (watched->verdict.state == HEALTH_HEALTHY)
+                continue;
+            (void)snprintf(why_not, size, "%s finds %s %s: %s", by->name, of->name,
+                           health_name(watched->verdict.state), watched->verdict.reason);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool has_converged(const struct sim_fate *fate, const struct sim_node *leader, const struct raft_member *member,
                           char *why_not, size_t size)
 {
@@ -196,5 +239,5 @@ bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
     for (uint32_t i = 0; i < configuration->count; i++)
         if (!has_converged(fate, leader, &configuration->members[i], why_not, size))
             return false;
-    return true;
+    return is_healthy(fate, leader, configuration, why_not, size);
 }
