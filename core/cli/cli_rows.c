@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cli_rows.c - a line for each member, for status and top. A node that was asked itself speaks for itself; of the others
- * the figures are those of their last answer to a check, which the best node passes on.
+ * cli_rows.c - a line for each member, for status and top. A node that was asked itself speaks for itself; of the other
+ * ones the figures are those of their last answer to a check, which the best node passes on.
  */
 #include "cli.h"
 

@@ -163,7 +163,7 @@ static void never_answered(void **state)
     ends(20000);
 }
 
-/* The disk of a follower hangs: it tells, and the leader shows it. The limits that come first are set out of the way. */
+/* The disk of a follower hangs: it tells, and the leader shows it. The limit that comes first is set out of the way. */
 static void slow_disk(void **state)
 {
     uint64_t took;
