@@ -132,6 +132,10 @@ class Collector:
         self.listener.shutdown(socket.SHUT_RDWR)  # else the accept that waits takes one more
         self.listener.close()
         for connection in self.open:
+            try:  # close alone waits for the thread that reads from it
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
             connection.close()
 
 

@@ -159,6 +159,7 @@ def partial_success_in_json():
     for i in range(5):
         plugin.ask("log 3 hello")
     plugin.wait("exported", "logs", 3)
+    plugin.ask("settle")
     assert plugin.counts() == {"exported logs": 3, "dropped logs partial": 2}, plugin.counts()
     assert any("2 of 5 records refused: no   room" in line for line in plugin.logged()), plugin.logged()
     plugin.stop()
@@ -401,6 +402,7 @@ def not_taken(collector, *options):
     plugin = Feed("endpoint=" + collector.url("https"), *FAST, "retry_time=100ms", *options)
     plugin.ask("log 3 hello")
     plugin.wait("dropped", "logs", 1)
+    plugin.ask("settle")
     lines = plugin.logged()
     plugin.stop()
     assert collector.count() == 0, "something was sent to a collector that is none of ours"

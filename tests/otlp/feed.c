@@ -207,6 +207,7 @@ static void tell_metrics(double value)
     static const double bounds[] = {0.5, 1, 1000000};
     uint64_t buckets[] = {1, 2, (uint64_t)value, 0}, start = wall_ns() - 1000000000;
     const struct gavel_attribute one = {"peer", gavel_text("1")}, two = {"peer", gavel_text("two")};
+    struct gavel_exemplar exemplars[4] = {{.size = 0}};
     struct gavel_series series[] = {
         {.kind = GAVEL_COUNTER, .name = "state.operations.total", .unit = "{operation}", .help = "Operations",
          .attributes = &one, .attribute_count = 1, .value = value},
@@ -214,13 +215,20 @@ static void tell_metrics(double value)
          .attributes = &two, .attribute_count = 1, .value = 2 * value},
         {.kind = GAVEL_GAUGE, .name = "consensus.node.state", .unit = "1", .help = "Role", .value = -value},
         {.kind = GAVEL_HISTOGRAM, .name = "log.sync.duration", .unit = "s", .help = "Syncs", .bounds = bounds,
-         .buckets = buckets, .bound_count = 3, .count = 3 + (uint64_t)value, .sum = 3 * value},
+         .buckets = buckets, .bound_count = 3, .count = 3 + (uint64_t)value, .sum = 3 * value,
+         .exemplars = exemplars, .exemplar_stride = sizeof exemplars[0]},
     };
     static uint64_t began;
+    static bool told;
 
     began = began ? began : start;
+    exemplars[1].wall_ms = wall_ns() / 1000000; /* the first bucket has none, the third one that is too old */
+    exemplars[1].value = 0.75;
+    make_trace(&exemplars[1].trace);
+    exemplars[2].wall_ms = told ? 1 : 0;
+    told = true;
     for (size_t i = 0; i < sizeof series / sizeof series[0]; i++) {
-        series[i].size = GAVEL_END(struct gavel_series, start_wall_ns);
+        series[i].size = GAVEL_END(struct gavel_series, exemplar_stride);
         series[i].start_wall_ns = began;
     }
     operations->metrics(self, wall_ns() / 1000000, series, sizeof series / sizeof series[0], sizeof series[0]);

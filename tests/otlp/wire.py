@@ -151,6 +151,9 @@ def check_metrics(message):
     assert sync["unit"] == ["s"] and sync["histogram"][0]["aggregationTemporality"] == [2]
     (point,) = sync["histogram"][0]["dataPoints"]
     assert point["count"] == [8.0] and point["sum"] == [15.0]
+    (exemplar,) = point["exemplars"]
+    assert exemplar["asDouble"] == [0.75] and exemplar["timeUnixNano"][0] > 1.7e18, exemplar
+    assert exemplar["traceId"] == ["0102030405060708090a0b0c0d0e0f10"] and exemplar["spanId"] == ["1112131415161718"]
     assert point["bucketCounts"] == [1.0, 2.0, 5.0, 0.0] and point["explicitBounds"] == [0.5, 1.0, 1000000.0]
 
 
@@ -241,6 +244,7 @@ def points_after(values_told, *options, **environment):
         temporality = metrics["state.operations.total"]["sum"][0]["aggregationTemporality"][0]
         found.append((temporality, point["asInt"][0], point["startTimeUnixNano"][0], point["timeUnixNano"][0]))
         point = metrics["log.sync.duration"]["histogram"][0]["dataPoints"][0]
+        assert len(point["exemplars"]) == 1, "an old exemplar was sent again"
         histograms.append((point.get("count", [0])[0], point["sum"][0], point["bucketCounts"]))
         assert metrics["consensus.node.state"]["gauge"][0]["dataPoints"][0]["asDouble"][0] < 0
     return found, histograms

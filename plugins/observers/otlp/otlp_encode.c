@@ -214,6 +214,27 @@ static void put_number(struct otlp_writer *writer, const struct otlp_export *exp
     otlp_close(writer);
 }
 
+/* Values that a trace belongs to, one of each bucket at the most. */
+static void put_exemplars(struct otlp_writer *writer, const struct otlp_export *export,
+                          const struct gavel_series *series)
+{
+    otlp_list(writer, "exemplars");
+    for (uint64_t i = 0; series->exemplars && i <= series->bound_count; i++) {
+        const struct gavel_exemplar *exemplar =
+            (const void *)((const char *)series->exemplars + i * series->exemplar_stride);
+
+        if (exemplar->wall_ms == 0 || exemplar->wall_ms < export->since_ms)
+            continue;
+        otlp_open(writer, 8, NULL);
+        otlp_fixed(writer, 2, "timeUnixNano", exemplar->wall_ms * NS_PER_MS);
+        otlp_double(writer, 3, "asDouble", exemplar->value);
+        otlp_id(writer, 4, "spanId", exemplar->trace.span_id, sizeof exemplar->trace.span_id);
+        otlp_id(writer, 5, "traceId", exemplar->trace.trace_id, sizeof exemplar->trace.trace_id);
+        otlp_close(writer);
+    }
+    otlp_list_end(writer);
+}
+
 static void put_histogram(struct otlp_writer *writer, const struct otlp_export *export,
                           const struct gavel_series *series)
 {
@@ -224,6 +245,7 @@ static void put_histogram(struct otlp_writer *writer, const struct otlp_export *
     otlp_double(writer, 5, "sum", series->sum);
     otlp_fixed_list(writer, 6, "bucketCounts", series->buckets, series->bound_count + 1);
     otlp_double_list(writer, 7, "explicitBounds", series->bounds, series->bound_count);
+    put_exemplars(writer, export, series);
     otlp_close(writer);
 }
 

@@ -22,6 +22,7 @@ struct otlp_export {
     uint64_t now_ns;
     uint64_t began_ns;        /* in place of a start that the host does not tell */
     struct otlp_delta *delta; /* NULL: cumulative */
+    uint64_t since_ms;        /* wall; exemplars that are older have been sent already */
 };
 
 /*

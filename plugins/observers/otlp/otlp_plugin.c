@@ -201,15 +201,12 @@ static void on_span(void *self, const struct gavel_span *span)
 }
 
 /* The host's interval may be shorter than the one that is wanted here; a tenth early is on time. */
-static bool is_time(struct otlp *otlp, uint64_t wall_ms)
+static bool is_time(const struct otlp *otlp, uint64_t wall_ms)
 {
     uint64_t interval = otlp->config.metric_interval;
 
-    if (interval && otlp->exported_ms && wall_ms >= otlp->exported_ms &&
-        wall_ms < otlp->exported_ms + interval - interval / 10)
-        return false;
-    otlp->exported_ms = wall_ms;
-    return true;
+    return !interval || !otlp->exported_ms || wall_ms < otlp->exported_ms ||
+           wall_ms >= otlp->exported_ms + interval - interval / 10;
 }
 
 static uint64_t start_of(const struct gavel_series *series)
@@ -222,10 +219,11 @@ static void on_metrics(void *self, uint64_t wall_ms, const struct gavel_series *
     struct otlp *otlp = otlp_of(self);
     bool delta = otlp->config.temporality != OTLP_CUMULATIVE;
     struct otlp_export export = {.now_ns = wall_ms * NS_PER_MS, .began_ns = otlp->began_ns,
-                                 .delta = delta ? &otlp->delta : NULL};
+                                 .delta = delta ? &otlp->delta : NULL, .since_ms = otlp->exported_ms};
 
     if (!is_on(otlp, OTLP_METRICS) || count == 0 || !is_time(otlp, wall_ms))
         return;
+    otlp->exported_ms = wall_ms;
     if (delta)
         otlp_delta_begin(&otlp->delta, otlp->began_ns, start_of(series));
     for (uint64_t i = 0, points; i < count;) {
