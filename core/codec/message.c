@@ -63,6 +63,8 @@ static const struct gavel_field hello_rows[] = {
     ROW(codec_hello, 12, message_bytes, GAVEL_UINT),
     ROW(codec_hello, 13, machines, GAVEL_VALUE),
     ROW(codec_hello, 14, recovering, GAVEL_BOOL),
+    ROW(codec_hello, 20, disk_major, GAVEL_UINT),
+    ROW(codec_hello, 21, disk_minor, GAVEL_UINT),
 };
 static const struct gavel_fields hello_fields = GAVEL_FIELDS(hello_rows, struct codec_hello);
 
@@ -82,6 +84,8 @@ static const struct gavel_field welcome_rows[] = {
     ROW(codec_welcome, 14, message_bytes, GAVEL_UINT),
     ROW(codec_welcome, 15, removed, GAVEL_BOOL),
     ROW(codec_welcome, 16, machines, GAVEL_VALUE),
+    ROW(codec_welcome, 20, disk_major, GAVEL_UINT),
+    ROW(codec_welcome, 21, disk_minor, GAVEL_UINT),
 };
 static const struct gavel_fields welcome_fields = GAVEL_FIELDS(welcome_rows, struct codec_welcome);
 

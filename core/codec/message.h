@@ -21,6 +21,20 @@
 #define CODEC_PROTOCOL_MAJOR 1
 #define CODEC_PROTOCOL_MINOR 1
 
+/*
+ * The version of what is stored: batches travel as they lie on the disk, and so do snapshots and member lists. MAJOR
+ * must be equal among members. MINOR grows with what may stand in them; a leader writes what a minor brought only when
+ * all members have told of that minor or a later one, so that a rolling upgrade can be taken back until then.
+ */
+#define CODEC_DISK_MAJOR 1
+#define CODEC_DISK_MINOR 0
+
+/* Whether such a node can be a member beside this one. Who does not tell (0) is from before there was another. */
+static inline bool codec_disk_fits(uint64_t major)
+{
+    return major == 0 || major == CODEC_DISK_MAJOR;
+}
+
 /* Types. Numbers are sent: never reused. */
 #define CODEC_HELLO 1
 #define CODEC_WELCOME 2
@@ -75,6 +89,8 @@ struct codec_hello {
     uint64_t founded;               /* a peer: its data directory belongs to a cluster */
     struct gavel_slice to;          /* the name that the dialling side expects here; absent: whoever */
     uint64_t message_bytes;         /* the largest message that it takes; 0: not told */
+    uint64_t disk_major;            /* a peer, since 1.1: CODEC_DISK_...; 0: 1.0 */
+    uint64_t disk_minor;
     struct gavel_slice machines;    /* a peer, since 1.1: {NAME: {oldest, newest, configure}}: what it acts as */
     uint64_t recovering;            /* a peer, since 1.1: its log was damaged, it votes for nobody until it is whole */
 };
@@ -96,7 +112,9 @@ struct codec_welcome {
     uint64_t founded;
     uint64_t message_bytes;
     uint64_t removed; /* the dialling node was a member of this cluster, and was removed from it */
-    struct gavel_slice machines; /* as in a hello */
+    uint64_t disk_major;         /* as in a hello, */
+    uint64_t disk_minor;
+    struct gavel_slice machines; /* as is this */
 };
 
 /* Either side is about to close, and why. */

@@ -263,6 +263,8 @@ static bool send_hello(struct conn *conn)
         .message_bytes = NODE_MESSAGE_BYTES,
         .machines = gavel_buffer_slice(&node->abilities),
         .recovering = node->recovers,
+        .disk_major = CODEC_DISK_MAJOR,
+        .disk_minor = CODEC_DISK_MINOR,
     };
 
     for (uint32_t i = 0; i < node->serializer_count; i++)
@@ -274,6 +276,9 @@ static bool send_hello(struct conn *conn)
 
 #define WIPED \
     "it lost its data directory: an empty node cannot return under its old identity; replace the member"
+#define OTHER_DISK \
+    "it stores its log in another major format, and batches travel as they are stored: no cluster has both; upgrade " \
+    "by way of a version that reads both"
 #define IN_NO_CLUSTER "this node is in no cluster: it waits to be added to one"
 #define OTHER_DIRECTORY "it has another data directory than the member of that name"
 
@@ -359,6 +364,10 @@ static const char *judge_hello(struct conn *conn, const struct codec_hello *hell
     if (node->phase > NODE_RUNNING) {
         *status = GAVEL_E_CLOSED;
         return "this node is stopping";
+    }
+    if (hello->role == CODEC_ROLE_PEER && !codec_disk_fits(hello->disk_major)) {
+        *status = GAVEL_E_VERSION;
+        return OTHER_DISK;
     }
     if (hello->role == CODEC_ROLE_PEER)
         return judge_peer(node, conn, hello);
@@ -446,9 +455,11 @@ static void on_hello(struct conn *conn, const struct codec_hello *hello)
     conn->state = CONN_READY;
     if (conn->role == CODEC_ROLE_PEER) {
         welcome.machines = gavel_buffer_slice(&node->abilities);
+        welcome.disk_major = CODEC_DISK_MAJOR;
+        welcome.disk_minor = CODEC_DISK_MINOR;
         adopt_incoming(conn);
         if (conn->peer) {
-            settings_learn(conn->peer, hello->version_minor, hello->machines);
+            settings_learn(conn->peer, hello->version_minor, hello->disk_minor, hello->machines);
             majority_heard(conn->peer, hello->recovering != 0);
         }
     } else {
@@ -464,6 +475,8 @@ static const char *judge_welcome(struct node *node, const struct peer *peer,
 {
     if (welcome->version_major != CODEC_PROTOCOL_MAJOR)
         return "it speaks another major version of the protocol";
+    if (!codec_disk_fits(welcome->disk_major))
+        return OTHER_DISK;
     if (peer->name[0] && !gavel_slice_equal(welcome->name, gavel_text(peer->name)))
         return "a node of another name answers there";
     if (gavel_slice_equal(welcome->name, gavel_text(node->setup.name)))
@@ -535,7 +548,7 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
         return;
     }
     peer->blank_incarnation = id_number(welcome->incarnation);
-    settings_learn(peer, welcome->version_minor, welcome->machines);
+    settings_learn(peer, welcome->version_minor, welcome->disk_minor, welcome->machines);
     peer_up(peer, welcome);
 }
 

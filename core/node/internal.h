@@ -172,6 +172,8 @@ struct peer {
         bool told;     /* in the newest hello or welcome of it */
         bool settings; /* its gaveld knows entries that change settings */
         bool checks;   /* and answers checks */
+        uint64_t protocol_minor;
+        uint64_t disk_minor; /* of what it reads and writes: nothing newer goes into the log before all have it */
         bool configure[NODE_MACHINES_MAX];
         uint64_t oldest[NODE_MACHINES_MAX]; /* state versions that its plugins act as */
         uint64_t newest[NODE_MACHINES_MAX];

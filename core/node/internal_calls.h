@@ -87,7 +87,7 @@ void settings_settle(struct node *node);
 void settings_changed(struct node *node);
 int32_t settings_abilities(struct node *node);
 /* From a hello or a welcome of it. */
-void settings_learn(struct peer *peer, uint64_t protocol_minor, struct gavel_slice machines);
+void settings_learn(struct peer *peer, uint64_t protocol_minor, uint64_t disk_minor, struct gavel_slice machines);
 
 /* ---- setting_command.c ----------------------------------------------------------------------------------- */
 

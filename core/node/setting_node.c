@@ -231,12 +231,14 @@ int32_t settings_abilities(struct node *node)
     return codec_writer_end(&writer, NULL);
 }
 
-void settings_learn(struct peer *peer, uint64_t protocol_minor, struct gavel_slice machines)
+void settings_learn(struct peer *peer, uint64_t protocol_minor, uint64_t disk_minor, struct gavel_slice machines)
 {
     struct node *node = peer->node;
 
     memset(&peer->can, 0, sizeof peer->can);
     peer->can.told = true;
+    peer->can.protocol_minor = protocol_minor;
+    peer->can.disk_minor = disk_minor;
     peer->can.settings = protocol_minor >= PROTOCOL_SETTINGS;
     peer->can.checks = protocol_minor >= PROTOCOL_CHECKS;
     for (uint32_t i = 0; i < node->setup.machine_count; i++) {

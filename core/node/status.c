@@ -67,6 +67,31 @@ static const struct watched *watched_of(const struct node *node, uint64_t id, co
     return otherwise;
 }
 
+static void put_version(struct gavel_writer *out, const char *name, uint64_t major, uint64_t minor)
+{
+    char text[48];
+
+    (void)snprintf(text, sizeof text, "%llu.%llu", (unsigned long long)major, (unsigned long long)minor);
+    put_text(out, name, text);
+}
+
+/* What a member speaks and stores, for who upgrades one after the other. */
+static void put_versions(const struct node *node, uint64_t id, struct gavel_writer *out)
+{
+    const struct peer *each;
+    uint64_t protocol = id == node->member_id ? CODEC_PROTOCOL_MINOR : 0;
+    uint64_t disk = id == node->member_id ? CODEC_DISK_MINOR : 0;
+
+    os_list_each (each, &node->peers, struct peer, link) {
+        if (each->id != id || id == node->member_id)
+            continue;
+        protocol = each->can.protocol_minor;
+        disk = each->can.disk_minor;
+    }
+    put_version(out, "protocol", CODEC_PROTOCOL_MAJOR, protocol);
+    put_version(out, "disk", CODEC_DISK_MAJOR, disk);
+}
+
 /* `whole`: with its report, which is for the status document. */
 static void put_member(const struct node *node, const struct member *member, bool whole, struct gavel_writer *out)
 {
@@ -77,10 +102,11 @@ static void put_member(const struct node *node, const struct member *member, boo
                  raft_progress(node->raft, member->id, &progress) == RAFT_OK;
 
     whole = whole && watched->reported;
-    gavel_put_map(out, 11 + REPORT_HEALTH_KEYS + (known ? 3 : 0) + whole);
+    gavel_put_map(out, 13 + REPORT_HEALTH_KEYS + (known ? 3 : 0) + whole);
     put_text(out, "name", member->name);
     put_number(out, "id", member->id);
     put_text(out, "role", member_role(member->role));
+    put_versions(node, member->id, out);
     put_number(out, "priority", raft_rank(&(struct raft_member){.priority = member->priority}));
     gavel_put_key(out, "joined");
     gavel_put_bool(out, member->incarnation != 0);

@@ -83,10 +83,10 @@ END
     pids[n]=$!
 done
 
-# view NODE: "role term leader commit" as the node itself says.
+# view NODE: "role= term= leader=" as the node itself says; status asks nobody else.
 view()
 {
-    "$gavel" -e "tcp://$(address "$1"):7000" --timeout 2s --stale -o json call gavel.status 2>/dev/null |
+    "$gavel" -e "tcp://$(address "$1"):7000" --timeout 2s -o json status 2>/dev/null |
         sed -n 's/^  "\(role\|term\|leader\)": *"\{0,1\}\([^",]*\).*/\1=\2/p' | tr '\n' ' '
 }
 leads() { case $(view "$1") in *role=leader*) ;; *) return 1 ;; esac }
@@ -107,6 +107,7 @@ steady()
     while [ $SECONDS -lt $end ]; do
         for n in "$@"; do
             v=$(view "$n")
+            [ -n "$v" ] || continue # the machine is busy: it says nothing in time
             has_term "$term" || die "$state: the term of node $n was $term, and is: $v"
             case $v in *leader=node-"$l"\ *) ;; *) die "$state: node $n has lost node $l: $v" ;; esac
         done

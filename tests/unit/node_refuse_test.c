@@ -237,6 +237,8 @@ struct caller {
     const char *text; /* of the refusal; NULL: it is welcome */
 };
 
+static uint64_t disk_major; /* that the next caller tells of; 0: of none, as before there was another */
+
 static void id_bytes(uint64_t number, unsigned char raw[16])
 {
     memset(raw, 0, 16);
@@ -269,6 +271,7 @@ static struct cluster_client *call_on(struct cluster *cluster, uint32_t number, 
                                 .name = gavel_text(caller->name),
                                 .member_id = caller->id,
                                 .founded = caller->founded,
+                                .disk_major = disk_major,
                                 .serializers = {.items = names, .count = 1, .stride = sizeof names[0]}};
     const char *text;
 
@@ -281,7 +284,8 @@ static struct cluster_client *call_on(struct cluster *cluster, uint32_t number, 
     cluster_send(client, CODEC_HELLO, &hello);
     cluster_run(cluster, 5);
     if (caller->text) {
-        assert_int_equal(cluster_client_welcome(client, &text), GAVEL_E_DENIED);
+        assert_int_equal(cluster_client_welcome(client, &text),
+                         disk_major ? GAVEL_E_VERSION : GAVEL_E_DENIED);
         assert_string_equal(text, caller->text);
         assert_false(cluster_client_open(client));
     } else {
@@ -308,6 +312,9 @@ static void test_who_calls_is_looked_at(void **state)
     struct cluster_reply reply;
     struct cluster_client *strangers[8];
     struct caller stranger = {"s", 0, 1, true, false, NULL};
+    const struct caller other_disk = {"n2", 2, 1, true, false,
+                                      "it stores its log in another major format, and batches travel as they are "
+                                      "stored: no cluster has both; upgrade by way of a version that reads both"};
 
     (void)state;
     member_begin(&cluster, 3);
@@ -316,6 +323,9 @@ static void test_who_calls_is_looked_at(void **state)
     cluster_run(&cluster, 100);
     for (size_t i = 0; i < sizeof callers / sizeof callers[0]; i++)
         cluster_client_free(call_on(&cluster, 0, &callers[i]));
+    disk_major = 2;
+    cluster_client_free(call_on(&cluster, 0, &other_disk));
+    disk_major = 0;
     /* Members that are newer than what is known here are let in, but not without end. */
     for (uint64_t i = 0; i < 8; i++) {
         stranger.id = 100 + i;
