@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * next.c - what a later minor version says that this one has not heard of: a field more in every message that a table
- * makes (but those with a tail), and a message of an unknown type behind each that goes to a peer. Nodes of this version
- * have to pass over both. The linker puts these two functions in the place of those that they call (--wrap).
+ * makes (but those with a tail), and a message of an unknown type before each that goes to a peer. Nodes of this
+ * version have to pass over both. The linker puts these two functions in the place of those that they call (--wrap).
  */
 #include "core/node/internal.h"
 
@@ -56,8 +56,8 @@ bool __wrap_conn_send(struct conn *conn, uint64_t type, const void *message)
 {
     if (conn->role == CODEC_ROLE_PEER && strcmp(conn->serializer->name, "msgpack") == 0 && conn->up) {
         if (told++ == 0)
-            node_log(conn->node, GAVEL_LOG_INFO, "node", "The next minor version speaks: field %d, message %d", NEXT_FIELD,
-                     NEXT_TYPE);
+            node_log(conn->node, GAVEL_LOG_INFO, "node", "The next minor version speaks: field %d, message %d",
+                     NEXT_FIELD, NEXT_TYPE);
         (void)__real_conn_send(conn, NEXT_TYPE, NULL);
     }
     return __real_conn_send(conn, type, message);
