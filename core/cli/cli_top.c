@@ -32,21 +32,35 @@ static void on_signal(int number)
         ended = number;
 }
 
-/* They come only while it waits. What this program starts before, threads too, has them blocked. */
-static void take_signals(sigset_t *waiting)
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP};
+
+#define SIGNALS (sizeof signals / sizeof signals[0])
+
+/* They come only while it waits: the threads that ask, which begin later, have them blocked as well. */
+static void take_signals(sigset_t *before, sigset_t *waiting)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP};
     struct sigaction action = {.sa_handler = on_signal};
     sigset_t blocked;
 
+    ended = stopped = 0;
     (void)sigemptyset(&blocked);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        (void)sigaddset(&blocked, numbers[i]);
-        (void)sigaction(numbers[i], &action, NULL);
+    for (size_t i = 0; i < SIGNALS; i++) {
+        (void)sigaddset(&blocked, signals[i]);
+        (void)sigaction(signals[i], &action, NULL);
     }
-    (void)pthread_sigmask(SIG_BLOCK, &blocked, waiting);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        (void)sigdelset(waiting, numbers[i]);
+    (void)pthread_sigmask(SIG_BLOCK, &blocked, before);
+    *waiting = *before;
+    for (size_t i = 0; i < SIGNALS; i++)
+        (void)sigdelset(waiting, signals[i]);
+}
+
+static void give_signals(const sigset_t *before)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+
+    for (size_t i = 0; i < SIGNALS; i++)
+        (void)sigaction(signals[i], &action, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 /* ---- the screen ------------------------------------------------------------------------------------------------ */
@@ -223,13 +237,14 @@ struct top {
     uint64_t frames; /* 0: for ever */
 };
 
-static int show(struct cli *cli, const struct top *top, struct cli_asked *asked, int count, bool screen_wanted)
+static int show(const struct top *top, struct cli_asked *asked, int count, bool screen_wanted)
 {
     struct screen screen = {.taken = false};
+    sigset_t before;
     sigset_t waiting;
     int code = CLI_OK;
 
-    take_signals(&waiting);
+    take_signals(&before, &waiting);
     if (screen_wanted)
         take_screen(&screen);
     for (uint64_t frame = 1;; frame++) {
@@ -260,7 +275,7 @@ static int show(struct cli *cli, const struct top *top, struct cli_asked *asked,
             break;
     }
     give_screen(&screen);
-    (void)cli;
+    give_signals(&before);
     return ended ? 128 + ended : code;
 }
 
@@ -291,7 +306,7 @@ int cli_area_top(struct cli *cli, int count, char **words)
     total = cli_ask_begin(cli, "gavel top", cli->timeout_ms ? cli->timeout_ms : TOP_ASK_MS, &asked);
     if (!asked)
         return cli_fail(CLI_FAILED, "no memory");
-    code = show(cli, &top, asked, total, terminal && !top.once);
+    code = show(&top, asked, total, terminal && !top.once);
     cli_ask_end(asked, total);
     return code;
 }

@@ -245,8 +245,7 @@ void checkup_message(struct conn *conn, uint64_t type, const void *message)
     struct codec_check_answer answer;
 
     if (type == CODEC_CHECK_ANSWER) {
-        if (conn == conn->peer->out)
-            on_answer(conn->peer, message);
+        on_answer(conn->peer, message); /* by a connection that is being replaced, perhaps: it counts as well */
         return;
     }
     if (conn->node->phase == NODE_FOUNDING)

@@ -57,13 +57,13 @@ until_says()
     done
 }
 
-# Quick checks, so that the test is quick; the limits of a real cluster are only larger.
+# Checks are more frequent than by default, so that the test is quick; no more, for it runs on busy machines too.
 for try in 1 2 3 4 5; do
     port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
     rm -rf "$dir/c"
     "$gavel" init --nodes 3 --port "$port" --transport tcp --machines counter "$dir/c" >/dev/null || exit 1
     for i in 1 2 3; do
-        printf '\n[health]\ninterval = 1s\ntimeout = 600ms\n' >"$dir/health"
+        printf '\n[health]\ninterval = 2s\ntimeout = 2s\n' >"$dir/health"
         grep -v '^\[health\]' "$dir/c/node-$i.ini" >"$dir/ini" # with its commented keys, if it is there
         cat "$dir/ini" "$dir/health" >"$dir/c/node-$i.ini"
         start $i
@@ -152,10 +152,10 @@ case $leader in node-1) at=$port ;; node-2) at=$((port + 1)) ;; *) at=$((port + 
 events=$!
 pids="$pids $events"
 eval "kill -STOP \$pid$victim"
-until_says 60 10 "node-$victim       DEGRADED" health
+until_says 60 10 "node-$victim       DEGRADED" health -e "tcp://127.0.0.1:$at"
 case $out in
-*"1 of 3 checks failed: no answer within 600 ms"* | *"connection lost"*) ;;
-*) until_says 60 10 'checks failed: no answer within 600 ms' health ;;
+*"of 3 checks failed: "* | *"connection lost"*) ;;
+*) fail "no reason: $out" ;;
 esac
 until_says 60 11 "node-$victim       UNHEALTHY" health
 case $out in *"checks in a row failed: "*) ;; *) fail "no reason: $out" ;; esac
@@ -169,8 +169,18 @@ eval "kill -CONT \$pid$victim"
 until_says 60 0 "node-$victim       HEALTHY" health
 
 # Every change was an event at the leader, in this order, and a line of its log.
-sed -n "s/.*\"member\": *\"node-$victim\".*\"health\": *\"\\([A-Z]*\\)\".*/\\1/p" "$dir/events" | tr '\n' ' ' >"$dir/order"
-grep -q '^DEGRADED UNHEALTHY DEGRADED HEALTHY $' "$dir/order" || fail "events: $(cat "$dir/order" "$dir/events")"
+order()
+{
+    sed -n "s/.*\"member\": *\"node-$victim\".*\"health\": *\"\\([A-Z]*\\)\".*/\\1/p" "$dir/events" |
+        tr '\n' ' ' >"$dir/order"
+    grep -q 'DEGRADED UNHEALTHY \(.* \)*DEGRADED HEALTHY $' "$dir/order"
+}
+limit=$(($(date +%s) + 60))
+until order; do
+    [ "$(date +%s)" -lt "$limit" ] || fail "events: $(cat "$dir/order" "$dir/events")"
+    sleep 0.1
+done
+! grep -q 'UNHEALTHY HEALTHY' "$dir/order" || fail "well again at once: $(cat "$dir/order")"
 grep -q 'well again: [01] of 2 good checks' "$dir/events" || fail "no way back: $(cat "$dir/events")"
 grep -q "node-$victim is UNHEALTHY: [0-9] checks in a row failed" "$dir/$leader.log" || fail "not in the log of $leader"
 kill "$events"
