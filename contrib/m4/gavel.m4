@@ -94,6 +94,18 @@ AC_DEFUN([GAVEL_OTLP], [
              AS_VAR_APPEND([gavel_optional], ["$gavel_otlp_missing"])
              enable_otlp=no])
     ])
+# What the prometheus observer can do beyond its own: HTTPS with OpenSSL, gzip with zlib. It is built without them too.
+AC_DEFUN([GAVEL_PROMETHEUS], [
+    PROM_CPPFLAGS= gavel_prometheus_parts=
+    PKG_CHECK_MODULES([PROM_TLS], [openssl >= 1.1.1],
+        [AS_VAR_APPEND([PROM_CPPFLAGS], [" -DPROM_WITH_TLS"])
+         AS_VAR_APPEND([gavel_prometheus_parts], [" tls"])],
+        [AS_VAR_APPEND([gavel_optional], [" libssl-dev"])])
+    PKG_CHECK_MODULES([PROM_GZIP], [zlib],
+        [AS_VAR_APPEND([PROM_CPPFLAGS], [" -DPROM_WITH_GZIP"])
+         AS_VAR_APPEND([gavel_prometheus_parts], [" gzip"])],
+        [AS_VAR_APPEND([gavel_optional], [" zlib1g-dev"])])
+    AC_SUBST([PROM_CPPFLAGS])
 ])
 
 # jansson is needed by the command line in any case (GAVEL_NEED stops without it); the switch is for those who

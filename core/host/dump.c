@@ -34,6 +34,7 @@ static const struct flag command_flags[] = {
 static const struct flag observer_wants[] = {{GAVEL_OBSERVE_LOGS, "logs"},
                                              {GAVEL_OBSERVE_SPANS, "spans"},
                                              {GAVEL_OBSERVE_METRICS, "metrics"},
+                                             {GAVEL_OBSERVE_ASKS, "asks"},
                                              {0, NULL}};
 
 /* ---- the tree ---------------------------------------------------------------------------------------------------- */

@@ -10,9 +10,16 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 failed=0 tried=0
 
+# What would take a fixed port is given a free one.
+options()
+{
+    case $1 in *-prometheus-observer.so) echo --set listen=127.0.0.1:0 ;; esac
+}
+
 for plugin in "$GAVEL_PLUGIN_DIR"/*.so; do
     tried=$((tried + 1))
-    if ! "$gaveld" --check-plugin "$plugin" >"$dir/out" 2>&1; then
+    # shellcheck disable=SC2046 # words, or nothing
+    if ! "$gaveld" --check-plugin "$plugin" $(options "$plugin") >"$dir/out" 2>&1; then
         echo "FAIL: $(basename "$plugin"):"
         cat "$dir/out"
         failed=1

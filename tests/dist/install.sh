@@ -22,7 +22,7 @@ include=$root$(value includedir) libexec=$root$(value libexecdir) pc=$root$(valu
 for file in "$bin/gavel" "$sbin/gaveld" "$lib/libgavel.so" "$pc/gavel.pc" "$pc/libgavel.pc" \
     "$include/gavel/statemachine.h" "$include/gavel/client.h" "$plugins/gavel-tcp-transport.so" \
     "$plugins/gavel-msgpack-serializer.so" "$plugins/gavel-workflow-statemachine.so" \
-    "$plugins/gavel-counter-statemachine.so" "$plugins/gavel-log-observer.so" \
+    "$plugins/gavel-counter-statemachine.so" "$plugins/gavel-log-observer.so" "$plugins/gavel-prometheus-observer.so" \
     "$libexec/gavel/gavel-check" "$lib/libgavelcheck.so" "$pc/libgavelcheck.pc" "$include/gavel/check.h"; do
     [ -e "$file" ] || fail "not installed: ${file#"$root"}"
 done
