@@ -94,6 +94,8 @@ AC_DEFUN([GAVEL_OTLP], [
              AS_VAR_APPEND([gavel_optional], ["$gavel_otlp_missing"])
              enable_otlp=no])
     ])
+])
+
 # What the prometheus observer can do beyond its own: HTTPS with OpenSSL, gzip with zlib. It is built without them too.
 AC_DEFUN([GAVEL_PROMETHEUS], [
     PROM_CPPFLAGS= gavel_prometheus_parts=
