@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * observer-prometheus.c - unit test of the prometheus observer over real sockets: answers, probes, those who are slow or
- * say nothing, instances that share an address, TLS.
+ * observer-prometheus.c - unit test of the prometheus observer over real sockets: answers, probes, those who are slow
+ * or say nothing, instances that share an address, TLS.
  */
 #include "tests/unit/observer_fixture.h"
 
@@ -336,7 +336,7 @@ static int get_secure(const char *trusted, const char *certificate, const char *
     assert_int_equal(SSL_set_fd(session, fd), 1);
     if (SSL_connect(session) == 1 && SSL_write(session, REQUEST, sizeof REQUEST - 1) > 0 &&
         (got = SSL_read(session, text, sizeof text - 1)) > 12)
-        status = atoi(text + 9);
+        status = (int)strtol(text + 9, NULL, 10);
     SSL_free(session);
     SSL_CTX_free(context);
     (void)close(fd);

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -44,7 +43,7 @@ static void take_log(void *self, uint64_t level, const char *module, struct gave
                    (int)text.size, (const char *)text.data);
     at = strstr(fixture->logged, "://127.0.0.1:");
     if (at && !fixture->port)
-        fixture->port = atoi(at + 13);
+        fixture->port = (int)strtol(at + 13, NULL, 10);
 }
 
 static uint64_t monotonic_ns(void *self)
@@ -158,7 +157,6 @@ static void done(void *context)
 
 void fixture_stop(struct fixture *fixture)
 {
-    const struct timespec step = {.tv_nsec = 1000000};
     unsigned turns = 0;
 
     fixture->plugin->quiesce(fixture->self, done, fixture);
@@ -166,7 +164,7 @@ void fixture_stop(struct fixture *fixture)
         assert_true(fixture->timer_set && turns++ < 60000);
         fixture->timer_set = false;
         (void)atomic_fetch_add(&fixture->now_ms, 10);
-        (void)nanosleep(&step, NULL);
+        (void)poll(NULL, 0, 1);
         fixture->fire(fixture->fire_context);
     }
     fixture->plugin->destroy(fixture->self);
@@ -218,7 +216,7 @@ int fixture_answer(int fd, struct answer *answer, bool head_only)
     }
     length = strcasestr(answer->head, "\r\nContent-Length: ");
     assert_non_null(length);
-    wanted = head_only ? 0 : (size_t)atol(length + 18);
+    wanted = head_only ? 0 : strtoul(length + 18, NULL, 10);
     assert_true(wanted < sizeof answer->body);
     for (answer->size = 0; answer->size < wanted;) {
         ssize_t got = recv(fd, answer->body + answer->size, wanted - answer->size, 0);
@@ -228,7 +226,7 @@ int fixture_answer(int fd, struct answer *answer, bool head_only)
         answer->size += (size_t)got;
     }
     answer->body[answer->size] = 0;
-    return answer->status = atoi(answer->head + 9);
+    return answer->status = (int)strtol(answer->head + 9, NULL, 10);
 }
 
 int fixture_get(const struct fixture *fixture, const char *path, const char *fields, struct answer *answer)

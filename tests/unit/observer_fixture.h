@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * observer_fixture.h - a host for the prometheus observer, with a clock that stands until it is moved, series and probes
- * as a test wants them, and a client with as little sense of order as a test likes.
+ * observer_fixture.h - a host for the prometheus observer, with a clock that stands until it is moved, series and
+ * probes as a test wants them, and a client with as little sense of order as a test likes.
  */
 #ifndef TESTS_UNIT_OBSERVER_FIXTURE_H
 #define TESTS_UNIT_OBSERVER_FIXTURE_H

@@ -3,13 +3,14 @@
  * prom.h - the observer "prometheus" from inside.
  *
  *   prom_plugin.c      options and the life of an instance           prom_address.c   "[::1]:9464", and listening there
- *   prom_server.c      the thread: who is let in, who waits too long prom_connection.c  one connection, from byte to byte
- *   prom_request.c     the head of a request, taken apart            prom_answer.c    what is answered, and kept a moment
- *   prom_text.c        series as text                                prom_tls.c       OpenSSL, where the build has it
+ *   prom_server.c      the thread: who is let in, who waits too long
+ *   prom_connection.c  one connection, from byte to byte             prom_answer.c    what is answered, kept a moment
+ *   prom_request.c     the head of a request, taken apart            prom_tls.c       OpenSSL, where the build has it
+ *   prom_text.c        series as text
  *
- * Whoever scrapes is served by a thread of the instance's own that polls its sockets, and asks the host for series and
- * probes when it is asked itself: neither the node's loop nor the lane of the observers has any part in it, however slow,
- * silent or hostile the other side may be. All memory of connections is taken before the first one comes; what an
+ * Whoever scrapes is served by a thread of the instance's own that polls its sockets, and asks the host for series
+ * and probes when it is asked itself: neither the node's loop nor the lane of the observers has any part in it, however
+ * slow, silent or hostile the other side may be. All memory of connections is taken before the first one comes; what an
  * answer costs is bounded by keeping it for a moment.
  */
 #ifndef PLUGINS_OBSERVERS_PROMETHEUS_PROM_H
@@ -62,7 +63,7 @@ int32_t prom_addresses(const struct gavel_list *list, struct prom_address *addre
  */
 int32_t prom_listen(const struct prom_address *address, const char *notes, int *fd, struct gavel_error *error);
 
-/* Leave word of the sockets of an instance: a descriptor to be closed when it ends; -1 where the system knows no such. */
+/* Leave word of the sockets of an instance: a descriptor to be closed when it ends; -1 where the system has none. */
 int prom_note(const char *notes, const struct prom_address *addresses, const int *fds, uint64_t count);
 
 /* "127.0.0.1:9464": where a socket really listens, the port 0 resolved. */

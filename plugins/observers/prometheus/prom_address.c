@@ -101,7 +101,7 @@ int32_t prom_addresses(const struct gavel_list *list, struct prom_address *addre
     return GAVEL_OK;
 }
 
-/* ---- notes: a file in memory that only this process sees, named after the section --------------------------------- */
+/* ---- notes: a file in memory that only this process sees, named after the section -------------------------------- */
 
 static int find_in_note(int note, const char *spec)
 {
@@ -118,7 +118,7 @@ static int find_in_note(int note, const char *spec)
             continue;
         *blank = 0;
         if (strcmp(line, spec) == 0)
-            return fcntl(atoi(blank + 1), F_DUPFD_CLOEXEC, 3);
+            return fcntl((int)strtol(blank + 1, NULL, 10), F_DUPFD_CLOEXEC, 3);
     }
     return -1;
 }
@@ -139,7 +139,7 @@ static int share(const char *notes, const char *spec)
         size = readlink(path, target, sizeof target - 1);
         target[size > 0 ? size : 0] = 0;
         if (strcmp(target, wanted) == 0)
-            fd = find_in_note(atoi(entry->d_name), spec);
+            fd = find_in_note((int)strtol(entry->d_name, NULL, 10), spec);
     }
     if (list)
         (void)closedir(list);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * prom_answer.c - what is answered. A page of metrics is good for PROM_KEPT_MS: whoever asks within that time shares its
- * bytes, so the node renders only so often, however many ask.
+ * prom_answer.c - what is answered. A page of metrics is good for PROM_KEPT_MS: whoever asks within that time shares
+ * its bytes, so the node renders only so often, however many ask.
  */
 #include "prom.h"
 
@@ -64,8 +64,8 @@ static void tell_left_out(struct prom_server *server, uint64_t left_out)
     if (left_out == 0 || server->told_left_out)
         return;
     server->told_left_out = true;
-    gavel_log(server->host, GAVEL_LOG_WARN, server->module, "%llu metrics have the name of another one in Prometheus and "
-              "are left out", (unsigned long long)left_out);
+    gavel_log(server->host, GAVEL_LOG_WARN, server->module, "%llu metrics have the name of another one in Prometheus "
+              "and are left out", (unsigned long long)left_out);
 }
 
 static struct prom_body *render(struct prom_server *server, enum prom_format format)
@@ -106,8 +106,8 @@ static struct prom_body *compress_body(struct prom_server *server, const struct 
 
     if (!body || deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return prom_body_release(server, body);
-    status = gavel_buffer_reserve(&body->bytes, deflateBound(&stream, from->bytes.size)) == GAVEL_OK ? Z_OK : Z_MEM_ERROR;
-    if (status == Z_OK) {
+    status = Z_MEM_ERROR;
+    if (gavel_buffer_reserve(&body->bytes, deflateBound(&stream, from->bytes.size)) == GAVEL_OK) {
         stream.next_in = from->bytes.data;
         stream.avail_in = (unsigned)from->bytes.size;
         stream.next_out = body->bytes.data;

@@ -27,7 +27,8 @@ static void check(const struct prom_connection *connection)
 {
     assert((connection->state == PROM_FREE) == (connection->fd < 0));
     assert(connection->body == NULL || connection->state == PROM_WRITING);
-    assert(connection->used <= PROM_HEAD_MAX && connection->seen <= connection->used);
+    assert(connection->used <= PROM_HEAD_MAX);
+    assert(connection->seen <= connection->used);
 }
 
 static void move(struct prom_server *server, struct prom_connection *connection, enum prom_state to)
@@ -130,7 +131,8 @@ static void begin_answer(struct prom_server *server, struct prom_connection *con
         "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %llu\r\nCache-Control: no-store\r\n"
         "Vary: Accept, Accept-Encoding\r\nX-Content-Type-Options: nosniff\r\n%s%s%s\r\n",
         answer->status, phrase(answer->status), answer->type, (unsigned long long)size,
-        answer->gzip ? "Content-Encoding: gzip\r\n" : "", answer->status == 405 ? "Allow: GET, HEAD\r\n" : "", connection->keep ? "" : "Connection: close\r\n");
+        answer->gzip ? "Content-Encoding: gzip\r\n" : "", answer->status == 405 ? "Allow: GET, HEAD\r\n" : "",
+        connection->keep ? "" : "Connection: close\r\n");
     assert(connection->header_size < sizeof connection->header);
     connection->sent = 0;
     move(server, connection, PROM_WRITING);

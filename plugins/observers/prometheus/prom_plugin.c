@@ -69,8 +69,8 @@ static int32_t prom_check(const struct gavel_host *host, const void *given, stru
     for (uint64_t i = 0; status == GAVEL_OK && i < count; i++)
         if (!address[i].loopback && !options->certificate.size && !options->insecure)
             status = gavel_fail(error, GAVEL_E_CONFIG, "listen: %s has no TLS, so it must be a loopback address; give "
-                                "tls_certificate and tls_key, or write insecure = yes if everybody who can reach it may "
-                                "read the metrics", address[i].text);
+                                "tls_certificate and tls_key, or write insecure = yes if everybody who can reach it "
+                                "may read the metrics", address[i].text);
     return status == GAVEL_OK ? check_tls(options, error) : status;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * prom_text.c - series as a page: the text format 0.0.4 of Prometheus, or OpenMetrics 1.0. Names, units and the scale of
- * the values come from names.h.
+ * prom_text.c - series as a page: the text format 0.0.4 of Prometheus, or OpenMetrics 1.0. Names, units and the scale
+ * of the values come from names.h.
  *
  * Two metrics that would have one name are told apart by nobody: the first one stays, the other is left out.
  */
