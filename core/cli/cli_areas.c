@@ -71,7 +71,7 @@ const struct cli_area cli_areas[] = {
      "Hand leadership over, to the member named or to the one that is furthest. It ends when a newer leader is "
      "there; writes wait meanwhile" THROUGH_ADMIN ", of any member"},
     {"member", cli_area_member, CLI_OPERATORS,
-     "list|add|remove|promote|demote|replace|update|change [MEMBER] [ADDRESS,...]",
+     "list|add|remove|promote|demote|replace|update|rebuild|change [MEMBER] [ADDRESS,...]",
      cli_member_options,
      "Who belongs to the cluster, and changes of that. list: the members with their ids, roles, addresses and "
      "capabilities, nodes that are registered (see gavel node), and the version of the list; this one needs no "
@@ -80,7 +80,8 @@ const struct cli_area cli_areas[] = {
      "then becomes a voter by itself. remove: a member, whose process stops when it learns of it. promote: make a "
      "learner a voter as soon as it has caught up. demote: make a voter a learner. replace: retire the id of a "
      "member, because it has lost its data directory for instance: an empty node of that name joins with a new one. "
-     "update: change where a member is reached, or how much it is preferred as leader. "
+     "update: change where a member is reached, or how much it is preferred as leader. rebuild: have a member whose "
+     "state differs drop it and build it again from the leader's; it goes on with its log meanwhile. "
      "change: several of these in one step, each an option that may come again. One change at a time: while "
      "one is in flight another one is refused, as is one after which the voters that answer could not "
      "agree" THROUGH_ADMIN ", of any member"},

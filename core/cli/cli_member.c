@@ -41,6 +41,8 @@ static const struct verb verbs[] = {
      "gavel member replace NAME [ADDRESS,...] [--priority N] [--if-version N] [--wait TIME]"},
     {"update", "member_update", 1, 2, false, true, false, "was updated",
      "gavel member update NAME [ADDRESS,...] [--priority N] [--if-version N]"},
+    {"rebuild", "rebuild", 1, 1, false, false, false, "rebuilds its state from the leader's",
+     "gavel member rebuild NAME"},
 };
 
 #define CHANGE_USAGE \
@@ -260,6 +262,8 @@ static int run_verb(struct cli *cli, const struct verb *verb, const struct membe
         code = wait_for(cli, cli->words[2], options->wait_ms);
     if (code == CLI_OK && cli->json)
         code = cli_print(cli, result->value);
+    else if (code == CLI_OK && strcmp(verb->name, "rebuild") == 0)
+        printf("%s %s\n", cli->words[2], verb->done);
     else if (code == CLI_OK)
         printf("%s %s: version %llu\n", cli->words[2],
                options->wait_ms && verb->roles ? "was added and has caught up" : verb->done,

@@ -206,6 +206,8 @@ static const struct gavel_field append_rows[] = {
     RAFT_ROW(8, commit),
     RAFT_ROW(9, round),
     RAFT_ROW(10, flags),
+    RAFT_ROW(13, digest_index),
+    RAFT_ROW(14, digest),
     /* 11 is `entries`, which only JSON writes and nobody reads */
     {.name = "batches", .id = 12, .type = GAVEL_BYTES, .offset = offsetof(struct codec_raft, tail)},
 };

@@ -132,6 +132,7 @@ int log_directory_decode(const uint8_t *from, uint64_t size, struct log_director
 #define LOG_BLOB_HEAD 24
 #define LOG_FOUNDING_MAGIC 0x444e4647u   /* "GFND" */
 #define LOG_RECOVERING_MAGIC 0x56435247u /* "GRCV" */
+#define LOG_FENCED_MAGIC 0x434e4647u     /* "GFNC" */
 void log_blob_encode(uint8_t *head, uint32_t magic, const void *payload, uint64_t size);
 /* The payload inside `from`, of *payload_size bytes; NULL when it is damaged. */
 const uint8_t *log_blob_decode(const uint8_t *from, uint64_t size, uint32_t magic, uint64_t *payload_size);

@@ -21,6 +21,7 @@
  *   founding      the founding record, opaque here
  *   recovering    present while a damaged log is being fetched again
  *   unfinished    present while the directory of a new cluster is being made off line
+ *   fenced        present while the state of this node differs from that of the majority
  *   renewing      present while the directory becomes part of a new cluster (renew.h); `renewed` afterwards
  *   old-*         directories with what was set aside then
  *   log/          segments <number>.seg, and `synced`, the identity entries
@@ -131,6 +132,7 @@ struct log_recovery {
     uint64_t last_term;
     struct log_snapshot_info incoming; /* a snapshot that was being received from a peer; index 0: none */
     uint64_t incoming_offset;          /* how much of its payload is here and sound */
+    uint64_t fence;            /* log_set_fence's; 0: none */
     uint64_t recovering_floor; /* RECOVERING: the highest index that is known to have been durable here */
     uint8_t *founding;     /* the founding record; NULL when there is none */
     uint64_t founding_bytes;
@@ -270,6 +272,10 @@ int log_set_founding(struct log *log, const void *data, uint64_t size, struct lo
 /* [loop] End `recovering`, durably: call it when the verified, durable log reaches what section 3 of the design asks
  * for and log_recovering_floor. */
 int log_recovering_end(struct log *log, struct log_task *task);
+
+/* [loop] Write durably that the state of this node is not to be trusted after `index`, or (0) that it is again. What
+ * was written last is log_recovery.fence at the next start. */
+int log_set_fence(struct log *log, uint64_t index, struct log_task *task);
 
 /* [loop] The index to reach before recovering may end; 0 when not recovering. */
 uint64_t log_recovering_floor(const struct log *log);

@@ -257,7 +257,7 @@ static int set_snapshots_aside(const struct log_scan *scan)
 /* Files that were being made when the last process ended. */
 static int remove_remainders(const struct log_scan *scan)
 {
-    static const char *const names[] = {"log/spare.new", "directory.new", "founding.new", "recovering.new",
+    static const char *const names[] = {"log/spare.new", "directory.new", "founding.new", "recovering.new", "fenced.new",
                                         "snap/local.part", "snap/incoming.new"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -473,6 +473,7 @@ int log_recovery_fill(struct log_recovery *recovery, struct log_scan *scan, cons
     recovery->incarnation = scan->directory.incarnation;
     recovery->term = scan->vote.term;
     recovery->vote = scan->vote.vote;
+    recovery->fence = scan->fence;
     recovery->snapshot = scan->snapshot;
     recovery->snapshot_meta = scan->snapshot_meta;
     recovery->snapshot_meta_bytes = scan->snapshot_meta_bytes;

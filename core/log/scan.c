@@ -180,6 +180,22 @@ static int scan_recovering(struct log_scan *scan, struct gavel_error *error)
     return 0;
 }
 
+/* One that cannot be read says the same: it is there. */
+static int scan_fence(struct log_scan *scan, struct gavel_error *error)
+{
+    os_autofree uint8_t *data = NULL;
+    const uint8_t *payload;
+    uint64_t size = 0;
+    uint64_t bytes = 0;
+    int result = read_small(scan, "fenced", VOTE_FILE_MAX, &data, &size, error);
+
+    if (result || !data)
+        return result;
+    payload = log_blob_decode(data, size, LOG_FENCED_MAGIC, &bytes);
+    scan->fence = payload && bytes == 8 && os_get64(payload) ? os_get64(payload) : 1;
+    return 0;
+}
+
 static int scan_identity(struct log_scan *scan, struct gavel_error *error)
 {
     os_autofree uint8_t *data = NULL;
@@ -236,6 +252,7 @@ static int see_name(void *ctx, const char *name)
     /* What an unfinished creation may leave, and what a host puts beside it. */
     static const char *const ours[] = {"lock", "log", "snap", "vote.0", "vote.1", "directory", "directory.new",
                                        "founding", "founding.new", "recovering", "recovering.new", "admin.sock",
+                                       "fenced", "fenced.new",
                                        LOG_UNFINISHED,
                                        LOG_RENEWING, LOG_RENEWING ".new", LOG_RENEWED};
     struct log_scan *scan = ctx;
@@ -750,7 +767,8 @@ int log_scan_run(struct log_scan *scan, const struct os *os, const char *dir, co
         ((status = refresh(scan, "vote.0", error)) || (status = refresh(scan, "vote.1", error))))
         return status;
     if ((status = scan_vote(scan, 0, error)) || (status = scan_vote(scan, 1, error)) ||
-        (status = scan_founding(scan, error)) || (status = scan_recovering(scan, error)))
+        (status = scan_founding(scan, error)) || (status = scan_recovering(scan, error)) ||
+        (status = scan_fence(scan, error)))
         return status;
     choose_vote(scan);
     if (scan->directory_state == LOG_FILE_BAD)

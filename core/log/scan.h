@@ -54,6 +54,7 @@ struct log_scan {
     uint64_t founding_bytes; /* of the payload */
     uint32_t recovering_state;
     uint64_t recovering_floor;
+    uint64_t fence; /* 0: none */
 
     struct log_scan_snapshot *snapshots; /* the newest first */
     uint32_t snapshot_count;

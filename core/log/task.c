@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/log/state.h"
+#include "core/os/bytes.h"
 #include "core/os/cover.h"
 #include "core/os/seeded.h"
 
@@ -200,6 +201,34 @@ int log_set_founding(struct log *log, const void *data, uint64_t size, struct lo
     at->head_bytes = LOG_BLOB_HEAD;
     log_blob_encode(at->head, LOG_FOUNDING_MAGIC, data, size);
     return submit(at, replace_run);
+}
+
+/* [disk lane] Touches the job only. */
+static void unfence_run(struct os_job *job)
+{
+    struct task_job *at = os_container(job, struct task_job, job);
+    char path[OS_PATH_MAX];
+
+    at->status = log_path(path, at->dir, "fenced", NULL) ? -ENAMETOOLONG : os_unlink(at->os, path);
+    if (at->status == -ENOENT)
+        at->status = 0;
+    if (at->status == 0)
+        at->status = os_sync_dir(at->os, at->dir);
+}
+
+int log_set_fence(struct log *log, uint64_t index, struct log_task *task)
+{
+    struct task_job *at;
+
+    if (log->state != LOG_RUNNING)
+        return GAVEL_E_IO;
+    at = task_new(log, task, "fenced", 8);
+    if (!at)
+        return GAVEL_E_NO_MEMORY;
+    os_put64(at->data, index);
+    at->head_bytes = LOG_BLOB_HEAD;
+    log_blob_encode(at->head, LOG_FENCED_MAGIC, at->data, 8);
+    return submit(at, index ? replace_run : unfence_run);
 }
 
 int log_recovering_end(struct log *log, struct log_task *task)

@@ -118,7 +118,9 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
 {
     struct conn *conn = origin.conn ? conn_find(node, origin.conn) : NULL;
 
-    if (!origin.conn && origin.id & NODE_ORIGIN_DECLARE)
+    if (!origin.conn && origin.id & NODE_ORIGIN_REBUILD)
+        rebuild_answer(node, origin.id, reply);
+    else if (!origin.conn && origin.id & NODE_ORIGIN_DECLARE)
         declare_answer(node, reply);
     else if (!origin.conn && origin.id)
         publish_answer(node, origin.id, reply);
@@ -473,6 +475,8 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
         client_refuse(node, origin, status, "%s", error.text);
         return;
     }
+    if (row->command->flags & GAVEL_READ && divergence_read(conn, request, origin, deadline_ns))
+        return;
     if (row->command->flags & GAVEL_READ) {
         read_add(node, origin, row->number, gavel_buffer_slice(&node->body), request->read,
                  request->min_index, deadline_ns);

@@ -549,6 +549,10 @@ void event_open(struct conn *conn, const struct codec_stream_open *open)
                       "there is no stream of that name; there is 'events'");
         return;
     }
+    if (node->fenced) {
+        refuse_stream(conn, open->id, GAVEL_E_CLOSED, "the state of this node differs from the majority's");
+        return;
+    }
     if (stream_find(conn, open->id)) {
         refuse_stream(conn, open->id, GAVEL_E_EXISTS, "a stream of that id is open on this connection");
         return;

@@ -320,6 +320,12 @@ static void reload_command(struct node *node, const struct asked *asked)
         node->setup.callbacks.reload(node->setup.callbacks.context, caller);
 }
 
+static void rebuild_row(struct node *node, const struct asked *asked)
+{
+    (void)node;
+    rebuild_command(asked->conn, asked->request, asked->name, asked->origin, asked->deadline_ns);
+}
+
 static const struct host_command host_commands[] = {
     {"session_register", false, session_register_command},
     {"session_close", false, session_close_command},
@@ -344,6 +350,9 @@ static const struct host_command host_commands[] = {
     {"node_keep", false, node_command},
     {"node_deregister", false, node_command},
     {"node_list", false, node_list_command},
+    {"rebuild", true, rebuild_row},
+    {"state_offer", false, rebuild_row},
+    {"state_piece", false, rebuild_row},
     {"transfer", true, transfer_command},
     {"snapshot", true, snapshot_command},
     {"log_level", true, log_level_command},

@@ -10,6 +10,7 @@
  *   client.c    requests: resolve, propose, forward, reply   propose.c  batches in the making, waiters by index
  *   read.c      reads behind their barrier                   work.c     the apply lane: runs, results, maintenance
  *   snapshot.c  taking, receiving, installing                event.c    the ring of events, streams with credit
+ *   divergence.c digests compared, the fence                rebuild.c  a state built again from the leader's
  *   majority.c  too many voters recover: stop
  *   status.c    what a node says of itself                  setting_node.c, setting_command.c  replicated settings
  *   roster_node.c, roster_command.c  capabilities of members, and nodes that register themselves
@@ -51,6 +52,8 @@
 #define NODE_READ_BYTES (64u << 20) /* arguments of reads that wait */
 #define NODE_OUTBOX_MAX 64               /* appends to one peer that wait for the log to be read back */
 #define NODE_GATED_MAX 4096              /* messages that wait for the disk */
+#define NODE_ORIGIN_REBUILD (UINT64_C(1) << 62) /* the same, of those that fetch a state from the leader */
+#define PEER_DIGESTS 8                   /* samples of a peer that are kept until enough others have come */
 #define NODE_DIGESTS 64                  /* samples kept for comparison with slower members */
 #define NODE_BATCHES_MAX 65536           /* borders of batches that the core remembers */
 #define NODE_APPEND_BATCHES 256          /* of one append request */
@@ -89,6 +92,12 @@ enum node_phase {
 struct origin {
     uint64_t conn; /* serial number of a struct conn; 0: the node itself */
     uint64_t id;   /* the request's, on that connection */
+};
+
+/* The digest of a state, after an index. */
+struct digest_sample {
+    uint64_t index; /* 0: none */
+    uint64_t digest;
 };
 
 /* ---- connections --------------------------------------------------------------------------------------- */
@@ -200,9 +209,8 @@ struct peer {
     bool chunk_reading;
     uint64_t chunk_sent_ns; /* when the newest one went out */
     struct raft_message chunk;
-    /* Its digest, as told with the last append response. */
-    uint64_t digest_index;
-    uint64_t digest;
+    struct digest_sample digests[PEER_DIGESTS]; /* as told with its append responses */
+    bool diverged; /* its state differs from the majority's: said */
 };
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
@@ -411,11 +419,20 @@ struct node {
     uint64_t commit_at_start;
     uint64_t maintain_at;
     uint64_t expire_after;
-    struct {
-        uint64_t index;
-        uint64_t digest;
-    } digests[NODE_DIGESTS]; /* ring by index / APPLY_DIGEST_EVERY */
-    uint64_t digest_index;
+    struct digest_sample digests[NODE_DIGESTS]; /* own ones; the oldest goes */
+    uint64_t digest_index;                      /* the newest of them */
+    uint64_t digest;
+    struct digest_sample agreed; /* what a majority of the voters has */
+    bool disagreed;              /* that there is none was said */
+    uint64_t looked;             /* `applied` at the last look */
+    uint64_t fence_index;        /* fenced: since where */
+    uint64_t fence_from;         /* samples from here on say whether it still has to be */
+    uint64_t fence_saved;        /* what the disk holds: 0, or that */
+    uint64_t fence_wanted;       /* what is being written */
+    bool fence_saving;
+    struct log_task task_fence;
+    struct rebuild *rebuild; /* while the state is being fetched from the leader */
+    struct rebuild_serve *rebuild_serve; /* while it is being read for another one */
 
     /* connections and peers */
     struct listener listeners[NODE_TRANSPORT_SLOTS];
@@ -618,6 +635,35 @@ void found_step(struct node *node);
 void found_message(struct conn *conn, uint64_t type, void *message);
 void found_peer_up(struct peer *peer);
 
+/* ---- divergence.c -------------------------------------------------------------------------------------- */
+
+/* A digest of this node's own state; what a follower tells; what the leader says that a majority has. */
+void divergence_sample(struct node *node, uint64_t index, uint64_t digest);
+void divergence_told(struct peer *peer, uint64_t index, uint64_t digest);
+void divergence_agreed(struct node *node, uint64_t index, uint64_t digest);
+/* From time to time. */
+void divergence_look(struct node *node);
+/* The state was replaced: no sample of the old one counts. */
+void divergence_forget(struct node *node);
+/* Fence this node, whoever says so; what the disk says at start (0: it is not); write down what is so. */
+void divergence_fence(struct node *node, const char *why);
+void divergence_restart(struct node *node, uint64_t index);
+void divergence_settle(struct node *node);
+/* Whether a read is not for this node, for it is fenced: then it was sent on, or refused. */
+bool divergence_read(struct conn *conn, const struct codec_request *request, struct origin origin,
+                     uint64_t deadline_ns);
+
+/* ---- rebuild.c ----------------------------------------------------------------------------------------- */
+
+/* The commands `rebuild {name}` and, between members, `state_offer` and `state_piece`. */
+void rebuild_command(struct conn *conn, const struct codec_request *request, const char *command, struct origin origin,
+                     uint64_t deadline_ns);
+void rebuild_answer(struct node *node, uint64_t id, const struct codec_reply *reply);
+void rebuild_step(struct node *node);
+void rebuild_free(struct node *node);
+/* The algorithm has installed a snapshot of the leader: the state is another one. */
+void rebuild_installed(struct node *node, uint64_t index);
+
 /* ---- majority.c ---------------------------------------------------------------------------------------- */
 
 /* What a peer says of itself in a hello; its connection was lost. */
@@ -700,6 +746,8 @@ const char *client_leader(struct node *node, struct codec_reply *reply, struct g
 
 void read_add(struct node *node, struct origin origin, uint32_t machine, struct gavel_slice form,
               uint64_t level, uint64_t min_index, uint64_t deadline_ns);
+/* This node may not serve any more: refuse all that wait. Those that a lane runs are answered. */
+void read_refuse_all(struct node *node);
 void read_flush(struct node *node);
 void read_barrier(struct node *node, uint64_t id, uint64_t index);
 void read_serve(struct node *node);

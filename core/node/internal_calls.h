@@ -30,6 +30,8 @@ void snapshot_serve_peers(struct node *node);
 uint64_t snapshot_send_deadline(const struct node *node);
 void snapshot_send_on(struct node *node, uint64_t now);
 void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request *chunk);
+/* Nothing is being taken, installed or restored. */
+bool snapshot_quiet(const struct node *node);
 void snapshot_install(struct node *node, const struct raft_snapshot_request *chunk);
 /* Restore the machines from a published snapshot, then call done(node, status). */
 void snapshot_restore(struct node *node, uint64_t index, void (*done)(struct node *node, int32_t status));

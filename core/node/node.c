@@ -277,7 +277,8 @@ void node_start(struct node *node)
 static bool something_waits(const struct node *node)
 {
     return node->waiting || node->change.active || node->leaving ||
-           node->wish.active || node->parked_count || node->forward_count || node->read_count;
+           node->wish.active || node->parked_count || node->forward_count || node->read_count ||
+           node->rebuild;
 }
 
 static void check_space(struct node *node)
@@ -333,6 +334,8 @@ static void housekeeping(struct node *node, uint64_t now)
     checkup_look(node, now);
     node_gauges(node);
     majority_watch(node, now);
+    divergence_look(node);
+    rebuild_step(node);
 }
 
 static void arm(struct node *node)
@@ -548,6 +551,7 @@ void node_free(struct node *node)
     client_free(node);
     read_free_all(node);
     work_free(node);
+    rebuild_free(node);
     snapshots_free(node);
     events_free(node);
     log_builder_free(&node->builder);

@@ -333,6 +333,10 @@ static bool send_append(struct peer *peer, const struct raft_message *message)
         index = batch->head.first + batch->head.count;
     }
     codec_raft_put(message, &wire);
+    if (count == 0) { /* with heartbeats it is often enough */
+        wire.digest_index = node->agreed.index;
+        wire.digest = node->agreed.digest;
+    }
     if (peer_mark_sent(peer, &wire.id))
         peer_send_tail(peer->out, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, count);
     return true;
@@ -466,7 +470,7 @@ static void send_answer(struct peer *peer, const struct raft_message *message, u
     wire.id = wire_id;
     if (message->type == RAFT_APPEND_RESPONSE && node->digest_index) {
         wire.digest_index = node->digest_index;
-        wire.digest = node->digests[node->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].digest;
+        wire.digest = node->digest;
     }
     (void)conn_send(peer->in, CODEC_RAFT + message->type, &wire);
 }
@@ -596,25 +600,6 @@ static void receive_append(struct node *node, struct raft_message *message, cons
     node->incoming_count = 0;
 }
 
-static void compare_digest(struct peer *peer, uint64_t index, uint64_t digest)
-{
-    struct node *node = peer->node;
-    uint64_t slot = index / APPLY_DIGEST_EVERY % NODE_DIGESTS;
-    char at[24];
-    const char *const pairs[] = {"alarm", "divergence", "member", peer->name, "index", at, NULL};
-
-    if (index == 0 || index == peer->digest_index || node->digests[slot].index != index)
-        return;
-    peer->digest_index = index;
-    peer->digest = digest;
-    if (node->digests[slot].digest == digest)
-        return;
-    (void)snprintf(at, sizeof at, "%llu", (unsigned long long)index);
-    node_log(node, GAVEL_LOG_ERROR, "node",
-             "Divergence: %s and this node differ in their state after index %s", peer->name, at);
-    event_local(node, "alarm", "divergence", pairs);
-}
-
 static void refuse_raft(struct conn *conn, const struct gavel_error *error)
 {
     node_log(conn->node, GAVEL_LOG_WARN, "peer", "Closed the connection of %s: it sent %s", conn->address, error->text);
@@ -645,9 +630,11 @@ static void receive_raft(struct conn *conn, uint64_t type, const struct codec_ra
         peer->last_request[message.type] = wire->id;
     if (message.type == RAFT_APPEND_REQUEST) {
         receive_append(node, &message, wire, &error, &status);
+        if (status == GAVEL_OK && node_working(node) && node->leader == peer->id)
+            divergence_agreed(node, wire->digest_index, wire->digest);
     } else {
         if (message.type == RAFT_APPEND_RESPONSE)
-            compare_digest(peer, wire->digest_index, wire->digest);
+            divergence_told(peer, wire->digest_index, wire->digest);
         node->chunk_bytes = wire->tail;
         node->chunk_meta = wire->meta;
         node->chunk_digest = wire->data_digest;

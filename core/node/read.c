@@ -44,6 +44,27 @@ void read_add(struct node *node, struct origin origin, uint32_t machine, struct 
         node->read_wanted = true;
 }
 
+void read_refuse_all(struct node *node)
+{
+    struct os_list *lists[] = {&node->reads, &node->ready_reads};
+
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct os_list *at = lists[i]->next;
+
+        while (at != lists[i]) {
+            struct waiting_read *read = os_container(at, struct waiting_read, link);
+
+            at = at->next;
+            client_refuse(node, read->origin, GAVEL_E_BUSY,
+                          "the state of this node differs from the majority's: it serves no reads; ask another one");
+            os_list_remove(&read->link);
+            node->read_count--;
+            node->read_bytes -= read->size;
+            free(read);
+        }
+    }
+}
+
 void read_flush(struct node *node)
 {
     struct raft_event event = {.type = RAFT_EVENT_READ};

@@ -313,6 +313,7 @@ static void start_core(struct replay *replay)
     struct raft_event event = {.type = RAFT_EVENT_START};
     struct raft_event space = {.type = RAFT_EVENT_SPACE};
     struct peer *peer;
+    uint64_t fence;
     int status = make_core(node);
 
     if (status == RAFT_OK)
@@ -324,9 +325,11 @@ static void start_core(struct replay *replay)
                    status == RAFT_E_BUSY ? "memory or room ran out" : raft_error_text(status));
         return;
     }
+    fence = node->recovery.fence;
     log_recovery_free(&node->recovery);
     node->phase = NODE_RUNNING;
     (void)engine_step(node, &event);
+    divergence_restart(node, fence);
     space.space.ok = node->space_ok = log_space_ok(node->log);
     if (!node->space_ok)
         (void)engine_step(node, &space);

@@ -104,6 +104,7 @@ void snapshots_give_up(struct node *node)
     struct node_snapshots *snapshots = node->snapshots;
     struct peer *peer;
 
+    rebuild_free(node);
     /* What a lane still has of them stays until the node is freed: lanes are through then. */
     log_snapshot_cancel(snapshots->writer);
     snapshots->writer = NULL;
@@ -360,6 +361,8 @@ void snapshot_consider(struct node *node)
                snapshots->log_bytes >= node->limits.snapshot_log_min;
 
     /* The core knows a bounded number of batches: one is due before it forgets any that are needed. */
+    if (node->fenced)
+        return; /* a wrong state is not kept; the leader's takes its place */
     if (!due && node->raft && raft_batches(node->raft) > NODE_BATCHES_MAX / 2 &&
         engine_status(node).batches > NODE_BATCHES_MAX / 2)
         due = snapshots->entries > 0;
@@ -465,6 +468,7 @@ static void tell_installed(struct node *node, bool failed)
             change_lost(node, GAVEL_E_UNKNOWN,
                         "a snapshot of a new leader covers the change of members; look at the members");
         peers_learn(node);
+        rebuild_installed(node, snapshots->incoming.index);
         propose_passed(node, snapshots->incoming.index);
         node_log(node, GAVEL_LOG_INFO, "snapshot", "Installed the leader's snapshot at index %llu",
                  (unsigned long long)snapshots->incoming.index);
@@ -540,6 +544,14 @@ void snapshot_install(struct node *node, const struct raft_snapshot_request *chu
 {
     node->snapshots->incoming = *chunk;
     node->snapshots->install_asked = true;
+}
+
+bool snapshot_quiet(const struct node *node)
+{
+    const struct node_snapshots *snapshots = node->snapshots;
+
+    return !snapshots->held && !snapshots->leaving && !snapshots->writing && !snapshots->installing &&
+           !snapshots->install_asked && !snapshots->reader;
 }
 
 /* ---- restoring ----------------------------------------------------------------------------------------- */
@@ -642,7 +654,7 @@ void snapshot_applier_idle(struct node *node)
         event.chunk_stored = snapshots->stored_event;
         (void)engine_step(node, &event);
     }
-    if (snapshots->install_asked && work_idle(node)) {
+    if (snapshots->install_asked && work_idle(node) && !snapshots->reader) {
         if (!snapshots->held && !snapshots->leaving) {
             install_now(node);
         } else {

@@ -107,11 +107,6 @@ static void run_done(struct node *node)
     }
     node->applied = run->last;
     node->applied_tick = run->tick;
-    if (run->digest_index) {
-        node->digest_index = run->digest_index;
-        node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].index = run->digest_index;
-        node->digests[run->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS].digest = run->digest;
-    }
     take_results(node);
     if (run->roster)
         roster_changed(node);
@@ -121,6 +116,8 @@ static void run_done(struct node *node)
         gavel_buffer_free(&run->records); /* seldom so large: not kept */
     snapshot_counted(node, entries, run->log_bytes);
     (void)engine_step(node, &event);
+    if (run->digest_index && node_working(node))
+        divergence_sample(node, run->digest_index, run->digest);
 }
 
 static void run_on_lane(struct os_job *job)

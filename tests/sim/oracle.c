@@ -248,7 +248,6 @@ static void note_sessions(struct sim_oracle *oracle, struct oracle_node *memory,
 static void machines(struct sim_oracle *oracle, struct oracle_node *memory, struct node *node)
 {
     uint64_t before = memory->applied;
-    uint64_t slot = node->digest_index / APPLY_DIGEST_EVERY % NODE_DIGESTS;
     bool whole = node->phase >= NODE_RUNNING && !node->applying && !node->apply_hold && !node->apply->restoring;
 
     if (node->applied == before || !whole || apply_index(node->apply) != node->applied)
@@ -258,7 +257,7 @@ static void machines(struct sim_oracle *oracle, struct oracle_node *memory, stru
         oracle_settings(oracle, memory, node->applied, node->settings->version, oracle_settings_hash(node->settings));
     note_sessions(oracle, memory, node, before + 1);
     if (node->digest_index && node->digest_index > before)
-        oracle_sample(oracle, memory, node->digest_index, node->digests[slot].digest);
+        oracle_sample(oracle, memory, node->digest_index, node->digest);
     if (sessions_count(node->apply->sessions) <= DIGEST_SESSIONS || node->applied % DIGEST_EVERY == 0 ||
         before < memory->seen.snapshot_index)
         oracle_digest(oracle, memory, node->applied, apply_digest(node->apply));

@@ -21,7 +21,7 @@ static void log_line(void *self, uint64_t level, const char *module, struct gave
 
     if (text.size > 9 && memcmp(text.data, "Installed", 9) == 0)
         node->installs++;
-    if (level == GAVEL_LOG_WARN)
+    if (level >= GAVEL_LOG_WARN)
         snprintf(node->warned, sizeof node->warned, "%.*s", (int)text.size, (const char *)text.data);
     if (node->cluster->loud)
         fprintf(stderr, "%8llu [%s] %llu %s: %.*s\n",

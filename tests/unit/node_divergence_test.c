@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node_divergence_test.c - one machine's state flips: it is named and fenced, serves no wrong read, never leads, stays
+ * fenced over a restart, and is whole again after a rebuild. Without a majority nothing is fenced.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/codec/value.h"
+#include "core/node/internal.h"
+#include "node_cluster.h"
+
+/* The arguments of the counter's increment, as its table lays them out. */
+struct increment {
+    uint64_t present;
+    struct gavel_slice name;
+    int64_t by;
+};
+
+static void nothing(void *context, const struct gavel_event *event)
+{
+    (void)context, (void)event;
+}
+
+/* A command that only this machine runs: what a bad memory, or a plugin that rolls dice, makes. */
+static void flip(struct cluster *cluster, uint32_t number)
+{
+    struct node_machine *machine = &cluster->nodes[number].machines[0];
+    struct increment increment = {.name = gavel_text("a"), .by = 1000};
+    struct gavel_buffer out = codec_buffer(0);
+    struct gavel_error error;
+    struct codec_writer writer;
+    struct gavel_reply reply = {.size = sizeof reply, .out = codec_writer_begin(&writer, &out), .emit = nothing,
+                                .error = &error};
+    struct gavel_call call = {.size = sizeof call};
+
+    for (uint64_t i = 0; i < machine->operations->command_count; i++)
+        if (strcmp(machine->operations->commands[i].name, "increment") == 0)
+            assert_int_equal(machine->operations->commands[i].run(machine->self, &call, &increment, &reply), 0);
+    gavel_buffer_free(&out);
+}
+
+static void write_one(struct cluster *cluster, uint32_t number, const char *name)
+{
+    char pair[80];
+    const char *const pairs[] = {pair, NULL};
+    struct cluster_client *client = cluster_client(cluster, number, CODEC_ROLE_CLIENT);
+    struct cluster_reply reply;
+
+    (void)snprintf(pair, sizeof pair, "name=%s", name);
+    cluster_command(client, "counter.increment", 0, 0, &reply, pairs);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, 0);
+    cluster_client_free(client);
+}
+
+static struct cluster_reply read_one(struct cluster *cluster, uint32_t number, uint64_t level)
+{
+    struct cluster_client *client = cluster_client(cluster, number, CODEC_ROLE_CLIENT);
+    static unsigned char bytes[64];
+    struct gavel_buffer arguments = codec_buffer_fixed(bytes, sizeof bytes);
+    struct codec_writer writer;
+    struct gavel_writer *to = codec_writer_begin(&writer, &arguments);
+    struct codec_request request = {.command = gavel_text("counter.get"), .read = level};
+    struct cluster_reply reply;
+
+    gavel_put_map(to, 1);
+    gavel_put_key(to, "name");
+    gavel_put_text(to, "a");
+    gavel_put_end(to);
+    assert_int_equal(codec_writer_end(&writer, NULL), GAVEL_OK);
+    request.arguments = gavel_buffer_slice(&arguments);
+    cluster_call(client, &request, &reply);
+    cluster_client_free(client);
+    assert_true(reply.came);
+    return reply;
+}
+
+static uint32_t asked; /* about whom the conditions below are */
+
+static bool fenced(struct cluster *cluster)
+{
+    struct node *node = cluster->nodes[asked].node;
+
+    return node && node->fenced && !node->fence_saving && node->fence_saved;
+}
+
+static bool free_again(struct cluster *cluster)
+{
+    struct node *node = cluster->nodes[asked].node;
+
+    return node && node->raft && !node->fenced && !node->fence_saving && !node->fence_saved;
+}
+
+static bool another_leads(struct cluster *cluster)
+{
+    int leader = cluster_leader(cluster);
+
+    return leader >= 0 && (uint32_t)leader != asked;
+}
+
+static void start(struct cluster *cluster, uint32_t count)
+{
+    cluster_init(cluster, count, 11);
+    cluster_start_all(cluster);
+    assert_true(cluster_until(cluster, cluster_has_leader, 10000));
+    for (int i = 0; i < 3; i++)
+        write_one(cluster, (uint32_t)cluster_leader(cluster), "a");
+    cluster_run(cluster, 3000);
+}
+
+static void rebuild(struct cluster *cluster, uint32_t through, uint32_t number, int64_t status)
+{
+    char pair[80];
+    const char *const pairs[] = {pair, NULL};
+    struct cluster_client *client = cluster_client(cluster, through, CODEC_ROLE_ADMIN);
+    struct cluster_reply reply;
+
+    (void)snprintf(pair, sizeof pair, "name=%s", cluster->nodes[number].name);
+    cluster_command(client, "gavel.rebuild", 0, 0, &reply, pairs);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, status);
+    cluster_client_free(client);
+}
+
+static void test_a_follower(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    uint32_t leader;
+
+    (void)state;
+    start(&cluster, 3);
+    leader = (uint32_t)cluster_leader(&cluster);
+    asked = (leader + 1) % 3;
+    assert_false(cluster.nodes[asked].node->fenced);
+    flip(&cluster, asked);
+    write_one(&cluster, leader, "b");
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    assert_non_null(strstr(cluster.nodes[asked].warned, "gavel-runbook(7)"));
+    assert_false(cluster.nodes[leader].node->fenced);
+    assert_false(cluster.nodes[(leader + 2) % 3].node->fenced);
+    assert_true(peer_named(cluster.nodes[leader].node, cluster.nodes[asked].name)->diverged);
+    reply = read_one(&cluster, asked, CODEC_READ_STALE);
+    assert_int_equal(reply.status, GAVEL_E_BUSY);
+    reply = read_one(&cluster, asked, CODEC_READ_LINEARIZABLE); /* sent on to the leader */
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 3);
+    write_one(&cluster, asked, "b");
+
+    /* It is fenced after a restart too, even if its state came out right this time. */
+    cluster_crash(&cluster, asked, OS_MEM_DROP_ALL);
+    cluster_start(&cluster, asked);
+    cluster_run(&cluster, 100);
+    assert_true(cluster.nodes[asked].node->fenced || cluster.nodes[asked].node->recovery.fence);
+
+    flip(&cluster, asked);
+    rebuild(&cluster, leader, leader, GAVEL_E_STATE);
+    rebuild(&cluster, leader, asked, 0);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    reply = read_one(&cluster, asked, CODEC_READ_STALE);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 3);
+    cluster_run(&cluster, 5000);
+    assert_false(cluster.nodes[asked].node->fenced);
+    assert_int_equal(apply_digest(cluster.nodes[asked].node->apply), apply_digest(cluster.nodes[leader].node->apply));
+    /* And over a restart: the snapshot that it begins with is the leader's. */
+    cluster_crash(&cluster, asked, OS_MEM_DROP_ALL);
+    cluster_start(&cluster, asked);
+    cluster_run(&cluster, 5000);
+    assert_false(cluster.nodes[asked].node->fenced);
+    assert_int_equal(apply_digest(cluster.nodes[asked].node->apply), apply_digest(cluster.nodes[leader].node->apply));
+    cluster_free(&cluster);
+}
+
+static void test_a_leader(void **state)
+{
+    struct cluster cluster;
+
+    (void)state;
+    start(&cluster, 3);
+    asked = (uint32_t)cluster_leader(&cluster);
+    flip(&cluster, asked);
+    write_one(&cluster, asked, "b");
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    assert_true(cluster_until(&cluster, another_leads, 10000));
+    cluster_run(&cluster, 3000);
+    assert_true(another_leads(&cluster));
+    write_one(&cluster, asked, "b");
+    rebuild(&cluster, asked, asked, 0);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    assert_int_equal(read_one(&cluster, asked, CODEC_READ_STALE).number, 3);
+    cluster_free(&cluster);
+}
+
+/* Two that differ: nobody knows who is right, until somebody says so. */
+static void test_no_majority(void **state)
+{
+    struct cluster cluster;
+    uint32_t leader;
+
+    (void)state;
+    start(&cluster, 2);
+    leader = (uint32_t)cluster_leader(&cluster);
+    asked = 1 - leader;
+    flip(&cluster, asked);
+    write_one(&cluster, leader, "b");
+    cluster_run(&cluster, 10000);
+    assert_false(cluster.nodes[0].node->fenced);
+    assert_false(cluster.nodes[1].node->fenced);
+    assert_true(cluster.nodes[leader].node->disagreed);
+    assert_non_null(strstr(cluster.nodes[leader].warned, "no majority of equal digests"));
+    rebuild(&cluster, leader, asked, 0);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    assert_int_equal(read_one(&cluster, asked, CODEC_READ_STALE).number, 3);
+    cluster_free(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
