@@ -257,7 +257,8 @@ static int set_snapshots_aside(const struct log_scan *scan)
 /* Files that were being made when the last process ended. */
 static int remove_remainders(const struct log_scan *scan)
 {
-    static const char *const names[] = {"log/spare.new", "directory.new", "founding.new", "recovering.new", "fenced.new",
+    static const char *const names[] = {"log/spare.new", "directory.new", "founding.new", "recovering.new",
+                                        "fenced.new",
                                         "snap/local.part", "snap/incoming.new"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

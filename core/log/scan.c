@@ -184,16 +184,13 @@ static int scan_recovering(struct log_scan *scan, struct gavel_error *error)
 static int scan_fence(struct log_scan *scan, struct gavel_error *error)
 {
     os_autofree uint8_t *data = NULL;
-    const uint8_t *payload;
-    uint64_t size = 0;
-    uint64_t bytes = 0;
+    uint64_t size = 0, bytes = 0;
     int result = read_small(scan, "fenced", VOTE_FILE_MAX, &data, &size, error);
+    const uint8_t *payload = result || !data ? NULL : log_blob_decode(data, size, LOG_FENCED_MAGIC, &bytes);
 
-    if (result || !data)
-        return result;
-    payload = log_blob_decode(data, size, LOG_FENCED_MAGIC, &bytes);
-    scan->fence = payload && bytes == 8 && os_get64(payload) ? os_get64(payload) : 1;
-    return 0;
+    if (result == 0 && data)
+        scan->fence = payload && bytes == 8 && os_get64(payload) ? os_get64(payload) : 1;
+    return result;
 }
 
 static int scan_identity(struct log_scan *scan, struct gavel_error *error)
@@ -265,9 +262,8 @@ static int see_name(void *ctx, const char *name)
         if (strcmp(name, ours[i]) == 0)
             return 0;
     }
-    if (strncmp(name, LOG_ASIDE, strlen(LOG_ASIDE)) == 0)
-        return 0;
-    (void)snprintf(scan->foreign, sizeof scan->foreign, "%s", name);
+    if (strncmp(name, LOG_ASIDE, strlen(LOG_ASIDE)) != 0)
+        (void)snprintf(scan->foreign, sizeof scan->foreign, "%s", name);
     return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rebuild.c - the state of this node is dropped, and built again from a snapshot of the leader and this node's own log,
- * whose checksums say that it is the leader's. Votes and log go on meanwhile: nothing that was acknowledged is given up,
- * and the others need not wait.
+ * rebuild.c - the state of this node is dropped, and built again from a snapshot of the leader and this node's own
+ * log, whose checksums say that it is the leader's. Votes and log go on meanwhile: nothing that was acknowledged is
+ * given up, and the others need not wait.
  *
  *   ASK      the leader for a snapshot that is newer than all of ours, and whose end our log still follows
  *   FETCH    its pieces, one after the other; what has come stays for another attempt
