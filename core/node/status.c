@@ -238,7 +238,7 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
     if (waits)
         gavel_put_text(out, node->waits);
     if (node->fenced)
-        gavel_put_text(out, "fenced: this node's state differs from the majority's; see divergence in gavel-runbook(7)");
+        gavel_put_text(out, "fenced: its state differs from the majority's; see divergence in gavel-runbook(7)");
     gavel_put_end(out);
 }
 
