@@ -257,6 +257,7 @@ int cli_area_completion(struct cli *cli, int count, char **words);
 extern const struct usage_option cli_bench_options[];
 extern const struct usage_option cli_call_options[];
 extern const struct usage_option cli_data_options[];
+extern const struct usage_option cli_snapshot_options[];
 extern const struct usage_option cli_events_options[];
 extern const struct usage_option cli_help_options[];
 extern const struct usage_option cli_init_options[];

@@ -61,17 +61,6 @@ int cli_area_leader(struct cli *cli, int count, char **words)
     return call_admin(cli, "transfer", (const char *const[4]){"to", to, "", NULL}, "leadership was handed over");
 }
 
-int cli_area_snapshot(struct cli *cli, int count, char **words)
-{
-    int code = cli_options_take(cli, NULL, count, words);
-
-    if (code != CLI_OK)
-        return code;
-    if (cli->word_count != 1)
-        return cli_misused(cli, "gavel snapshot");
-    return call_admin(cli, "snapshot", (const char *const[4]){"", NULL, "", NULL}, "a snapshot was taken");
-}
-
 int cli_area_log_level(struct cli *cli, int count, char **words)
 {
     int code = cli_options_take(cli, NULL, count, words);

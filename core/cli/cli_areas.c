@@ -94,7 +94,12 @@ const struct cli_area cli_areas[] = {
      "MACHINE the version may be said, else it is the newest that the leader's plugin knows. It is refused until "
      "every member has a plugin that knows it: see UPGRADING A STATE MACHINE in gaveld(8)" THROUGH_ADMIN
      ", of any member"},
-    {"snapshot", cli_area_snapshot, CLI_OPERATORS, "", NULL, "Take a snapshot now" THROUGH_ADMIN},
+    {"snapshot", cli_area_snapshot, CLI_OPERATORS, "[save|inspect|restore] [FILE]", cli_snapshot_options,
+     "Alone: have the node take a snapshot now. save: write a snapshot of everything to FILE (- is standard output) "
+     "while the cluster serves; it holds every write that was acknowledged before, whichever node is asked. FILE gets "
+     "its name when all of it is on the disk, and is not replaced without --force. Both through the admin socket: "
+     "--admin or --data-dir. inspect: check every byte of FILE and tell what is in it. restore: make DIR of --data-dir "
+     "the data directory of a new cluster with what FILE holds, see BACKUP AND RESTORE. The last two ask no node"},
     {"log-level", cli_area_log_level, CLI_OPERATORS, "MODULE trace|debug|info|warn|error", NULL,
      "Change a level of the log until the next start. MODULE is the word in parentheses at the end of a log line, such "
      "as raft, and stands for all below it; the others keep their level" THROUGH_ADMIN},

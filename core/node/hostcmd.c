@@ -281,6 +281,21 @@ static void snapshot_command(struct node *node, const struct asked *asked)
         client_refuse(node, asked->origin, status, "no snapshot can be taken now");
 }
 
+static void snapshot_open_command(struct node *node, const struct asked *asked)
+{
+    save_begin(node, asked->conn, asked->origin, asked->deadline_ns);
+}
+
+static void snapshot_read_command(struct node *node, const struct asked *asked)
+{
+    save_read(node, asked->conn, asked->request->arguments, asked->origin);
+}
+
+static void snapshot_close_command(struct node *node, const struct asked *asked)
+{
+    save_close(node, asked->conn, asked->request->arguments, asked->origin);
+}
+
 static void log_level_command(struct node *node, const struct asked *asked)
 {
     struct gavel_error error = {0};
@@ -355,6 +370,9 @@ static const struct host_command host_commands[] = {
     {"state_piece", false, rebuild_row},
     {"transfer", true, transfer_command},
     {"snapshot", true, snapshot_command},
+    {"snapshot_open", true, snapshot_open_command},
+    {"snapshot_read", true, snapshot_read_command},
+    {"snapshot_close", true, snapshot_close_command},
     {"log_level", true, log_level_command},
     {"reload", true, reload_command},
     {"stop", true, stop_command},

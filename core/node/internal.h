@@ -16,7 +16,7 @@
  *   roster_node.c, roster_command.c  capabilities of members, and nodes that register themselves
  *   swap.c      transports and serializers that come and go
  *   probe.c     what must be well for it to serve
- *   snapshot_send.c  sending
+ *   snapshot_send.c  sending                                save.c     a snapshot read by an administrator
  *   publish.c   its own addresses, published through the log  dial.c  connections to members: dialled, lost, exchanged
  *   checkup.c   checks of members, and their health          report.c   what a node observes of itself
  */
@@ -99,6 +99,8 @@ struct digest_sample {
     uint64_t index; /* 0: none */
     uint64_t digest;
 };
+
+#include "core/node/save.h" /* which needs an origin */
 
 /* ---- connections --------------------------------------------------------------------------------------- */
 
@@ -492,6 +494,8 @@ struct node {
         uint64_t next_at;    /* before this moment no chunk goes out, by the rate */
         uint64_t bytes;      /* of chunks, to all peers, since the start */
     } sending;
+    struct node_save saves[NODE_SAVES_MAX];
+    uint64_t save_handle; /* the last given out */
     /* events */
     struct node_events *events;
 

@@ -326,6 +326,7 @@ static void housekeeping(struct node *node, uint64_t now)
     propose_expire(node, now);
     change_expire(node, now);
     read_expire(node, now);
+    save_expire(node, now);
     settings_ask(node);
     check_disk(node);
     work_maintain(node, now);
@@ -406,6 +407,7 @@ void node_settle(struct node *node)
         }
         settle_members(node);
         settings_settle(node);
+        save_settle(node);
         if (!node_alive(node))
             break;
         propose_flush(node);

@@ -89,6 +89,7 @@ void read_barrier(struct node *node, uint64_t id, uint64_t index)
     struct os_list *at = node->reads.next;
 
     settings_barrier(node, index);
+    save_barrier(node, id, index);
     while (at != &node->reads) {
         struct waiting_read *read = os_container(at, struct waiting_read, link);
 

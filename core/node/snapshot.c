@@ -88,6 +88,7 @@ void snapshots_free(struct node *node)
 
     if (!snapshots)
         return;
+    save_end_all(node);
     log_snapshot_close(snapshots->reader);
     log_snapshot_receive_close(snapshots->receiver);
     log_snapshot_cancel(snapshots->writer);
@@ -112,6 +113,7 @@ void snapshots_give_up(struct node *node)
     snapshots->receiver = NULL;
     log_snapshot_close(snapshots->reader);
     snapshots->reader = NULL;
+    save_end_all(node);
     os_list_each (peer, &node->peers, struct peer, link)
         snapshot_stop_sending(node, peer->id);
 }

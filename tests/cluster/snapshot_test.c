@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshot_test.c - a large snapshot to a node that is killed on the way, between real processes: three nodes are filled
- * while one of them is down, until the log that it lacks is gone; then it comes, is killed with SIGKILL at one third and
- * at two thirds, and goes on each time where its part ends. All the while a client writes. Measured are the memory of
- * the leader (RssAnon in /proc/PID/status), the latency of the writes, and what was sent.
+ * snapshot_test.c - a large snapshot to a node that is killed on the way, between real processes: three nodes are
+ * filled while one of them is down, until the log that it lacks is gone; then it comes, is killed with SIGKILL at one
+ * third and at two thirds, and goes on each time where its part ends. All the while a client writes. Measured are the
+ * memory of the leader (RssAnon in /proc/PID/status), the latency of the writes, and what was sent.
  *
  * usage: snapshot-test [--mib N] [--rate MIB] [--growth MIB] [--transport tcp|websocket] [--kills N]
- * The proof that gavel-reliability(7) speaks of: snapshot-test --mib 1100 --rate 128 --growth 64
+ * The proof with 1 GiB: snapshot-test --mib 1100 --rate 128 --growth 64
  */
 #include <dirent.h>
 #include <inttypes.h>

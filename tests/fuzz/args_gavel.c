@@ -15,12 +15,15 @@
 #include <string.h>
 
 #include "core/cli/cli.h"
+#include "core/cli/cli_snapshot.h"
 #include "core/cli/scaffold.h"
 #include "core/client/client_load.h"
 #include "core/codec/value.h"
 #include "core/host/sample.h"
 #include "core/log/inspect.h"
 #include "core/node/reform.h"
+#include "core/node/reset.h"
+#include "core/node/saved.h"
 #include "plugins/serializers/msgpack/mp.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/input.h"
@@ -80,6 +83,10 @@ int __wrap_pselect(int count, fd_set *read, fd_set *write, fd_set *other, const 
                    const sigset_t *mask);
 int __real_pselect(int count, fd_set *read, fd_set *write, fd_set *other, const struct timespec *wait,
                    const sigset_t *mask);
+int __wrap_cli_out_open(struct cli_out *out, const char *file, bool force);
+int32_t __wrap_saved_open(struct saved *saved, const struct os *os, const char *path, struct gavel_error *error);
+int32_t __wrap_reset_from_snapshot(const struct reset_plan *plan, const char *path, uint64_t at, uint64_t size,
+                                   struct gavel_slice founding, uint64_t skip, struct gavel_error *error);
 FILE *__wrap_fopen(const char *path, const char *mode);
 FILE *__real_fopen(const char *path, const char *mode);
 char *__wrap_realpath(const char *path, char *resolved);
@@ -237,6 +244,34 @@ int32_t __wrap_host_sample_write(const struct host_sample *sample, struct gavel_
     for (uint64_t i = 0; sample->machines[i]; i++)
         assert(i < HOST_SAMPLE_MACHINES_MAX);
     return GAVEL_OK;
+}
+
+/* A file without a part: nothing of it is left anywhere. */
+int __wrap_cli_out_open(struct cli_out *out, const char *file, bool force)
+{
+    (void)force;
+    assert(file);
+    out->file = file;
+    out->part[0] = 0;
+    out->fd = -1; /* what is written goes nowhere, and says so */
+    return CLI_OK;
+}
+
+int32_t __wrap_saved_open(struct saved *saved, const struct os *os, const char *path, struct gavel_error *error)
+{
+    assert(saved);
+    assert(os);
+    assert(path);
+    return refuse(error);
+}
+
+int32_t __wrap_reset_from_snapshot(const struct reset_plan *plan, const char *path, uint64_t at, uint64_t size,
+                                   struct gavel_slice founding, uint64_t skip, struct gavel_error *error)
+{
+    (void)at, (void)size, (void)founding, (void)skip;
+    assert(plan->dir);
+    assert(path);
+    return refuse(error);
 }
 
 int32_t __wrap_scaffold_write(const struct scaffold *scaffold, uint64_t *files, struct gavel_error *error)
