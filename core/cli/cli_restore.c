@@ -281,8 +281,8 @@ static int be_alone(struct members *members, const struct members *old)
 }
 
 /*
- * One member: any id does. Several: each makes the same one by itself, from all that they have in common; the token keeps
- * a second restore of the same file from being the same cluster.
+ * One member: any id does. Several: each makes the same one by itself, from all that they have in common; the token
+ * keeps a second restore of the same file from being the same cluster.
  */
 static int choose_cluster_id(const struct os *os, const struct saved *saved, const struct members *members,
                              struct log_cluster_id *id)

@@ -26,8 +26,8 @@ const struct usage_option cli_snapshot_options[] = {
      "Of restore: all members of the new cluster, as in [cluster] members of gavel.ini(5); without it this node alone "
      "will be the cluster, at the addresses that it had", &cli_snapshot.members},
     {"cluster-token", 0, USAGE_TEXT, "TEXT",
-     "Of restore with several members: any words, the same on each of them and never used before, such as the date: the "
-     "id of the new cluster is made from it, the file and the members", &cli_snapshot.token},
+     "Of restore with several members: any words, the same on each of them and never used before, such as the date: "
+     "the id of the new cluster is made from it, the file and the members", &cli_snapshot.token},
     {.name = NULL},
 };
 

@@ -131,7 +131,7 @@ int32_t saved_end(struct saved_writer *writer, struct gavel_error *error)
     if (status != GAVEL_OK)
         return status;
     if (writer->put != writer->info.bytes || writer->digest != writer->info.digest)
-        return gavel_fail(error, GAVEL_E_CORRUPT, "what came is not the snapshot that was promised (%llu bytes of %llu)",
+        return gavel_fail(error, GAVEL_E_CORRUPT, "what came is not the promised snapshot (%llu bytes of %llu)",
                           (unsigned long long)writer->put, (unsigned long long)writer->info.bytes);
     log_snapshot_foot_encode(foot, &writer->info);
     return emit(writer, foot, sizeof foot, error);

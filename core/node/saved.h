@@ -6,7 +6,8 @@
  *   file      head, about and founding behind it, zeroes to a multiple of 4096; then a snapshot as in a data directory,
  *             see core/log/snapshot.h, to the end of the file
  *   head      64 bytes: 0 u32 magic "GVSV"  4 u16 version (1)  6 u16 zero  8 u64 where the snapshot begins
- *             16 u64 bytes of the whole file  24 u32 bytes of about  28 u32 bytes of founding  32 u64 saved, ms since 1970
+ *             16 u64 bytes of the whole file  24 u32 bytes of about  28 u32 bytes of founding
+ *             32 u64 saved, ms since 1970
  *             40 u32 crc of about  44 u32 crc of founding  48 12 bytes zero  60 u32 crc of 0..59
  *   about     cluster id 16 bytes, then texts (u32 length, bytes): name of the node, its version
  *   founding  the founding record of the cluster, see record.h
@@ -84,8 +85,8 @@ struct saved_contents {
     } machines[NODE_MACHINES_MAX];
 };
 
-/* Open one and check all but the payload. GAVEL_E_CORRUPT names the byte, GAVEL_E_VERSION, GAVEL_E_IO, _NO_MEMORY; there
- * is nothing to close then. */
+/* Open one and check all but the payload. GAVEL_E_CORRUPT names the byte, GAVEL_E_VERSION, GAVEL_E_IO, _NO_MEMORY;
+ * there is nothing to close then. */
 int32_t saved_open(struct saved *saved, const struct os *os, const char *path, struct gavel_error *error);
 
 /* Read the payload to its end: checksums, digest, framing. As above. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * saved.c - fuzz target: the file of a saved snapshot, as inspect and restore read it. The first byte chooses how much of
- * it is made right: checksums would keep a fuzzer out, so what is left are lies with a good seal. Whatever is accepted
- * can be walked to its end, and made into a data directory that a node would open.
+ * saved.c - fuzz target: the file of a saved snapshot, as inspect and restore read it. The first byte chooses how much
+ * of it is made right: checksums would keep a fuzzer out, so what is left are lies with a good seal. Whatever is
+ * accepted can be walked to its end, and made into a data directory that a node would open.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -37,8 +37,8 @@ static void put_members(struct gavel_buffer *out)
 
     members = (struct members){.next_id = 2, .count = 1};
     members.items[0] = (struct member){.id = 1, .role = RAFT_VOTER, .priority = 1, .address_count = 1};
-    (void)strcpy(members.items[0].name, "n1");
-    (void)strcpy(members.items[0].addresses[0], "tcp://h:1");
+    (void)members_copy_text(members.items[0].name, NODE_NAME_MAX, gavel_text("n1"));
+    (void)members_copy_text(members.items[0].addresses[0], NODE_URI_MAX, gavel_text("tcp://h:1"));
     assert(members_encode(&members, out) == GAVEL_OK);
 }
 
@@ -100,7 +100,8 @@ static void read_it(struct os_mem *disk)
     struct saved_contents *contents = calloc(1, sizeof *contents);
     struct gavel_error error = {0, ""};
 
-    assert(saved && contents);
+    assert(saved);
+    assert(contents);
     if (saved_open(saved, &os, "file", &error) == GAVEL_OK) {
         int32_t status = saved_check(saved, contents, &error);
         struct members members = {.next_id = saved->members.next_id + 1, .count = 1};
@@ -113,7 +114,7 @@ static void read_it(struct os_mem *disk)
                                   .segment_bytes = 2u << 20};
 
         members.items[0] = (struct member){.id = saved->members.next_id, .role = RAFT_VOTER, .priority = 1};
-        (void)strcpy(members.items[0].name, "n1");
+        (void)members_copy_text(members.items[0].name, NODE_NAME_MAX, gavel_text("n1"));
         assert(status != GAVEL_OK || contents->machine_count == saved->record.machine_count);
         if (status == GAVEL_OK && saved->members.next_id && saved->members.next_id < UINT64_MAX)
             assert(reset_from_snapshot(&plan, "file", saved->snapshot_at, 0, saved->about.founding, 1, &error) ==
