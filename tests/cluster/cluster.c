@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -123,6 +124,15 @@ static const char *gaveld(void)
     return path;
 }
 
+static const char *shim_module(void)
+{
+    static char path[PATH_MAX];
+    char named[600];
+
+    (void)snprintf(named, sizeof named, "%s/tests/cluster/.libs/shim.so", place("top_builddir", "."));
+    return realpath(named, path);
+}
+
 static void write_config(struct cluster *cluster, int number, const struct cluster_options *options)
 {
     struct cluster_node *node = &cluster->nodes[number];
@@ -168,6 +178,11 @@ void cluster_make(struct cluster *cluster, const struct cluster_options *options
         printf("skipped: no %s or no %s\n", gaveld(), module);
         exit(77);
     }
+    cluster->shim = options->shim;
+    if (cluster->shim && !shim_module()) {
+        printf("skipped: no shim\n");
+        exit(77);
+    }
     (void)setenv("GAVEL_PLUGIN_DIR", plugins, 1);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
@@ -191,6 +206,25 @@ void cluster_make(struct cluster *cluster, const struct cluster_options *options
 
 /* ---- processes --------------------------------------------------------------------------------------------------- */
 
+void cluster_shim_path(const struct cluster *cluster, int number, char *path, size_t size)
+{
+    (void)snprintf(path, size, "%s/%s.shim", cluster->dir, cluster->nodes[number].name);
+}
+
+/* In the child: what it finds before the C library. */
+static void shim_environment(const struct cluster *cluster, int number)
+{
+    const char *before = getenv("ASAN_OPTIONS");
+    char page[340];
+    char asan[600];
+
+    cluster_shim_path(cluster, number, page, sizeof page);
+    (void)snprintf(asan, sizeof asan, "%s:verify_asan_link_order=0", before ? before : "");
+    (void)setenv("GAVEL_SHIM", page, 1);
+    (void)setenv("ASAN_OPTIONS", asan, 1);
+    (void)setenv("LD_PRELOAD", shim_module(), 1);
+}
+
 /* In the child: become gaveld, with its output in a file, and die with the test. */
 static void become(const char *config, const char *log)
 {
@@ -212,6 +246,8 @@ void cluster_start(struct cluster *cluster, int number)
     node->pid = fork();
     if (node->pid < 0)
         cluster_fail(cluster, "cannot fork: %s", strerror(errno));
+    if (node->pid == 0 && cluster->shim)
+        shim_environment(cluster, number);
     if (node->pid == 0)
         become(node->config, node->log);
 }
@@ -383,6 +419,11 @@ static struct gavel_result *ask_of(struct cluster *cluster, int number, const ch
 static struct gavel_result *status_of(struct cluster *cluster, int number, uint64_t timeout_ms)
 {
     return ask_of(cluster, number, "gavel.status", timeout_ms);
+}
+
+struct gavel_result *cluster_status(struct cluster *cluster, int number)
+{
+    return status_of(cluster, number, 1000);
 }
 
 static bool is_voter(struct cluster *cluster, int number, const char *name)

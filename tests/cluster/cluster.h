@@ -30,6 +30,7 @@ struct cluster {
     char dir[200];
     int count;
     int founders;
+    bool shim;
     const char *transport; /* "tcp" or "websocket" */
     struct cluster_node nodes[CLUSTER_NODES];
     char endpoints[CLUSTER_NODES * 64];
@@ -41,6 +42,7 @@ struct cluster_options {
     int founders;          /* the first so many found the cluster, the others join when started; 0: all found */
     const char *transport; /* NULL: tcp */
     const char *extra;     /* more lines for each INI */
+    bool shim;             /* each node runs with the shim, its page at cluster_shim_path */
     bool quiet;            /* no command_applied lines: benchmarks */
 };
 
@@ -67,6 +69,12 @@ void cluster_await_ready(struct cluster *cluster);
 
 /* Wait until that node sees a member of this name as a voter, with no change in flight. */
 void cluster_await_voter(struct cluster *cluster, int node, const char *name);
+
+/* The status document of one node; NULL when it does not answer. The caller's. */
+struct gavel_result *cluster_status(struct cluster *cluster, int node);
+
+/* Where the shim of that node has its page (shim.h). */
+void cluster_shim_path(const struct cluster *cluster, int node, char *path, size_t size);
 
 /* Run gavel with these words, through the admin socket of that node; it has to leave with 0. */
 void cluster_gavel(struct cluster *cluster, int node, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -55,11 +55,13 @@ static bool take(uint32_t *ordered)
 /* What each sync does first. True: it fails. */
 static bool before_sync(void)
 {
-    uint32_t slow = __atomic_load_n(&page->sync_ms, __ATOMIC_RELAXED);
+    uint32_t waited = 0;
 
     (void)__atomic_add_fetch(&page->syncs, 1, __ATOMIC_RELAXED);
-    if (slow)
-        (void)poll(NULL, 0, (int)slow);
+    while (waited < __atomic_load_n(&page->sync_ms, __ATOMIC_RELAXED)) { /* it may be told to go on meanwhile */
+        (void)poll(NULL, 0, 1);
+        waited++;
+    }
     return take(&page->fail_syncs);
 }
 

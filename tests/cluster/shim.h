@@ -14,7 +14,7 @@
 /* Set by the torture, read at each call; accessed with the __atomic built-ins only. */
 struct shim_page {
     int64_t wall_ms;      /* added to CLOCK_REALTIME */
-    uint32_t sync_ms;     /* each sync takes so much longer */
+    uint32_t sync_ms;     /* each sync takes so much longer, or until this is less */
     uint32_t fail_syncs;  /* so many syncs fail with EIO from now on, and forget what was to be durable */
     uint32_t fail_writes; /* so many writes of the log fail with EIO, after a part of them was written */
     /* Counted by the shim. */

@@ -36,6 +36,9 @@ options_of()
         --set partition_ms=3000'
     case $1 in
         plain) ;;
+        stall) echo "--set nodes=3 --set rate=100 --set stall_per_hour=600 --set stall_ms=5000 --set register_per_hour=0
+            $(for class in delay loss clog partition reset refuse rot misdirect disk-error disk-full crash pause clock \
+                wipe members stop; do echo "--set $class=off"; done)" ;;
         hard) echo "$hard" ;;
         members) echo "$hard --set members_per_hour=3600 --set sync_us=4000" ;;
         rot) echo "--set rate=40 --set rot_per_hour=60 --set crash_per_hour=600 --set down_ms=100

@@ -323,6 +323,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     reads(oracle, memory, node, led);
     machines(oracle, memory, node);
     bounds(oracle, memory, node);
+    oracle_stalled(oracle, sim_node, &view.status);
 }
 
 /* ---- lives --------------------------------------------------------------------------------------------- */

@@ -252,6 +252,9 @@ void oracle_sound_recovery(struct sim_oracle *oracle, struct oracle_node *node, 
 void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, int exit_code, bool damaged,
                           bool disk_trouble, const char *said);
 
+/* oracle_stall.c: a stalled leader is replaced */
+void oracle_stalled(struct sim_oracle *oracle, struct sim_node *sim_node, const struct raft_status *status);
+
 void oracle_applied(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t tick);
 /* These settings were in force when it had applied `index`. */
 void oracle_settings(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t version,
