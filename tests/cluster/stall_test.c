@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stall_test.c - disks that hang and disks that fail, with real processes: a shim before the C library of each node makes
- * its syncs take as long as the test says, or fail. Writers in sessions write all the time, and none of their writes ever
- * fails.
+ * stall_test.c - disks that hang and disks that fail, with real processes: a shim before the C library of each node
+ * makes its syncs take as long as the test says, or fail. Writers in sessions write all the time, and none of their
+ * writes ever fails.
  *
  *   a follower's disk hangs     it shows the alarm, the leader sees it; nobody else is disturbed
  *   the leader's disk hangs     it hands over, and gets the lead by nobody's wish while its disk hangs
@@ -96,7 +96,8 @@ static void await_exit(int node, int code)
         cluster_pause(5);
     }
     if (!WIFEXITED(status) || WEXITSTATUS(status) != code)
-        cluster_fail(&cluster, "%s left with wait status %#x, not %d", cluster.nodes[node].name, (unsigned)status, code);
+        cluster_fail(&cluster, "%s left with wait status %#x, not %d", cluster.nodes[node].name, (unsigned)status,
+                     code);
     cluster.nodes[node].pid = 0;
 }
 
