@@ -166,7 +166,7 @@ expect 0 'voter' member list
 exactly 'first: 1' -e "tcp://127.0.0.1:$((port + 3))" get first
 expect 0 'is a learner' member demote node-4 --data-dir "$sock"
 expect 0 'was updated' member update node-4 --priority 2 --data-dir "$sock"
-expect 0 'learner         2' member list
+expect 0 'learner           2' member list
 expect 2 'have changed since' member change --promote node-4 --if-version 77 --data-dir "$sock"
 expect 2 "no member has the name 'nobody'" member change --promote node-4 --remove nobody --data-dir "$sock"
 expect 64 'takes NAME=ADDRESS' member change --add node-5 --data-dir "$sock"
