@@ -293,6 +293,7 @@ changed_since()
 mkdir -p "$work" || die "cannot write $work (set GAVEL_BUILD_DIR)"
 # shellcheck disable=SC2086 # lists of names
 setup_install $setup_packages $setup_test_packages
+setup_prometheus
 if [ $watch = no ]; then
     run_all
     exit

@@ -53,6 +53,20 @@ setup_install()
         || { tail -n 20 "$work/apt.log"; die "apt-get could not install: ${missing[*]}"; }
 }
 
+# setup_prometheus: a real Prometheus and its promtool for tests/prometheus, from Debian's package, unpacked below $work.
+# It is not installed: its service would start, and listen on a port that may be somebody's. Without it the tests skip.
+setup_prometheus()
+{
+    local dir=$work/prometheus
+    if ! command -v promtool >/dev/null && [ ! -x "$dir/usr/bin/promtool" ] && command -v dpkg >/dev/null; then
+        say "Unpacking prometheus below $dir (for tests only)"
+        mkdir -p "$dir"
+        (cd "$dir" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb . && rm -f prometheus_*.deb) \
+            >"$work/prometheus.log" 2>&1 || say "no prometheus ($work/prometheus.log): its tests skip"
+    fi
+    PATH=$PATH:$dir/usr/bin
+}
+
 # setup_bootstrap: makes configure when it is absent or older than what it is made from (a tarball brings it along).
 setup_bootstrap()
 {
