@@ -193,6 +193,8 @@ static int32_t run_add(void *self, const struct gavel_call *call, const void *gi
 
     (void)call;
     bad->value += by; /* a mended one comes to the same state */
+    if (by == bad->options->unlucky && is(bad, "dice"))
+        bad->value += 1 + getpid(); /* what no two nodes have in common: the state differs from here on */
     if (status == GAVEL_OK)
         gavel_put_int(reply->out, bad->value);
     return status;

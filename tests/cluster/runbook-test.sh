@@ -1,0 +1,226 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# runbook-test.sh: gavel-runbook(7) at its word. Each section's trouble is made with three real nodes, then each command
+# that the section shows (its lines ".Dl $ ...") is typed as it stands there, and what the section expects has to be so.
+# Then: whatever the programs say of a section of that page, there is one of that name.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "${top_srcdir:-$here/../..}" && pwd -P)
+top=$(cd "${top_builddir:-.}" && pwd -P)
+page=$root/core/cli/gavel-runbook.7
+gavel_program=$top/core/cli/gavel gaveld=$top/core/host/gaveld
+export GAVEL_PLUGIN_DIR=${GAVEL_TEST_PLUGINDIR:-$top/tests/plugindir} NO_COLOR=1
+if [ ! -x "$gavel_program" ] || [ ! -x "$gaveld" ] || [ ! -f "$GAVEL_PLUGIN_DIR/gavel-tcp-transport.so" ]; then
+    echo "skipped: no gavel, gaveld or tcp plugin"
+    exit 77
+fi
+dir=$(mktemp -d)
+declare -A pid
+failed=0 commands=0
+cleanup()
+{
+    [ "$failed" = 0 ] || tail -n 12 "$dir"/*.log
+    for name in "${!pid[@]}"; do kill -KILL "${pid[$name]}" 2>/dev/null; done
+    wait 2>/dev/null
+    rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+die() { echo "FAIL: ${section:-}: $*"; failed=1; exit 1; }
+
+gavel() { "$gavel_program" "$@"; }
+
+# until_says TEXT COMMAND...: again and again until it says that, at most 60 s.
+until_says()
+{
+    local text=$1 end=$((SECONDS + 60)) out
+    shift
+    while :; do
+        out=$("$@" 2>&1)
+        case $out in *"$text"*) return ;; esac
+        [ $SECONDS -lt $end ] || die "in vain for 60 s: $* does not say '$text': $out"
+        sleep 0.1
+    done
+}
+
+log() { cat "$dir/$1.log"; }
+
+# As the units do it: a start has come back when the node listens, a stop when it is gone.
+systemctl()
+{
+    local verb=$1 name=${2#gaveld@} code
+    case $verb in
+        start)
+            [ -z "${pid[$name]:-}" ] || ! kill -0 "${pid[$name]}" 2>/dev/null || return 0
+            rm -f "$dir/c/$name/admin.sock"
+            "$gaveld" --config "$dir/c/$name.ini" >>"$dir/$name.log" 2>&1 &
+            pid[$name]=$!
+            until_says yes test_socket "$name"
+            ;;
+        stop)
+            [ -n "${pid[$name]:-}" ] || return 0
+            kill -TERM "${pid[$name]}" 2>/dev/null
+            wait "${pid[$name]}" 2>/dev/null
+            unset "pid[$name]"
+            ;;
+        restart) systemctl stop "gaveld@$name" && systemctl start "gaveld@$name" ;;
+        *) die "systemctl $*" ;;
+    esac
+}
+test_socket() { [ ! -S "$dir/c/$1/admin.sock" ] || echo yes; kill -0 "${pid[$1]}" 2>/dev/null || echo yes; }
+
+# cluster MACHINES: three nodes, founded and well.
+cluster()
+{
+    local try name
+    for try in 1 2 3 4 5; do
+        port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
+        rm -rf "$dir/c" "$dir"/node-*.log
+        gavel init --nodes 3 --port "$port" --transport tcp --machines "$1" "$dir/c" >/dev/null || die "gavel init"
+        export GAVEL_ENDPOINTS=tcp://127.0.0.1:$port,tcp://127.0.0.1:$((port + 1)),tcp://127.0.0.1:$((port + 2))
+        if [ "$1" = bad ]; then
+            printf 'fault = dice\n' >"$dir/fault"
+            sed -i "/^\[statemachine.bad\]/,/^\[/ { /^plugin/ r $dir/fault
+            }" "$dir/c/node-2.ini"
+        fi
+        for name in node-1 node-2 node-3; do systemctl start gaveld@$name; done
+        if [ "$1" = bad ]; then
+            gavel --timeout 20s bad.add by=1 >/dev/null 2>&1 && return
+        else
+            gavel --timeout 20s set first 1 >/dev/null 2>&1 && return
+        fi
+        for name in node-1 node-2 node-3; do systemctl stop gaveld@$name; done
+    done
+    die "no cluster within five attempts"
+}
+
+fill()
+{
+    local i
+    for i in $(seq 1 40); do gavel --timeout 20s set "key/$i" "$i" >/dev/null || die "set key/$i"; done
+}
+
+# Damage in the middle of what was synced.
+spoil()
+{
+    printf '\377\377\377\377' | dd of="$dir/c/$1/log/0000000000000001.seg" bs=1 seek=$((4096 + 512 * 9 + 70)) conv=notrunc \
+        2>/dev/null
+}
+
+well() { until_says "${1:-3} voters" voters; }
+voters()
+{
+    gavel -o json member list 2>/dev/null | tr -d ' \n' | awk '{
+        n = gsub(/"role":"voter"/, "&"); if (gsub(/"joined":true/, "&") == n && /"in_flight":false/) print n, "voters" }'
+}
+
+# play SECTION: types what it shows.
+play()
+{
+    local line
+    section=$1
+    grep -q "^\.Ss $section\$" "$page" || die "there is no such section"
+    while IFS= read -r line; do
+        line=${line//\\-/-}
+        commands=$((commands + 1))
+        eval "${line//\/var\/lib\/gavel/$dir/c}" </dev/null >"$dir/out" 2>&1 || case $line in
+            *"data check"*) ;; # it says by its status that something is damaged
+            *) die "$line: exit $?: $(cat "$dir/out")" ;;
+        esac
+    done < <(awk -v section="$section" '/^\.S[sh] / { in_it = $0 == ".Ss " section } in_it && sub(/^\.Dl \$ /, "")' "$page")
+    played="${played:-} $section "
+}
+
+cluster workflow
+fill
+play first-look
+play no-leader
+play follower-lagging
+play disk-full
+play wrong-cluster
+play backup-restore
+play certificates-expired
+gavel leader transfer --to node-1 --data-dir "$dir/c/node-2" >/dev/null 2>&1
+play leader-flapping
+until_says 'node-2' gavel members
+play slow-disk
+play rolling-restart
+well
+
+systemctl stop gaveld@node-3
+play quorum-at-risk
+well
+
+systemctl stop gaveld@node-2
+spoil node-2
+play corruption
+until_says 'Recovered' log node-2
+
+systemctl stop gaveld@node-2
+rm -rf "$dir/c/node-2"
+systemctl start gaveld@node-2
+until_says 'data directory' log node-2
+play lost-disk
+well
+
+for name in node-1 node-2 node-3; do systemctl stop gaveld@$name; done
+spoil node-1
+spoil node-3
+for name in node-1 node-2 node-3; do systemctl start gaveld@$name; done
+for name in node-1 node-2 node-3; do
+    wait "${pid[$name]}"
+    code=$?
+    [ "$code" = 65 ] || die "$name leaves with $code, not 65, when a majority recovers"
+    unset "pid[$name]"
+    until_says 'a majority of the voters recovers from damage' log $name
+    until_says "gavel recover --dry-run --data-dir $dir/c/$name" log $name
+done
+play majority-recovering
+well
+[ "$(gavel --timeout 20s get key/40)" = 'key/40: 40' ] || die "key/40 is gone"
+
+for name in node-1 node-2 node-3; do systemctl stop gaveld@$name; done
+rm -rf "$dir/c/node-2" "$dir/c/node-3"
+play quorum-lost
+well
+[ "$(gavel --timeout 20s get key/40)" = 'key/40: 40' ] || die "key/40 is gone"
+for name in node-1 node-2 node-3; do systemctl stop gaveld@$name; done
+
+# A plugin that rolls dice on one of three nodes.
+mkdir "$dir/plugins"
+cp "$GAVEL_PLUGIN_DIR/gavel-tcp-transport.so" "$dir/plugins"
+cp "$GAVEL_PLUGIN_DIR/gavel-log-observer.so" "$dir/plugins" 2>/dev/null
+${CC:-cc} -shared -fPIC -O1 -I"$root/include" -DBAD_KIND=3 -o "$dir/plugins/gavel-bad-statemachine.so" \
+    "$root/tests/host/bad_plugin.c" $(pkg-config --cflags libuv 2>/dev/null) -luv || die "bad_plugin.c does not compile"
+chmod 755 "$dir/plugins" "$dir"/plugins/*
+export GAVEL_PLUGIN_DIR=$dir/plugins
+section=divergence
+cluster bad
+gavel leader transfer --to node-1 --data-dir "$dir/c/node-2" >/dev/null 2>&1
+gavel bad.add by=13 >/dev/null || die "bad.add"
+gavel bad.add by=2 >/dev/null || die "bad.add"
+until_says 'this node, node-2, is fenced' log node-2
+until_says 'Divergence: the state of node-2 differs' cat "$dir/node-1.log" "$dir/node-3.log"
+until_says 'see divergence in gavel-runbook(7)' gavel status -o json --endpoints "tcp://127.0.0.1:$((port + 1))"
+[ "$(gavel bad.get --endpoints "tcp://127.0.0.1:$((port + 1))")" = 16 ] || die "a wrong read, or none, of a fenced node"
+systemctl restart gaveld@node-2
+until_says 'was fenced after index' log node-2
+play divergence
+until_says 'is not fenced any more' log node-2
+until_says 16 gavel bad.get --stale --endpoints "tcp://127.0.0.1:$((port + 1))"
+
+# Every section was played, and what is cited is there.
+section=
+sections=$(awk '/^\.Ss / { print $2 }' "$page")
+for name in $sections; do
+    case $played in *" $name "*) ;; *) echo "FAIL: $name: nobody plays it"; failed=1 ;; esac
+done
+cited=0
+while read -r name; do
+    cited=$((cited + 1))
+    grep -qx "$name" <<<"$sections" || { echo "FAIL: gavel-runbook(7) has no section $name, which is cited"; failed=1; }
+done < <(find "$root/core" "$root/contrib" -type f \( -name '*.[ch]' -o -name '*.yml' -o -name '*.rules' -o -name '*.json' \) \
+    -exec cat {} + | tr -s '\n ' ' ' | sed 's/" "//g' | grep -oE '[a-z]+(-[a-z]+)* in gavel-runbook\(7\)' | cut -d ' ' -f 1 | sort -u)
+[ "$cited" -ge 3 ] || { echo "FAIL: only $cited sections are cited"; failed=1; }
+echo "runbook: $(wc -w <<<"$sections") sections, $commands commands, $cited sections cited"
+exit $failed
