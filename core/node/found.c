@@ -241,7 +241,7 @@ static void saved(struct log_task *task)
                  (unsigned long long)node->member_id);
     /* Answer with the id that we have now, and let every later hello carry it: connections begin anew. The founder's
      * own stay: those it dialled get the record on them. */
-    if (!is_founder(node) || !members_find(&node->founding_members, node->member_id))
+    if (!is_founder(node) || node->record_taken || !members_find(&node->founding_members, node->member_id))
         conn_close_peers(node, "this node is a member now");
     recover_begin(node);
     node_settle(node);
@@ -422,6 +422,7 @@ static int32_t take_record(struct node *node, const struct codec_found_record *m
     status = found_load(node, message->record, error);
     if (status != GAVEL_OK)
         return status;
+    node->record_taken = true; /* also when the INI file lists this node first: the cluster was made by gavel recover */
     node->member_id = meant_id(node, message);
     if (node->member_id == 0)
         return gavel_fail(error, GAVEL_E_DENIED, "the record names another data directory for this node");

@@ -332,6 +332,7 @@ struct node {
     struct log_cluster_id cluster_id;
     bool founded;
     bool founding_saving;
+    bool record_taken; /* the founding record came from another node */
     uint64_t member_hash;
     struct directory directory;     /* who is a member, by the log */
     struct members founding_members; /* of the record */

@@ -145,6 +145,7 @@ play leader-flapping
 until_says 'node-2' gavel members
 play slow-disk
 play rolling-restart
+play rolling-upgrade
 well
 
 systemctl stop gaveld@node-3
