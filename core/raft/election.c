@@ -348,10 +348,12 @@ void raft_on_link_up(struct raft *r, uint64_t id)
     struct raft_peer *peer = raft_find_peer(r, id);
     if (!peer)
         return;
-    if (r->role == RAFT_LEADER)
+    if (r->role == RAFT_LEADER) {
         peer->greet = true;
-    else if (r->role != RAFT_FOLLOWER && !peer->granted)
+        raft_snapshot_link_up(r, peer);
+    } else if (r->role != RAFT_FOLLOWER && !peer->granted) {
         ask_for_vote(r, peer);
+    }
 }
 
 void raft_on_link_lost(struct raft *r, uint64_t id, bool refused)

@@ -342,6 +342,8 @@ void raft_on_read_response(struct raft *r, const struct raft_message *m);
 /* snapshot.c */
 void raft_snapshot_begin(struct raft *r, struct raft_peer *peer);
 void raft_snapshot_stop(struct raft *r, struct raft_peer *peer);
+/* There is a new link to it: what was on its way over the old one is gone. */
+void raft_snapshot_link_up(struct raft *r, struct raft_peer *peer);
 void raft_snapshot_time(struct raft *r);
 int raft_snapshot_ready(struct raft *r, const struct raft_event_snapshot_ready *e);
 int raft_on_snapshot_response(struct raft *r, const struct raft_message *m);

@@ -83,6 +83,15 @@ static void send_chunk(struct raft *r, struct raft_peer *peer, bool question)
     peer->snapshot_due = r->now + r->options.election_max_ns;
 }
 
+void raft_snapshot_link_up(struct raft *r, struct raft_peer *peer)
+{
+    if (peer->state != RAFT_SNAPSHOT || !peer->snapshot_ready)
+        return;
+    peer->snapshot_asked = 0;
+    peer->snapshot_old = 0;
+    send_chunk(r, peer, true);
+}
+
 /* Before anything is sent there is nothing to go on with: then a peer that is silent is soon given up. */
 static bool is_stuck(const struct raft *r, const struct raft_peer *peer)
 {

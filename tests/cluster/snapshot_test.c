@@ -366,14 +366,16 @@ int main(int count, char **words)
 {
     struct plan plan = {.mib = 64, .rate_mib = 24, .growth_mib = 32, .kills = 2};
     struct cluster_options options = {.nodes = 3, .quiet = false};
-    char extra[400];
+    char extra[500];
     pthread_t writer;
     int leader;
     int away;
 
     read_plan(&plan, count, words);
+    /* Patient elections: what is proven here is not how soon a leader is found on a machine that has too much to do. */
     (void)snprintf(extra, sizeof extra,
-                   "level = info\n[snapshot]\nsnapshot_keep = 1\nsnapshot_log_min = %" PRIu64
+                   "level = info\n[raft]\nelection_timeout_min = 2s\nelection_timeout_max = 4s\nheartbeat = 100ms\n"
+                   "[snapshot]\nsnapshot_keep = 1\nsnapshot_log_min = %" PRIu64
                    "MiB\ntransfer_rate = %" PRIu64 "MiB\n[log]\ntrailing_bytes = 1MiB\nsegment_bytes = 4MiB\n",
                    plan.mib, plan.rate_mib);
     options.extra = extra;
@@ -386,8 +388,7 @@ int main(int count, char **words)
     away = (leader + 1) % 3;
     (void)cluster_kill(&cluster, away, SIGKILL);
     fill(&plan);
-    if (cluster_leader(&cluster, away) != leader)
-        cluster_fail(&cluster, "another node leads now: is this machine too busy?");
+    leader = cluster_leader(&cluster, away); /* on a busy machine it may be another one by now */
     take_snapshot(leader);
     if (pthread_create(&writer, NULL, write_on, NULL) != 0)
         cluster_fail(&cluster, "cannot start a thread");
