@@ -145,6 +145,11 @@ static void print_list(struct gavel_slice list)
         print_capabilities(member);
         printf("%s%s\n", gavel_get_bool(member, "leader", 0) ? "  (leads)" : "",
                gavel_get_bool(member, "joined", 1) ? "" : "  (has not come yet)");
+        if (gavel_get_bytes(member, "reason").size) {
+            printf("%5s  ", "");
+            cli_print_value(codec_map_find(member, "reason"), stdout);
+            putchar('\n');
+        }
     }
     print_registered(list);
 }

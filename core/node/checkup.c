@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "core/os/seeded.h"
+
 #define SOONER 5 /* who is on the way back to HEALTHY is asked again after this part of the interval */
 
 static bool is_watching(const struct node *node)
@@ -108,11 +110,12 @@ static void passed(struct node *node, const char *name, struct watched *watched)
 
     watched->check_id = 0;
     watched->seen.answered = true;
-    watched->seen.failed = 0;
+    if (!seeded_bug("node-check-failed-forever"))
+        watched->seen.failed = 0;
     if (!health_complains(&watched->seen, &node->limits.health))
-        watched->seen.good++;
+        watched->seen.good += seeded_bug("node-check-one-is-enough") ? 2 : 1;
     judge(node, name, watched);
-    if (watched->seen.trouble)
+    if (watched->seen.trouble) /* on the way back */
         watched->next_ns = now + node->limits.health.interval_ms * NS_PER_MS / SOONER;
 }
 
@@ -169,7 +172,8 @@ void checkup_step(struct node *node, uint64_t now)
     os_list_each (peer, &node->peers, struct peer, link) {
         if (!is_watched(peer))
             continue;
-        if (peer->watched.check_id && now - peer->watched.sent_ns >= patience) {
+        if (peer->watched.check_id && now - peer->watched.sent_ns >= patience &&
+            !seeded_bug("node-check-waits-for-ever")) {
             (void)snprintf(why, sizeof why, "no answer within %llu ms",
                            (unsigned long long)node->limits.health.timeout_ms);
             failed(peer, why);

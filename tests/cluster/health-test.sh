@@ -163,6 +163,7 @@ case $out in *"checks in a row failed: "*) ;; *) fail "no reason: $out" ;; esac
 [ $? = 11 ] || fail "JSON has another exit code"
 grep -q '"cause": "checks_failed"' "$dir/health" || fail "no cause: $(cat "$dir/health")"
 "$gavel" status | grep -q '1 UNHEALTHY' || fail "status: $("$gavel" status)"
+"$gavel" member list | grep -q 'checks in a row failed' || fail "member list: $("$gavel" member list)"
 "$gavel" top --once | grep -q 'checks in a row failed' || fail "top: $("$gavel" top --once)"
 "$gavel" --timeout 20s counter.increment n >/dev/null || fail "a majority takes no write"
 eval "kill -CONT \$pid$victim"

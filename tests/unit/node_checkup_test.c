@@ -245,6 +245,8 @@ static void alarms(void **state)
 {
     (void)state;
     begin(NULL, false);
+    cluster.nodes[other].node->fence_index = 1;
+    cluster.nodes[other].node->fence_from = UINT64_MAX; /* what the others have does not free it meanwhile */
     cluster.nodes[other].node->fenced = true;
     (void)comes(HEALTH_DEGRADED, "fenced", 5100);
     assert_true(looks(other, other, HEALTH_DEGRADED, "fenced"));
