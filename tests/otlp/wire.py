@@ -389,16 +389,19 @@ def metric_interval():
 def bad_environment_is_told():
     requests, collector = sent("endpoint=URL", OTEL_EXPORTER_OTLP_PROTOCOL="grpc", OTEL_EXPORTER_OTLP_TIMEOUT="10s",
                                OTEL_BSP_SCHEDULE_DELAY="-1", OTEL_SDK_DISABLED="maybe", OTEL_METRICS_EXPORTER="console",
-                               OTEL_EXPORTER_OTLP_COMPRESSION="", OTEL_RESOURCE_ATTRIBUTES="nonsense")
+                               OTEL_EXPORTER_OTLP_COMPRESSION="", OTEL_RESOURCE_ATTRIBUTES="nonsense",
+                               OTEL_EXPORTER_OTLP_HEADERS="a=b,secret")
     assert len(requests) == 3
     told = "\n".join(collector.logged)
     for sentence in ('4 otlp OTEL_EXPORTER_OTLP_PROTOCOL is ignored: "grpc" is not offered, http/protobuf is taken',
                      'OTEL_EXPORTER_OTLP_TIMEOUT is ignored: expected a number from 1 to 2147483647, found "10s"',
                      "OTEL_BSP_SCHEDULE_DELAY is ignored", 'OTEL_METRICS_EXPORTER is ignored: "console"',
                      'OTEL_SDK_DISABLED is ignored: expected true or false, found "maybe"',
-                     "OTEL_RESOURCE_ATTRIBUTES: expected name=value"):
+                     "OTEL_RESOURCE_ATTRIBUTES: expected name=value",
+                     "OTEL_EXPORTER_OTLP_HEADERS: expected name=value"):
         assert sentence in told, sentence + " not in\n" + told
-    assert "COMPRESSION" not in told, told
+    assert "COMPRESSION" not in told and "secret" not in told, told
+    assert all(request.headers["a"] == "b" for _, request in requests)
 
 
 def bad_options_are_refused():

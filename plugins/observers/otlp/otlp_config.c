@@ -246,6 +246,10 @@ static int32_t find_headers(struct maker *maker, unsigned signal)
 
     if (value)
         status = otlp_pairs_parse(&target->headers, gavel_text(value), name, &maker->config->memory, maker->error);
+    if (status == GAVEL_E_CONFIG) {
+        warn(maker, "%.250s; what follows in it is ignored", maker->error->text);
+        status = GAVEL_OK;
+    }
     if (status == GAVEL_OK)
         status = otlp_pairs_parse(&target->headers, maker->options->headers, "headers", &maker->config->memory,
                                   maker->error);
@@ -354,7 +358,7 @@ static int32_t make_resource(struct maker *maker, const char *node)
     (void)otlp_pairs_put(resource, "telemetry.sdk.name", "gavel");
     (void)otlp_pairs_put(resource, "telemetry.sdk.version", PACKAGE_VERSION);
     status = otlp_pairs_parse(resource, gavel_text(attributes), "OTEL_RESOURCE_ATTRIBUTES", memory, maker->error);
-    if (status != GAVEL_OK && status != GAVEL_E_NO_MEMORY) {
+    if (status == GAVEL_E_CONFIG) {
         warn(maker, "%.250s; what follows in it is ignored", maker->error->text);
         status = GAVEL_OK;
     }
