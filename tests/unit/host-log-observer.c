@@ -10,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,16 +47,23 @@ static int forget(void **state)
     return 0;
 }
 
+static const char *priority = "auto", *repeats = "20";
+static bool keep; /* the file that is there */
+
 static void start(const char *format, const char *colour)
 {
     const struct gavel_plugin *plugin = gavel_plugin_log();
     void *options = host_arena_take(&arena, plugin->options->struct_size);
     struct gavel_error error;
 
-    (void)unlink(path);
+    if (!keep)
+        (void)unlink(path);
     assert_int_equal(host_option_set(plugin->options, 0, format, options, &arena, &error), GAVEL_OK);
     assert_int_equal(host_option_set(plugin->options, 1, colour, options, &arena, &error), GAVEL_OK);
     assert_int_equal(host_option_set(plugin->options, 2, path, options, &arena, &error), GAVEL_OK);
+    assert_int_equal(host_option_set(plugin->options, 3, priority, options, &arena, &error), GAVEL_OK);
+    assert_int_equal(host_option_set(plugin->options, 4, repeats, options, &arena, &error), GAVEL_OK);
+    assert_int_equal(host_option_set(plugin->options, 5, "10s", options, &arena, &error), GAVEL_OK);
     assert_int_equal(plugin->check(&host, options, &error), GAVEL_OK);
     assert_int_equal(plugin->create(&host, options, &observer, &error), GAVEL_OK);
     assert_int_equal(plugin->start(observer, &error), GAVEL_OK);
@@ -66,10 +74,12 @@ static const struct gavel_observer *operations(void)
     return gavel_plugin_log()->operations;
 }
 
+static uint64_t wall_ms = UINT64_C(1795443601123);
+
 static void say(uint64_t level, const char *module, struct gavel_slice text, const struct gavel_trace *trace)
 {
     const struct gavel_log_event event = {
-        .size = GAVEL_END(struct gavel_log_event, trace), .wall_ms = UINT64_C(1795443601123), .level = level,
+        .size = GAVEL_END(struct gavel_log_event, trace), .wall_ms = wall_ms, .level = level,
         .node = "node-1", .module = module, .text = text, .trace = trace};
 
     operations()->log(observer, &event);
@@ -126,6 +136,89 @@ static void test_json(void **state)
               "\"trace_id\":\"abababababababababababababababab\",\"span_id\":\"0101010101010101\","
               "\"text\":\"say \\\"\\\\\\u0001\\\" \xc3\xa4\"}\n");
     gavel_plugin_log()->destroy(observer);
+}
+
+#define AT "2026-11-23T14:20:01.123Z "
+#define LATER "2026-11-23T14:20:11.123Z "
+
+static void test_priority(void **state)
+{
+    char stream[64];
+    struct stat found;
+
+    (void)state;
+    priority = "always";
+    start("human", "never");
+    say(GAVEL_LOG_TRACE, "m", gavel_text("t"), NULL);
+    say(GAVEL_LOG_INFO, "m", gavel_text("i"), NULL);
+    say(GAVEL_LOG_WARN, "m", gavel_text("w"), NULL);
+    say(GAVEL_LOG_ERROR, "m", gavel_text("e"), NULL);
+    gavel_plugin_log()->destroy(observer);
+    has(path, "<7>" AT "TRACE [node-1] t  (m)\n<6>" AT "INFO  [node-1] i  (m)\n"
+              "<4>" AT "WARN  [node-1] w  (m)\n<3>" AT "ERROR [node-1] e  (m)\n");
+    /* auto: only when the output is what JOURNAL_STREAM names. */
+    priority = "auto";
+    start("human", "never");
+    say(GAVEL_LOG_INFO, "m", gavel_text("i"), NULL);
+    gavel_plugin_log()->destroy(observer);
+    has(path, AT "INFO  [node-1] i  (m)\n");
+    assert_int_equal(stat(path, &found), 0);
+    (void)snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)found.st_dev,
+                   (unsigned long long)found.st_ino);
+    assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+    keep = true;
+    start("human", "never");
+    keep = false;
+    say(GAVEL_LOG_INFO, "m", gavel_text("i"), NULL);
+    gavel_plugin_log()->destroy(observer);
+    has(path, AT "INFO  [node-1] i  (m)\n<6>" AT "INFO  [node-1] i  (m)\n");
+    assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
+}
+
+/* The third line of a kind within the window is held back; an error never is; another kind is none of its business. */
+static void test_repeats(void **state)
+{
+    char text[64];
+
+    (void)state;
+    repeats = "2";
+    start("human", "never");
+    for (int i = 0; i < 5; i++) {
+        (void)snprintf(text, sizeof text, "Lost n3 after %d ms", i * 100);
+        say(GAVEL_LOG_WARN, "peer", gavel_text(text), NULL);
+        say(GAVEL_LOG_ERROR, "peer", gavel_text("bad"), NULL);
+    }
+    say(GAVEL_LOG_WARN, "raft", gavel_text("Lost n3 after 1 ms"), NULL);
+    wall_ms += 10000;
+    say(GAVEL_LOG_WARN, "peer", gavel_text("Lost n3 after 9 ms"), NULL);
+    for (int i = 0; i < 2; i++)
+        say(GAVEL_LOG_WARN, "peer", gavel_text("Lost n4 after 1 ms"), NULL);
+    gavel_plugin_log()->destroy(observer); /* what is held is told at the end */
+    wall_ms -= 10000;
+    repeats = "20";
+    has(path, AT "WARN  [node-1] Lost n3 after 0 ms  (peer)\n" AT "ERROR [node-1] bad  (peer)\n"
+              AT "WARN  [node-1] Lost n3 after 100 ms  (peer)\n" AT "ERROR [node-1] bad  (peer)\n"
+              AT "ERROR [node-1] bad  (peer)\n" AT "ERROR [node-1] bad  (peer)\n" AT "ERROR [node-1] bad  (peer)\n"
+              AT "WARN  [node-1] Lost n3 after 1 ms  (raft)\n"
+              AT "WARN  [node-1] repeated 3 times: Lost n3 after 0 ms  (peer)\n"
+              LATER "WARN  [node-1] Lost n3 after 9 ms  (peer)\n" LATER "WARN  [node-1] Lost n4 after 1 ms  (peer)\n"
+              LATER "WARN  [node-1] repeated 1 times: Lost n3 after 9 ms  (peer)\n");
+}
+
+static void test_no_limit(void **state)
+{
+    char wanted[4096] = "";
+
+    (void)state;
+    repeats = "0";
+    start("human", "never");
+    for (int i = 0; i < 50; i++) {
+        say(GAVEL_LOG_INFO, "m", gavel_text("x"), NULL);
+        (void)strncat(wanted, AT "INFO  [node-1] x  (m)\n", sizeof wanted - strlen(wanted) - 1);
+    }
+    gavel_plugin_log()->destroy(observer);
+    repeats = "20";
+    has(path, wanted);
 }
 
 /* A line that is too long is cut, and an object still closes. */
@@ -195,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_human), cmocka_unit_test(test_colour), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_priority), cmocka_unit_test(test_repeats), cmocka_unit_test(test_no_limit),
         cmocka_unit_test(test_long),  cmocka_unit_test(test_reopen), cmocka_unit_test(test_bad_output),
     };
 

@@ -8,7 +8,7 @@
  *
  * Lines gather in a buffer while the host's queue is not empty and are written with one call when it is. A line that
  * the system refuses is lost: the log never stops a node. Which levels arrive here is the host's decision (`level`,
- * `levels`).
+ * `levels`). Lines that differ in numbers only are held back when too many of them come, and told together.
  */
 #include <gavel/observer.h>
 
@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,15 +28,36 @@
 enum { FORMAT_HUMAN, FORMAT_JSON };
 enum { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
 
+enum { PRIORITY_AUTO, PRIORITY_ALWAYS, PRIORITY_NEVER };
+
+#define REPEATS_MAX 64          /* kinds of lines that are counted at the same time */
+#define REPEAT_MODULE_ROOM 64
+#define REPEAT_TEXT_ROOM 256    /* of the first such line, for the summary */
+
 struct log_options {
     uint64_t present;
     uint64_t format;
     uint64_t colour;
     struct gavel_slice output;
+    uint64_t priority;
+    uint64_t repeats;
+    uint64_t repeat_window;
+};
+
+/* Lines of one module, level and shape within one window. */
+struct repeat {
+    uint64_t hash; /* 0: nobody */
+    uint64_t since_ms, last_ms;
+    uint64_t count;
+    uint64_t held; /* of them, that were not written */
+    uint64_t level;
+    char module[REPEAT_MODULE_ROOM];
+    char text[REPEAT_TEXT_ROOM];
 };
 
 static const char *const format_names[] = {"human", "json", NULL};
 static const char *const colour_names[] = {"auto", "always", "never", NULL};
+static const char *const priority_names[] = {"auto", "always", "never", NULL};
 
 static const struct gavel_field option_rows[] = {
     {.name = "format", .id = 1, .type = GAVEL_CHOICE, .offset = offsetof(struct log_options, format),
@@ -46,6 +68,15 @@ static const struct gavel_field option_rows[] = {
     {.name = "output", .id = 3, .type = GAVEL_STRING, .offset = offsetof(struct log_options, output), .min = 1,
      .max = 900, .fallback = "stderr",
      .help = "stderr, stdout, or the full path of a file, which is appended to and opened again on SIGHUP"},
+    {.name = "priority", .id = 4, .type = GAVEL_CHOICE, .offset = offsetof(struct log_options, priority),
+     .choices = priority_names, .fallback = "auto",
+     .help = "Begin a line with its priority, such as <3>; auto: when the output is the journal of systemd"},
+    {.name = "repeats", .id = 5, .type = GAVEL_UINT, .offset = offsetof(struct log_options, repeats),
+     .fallback = "100", .max = 1000000, .unit = "lines",
+     .help = "Lines of one module that differ in numbers only, within repeat_window; more are counted and told "
+             "together. 0: no limit. Errors have none"},
+    {.name = "repeat_window", .id = 6, .type = GAVEL_DURATION, .offset = offsetof(struct log_options, repeat_window),
+     .fallback = "10s", .min = 1, .max = 3600000, .help = "The time in which so many lines may come"},
 };
 static const struct gavel_fields options_table = GAVEL_FIELDS(option_rows, struct log_options);
 
@@ -55,6 +86,8 @@ struct log_observer {
     const struct log_options *options;
     int fd;     /* -1: the file cannot be opened now; tried again with the next line */
     int colour; /* 1: escape sequences around the level */
+    int priority; /* 1: "<3>" in front */
+    struct repeat repeat[REPEATS_MAX];
     atomic_int reopen; /* set by the loop, seen by the observer lane */
     size_t used;
     char buffer[LOG_BUFFER + LOG_LINE_ROOM];
@@ -76,6 +109,23 @@ static int open_file(const struct log_options *options)
 
     (void)snprintf(path, sizeof path, "%.*s", (int)options->output.size, (const char *)options->output.data);
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+}
+
+/* systemd names the device and inode of its journal to whoever writes to it. */
+static int is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat found;
+    char *end;
+
+    if (!stream || fstat(fd, &found) != 0)
+        return 0;
+    device = strtoull(stream, &end, 10);
+    if (*end != ':')
+        return 0;
+    inode = strtoull(end + 1, &end, 10);
+    return *end == 0 && device == (unsigned long long)found.st_dev && inode == (unsigned long long)found.st_ino;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -121,6 +171,8 @@ static int32_t log_start(void *self, struct gavel_error *error)
                           (const char *)log->options->output.data, strerror(errno));
     log->colour = log->options->colour == COLOUR_ALWAYS ||
                   (log->options->colour == COLOUR_AUTO && isatty(log->fd) == 1 && !getenv("NO_COLOR"));
+    log->priority = log->options->priority == PRIORITY_ALWAYS ||
+                    (log->options->priority == PRIORITY_AUTO && is_journal(log->fd));
     return GAVEL_OK;
 }
 
@@ -137,6 +189,7 @@ static int32_t log_reload(void *self, const void *options, struct gavel_error *e
 }
 
 static void log_flush(void *self);
+static void tell_repeats(struct log_observer *log, uint64_t now_ms);
 
 static void log_destroy(void *self)
 {
@@ -145,6 +198,7 @@ static void log_destroy(void *self)
     if (!log)
         return;
     assert(log->magic == LOG_MAGIC);
+    tell_repeats(log, UINT64_MAX);
     if (log->fd >= 0)
         log_flush(log);
     if (log->fd > STDERR_FILENO)
@@ -309,12 +363,13 @@ static void log_flush(void *self)
     log->used = 0;
 }
 
-static void log_event(void *self, const struct gavel_log_event *event)
+static void write_event(struct log_observer *log, const struct gavel_log_event *event)
 {
-    struct log_observer *log = self;
+    static const char *const priorities[] = {"", "<7>", "<7>", "<6>", "<4>", "<3>"};
     struct line line = {.at = log->buffer + log->used};
 
-    assert(log->magic == LOG_MAGIC);
+    if (log->priority)
+        put_text(&line, priorities[known_level(event->level)]);
     if (log->options->format == FORMAT_JSON)
         write_json(&line, event);
     else
@@ -324,6 +379,101 @@ static void log_event(void *self, const struct gavel_log_event *event)
     assert(log->used <= sizeof log->buffer);
     if (log->used >= LOG_BUFFER)
         log_flush(log);
+}
+
+/* ---- lines that repeat ------------------------------------------------------------------------------------------- */
+
+static uint64_t mix(uint64_t hash, unsigned char c)
+{
+    return (hash ^ c) * UINT64_C(0x100000001b3);
+}
+
+/* Of module, level and text, a run of digits counting as one: "Lost n3 after 17 ms" is "Lost n after  ms". */
+static uint64_t shape_of(const struct gavel_log_event *event)
+{
+    const unsigned char *text = event->text.data;
+    uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), (unsigned char)event->level);
+
+    for (const char *c = event->module ? event->module : ""; *c; c++)
+        hash = mix(hash, (unsigned char)*c);
+    hash = mix(hash, 0);
+    for (uint64_t i = 0; i < event->text.size; i++)
+        if (text[i] < '0' || text[i] > '9')
+            hash = mix(hash, text[i]);
+    return hash ? hash : 1;
+}
+
+/* What was held back of one kind is told in one line, and forgotten. */
+static void tell_repeat(struct log_observer *log, struct repeat *repeat)
+{
+    struct gavel_log_event event = {.size = GAVEL_END(struct gavel_log_event, trace), .wall_ms = repeat->last_ms,
+                                    .level = repeat->level, .node = log->host->node, .module = repeat->module};
+    char text[REPEAT_TEXT_ROOM + 64];
+
+    if (repeat->held) {
+        (void)snprintf(text, sizeof text, "repeated %llu times: %s", (unsigned long long)repeat->held, repeat->text);
+        event.text = gavel_text(text);
+        write_event(log, &event);
+    }
+    repeat->hash = 0;
+    repeat->held = 0;
+}
+
+static int window_is_over(const struct log_observer *log, const struct repeat *repeat, uint64_t now_ms)
+{
+    /* The wall clock may be set back: then a window begins anew. */
+    return now_ms < repeat->since_ms || now_ms - repeat->since_ms >= log->options->repeat_window;
+}
+
+static void tell_repeats(struct log_observer *log, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < REPEATS_MAX; i++)
+        if (log->repeat[i].hash && window_is_over(log, &log->repeat[i], now_ms))
+            tell_repeat(log, &log->repeat[i]);
+}
+
+static void begin_repeat(struct repeat *repeat, const struct gavel_log_event *event, uint64_t hash)
+{
+    size_t room = sizeof repeat->text - 1;
+    size_t size = event->text.size < room ? (size_t)event->text.size : room;
+
+    *repeat = (struct repeat){.hash = hash, .since_ms = event->wall_ms, .level = event->level};
+    (void)snprintf(repeat->module, sizeof repeat->module, "%s", event->module ? event->module : "");
+    while (size < event->text.size && size && (((const unsigned char *)event->text.data)[size] & 0xc0) == 0x80)
+        size--; /* not within a character */
+    if (size)
+        memcpy(repeat->text, event->text.data, size);
+    repeat->text[size] = 0;
+}
+
+/* Whether this line is one too many. An error never is. */
+static int is_held(struct log_observer *log, const struct gavel_log_event *event)
+{
+    uint64_t hash = shape_of(event);
+    struct repeat *repeat = &log->repeat[hash % REPEATS_MAX];
+
+    if (log->options->repeats == 0 || known_level(event->level) >= GAVEL_LOG_ERROR)
+        return 0;
+    if (repeat->hash != hash || window_is_over(log, repeat, event->wall_ms)) {
+        if (repeat->hash)
+            tell_repeat(log, repeat);
+        begin_repeat(repeat, event, hash);
+    }
+    repeat->last_ms = event->wall_ms;
+    if (++repeat->count <= log->options->repeats)
+        return 0;
+    repeat->held++;
+    return 1;
+}
+
+static void log_event(void *self, const struct gavel_log_event *event)
+{
+    struct log_observer *log = self;
+
+    assert(log->magic == LOG_MAGIC);
+    tell_repeats(log, event->wall_ms);
+    if (!is_held(log, event))
+        write_event(log, event);
 }
 
 static const struct gavel_observer log_operations = {
