@@ -125,7 +125,7 @@ static const struct gavel_field snapshot_rows[] = {
      .offset = AT(host_snapshot_options, transfer_rate),
      .help = "Bytes a second of snapshots that this node sends to others, all together; 0: as fast as it goes; less "
              "than 64KiB counts as 64KiB"},
-    {.name = "transfer_wait", .id = 5, .type = GAVEL_DURATION, .fallback = "60s", .min = 1000, .max = 86400000,
+    {.name = "transfer_wait", .id = 5, .type = GAVEL_DURATION, .fallback = "60s", .min = 10000, .max = 86400000,
      .offset = AT(host_snapshot_options, transfer_wait),
      .help = "A node that gets no further with a snapshot for so long is let go, and begins again later; until then "
              "it may be killed and go on where it was, and the log behind the snapshot is kept for it"},

@@ -106,7 +106,7 @@ static void read_chunk(struct peer *peer)
     peer->chunk_reading = true;
     if (log_snapshot_read(peer->reader, peer->chunk.snapshot_request.offset,
                           peer->chunk.snapshot_request.length) != GAVEL_OK)
-        peer->chunk_reading = false;
+        peer->chunk_reading = peer->chunk_wanted = false; /* the core asks again */
 }
 
 void snapshot_send_chunk(struct node *node, struct peer *peer, const struct raft_message *message)
