@@ -56,6 +56,7 @@ struct cli {
     const char *serializer;
     const char *admin;    /* path of an admin.sock */
     const char *data_dir; /* in which it lies */
+    const char *traceparent; /* of every command; NULL: none */
     uint64_t timeout_ms;
     bool json;  /* --output json */
     bool stale; /* reads need no leader */

@@ -30,6 +30,7 @@ int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *ar
 
     if (arguments)
         status = gavel_builder_end(arguments, &request.arguments, &error);
+    request.traceparent = cli->traceparent;
     request.machine = "gavel";
     request.command = command;
     request.read = GAVEL_STALE;
@@ -239,6 +240,7 @@ int cli_call_document(struct cli *cli, const struct client_command *command, str
     bool read = (command->flags & GAVEL_READ) != 0;
     int32_t status = GAVEL_OK;
 
+    request.traceparent = cli->traceparent;
     request.machine = command->machine;
     request.command = command->name;
     request.arguments = arguments;

@@ -146,6 +146,7 @@ static int list_pages(struct cli *cli, const struct listing *listing, const char
     uint64_t revision = listing->revision;
     int32_t status;
 
+    request.traceparent = cli->traceparent;
     request.machine = command->machine;
     request.command = command->name;
     request.read = cli->stale ? GAVEL_STALE : GAVEL_LINEARIZABLE;

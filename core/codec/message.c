@@ -12,6 +12,7 @@
 #define SERIALIZERS_MAX 16        /* offered in a hello */
 #define PRINCIPAL_BYTES_MAX 1024  /* as in the log */
 #define TRACEPARENT_BYTES_MAX 64  /* 55 in version 00 of W3C Trace Context */
+#define TRACES_BYTES_MAX 1024     /* 32 traced entries of an append */
 #define HASH_BYTES_MAX 64         /* of the member list */
 
 /* Rows. `ROW(struct, id, member, type)`, and the same with more said. */
@@ -209,6 +210,7 @@ static const struct gavel_field append_rows[] = {
     RAFT_ROW(13, digest_index),
     RAFT_ROW(14, digest),
     /* 11 is `entries`, which only JSON writes and nobody reads */
+    ROW_UPTO(codec_raft, 15, traces, GAVEL_BYTES, TRACES_BYTES_MAX),
     {.name = "batches", .id = 12, .type = GAVEL_BYTES, .offset = offsetof(struct codec_raft, tail)},
 };
 static const struct gavel_fields append_fields = GAVEL_FIELDS(append_rows, struct codec_raft);

@@ -38,7 +38,7 @@ void *host_config_object(struct host_config *config, const char *section)
     } objects[] = {{"node", &config->node},         {"cluster", &config->cluster}, {"raft", &config->raft},
                    {"log", &config->log},           {"snapshot", &config->snapshot},
                    {"session", &config->session},   {"client", &config->client},
-                   {"health", &config->health}};
+                   {"health", &config->health},     {"trace", &config->trace}};
 
     for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++)
         if (strcmp(objects[i].name, section) == 0)

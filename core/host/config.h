@@ -55,6 +55,7 @@ struct host_config {
     struct host_client_options client;
     struct host_health_options health;
     struct host_capabilities capabilities;
+    struct host_trace_options trace;
     const char *plugin_dir; /* after GAVEL_PLUGIN_DIR has been looked at */
     bool plugin_dir_variable; /* it comes from there */
     struct host_member member[HOST_MEMBERS_MAX];

@@ -7,14 +7,14 @@
 #include "core/node/metrics.h"
 #include "core/node/spans.h"
 
-#include <gavel/host.h>
+#include <gavel/observer.h>
 
 #define METRIC(symbol, kind, name, unit, attributes, help) {GAVEL_##kind, name, unit, attributes, help},
 const struct host_metric host_metrics[] = {NODE_METRICS(METRIC) HOST_METRICS(METRIC){0, NULL, NULL, NULL, NULL}};
 #undef METRIC
 
-#define SPAN(symbol, name, attributes, help) {name, attributes, help},
-const struct host_span host_span_rows[] = {NODE_SPANS(SPAN){NULL, NULL, NULL}};
+#define SPAN(symbol, name, kind, attributes, help) {name, GAVEL_SPAN_##kind, attributes, help},
+const struct host_span host_span_rows[] = {NODE_SPANS(SPAN){NULL, 0, NULL, NULL}};
 #undef SPAN
 
 const char *host_metric_kind(uint64_t kind)

@@ -17,6 +17,7 @@ struct host_metric {
 
 struct host_span {
     const char *name;
+    uint64_t kind; /* GAVEL_SPAN_... */
     const char *attributes;
     const char *help;
 };

@@ -196,6 +196,7 @@ static int init_loop(struct host_process *process)
         uv_timer_init(loop, &process->guard) != 0 || uv_timer_init(loop, &process->patience) != 0 ||
         uv_timer_init(loop, &process->probe) != 0)
         return EX_SOFTWARE;
+    (void)uv_loop_configure(loop, UV_METRICS_IDLE_TIME);
     process->deadline.data = process;
     process->patience.data = process;
     for (unsigned i = 0; i < 3; i++) {
@@ -240,6 +241,7 @@ static int start_instances(struct host_process *process)
             code = start_part(process, i);
     if (code == EX_OK && host_services_ready(process->services, &error) != GAVEL_OK)
         code = tell(GAVEL_E_NO_MEMORY, &error);
+    host_services_trace(process->services, config->trace.ratio);
     host_face_init(&process->node_face, process->services, "node", true);
     for (unsigned i = 0; i < config->instance_count && code == EX_OK; i++)
         if (config->instance[i].kind != GAVEL_KIND_OBSERVER)
@@ -334,13 +336,14 @@ static bool is_ours(void *context, const uv_handle_t *handle)
         if (handle == (const uv_handle_t *)&process->part[i]->timer)
             return true;
     return (at >= begin && at < begin + sizeof *process) || host_services_own(process->services, handle) ||
-           host_watch_owns(process->watch, handle);
+           host_watch_owns(process->watch, handle) || host_meter_owns(process->meter, handle);
 }
 
 /* Handles that a plugin left open would keep the loop turning for ever: it turns until ours are closed. */
 static void close_handles(struct host_process *process)
 {
     uv_close((uv_handle_t *)&process->patience, NULL);
+    host_meter_stop(process->meter);
     uv_close((uv_handle_t *)&process->probe, NULL);
     uv_close((uv_handle_t *)&process->deadline, NULL);
     uv_close((uv_handle_t *)&process->guard, NULL);
@@ -372,6 +375,7 @@ static void tear_down(struct host_process *process)
     free_parts(process, true);
     close_handles(process);
     process->watch = host_watch_free(process->watch);
+    process->meter = host_meter_free(process->meter);
     process->services = host_services_free(process->services);
     (void)uv_loop_close(&process->loop);
 }
@@ -428,6 +432,7 @@ int host_process_run(struct host_setup *setup, const char *version)
             watch_signals(process);
             process->watch = host_watch_start(&process->loop, &process->node_face.host,
                                               setup->config.node.slow_call);
+            process->meter = host_meter_start(&process->loop, process->services, process->version);
             process->running = true;
             process->reload = host_reload_new(process);
             node_start(process->node);

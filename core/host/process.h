@@ -7,6 +7,7 @@
 #define CORE_HOST_PROCESS_H
 
 #include "core/host/part.h"
+#include "core/host/meter.h"
 #include "core/host/notify.h"
 #include "core/host/watch.h"
 
@@ -31,6 +32,7 @@ struct host_process {
     uv_timer_t guard;               /* a stop that takes too long */
     uv_timer_t patience;            /* with instances that quiesce */
     uv_timer_t probe;               /* the next look at what others may ask for */
+    struct host_meter *meter;       /* NULL before the node runs */
     struct host_watch *watch;       /* NULL before the node runs */
     uv_signal_t signal[3];          /* TERM, INT, HUP */
     struct host_services *services;

@@ -174,6 +174,7 @@ struct node_limits host_process_limits(const struct host_config *config)
                    .sync_p99_ms = config->health.sync_p99,
                    .sync_time_ms = config->health.sync_time,
                    .apply_backlog_ms = config->health.apply_backlog},
+        .trace_arguments = config->trace.arguments,
     };
 }
 

@@ -338,6 +338,7 @@ static void swap(struct host_reload *reload)
     }
     node_change_limits(process->node, &limits);
     declare(reload);
+    host_services_trace(process->services, reload->next->config.trace.ratio);
     process->setup = reload->next;
     process->setup->running = NULL;
     reload->next = NULL; /* its use goes over to the process */

@@ -179,6 +179,17 @@ static const struct gavel_field health_rows[] = {
      .help = "DEGRADED when a committed entry has waited longer than that for its state machine"},
 };
 
+static const struct gavel_field trace_rows[] = {
+    {.name = "ratio", .id = 1, .type = GAVEL_REAL, .flags = GAVEL_RELOADABLE, .fallback = "0", .min = 0, .max = 1,
+     .offset = AT(host_trace_options, ratio),
+     .help = "Part of the requests that come without a trace of their own which are traced all the same: 0 none, 1 "
+             "all. One that comes with a W3C traceparent is traced if that says so"},
+    {.name = "arguments", .id = 2, .type = GAVEL_BOOL, .flags = GAVEL_RELOADABLE, .fallback = "no",
+     .offset = AT(host_trace_options, arguments),
+     .help = "Whether the arguments of commands that are keys become attributes of their spans: who reads the traces "
+             "then reads them"},
+};
+
 #define PLUGIN_HELP "Name of the plugin, or the full path of its file; absent: the section's NAME"
 
 static const struct gavel_field transport_rows[] = {
@@ -232,6 +243,7 @@ const struct gavel_fields host_snapshot_fields = GAVEL_FIELDS(snapshot_rows, str
 const struct gavel_fields host_session_fields = GAVEL_FIELDS(session_rows, struct node_session_options);
 const struct gavel_fields host_client_fields = GAVEL_FIELDS(client_rows, struct host_client_options);
 const struct gavel_fields host_health_fields = GAVEL_FIELDS(health_rows, struct host_health_options);
+const struct gavel_fields host_trace_fields = GAVEL_FIELDS(trace_rows, struct host_trace_options);
 const struct gavel_fields host_transport_fields = GAVEL_FIELDS(transport_rows, struct host_transport_options);
 const struct gavel_fields host_serializer_fields = GAVEL_FIELDS(serializer_rows, struct host_serializer_options);
 const struct gavel_fields host_statemachine_fields = GAVEL_FIELDS(statemachine_rows, struct host_statemachine_options);
@@ -257,6 +269,7 @@ const struct host_section host_sections[] = {
     {"session", 0, 0, 0, &host_session_fields, "Clients' sessions; the same on every node of the cluster", 0},
     {"client", 0, 0, 0, &host_client_fields, "Clients on this node", 0},
     {"health", 0, 0, 0, &host_health_fields, "When a member counts as DEGRADED or UNHEALTHY", 0},
+    {"trace", 0, 0, 0, &host_trace_fields, "Spans, which exist while an observer wants them; see gavel-metrics(7)", 0},
     {NULL, 0, 0, 0, NULL, NULL, 0},
 };
 

@@ -99,6 +99,13 @@ struct host_health_options {
     uint64_t apply_backlog;
 };
 
+/* [trace] */
+struct host_trace_options {
+    uint64_t present;
+    double ratio;
+    uint64_t arguments;
+};
+
 /* [transport.NAME], besides what the plugin reads */
 struct host_transport_options {
     uint64_t present;
@@ -140,6 +147,7 @@ extern const struct gavel_fields host_snapshot_fields;
 extern const struct gavel_fields host_session_fields;
 extern const struct gavel_fields host_client_fields;
 extern const struct gavel_fields host_health_fields;
+extern const struct gavel_fields host_trace_fields;
 extern const struct gavel_fields host_transport_fields;
 extern const struct gavel_fields host_serializer_fields;
 extern const struct gavel_fields host_statemachine_fields;

@@ -506,6 +506,17 @@ int32_t host_services_ready(struct host_services *services, struct gavel_error *
     return services->spans ? GAVEL_OK : gavel_fail(error, GAVEL_E_NO_MEMORY, "memory is out");
 }
 
+uint64_t host_services_spans_open(struct host_services *services)
+{
+    return services->spans ? host_spans_open(services->spans) : 0;
+}
+
+void host_services_trace(struct host_services *services, double ratio)
+{
+    if (services->spans)
+        host_spans_ratio(services->spans, ratio);
+}
+
 void host_services_stopping(struct host_services *services)
 {
     atomic_store(&services->stopping, true);

@@ -50,6 +50,12 @@ struct host_probes *host_services_probes(struct host_services *services);
  */
 int32_t host_services_ready(struct host_services *services, struct gavel_error *error);
 
+/* [loop] Spans that have begun and not ended. */
+uint64_t host_services_spans_open(struct host_services *services);
+
+/* [loop] Which part of the spans without a parent is sampled, from 0 to 1; 0 until this is called. */
+void host_services_trace(struct host_services *services, double ratio);
+
 /* [loop] Fill a face. `instance` is borrowed; `is_node` leaves the instance attribute away. */
 void host_face_init(struct host_face *face, struct host_services *services, const char *instance, bool is_node);
 

@@ -67,7 +67,7 @@ struct host_sink {
     pthread_mutex_t lock;  /* levels, and the queue: */
     struct record *head;
     struct record **tail;
-    uint64_t waiting;
+    _Atomic uint64_t waiting;
     uint64_t bytes;
     struct os_job job;
     bool busy; /* [loop] the job is on the lane */
@@ -322,6 +322,11 @@ bool host_sink_wants_spans(const struct host_sink *sink)
         if (wants(&sink->observer[i], GAVEL_OBSERVE_SPANS))
             return true;
     return false;
+}
+
+uint64_t host_sink_waiting(const struct host_sink *sink)
+{
+    return atomic_load_explicit(&sink->waiting, memory_order_relaxed);
 }
 
 uint64_t host_sink_dropped(const struct host_sink *sink)

@@ -82,6 +82,9 @@ void host_sink_pump(struct host_sink *sink);
 /* [loop] Hand over what waits on this thread, if the lane is not at it. For the end, after the lanes have stopped. */
 void host_sink_drain(struct host_sink *sink);
 
+/* [any] Records that wait for the lane. */
+uint64_t host_sink_waiting(const struct host_sink *sink);
+
 /* [any] Records that were dropped since the start. */
 uint64_t host_sink_dropped(const struct host_sink *sink);
 

@@ -20,9 +20,9 @@ struct host_spans *host_spans_new(const struct os *os, struct host_sink *sink);
 struct host_spans *host_spans_free(struct host_spans *spans);
 
 /*
- * [any] Begin a span. `parent` (may be NULL or all zero) gives trace and flags; without one the span is a root and
- * sampled. *context becomes the span's own for its children. Returns its number, or 0 when it is not sampled or there
- * is no room.
+ * [any] Begin a span. `parent` (may be NULL) gives trace and flags. One without a trace id makes a root: sampled if its
+ * flags say so, else by the ratio. *context becomes the span's own for its children. Returns its number, or 0 when it
+ * is not sampled or there is no room.
  */
 uint64_t host_spans_begin(struct host_spans *spans, const char *name, const struct gavel_trace *parent,
                           struct gavel_trace *context);
@@ -30,6 +30,9 @@ uint64_t host_spans_begin(struct host_spans *spans, const char *name, const stru
 /* [any] End it and hand it to the sink; 0 and numbers that have ended do nothing. */
 void host_spans_end(struct host_spans *spans, uint64_t span, int64_t status, const struct gavel_attribute *attributes,
                     uint64_t count);
+
+/* [any] Sample this part of the roots that nobody has sampled, from 0 to 1; a new table samples none of them. */
+void host_spans_ratio(struct host_spans *spans, double ratio);
 
 /* [any] How many are open. */
 uint64_t host_spans_open(struct host_spans *spans);

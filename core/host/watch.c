@@ -95,7 +95,7 @@ static void look(struct host_watch *watch, uint32_t place, uint64_t now)
     struct os_call_place *at = &os_call_places[place];
     struct sight *sight = &watch->sight[place];
     uint64_t serial = atomic_load_explicit(&at->serial, memory_order_acquire);
-    struct os_call call = {atomic_load(&at->who), atomic_load(&at->what), 0};
+    struct os_call call = {.who = atomic_load(&at->who), .what = atomic_load(&at->what)};
     uint64_t ms = (now - sight->since) / NS_PER_MS;
 
     if (serial != sight->serial) {

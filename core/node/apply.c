@@ -348,6 +348,8 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
                             apply->machines[machine - 1].name, error->text));
         return status;
     }
+    if (apply->tracing.span && apply->tracing.arguments)
+        apply_trace_arguments(apply, command, arguments);
     apply->result.size = 0;
     reply.out = codec_writer_begin(&writer, &apply->result);
     status = machine_run(&apply->machines[machine - 1], command, &call, arguments, &reply, error, &apply->log);
@@ -397,6 +399,8 @@ static void apply_command(struct apply *apply, struct apply_run *run, const stru
         return;
     }
     record->command = command->id;
+    if (run->trace_count)
+        apply_trace_begin(apply, run, head->term, command);
     if (entry->session) {
         enum session_verdict verdict =
             session_admit(apply->sessions, entry->session, entry->sequence, entry->acked, apply->tick, &kept);
@@ -533,6 +537,8 @@ static void apply_entry(struct apply *apply, struct apply_run *run, const struct
         apply_host(apply, run, entry, &record);
     else if (entry->kind == LOG_CONFIG)
         apply_config_entry(apply, run, entry, head->term);
+    if (apply->tracing.span)
+        apply_trace_end(apply, record.status);
     if (apply->index % APPLY_DIGEST_EVERY == 0) {
         run->digest_index = apply->index;
         run->digest = apply_digest(apply);

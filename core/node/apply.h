@@ -19,6 +19,7 @@
 #include "core/node/roster.h"
 #include "core/node/session.h"
 #include "core/node/settings.h"
+#include "core/node/trace.h"
 
 struct apply;
 
@@ -65,6 +66,13 @@ struct apply_record {
     struct gavel_slice c; /*                                 EVENT: previous value */
 };
 
+/* An entry of a run that is traced, and what its span hangs below. */
+struct apply_trace {
+    uint64_t index;
+    uint64_t term;
+    struct gavel_trace context;
+};
+
 /* One run over batches, in order. The lane owns it between being handed over and coming back. */
 struct apply_run {
     struct log_batch *batches[64];
@@ -79,6 +87,10 @@ struct apply_run {
     uint64_t digest;       /* ... and the digest of everything after it */
     bool settings;         /* some setting was changed */
     bool roster;           /* capabilities or registered nodes were */
+    struct apply_trace traces[TRACE_RUN_MAX];
+    uint32_t trace_count;
+    bool trace_arguments;  /* those that are keys become attributes */
+    uint64_t ns;           /* monotonic, when it was handed over */
     int32_t status;        /* 0, or this node must stop: see error */
     struct gavel_error error;
 };

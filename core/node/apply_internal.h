@@ -19,6 +19,13 @@
  * value. */
 #define APPLY_RECORD_MAX (16u << 20)
 
+/* The span of the command at hand. */
+struct apply_tracing {
+    uint64_t span; /* 0: none */
+    bool arguments;
+    struct trace_attributes attributes;
+};
+
 struct apply {
     uint32_t magic;
     uint32_t machine_count;
@@ -38,6 +45,7 @@ struct apply {
     uint64_t index; /* of the last applied entry */
     uint64_t tick;
     struct gavel_buffer result; /* of the command at hand */
+    struct apply_tracing tracing; /* the same */
     uint8_t *arena;
     bool held; /* a snapshot is being walked */
     bool restoring;
@@ -66,6 +74,15 @@ void apply_register_entry(struct apply *apply, struct apply_run *run, struct byt
                           struct apply_record *record, struct gavel_error *error);
 void apply_node_entry(struct apply *apply, struct apply_run *run, struct bytes_cursor *cursor,
                       struct apply_record *record, struct gavel_error *error);
+
+/* ---- apply_trace.c: [apply] ---------------------------------------------------------------------------- */
+
+/* The entry at apply->index is about to run: if the run says so its span begins. */
+void apply_trace_begin(struct apply *apply, const struct apply_run *run, uint64_t term,
+                       const struct gavel_command *command);
+/* Its arguments that are keys; while a span is under way that wants them. */
+void apply_trace_arguments(struct apply *apply, const struct gavel_command *command, const void *arguments);
+void apply_trace_end(struct apply *apply, int32_t status);
 
 /* ---- apply_settings.c: entries that change what is in force; [apply] ----------------------------------- */
 

@@ -525,6 +525,13 @@ static int32_t work_out(struct node *node, const char *command, struct gavel_sli
     return status == GAVEL_OK ? check_quorum(node, target, error) : status;
 }
 
+static struct trace_span trace_change(struct node *node, const char *command)
+{
+    return trace_begin(node, strcmp(command, "member_add") == 0      ? "cluster.addNode"
+                             : strcmp(command, "member_remove") == 0 ? "cluster.removeNode"
+                                                                     : "cluster.changeNode");
+}
+
 void change_command(struct conn *conn, const struct codec_request *request, const char *command, struct origin origin,
                     uint64_t deadline_ns)
 {
@@ -554,6 +561,7 @@ void change_ask(struct node *node, const char *command, struct gavel_slice argum
     node->change.deadline_ns = deadline_ns;
     node->change.index = engine_status(node).configuration_index;
     node->change.id = id;
+    node->spans.change = trace_change(node, command);
 }
 
 /* ---- its end ------------------------------------------------------------------------------------------- */
@@ -562,6 +570,7 @@ void change_lost(struct node *node, int32_t status, const char *why)
 {
     assert(node->change.active);
     node->change.active = false;
+    trace_end_numbers(node, &node->spans.change, status, "index", node->change.index, "member", node->change.id);
     client_refuse(node, node->change.origin, status, "%s", why);
 }
 
@@ -580,6 +589,7 @@ void change_settle(struct node *node)
     if (in_flight(node, &status))
         return;
     assert(status.configuration_index >= node->change.index);
+    trace_end_numbers(node, &node->spans.change, GAVEL_OK, "index", node->change.index, "member", node->change.id);
     out = codec_writer_begin(&writer, &body);
     gavel_put_map(out, 2);
     gavel_put_key(out, "version");

@@ -118,6 +118,8 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
 {
     struct conn *conn = origin.conn ? conn_find(node, origin.conn) : NULL;
 
+    measure_answered(node, &origin, reply->status);
+    trace_answered(node, &origin, reply->status, reply->index);
     if (!origin.conn && origin.id & NODE_ORIGIN_REBUILD)
         rebuild_answer(node, origin.id, reply);
     else if (!origin.conn && origin.id & NODE_ORIGIN_DECLARE)
@@ -174,9 +176,17 @@ void client_forward(struct node *node, struct peer *peer, const struct codec_req
                     struct origin origin, uint64_t deadline_ns)
 {
     struct codec_request sent = *request;
+    char traceparent[TRACE_PARENT_BYTES];
     struct forwarded *forwarded =
         node->forward_count < node->limits.proposals ? calloc(1, sizeof *forwarded) : NULL;
 
+    trace_request(node, &origin, "raft.forwardCommand", request, request->command);
+    trace_note_peer(node, &origin, peer->name);
+    if (trace_of(node, &origin)) {
+        trace_format(trace_of(node, &origin), traceparent);
+        sent.traceparent = gavel_text(traceparent);
+    }
+    origin.kind = origin.kind ? MEASURE_FORWARDED : MEASURE_NONE;
     sent.forwarded = 1;
     sent.remaining_ms = remaining_ms(node, deadline_ns);
     if (!forwarded || !peer_mark_sent(peer, &sent.id) || !conn_send(peer->out, CODEC_REQUEST, &sent)) {
@@ -456,6 +466,7 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
     int32_t status;
 
     if (hostcmd_is(request->machine, &command)) {
+        origin.kind = MEASURE_ADMIN;
         hostcmd_request(conn, request, command, origin, deadline_ns);
         return;
     }
@@ -478,19 +489,23 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
     if (row->command->flags & GAVEL_READ && divergence_read(conn, request, origin, deadline_ns))
         return;
     if (row->command->flags & GAVEL_READ) {
+        origin.kind = MEASURE_READ;
+        trace_request(node, &origin, "raft.readIndex", request, gavel_text(row->owner));
         read_add(node, origin, row->number, gavel_buffer_slice(&node->body), request->read,
                  request->min_index, deadline_ns);
         return;
     }
     entry.machine = (uint16_t)row->number;
     entry.payload = gavel_buffer_slice(&node->body);
+    trace_request(node, &origin, "raft.replicateCommand", request, gavel_text(row->owner));
     client_add(node, &entry, origin, deadline_ns);
 }
 
 void client_request(struct conn *conn, const struct codec_request *request)
 {
     struct node *node = conn->node;
-    struct origin origin = {.conn = conn->serial, .id = request->id};
+    struct origin origin = {
+        .conn = conn->serial, .id = request->id, .arrived_ns = node_now(conn->node), .kind = MEASURE_WRITE};
     uint64_t wait_ms = request->remaining_ms ? request->remaining_ms : node->limits.request_ms;
     struct codec_request own = *request;
 
@@ -510,6 +525,17 @@ void client_request(struct conn *conn, const struct codec_request *request)
         conn->transport->operations->pause(conn->transport->self, conn->handle, 1);
     }
     handle(conn, &own, origin, node_now(node) + wait_ms * NS_PER_MS);
+}
+
+void client_count(struct node *node, uint32_t machine, const unsigned char *form, uint64_t size)
+{
+    uint32_t id = size >= 4 ? bytes_load32(form) : 0;
+
+    for (uint32_t i = 0; i < node->command_count && node->measures; i++)
+        if (node->commands[i].number == machine && node->commands[i].command->id == id) {
+            node_record(node, node->metric.operations, 1, "operation", node->commands[i].owner);
+            return;
+        }
 }
 
 void client_free(struct node *node)

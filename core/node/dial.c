@@ -171,6 +171,9 @@ void peer_up(struct peer *peer, const struct codec_welcome *welcome)
     peer->quick = false;
     peer->complained = false;
     peer->node->redispatch = true;
+    if (peer->was_up)
+        node_record(peer->node, peer->node->metric.peer_reconnects, 1, "peer", peer->name);
+    peer->was_up = true;
     set_linked(peer, true, true, "");
     peer->blank = !welcome->founded;
     peer->record_sent = false;

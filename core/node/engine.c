@@ -68,8 +68,10 @@ static void effect_send(struct node *node, const struct raft_effect *effect)
         peer_send(node, &effect->message, wire_id);
         return;
     }
-    if (node->gated_count == NODE_GATED_MAX)
-        return; /* as if the network had lost it: a message may always be lost */
+    if (node->gated_count == NODE_GATED_MAX) { /* as if the network had lost it: a message may always be lost */
+        node_record(node, node->metric.peer_drops, 1, "queue", "disk");
+        return;
+    }
     slot = &node->gated[(node->gated_first + node->gated_count++) % NODE_GATED_MAX];
     *slot = (struct gated){.message = effect->message, .gate = effect->gate, .wire_id = wire_id};
 }
@@ -143,9 +145,11 @@ static void effect_append(struct node *node, const struct raft_effect *effect)
         log_counted(node, node->proposing);
         figures_proposed(node->figures, node_now(node), effect->range.last);
         learn_batch(node, node->proposing);
+        trace_writing(node, effect->range.first, effect->range.last, effect->io);
         write_checked(node, log_append(node->log, log_io(effect->io, IO_LAST), node->proposing), "append");
         return;
     }
+    trace_writing(node, effect->range.first, effect->range.last, effect->io);
     for (uint32_t i = 0; i < node->incoming_count && node_alive(node); i++) {
         struct log_batch *batch = node->incoming[i];
         uint64_t last = batch->head.first + batch->head.count - 1;
@@ -186,6 +190,8 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
     char term[24];
     const char *const pairs[] = {"leader", member ? member->name : "", "term", term, NULL};
 
+    uint32_t before = node->role;
+
     count_election(node, node->role, effect->role.role, new_term);
     if (effect->role.role == RAFT_LEADER && node->role != RAFT_LEADER) {
         /* Cluster time goes on from the log's by our own clock; it stood still in between. */
@@ -202,12 +208,19 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
     node->role = effect->role.role;
     node->term = effect->role.term;
     node->leader = effect->role.leader;
+    if (before != node->role || new_term)
+        measure_role(node);
+    if (node->leader && (node->leader != leader_before || new_term))
+        node_observe(node, node->series.leader_changes, 1);
+    node->logging = node->spans.election.number ? &node->spans.election.context : NULL;
     if (node->leader && (node->leader != leader_before || new_term)) {
         (void)snprintf(term, sizeof term, "%llu", (unsigned long long)node->term);
         node_log(node, GAVEL_LOG_INFO, "raft", "Leader elected: %s (term %s)",
                  member ? member->name : "unknown", term);
         event_local(node, "leader_elected", member ? member->name : "", pairs);
     }
+    node->logging = NULL;
+    trace_role(node, before, new_term);
 }
 
 /* Tell of everyone who is in `now` and was not in `before`. */
@@ -294,6 +307,7 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
                       "truncation");
         figures_cut(node->figures, effect->range.first);
         propose_truncated(node, effect->range.first);
+        trace_truncated(node, effect->range.first);
         if (node->change.active && node->change.index >= effect->range.first)
             change_lost(node, GAVEL_E_UNKNOWN,
                         "a new leader took over before the change of members was decided; look at the members");
@@ -301,6 +315,7 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
             peers_learn(node);
         break;
     case RAFT_EFFECT_COMMIT:
+        measure_commit(node);
         if (node->role == RAFT_LEADER)
             figures_committed(node->figures, node_now(node), engine_commit(node));
         break;
@@ -381,6 +396,7 @@ void engine_written(void *ctx, uint64_t io)
     if (done <= node->written_raft)
         return;
     node->written_raft = done;
+    trace_written(node, done);
     log_figures(node->log, &figures);
     figures_synced(node->figures, node_now(node), figures.sync_ns_last);
     node_observe(node, node->series.sync_seconds, (double)figures.sync_ns_last / 1e9);

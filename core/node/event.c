@@ -342,6 +342,7 @@ static void stream_end(struct stream *stream, int32_t status, const char *why)
         end.oldest_ordinal = events->floor_ordinal;
     }
     (void)conn_send(conn, CODEC_STREAM_END, &end);
+    node_record(conn->node, conn->node->metric.streams_ended, 1, "reason", measure_status(status));
     os_list_remove(&stream->link);
     os_list_remove(&stream->hungry);
     stream->magic = 0;
@@ -380,7 +381,10 @@ static bool send_event(struct stream *stream, const struct event *event)
             gavel_bytes(event->bytes + event->key_bytes + event->body_bytes, event->previous_bytes);
     if (event->machine)
         message.machine = gavel_text(node->setup.machines[event->machine - 1].name);
-    return conn_send(stream->conn, CODEC_STREAM_EVENT, &message);
+    if (!conn_send(stream->conn, CODEC_STREAM_EVENT, &message))
+        return false;
+    node_observe(node, node->series.events, 1);
+    return true;
 }
 
 /* Where in the ring a reader of (index, ordinal) goes on: a search, for revisions rise along it. */

@@ -231,6 +231,7 @@ static void saved(struct log_task *task)
     }
     node->founded = true;
     node->founding_saving = false;
+    trace_end_plain(node, &node->spans.cluster, GAVEL_OK);
     node->waits[0] = 0;
     peers_sync(node);
     if (members_find(&node->founding_members, node->member_id))

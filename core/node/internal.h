@@ -30,11 +30,13 @@
 #include "core/node/directory.h"
 #include "core/node/figures.h"
 #include "core/node/members.h"
+#include "core/node/measure.h"
 #include "core/node/metrics.h"
 #include "core/node/node.h"
 #include "core/node/checkup.h"
 #include "core/node/roster.h"
 #include "core/node/settings.h"
+#include "core/node/trace.h"
 #include "core/os/list.h"
 #include "core/raft/raft.h"
 
@@ -92,6 +94,9 @@ enum node_phase {
 struct origin {
     uint64_t conn; /* serial number of a struct conn; 0: the node itself */
     uint64_t id;   /* the request's, on that connection */
+    uint64_t arrived_ns;
+    uint64_t trace; /* of trace.h; 0: it is not traced */
+    uint32_t kind;  /* enum measure_kind */
 };
 
 /* The digest of a state, after an index. */
@@ -213,6 +218,9 @@ struct peer {
     struct raft_message chunk;
     struct digest_sample digests[PEER_DIGESTS]; /* as told with its append responses */
     bool diverged; /* its state differs from the majority's: said */
+    struct measure_traffic traffic;
+    uint64_t send_ns; /* when the snapshot that is sent to it began; 0: none */
+    bool was_up; /* a connection to it was lost once */
 };
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
@@ -508,6 +516,12 @@ struct node {
 
     struct node_metrics metric; /* those with attributes, for node_record */
     struct node_metrics series; /* those without, for node_observe */
+    struct measures *measures;  /* NULL: the host has no registry */
+    struct traces *traces;      /* NULL: the host has no spans */
+    struct {                    /* spans that the node itself has under way */
+        struct trace_span election, initialize, state, cluster, change, save, install;
+    } spans;
+    const struct gavel_trace *logging; /* the trace that log events belong to at this moment; NULL: none */
     uint64_t commands_total;
     uint64_t elections_total;
     struct gavel_error last_fatal;
@@ -745,6 +759,8 @@ void client_forward(struct node *node, struct peer *peer, const struct codec_req
 void client_leader_known(struct node *node);
 void client_expire(struct node *node, uint64_t now);
 void client_free(struct node *node);
+/* A read command in its log form has run. */
+void client_count(struct node *node, uint32_t machine, const unsigned char *form, uint64_t size);
 const char *client_leader(struct node *node, struct codec_reply *reply, struct gavel_slice *addresses);
 
 /* ---- read.c -------------------------------------------------------------------------------------------- */

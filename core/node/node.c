@@ -60,7 +60,10 @@ void node_log(struct node *node, uint64_t level, const char *module, const char 
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    node->setup.host->log(node->setup.host->self, level, module, gavel_text(text));
+    if (node->logging && node->traces && node->setup.host->log_traced)
+        node->setup.host->log_traced(node->setup.host->self, level, module, node->logging, gavel_text(text));
+    else
+        node->setup.host->log(node->setup.host->self, level, module, gavel_text(text));
 }
 
 void node_record(struct node *node, uint64_t metric, double value, const char *attribute, const char *text)
@@ -241,7 +244,10 @@ int32_t node_new(const struct node_setup *setup, struct node **out, int *exit_co
         offered[i] = &setup->serializers[i];
     node_offer(node, offered, setup->serializer_count, 0);
     found_hash(node);
+    register_metrics(node);
     status = make_parts(node, error);
+    if (status == GAVEL_OK && (traces_new(node) != GAVEL_OK || measures_new(node) != GAVEL_OK))
+        status = gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
     if (status == GAVEL_OK) {
         *exit_code = 74;
         status = conn_listen(node, error);
@@ -253,7 +259,6 @@ int32_t node_new(const struct node_setup *setup, struct node **out, int *exit_co
         node_free(node);
         return status;
     }
-    register_metrics(node);
     *out = node;
     return GAVEL_OK;
 }
@@ -265,6 +270,8 @@ void node_start(struct node *node)
     node->started_ns = node_now(node);
     node->phase = NODE_FOUNDING;
     log_start(node->log);
+    if (!node->founded)
+        node->spans.cluster = trace_begin(node, "cluster.initialize");
     if (node->founded)
         recover_begin(node);
     else
@@ -551,6 +558,8 @@ void node_free(struct node *node)
     directory_free(&node->directory);
     conn_free_all(node);
     client_free(node);
+    traces_free(node);
+    measures_free(node);
     read_free_all(node);
     work_free(node);
     rebuild_free(node);

@@ -297,7 +297,7 @@ void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *w
     struct node *node = conn->node;
     struct gavel_slice all[NODE_APPEND_BATCHES + 1];
     struct gavel_error error;
-    uint64_t apart = 0;
+    uint64_t apart = 0, size = 0;
 
     assert(count <= NODE_APPEND_BATCHES);
     node->out.size = 0;
@@ -310,7 +310,13 @@ void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *w
     all[0] = gavel_buffer_slice(&node->out);
     if (apart && count)
         memcpy(all + 1, parts, count * sizeof *parts);
-    (void)conn_send_parts(conn, all, apart ? count + 1 : 1);
+    if (conn_send_parts(conn, all, apart ? count + 1 : 1)) {
+        for (uint32_t i = 0; apart && i < count; i++)
+            size += parts[i].size;
+        measure_sent(conn, type, size + node->out.size);
+    } else {
+        node_record(node, node->metric.peer_drops, 1, "queue", "connection");
+    }
 }
 
 /* True when all batches of the request are in memory, and it was sent (or there is nobody to send to). */
@@ -337,8 +343,13 @@ static bool send_append(struct peer *peer, const struct raft_message *message)
         wire.digest_index = node->agreed.index;
         wire.digest = node->agreed.digest;
     }
-    if (peer_mark_sent(peer, &wire.id))
-        peer_send_tail(peer->out, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, count);
+    if (!peer_mark_sent(peer, &wire.id))
+        return true;
+    if (node->traces && count)
+        trace_send(node, peer, request->prev_index + 1, request->last_index, &wire);
+    peer_send_tail(peer->out, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, count);
+    if (node->traces)
+        trace_sent(node, peer);
     return true;
 }
 
@@ -447,6 +458,8 @@ static void send_request(struct peer *peer, const struct raft_message *message)
             return;
         if (peer->outbox_count < NODE_OUTBOX_MAX)
             peer->outbox[peer->outbox_count++] = *message;
+        else
+            node_record(peer->node, peer->node->metric.peer_drops, 1, "queue", "outbox");
         outbox_read(peer);
         return;
     }
@@ -590,6 +603,8 @@ static void receive_append(struct node *node, struct raft_message *message, cons
             request->last_index = last->first + last->count - 1;
         }
         /* A disk that is full or hangs takes nothing: as if the network had lost it. Votes and heartbeats go on. */
+        if (node->traces && wire->traces.size)
+            trace_received(node, wire, (const struct log_batch *const *)node->incoming, node->incoming_count);
         if (node->incoming_count == 0 || (log_space_ok(node->log) && !log_backlogged(node->log))) {
             if (engine_step(node, &event) == RAFT_E_INVALID)
                 *status = gavel_fail(error, GAVEL_E_INVALID, "an append request that breaks the rules");

@@ -54,7 +54,6 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
     struct raft_configuration configuration;
     struct gavel_error error;
     struct log_batch *batch;
-    uint32_t count = builder->count;
     int result;
 
     /* Places are taken by index. One whose reader waits for long can still hold the place of an index far ahead. */
@@ -77,6 +76,8 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
         *slot = node->building[i];
         slot->index = batch->head.first + i;
         slot->term = status.term;
+        if (slot->origin.trace)
+            trace_proposed(node, &slot->origin, slot->index, slot->term);
     }
     node->proposing = batch;
     result = engine_step(node, &event);
@@ -84,8 +85,10 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
     if (result == RAFT_OK) {
         node->waiting += waiting;
         node->building_count -= waiting;
-        node_observe(node, node->series.batch_entries, count);
+        measure_proposed(node, batch);
     } else {
+        if (waiting)
+            trace_truncated(node, batch->head.first);
         for (uint32_t i = 0; i < waiting; i++)
             node->waiters[(batch->head.first + i) & (node->limits.proposals - 1)].index = 0;
     }

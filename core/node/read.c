@@ -113,6 +113,10 @@ static void finish(struct node *node, struct waiting_read *read, int32_t status,
 
     if (status != GAVEL_OK)
         reply.text = gavel_text(text);
+    if (read->ran) {
+        node_record(node, node->metric.reads, 1, "level", read->barrier ? "linearizable" : "stale");
+        client_count(node, read->machine, read->bytes, read->size);
+    }
     client_reply(node, read->origin, &reply);
     if (status == GAVEL_OK)
         figures_count(&node->figures->reads, node_now(node), 1);

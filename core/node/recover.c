@@ -341,6 +341,8 @@ static void start_core(struct replay *replay)
     }
     node->blanks = true;
     settings_begin(node);
+    trace_end_numbers(node, &node->spans.initialize, GAVEL_OK, "term", engine_status(node).term, "index",
+                      engine_status(node).last_index);
     node_gauges(node);
 }
 
@@ -348,6 +350,7 @@ static void restored(struct node *node, int32_t status)
 {
     struct replay *replay;
 
+    trace_end_numbers(node, &node->spans.state, status, "index", node->applied, NULL, 0);
     if (status != GAVEL_OK) {
         node_fatal(node, node_exit_code(status), "the snapshot cannot be restored: %s", snapshot_error(node));
         return;
@@ -372,6 +375,8 @@ void recover_begin(struct node *node)
 {
     assert(node->founded);
     node->phase = NODE_RESTORING;
+    node->spans.initialize = trace_begin(node, "raft.initialize");
+    node->spans.state = trace_begin(node, "state.initialize");
     report_recovery(node);
     if (node->recovery.snapshot.index)
         snapshot_restore(node, node->recovery.snapshot.index, restored);

@@ -59,6 +59,7 @@ struct node_snapshots {
     /* installing */
     bool installing;
     bool install_asked;
+    uint64_t install_ns; /* when it began */
     struct log_task reset;
     struct members members; /* of the installed snapshot */
 
@@ -66,6 +67,7 @@ struct node_snapshots {
     struct log_snapshot_reader *reader;
     uint64_t restore_index;
     uint64_t restore_offset;
+    uint64_t restore_ns; /* when it began */
     void (*restored)(struct node *node, int32_t status);
 };
 
@@ -143,7 +145,10 @@ static void take_end(struct node *node, int32_t status, const char *why)
 {
     struct node_snapshots *snapshots = node->snapshots;
     struct codec_reply reply = {.status = status, .index = snapshots->index, .text = gavel_text(why)};
+    uint64_t bytes = status == GAVEL_OK ? log_snapshot_newest(node->log).bytes : 0;
 
+    trace_end_numbers(node, &node->spans.save, status, "index", snapshots->index, "bytes", bytes);
+    measure_snapshot(node, "save", status, snapshots->began_ns, bytes);
     snapshots->leaving = snapshots->held;
     snapshots->held = NULL;
     let_go(node);
@@ -345,6 +350,7 @@ int32_t snapshot_take(struct node *node, struct origin origin)
         node->apply_hold = true;
     snapshots->origin = origin;
     snapshots->began_ns = node_now(node);
+    node->spans.save = trace_begin(node, "snapshot.save");
     snapshots->entries = 0;
     snapshots->log_bytes = 0;
     produce(node);
@@ -461,6 +467,10 @@ static void tell_installed(struct node *node, bool failed)
     members_configuration(&snapshots->members, &configuration);
     snapshots->installing = false;
     node->apply_hold = false;
+    trace_end_numbers(node, &node->spans.install, failed ? GAVEL_E_CORRUPT : GAVEL_OK, "index",
+                      snapshots->incoming.index, "bytes", snapshots->incoming.total);
+    measure_snapshot(node, "install", failed ? GAVEL_E_CORRUPT : GAVEL_OK, snapshots->install_ns,
+                     snapshots->incoming.total);
     if (!failed) {
         if (directory_begin(&node->directory, snapshots->incoming.index, &snapshots->members) != GAVEL_OK) {
             node_fatal(node, 70, "no memory for the members of the leader's snapshot");
@@ -532,6 +542,8 @@ static void install_now(struct node *node)
 
     snapshots->install_asked = false;
     snapshots->installing = true;
+    snapshots->install_ns = node_now(node);
+    node->spans.install = trace_begin(node, "snapshot.install");
     node->apply_hold = true;
     if (!snapshots->receiver) {
         publish_received(node, GAVEL_OK, ""); /* it was published before */
@@ -566,6 +578,7 @@ static void restore_end(struct node *node, int32_t status)
     log_snapshot_close(snapshots->reader);
     snapshots->reader = NULL;
     snapshots->restored = NULL;
+    measure_snapshot(node, "restore", status, snapshots->restore_ns, snapshots->restore_offset);
     if (status == GAVEL_OK) {
         node->applied = snapshots->restore_index;
         node->apply_to = snapshots->restore_index;
@@ -614,6 +627,7 @@ void snapshot_restore(struct node *node, uint64_t index, void (*done)(struct nod
     snapshots->restored = done;
     snapshots->restore_index = index;
     snapshots->restore_offset = 0;
+    snapshots->restore_ns = node_now(node);
     status = log_snapshot_open(node->log, index, restore_read, node, &snapshots->reader);
     if (status != GAVEL_OK)
         status = gavel_fail(&snapshots->error, status, "the snapshot at index %llu cannot be opened",

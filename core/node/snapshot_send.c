@@ -29,6 +29,7 @@ void snapshot_stop_sending(struct node *node, uint64_t id)
 
     if (!peer)
         return;
+    measure_sending(peer);
     log_snapshot_close(peer->reader);
     peer->reader = NULL;
     peer->reader_wanted = false;
@@ -157,6 +158,7 @@ static void serve_peer(struct node *node, struct peer *peer)
         event.snapshot_ready.total = newest.bytes;
         event.snapshot_ready.digest = newest.digest;
         event.snapshot_ready.chain = newest.chain;
+        peer->send_ns = node_now(node);
         node_log(node, GAVEL_LOG_INFO, "snapshot", "Sending the snapshot at index %llu (%llu bytes) to %s",
                  (unsigned long long)newest.index, (unsigned long long)newest.bytes, peer->name);
     }

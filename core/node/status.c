@@ -381,4 +381,5 @@ void node_gauges(struct node *node)
         node_observe(node, node->series.size, entries);
         node_observe(node, node->series.changelog, changelog);
     }
+    measure_gauges(node);
 }

@@ -107,6 +107,11 @@ static void run_done(struct node *node)
     }
     node->applied = run->last;
     node->applied_tick = run->tick;
+    if (node->measures) {
+        node_observe(node, node->series.apply_seconds, (double)(node_now(node) - run->ns) / 1e9);
+        node_observe(node, node->series.apply_entries, (double)entries);
+    }
+    trace_applied(node, run->last);
     take_results(node);
     if (run->roster)
         roster_changed(node);
@@ -151,6 +156,8 @@ static void start_run(struct node *node, struct log_read *read)
     run->settings = false;
     run->roster = false;
     run->status = 0;
+    run->trace_count = 0;
+    run->ns = node->measures ? node_now(node) : 0;
     for (uint32_t i = 0; i < read->count; i++) {
         struct log_batch *batch = read->batches[i];
 
@@ -165,6 +172,8 @@ static void start_run(struct node *node, struct log_read *read)
     assert(run->count > 0);
     assert(run->last <= node->apply_to);
     node->applying = true;
+    if (node->traces)
+        trace_run(node, run);
     if (node->bounded) {
         apply_run(node->apply, run);
         run_done(node);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct os_call_place os_call_places[OS_CALL_PLACES];
@@ -21,6 +22,24 @@ static const char *const place_names[OS_CALL_PLACES] = {"log", "disk", "apply", 
 const char *os_call_lane_name(uint32_t place)
 {
     return place < OS_CALL_PLACES ? place_names[place] : "a thread of its own";
+}
+
+void (*_Atomic os_call_meter)(const char *who, const char *what, uint64_t ns);
+
+uint64_t os_call_clock(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void os_call_measured(const char *who, const char *what, uint64_t began_ns)
+{
+    void (*meter)(const char *, const char *, uint64_t) = atomic_load(&os_call_meter);
+
+    if (meter && who && what)
+        meter(who, what, os_call_clock() - began_ns);
 }
 
 void os_call_thread(uint32_t place)

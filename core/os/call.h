@@ -21,6 +21,7 @@ struct os_call {
     const char *who;  /* "statemachine main (plugin counter 0.1.0)" */
     const char *what; /* "snapshot_next", or a command's name */
     uint32_t lane;    /* the lane that this operation belongs to: OS_LANE_..., or OS_CALL_LOOP */
+    uint64_t began_ns; /* of what os_call_enter returned: when the call it entered began; 0: it is not measured */
 };
 
 struct os_call_place {
@@ -28,6 +29,7 @@ struct os_call_place {
     _Atomic(const char *) what;
     _Atomic uint32_t lane;
     _Atomic uint64_t serial; /* of the call: another number, another call; 0 was never used */
+    _Atomic uint64_t entered; /* calls */
 };
 
 extern struct os_call_place os_call_places[OS_CALL_PLACES];
@@ -46,10 +48,19 @@ static inline struct os_call os_call_now(void)
 
     if (!here)
         return (struct os_call){.who = NULL};
-    return (struct os_call){atomic_load_explicit(&here->who, memory_order_relaxed),
-                            atomic_load_explicit(&here->what, memory_order_relaxed),
-                            atomic_load_explicit(&here->lane, memory_order_relaxed)};
+    return (struct os_call){.who = atomic_load_explicit(&here->who, memory_order_relaxed),
+                            .what = atomic_load_explicit(&here->what, memory_order_relaxed),
+                            .lane = atomic_load_explicit(&here->lane, memory_order_relaxed)};
 }
+
+/*
+ * Whoever wants to know how long calls take: one of every OS_CALL_MEASURED of each thread is measured, for a clock at
+ * each would cost more than most calls. NULL: nobody.
+ */
+#define OS_CALL_MEASURED 64 /* a power of two */
+extern void (*_Atomic os_call_meter)(const char *who, const char *what, uint64_t ns);
+uint64_t os_call_clock(void);
+void os_call_measured(const char *who, const char *what, uint64_t began_ns);
 
 /* [any] Make `call` the one at hand. */
 static inline void os_call_set(struct os_call call)
@@ -58,6 +69,9 @@ static inline void os_call_set(struct os_call call)
 
     if (!here)
         return;
+    if (call.began_ns)
+        os_call_measured(atomic_load_explicit(&here->who, memory_order_relaxed),
+                         atomic_load_explicit(&here->what, memory_order_relaxed), call.began_ns);
     atomic_store_explicit(&here->what, call.what, memory_order_relaxed);
     atomic_store_explicit(&here->lane, call.lane, memory_order_relaxed);
     atomic_store_explicit(&here->who, call.who, memory_order_relaxed);
@@ -68,9 +82,16 @@ static inline void os_call_set(struct os_call call)
 /* [any] Enter a call; what it returns is given to os_call_set when the call has returned. */
 static inline struct os_call os_call_enter(const char *who, const char *what, uint32_t lane)
 {
+    struct os_call_place *here = os_call_here;
     struct os_call before = os_call_now();
 
-    os_call_set((struct os_call){who, what, lane});
+    os_call_set((struct os_call){.who = who, .what = what, .lane = lane});
+    if (here && atomic_load_explicit(&here->entered, memory_order_relaxed) % OS_CALL_MEASURED == 0 &&
+        atomic_load_explicit(&os_call_meter, memory_order_relaxed))
+        before.began_ns = os_call_clock();
+    if (here)
+        atomic_store_explicit(&here->entered, atomic_load_explicit(&here->entered, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
     return before;
 }
 

@@ -53,6 +53,7 @@ static int make(void **state)
         return -1;
     if (host_services_ready(services, NULL) != GAVEL_OK)
         return -1;
+    host_services_trace(services, 1);
     host_face_init(&face, services, "main", false);
     return 0;
 }

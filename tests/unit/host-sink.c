@@ -262,12 +262,31 @@ static void test_spans(void **state)
     const struct gavel_attribute attribute = {"key", {"color", 5}};
     struct host_spans *spans = host_spans_new(&os, sink);
     uint64_t outer, inner, many[HOST_SPANS_MAX];
+    const struct gavel_trace always = {.flags = 1};
+    unsigned halves = 0;
 
     (void)state;
     assert_non_null(spans);
     assert_false(host_sink_wants_spans(sink));
     assert_int_equal(host_sink_add(sink, &all, &memory, GAVEL_LOG_INFO, NULL, 0, NULL), GAVEL_OK);
     assert_true(host_sink_wants_spans(sink));
+    for (int i = 0; i < 100; i++) /* by the ratio of a new table, and by a half */
+        assert_int_equal(host_spans_begin(spans, "put", NULL, &root), 0);
+    host_spans_ratio(spans, 0.5);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t span = host_spans_begin(spans, "put", NULL, &root);
+
+        halves += span != 0;
+        host_spans_end(spans, span, 0, NULL, 0);
+    }
+    assert_in_range(halves, 400, 600);
+    host_spans_ratio(spans, 0); /* whoever asks for one gets it all the same */
+    outer = host_spans_begin(spans, "put", &always, &root);
+    assert_true(outer != 0);
+    host_spans_end(spans, outer, 0, NULL, 0);
+    pump();
+    memory.spans = 0;
+    host_spans_ratio(spans, 1);
     outer = host_spans_begin(spans, "put", NULL, &root);
     inner = host_spans_begin(spans, "append", &root, &child);
     assert_true(outer && inner && outer != inner);
