@@ -32,8 +32,8 @@ const struct usage_option *cli_options_general(struct cli *cli)
         {"admin", 0, USAGE_TEXT, "SOCKET", "The admin socket of a node, for the commands of operators", &cli->admin},
         {"data-dir", 0, USAGE_TEXT, "DIR", "The data directory in which that lies, as admin.sock", &cli->data_dir},
         {"traceparent", 0, USAGE_TEXT, "00-TRACE-SPAN-FLAGS",
-         "The W3C trace context that the command belongs to, as the variable TRACEPARENT gives it: the nodes' spans of it "
-         "hang below", &cli->traceparent},
+         "The W3C trace context that the command belongs to: the nodes' spans of it hang below. The default is the "
+         "variable TRACEPARENT", &cli->traceparent},
         {"serializer", 0, USAGE_TEXT, "msgpack|json", "What messages are written in", &cli->serializer},
         {"verbose", 'v', USAGE_FLAG, NULL,
          "Tell on standard error which node answered, and what the library has to say", &cli->verbose},

@@ -95,6 +95,7 @@ static void failed(struct peer *peer, const char *why)
 {
     struct watched *watched = &peer->watched;
 
+    trace_check(peer, GAVEL_E_TIMEOUT);
     watched->check_id = 0;
     watched->seen.failed++;
     watched->seen.good = 0;
@@ -146,6 +147,7 @@ static void check(struct peer *peer, uint64_t now)
     } else if (!peer->out || !conn_send(peer->out, CODEC_CHECK, &message)) {
         failed(peer, "its connection takes nothing more");
     } else {
+        peer->checking = trace_sampled(node, "cluster.healthCheck");
         watched->check_id = message.id;
         watched->sent_ns = now;
     }
@@ -237,6 +239,7 @@ static void on_answer(struct peer *peer, const struct codec_check_answer *answer
 
     if (!is_watching(node) || !watched->check_id || answer->id != watched->check_id)
         return; /* too late: it has counted as failed */
+    trace_check(peer, GAVEL_OK);
     report_keep(watched, *answer, node_now(node));
     watched->lag_entries = commit > answer->last_index ? commit - answer->last_index : 0;
     watched->lag_bytes = watched->lag_entries ? figures_behind(node->figures, answer->last_index) : 0;

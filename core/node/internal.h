@@ -219,6 +219,7 @@ struct peer {
     struct digest_sample digests[PEER_DIGESTS]; /* as told with its append responses */
     bool diverged; /* its state differs from the majority's: said */
     struct measure_traffic traffic;
+    struct trace_span checking; /* a check of its health */
     uint64_t send_ns; /* when the snapshot that is sent to it began; 0: none */
     bool was_up; /* a connection to it was lost once */
 };

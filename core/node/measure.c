@@ -41,9 +41,10 @@ void measures_free(struct node *node)
 const char *measure_status(int64_t status)
 {
     static const char *const names[] = {
-        "ok",        "invalid",  "not_found",   "exists",  "condition", "state",    "too_large", "busy",     "no_leader",
-        "timeout",   "unknown",  "denied",      "closed",  "corrupt",   "io",       "no_space",  "no_memory", "local",
-        "unsupported", "expired", "stale",      "compacted", "config",  "version",  "internal",  "not_leader",
+        "ok",        "invalid",   "not_found", "exists",      "condition", "state", "too_large", "busy",   "no_leader",
+        "timeout",   "unknown",   "denied",    "closed",      "corrupt",   "io",    "no_space",  "no_memory",
+        "local",     "unsupported", "expired", "stale",       "compacted", "config", "version",  "internal",
+        "not_leader",
     };
 
     return status <= 0 && (uint64_t)-status < sizeof names / sizeof names[0] ? names[-status] : "other";
@@ -169,6 +170,16 @@ void measure_snapshot(struct node *node, const char *operation, int32_t status, 
     node_record(node, node->metric.snapshot_seconds, (double)(node_now(node) - began_ns) / RESOLUTION, "operation",
                 operation);
     node_record(node, node->metric.snapshot_bytes, (double)bytes, "operation", operation);
+}
+
+void measure_sending(struct peer *peer)
+{
+    const struct raft_snapshot_request *last = &peer->chunk.snapshot_request;
+    bool whole = last->total && last->offset + last->length == last->total;
+
+    if (peer->reader && peer->send_ns)
+        measure_snapshot(peer->node, "send", whole ? GAVEL_OK : GAVEL_E_CLOSED, peer->send_ns, last->total);
+    peer->send_ns = 0;
 }
 
 /* ---- levels -------------------------------------------------------------------------------------------- */

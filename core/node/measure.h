@@ -40,6 +40,8 @@ void measure_proposed(struct node *node, const struct log_batch *batch);
 void measure_commit(struct node *node);
 /* A snapshot is over: "save", "send", "install", "restore"; with what became of it. */
 void measure_snapshot(struct node *node, const char *operation, int32_t status, uint64_t began_ns, uint64_t bytes);
+/* The sending of a snapshot to that peer ends, if one was under way. */
+void measure_sending(struct peer *peer);
 /* Another role or term: what was proposed before will not be measured. */
 void measure_role(struct node *node);
 /* Each second, or when something important has changed. */

@@ -169,6 +169,17 @@ void trace_end_plain(struct node *node, struct trace_span *span, int64_t status)
     trace_end_numbers(node, span, status, NULL, 0, NULL, 0);
 }
 
+void trace_check(struct peer *peer, int64_t status)
+{
+    struct trace_attributes attributes;
+
+    if (!peer->checking.number)
+        return;
+    trace_attributes(&attributes, peer->node->setup.name);
+    trace_text(&attributes, "peer", gavel_text(peer->name));
+    trace_end(peer->node, &peer->checking, status, &attributes);
+}
+
 static bool campaigns(uint32_t role)
 {
     return role == RAFT_PRECANDIDATE || role == RAFT_CANDIDATE;

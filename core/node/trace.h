@@ -75,6 +75,9 @@ void trace_end_plain(struct node *node, struct trace_span *span, int64_t status)
 void trace_end_numbers(struct node *node, struct trace_span *span, int64_t status, const char *first, uint64_t one,
                        const char *second, uint64_t two);
 
+/* The check of a peer's health has come to an end. */
+void trace_check(struct peer *peer, int64_t status);
+
 /* This node's role has changed from `before`. */
 void trace_role(struct node *node, uint32_t before, bool new_term);
 
