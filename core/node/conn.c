@@ -192,10 +192,7 @@ static bool send_with(struct conn *conn, const struct gavel_serializer *serializ
         return false;
     }
     part = gavel_buffer_slice(&node->out);
-    if (!conn_send_parts(conn, &part, 1))
-        return false;
-    measure_sent(conn, type, part.size);
-    return true;
+    return conn_send_parts(conn, &part, 1) && measure_sent(conn, type, part.size);
 }
 
 bool conn_send(struct conn *conn, uint64_t type, const void *message)
@@ -713,7 +710,7 @@ static int32_t name_transport(const struct node_transport *transport, struct gav
     return gavel_wrap(error, prefix);
 }
 
-static int32_t listen_on(struct listener *listener, struct gavel_error *error)
+int32_t conn_listen_on(struct listener *listener, struct gavel_error *error)
 {
     struct node *node = listener->node;
     const struct node_transport *transport = listener->transport;
@@ -745,19 +742,6 @@ static int32_t listen_on(struct listener *listener, struct gavel_error *error)
         return status;
     transport->operations->unlisten(transport->self); /* whoever it was taken from listens there again */
     return name_transport(transport, error);
-}
-
-int32_t conn_listen_on(struct listener *listener, struct gavel_error *error)
-{
-    struct node *node = listener->node;
-    struct trace_span span = trace_begin(node, "transport.start");
-    struct trace_attributes attributes;
-    int32_t status = listen_on(listener, error);
-
-    trace_attributes(&attributes, node->setup.name);
-    trace_text(&attributes, "transport", gavel_text(listener->transport->name));
-    trace_end(node, &span, status, &attributes);
-    return status;
 }
 
 int32_t conn_listen(struct node *node, struct gavel_error *error)

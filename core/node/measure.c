@@ -86,9 +86,10 @@ static void count(struct conn *conn, uint64_t type, uint64_t bytes, unsigned rec
     node_observe(node, traffic->bytes[received][type], (double)bytes);
 }
 
-void measure_sent(struct conn *conn, uint64_t type, uint64_t bytes)
+bool measure_sent(struct conn *conn, uint64_t type, uint64_t bytes)
 {
     count(conn, type, bytes, 0);
+    return true;
 }
 
 void measure_received(struct conn *conn, uint64_t type, uint64_t bytes)

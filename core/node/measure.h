@@ -6,6 +6,7 @@
 #ifndef CORE_NODE_MEASURE_H
 #define CORE_NODE_MEASURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/codec/message.h"
@@ -31,7 +32,8 @@ struct measures;
 int32_t measures_new(struct node *node); /* GAVEL_E_NO_MEMORY */
 void measures_free(struct node *node);
 
-void measure_sent(struct conn *conn, uint64_t type, uint64_t bytes);
+/* Always true. */
+bool measure_sent(struct conn *conn, uint64_t type, uint64_t bytes);
 void measure_received(struct conn *conn, uint64_t type, uint64_t bytes);
 /* A request has its answer. */
 void measure_answered(struct node *node, const struct origin *origin, int64_t status);

@@ -313,7 +313,7 @@ void peer_send_tail(struct conn *conn, uint64_t type, const struct codec_raft *w
     if (conn_send_parts(conn, all, apart ? count + 1 : 1)) {
         for (uint32_t i = 0; apart && i < count; i++)
             size += parts[i].size;
-        measure_sent(conn, type, size + node->out.size);
+        (void)measure_sent(conn, type, size + node->out.size);
     } else {
         node_record(node, node->metric.peer_drops, 1, "queue", "connection");
     }

@@ -46,7 +46,7 @@ int32_t swap_listen(struct node *node, const struct node_transport *transport, s
     memset(listener, 0, sizeof *listener);
     listener->node = node;
     listener->transport = transport;
-    status = conn_listen_on(listener, error);
+    status = trace_listen(listener, error);
     if (status != GAVEL_OK)
         listener->transport = NULL;
     return status;

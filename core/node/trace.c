@@ -211,6 +211,19 @@ void trace_role(struct node *node, uint32_t before, bool new_term)
         node->spans.election = trace_begin(node, SPAN_ELECTION);
 }
 
+int32_t trace_listen(struct listener *listener, struct gavel_error *error)
+{
+    struct node *node = listener->node;
+    struct trace_span span = trace_begin(node, SPAN_START);
+    struct trace_attributes attributes;
+    int32_t status = conn_listen_on(listener, error);
+
+    trace_attributes(&attributes, node->setup.name);
+    trace_text(&attributes, "transport", gavel_text(listener->transport->name));
+    trace_end(node, &span, status, &attributes);
+    return status;
+}
+
 /* ---- requests ------------------------------------------------------------------------------------------ */
 
 static struct traced_request *request_of(const struct node *node, const struct origin *origin)

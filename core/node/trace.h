@@ -37,6 +37,7 @@ struct codec_raft;
 struct apply_run;
 struct origin;
 struct log_batch;
+struct listener;
 
 /* Attributes in the making; node.id is the first. */
 struct trace_attributes {
@@ -80,6 +81,9 @@ void trace_check(struct peer *peer, int64_t status);
 
 /* This node's role has changed from `before`. */
 void trace_role(struct node *node, uint32_t before, bool new_term);
+
+/* conn_listen_on, in a span. */
+int32_t trace_listen(struct listener *listener, struct gavel_error *error);
 
 /* ---- requests ------------------------------------------------------------------------------------------ */
 
