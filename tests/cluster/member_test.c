@@ -140,7 +140,11 @@ static void grow(const char *transport, unsigned rate)
 
 static void stop(const char *transport, unsigned rate)
 {
-    struct cluster_options options = {.nodes = 3, .transport = transport, .quiet = true};
+    /* On a busy machine nobody shall be replaced for being late. */
+    struct cluster_options options = {.nodes = 3,
+                                      .transport = transport,
+                                      .quiet = true,
+                                      .extra = "[raft]\nelection_timeout_min = 600ms\nelection_timeout_max = 1200ms\n"};
     static const char *const ways[] = {"SIGTERM", "SIGKILL", "a hand-over"};
     struct load *load;
 

@@ -144,7 +144,11 @@ static void a_sync_fails(struct load *load)
 
 int main(void)
 {
-    struct cluster_options options = {.nodes = 3, .shim = true};
+    /* On a busy machine nobody shall be replaced for being late. */
+    struct cluster_options options = {
+        .nodes = 3,
+        .shim = true,
+        .extra = "[raft]\nelection_timeout_min = 600ms\nelection_timeout_max = 1200ms\ndisk_stall_timeout = 1s\n"};
     struct load *load;
 
     cluster_make(&cluster, &options);
