@@ -23,14 +23,14 @@ static void put_size(FILE *out, int width, uint64_t bytes)
     fprintf(out, "%*s", width, text);
 }
 
-/* "0.3/2.1" in milliseconds, as a pair of quantiles. */
+/* "0.31/12" in milliseconds, as a pair of quantiles. */
 static void put_latency(FILE *out, int width, uint64_t p50_us, uint64_t p99_us)
 {
     char text[64] = "-";
 
     if (p50_us || p99_us)
-        (void)snprintf(text, sizeof text, p99_us < 10000 ? "%.2f/%.2f" : "%.0f/%.0f", (double)p50_us / 1000,
-                       (double)p99_us / 1000);
+        (void)snprintf(text, sizeof text, "%.*f/%.*f", p50_us < 10000 ? 2 : 0, (double)p50_us / 1000,
+                       p99_us < 10000 ? 2 : 0, (double)p99_us / 1000);
     fprintf(out, " %*s", width, text);
 }
 
@@ -100,7 +100,7 @@ static void put_row(FILE *out, struct gavel_slice member, const struct cli_asked
                        (unsigned long long)(members - 1));
         put_figures(out, member, report);
         fprintf(out, " %6s ", links);
-        put_text(out, 0, gavel_get_bytes(report, "version"));
+        cli_print_value(codec_map_find(report, "version"), out);
     }
     putc('\n', out);
     if (is_healthy(member))
