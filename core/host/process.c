@@ -432,7 +432,8 @@ int host_process_run(struct host_setup *setup, const char *version)
             watch_signals(process);
             process->watch = host_watch_start(&process->loop, &process->node_face.host,
                                               setup->config.node.slow_call);
-            process->meter = host_meter_start(&process->loop, process->services, process->version);
+            if (host_services_measured())
+                process->meter = host_meter_start(&process->loop, process->services, process->version);
             process->running = true;
             process->reload = host_reload_new(process);
             node_start(process->node);

@@ -394,9 +394,16 @@ static int32_t service_submit(void *self, void (*work)(void *context), void (*do
     return GAVEL_OK;
 }
 
+bool host_services_measured(void)
+{
+    const char *choice = getenv("GAVEL_METRICS");
+
+    return !choice || strcmp(choice, "off") != 0;
+}
+
 void host_face_init(struct host_face *face, struct host_services *services, const char *instance, bool is_node)
 {
-    bool spans = services->spans != NULL;
+    bool spans = services->spans != NULL, metrics = host_services_measured();
 
     *face = (struct host_face){.magic = FACE_MAGIC, .services = services, .label = is_node ? NULL : instance};
     face->host = (struct gavel_host){
@@ -409,8 +416,8 @@ void host_face_init(struct host_face *face, struct host_services *services, cons
         .loop = services->loop,
         .heap = &host_heap,
         .log = service_log,
-        .metric = service_metric,
-        .record = service_record,
+        .metric = metrics ? service_metric : NULL,
+        .record = metrics ? service_record : NULL,
         .span_begin = spans ? service_span_begin : NULL,
         .span_end = spans ? service_span_end : NULL,
         .monotonic_ns = service_monotonic,
@@ -423,11 +430,11 @@ void host_face_init(struct host_face *face, struct host_services *services, cons
         .deliver = service_deliver,
         .wake = service_wake,
         .submit = service_submit,
-        .record_traced = service_record_traced,
+        .record_traced = metrics ? service_record_traced : NULL,
         .collect = service_collect,
         .probe = service_probe,
-        .series = service_series,
-        .observe = service_observe,
+        .series = metrics ? service_series : NULL,
+        .observe = metrics ? service_observe : NULL,
         .log_traced = service_log_traced,
     };
 }

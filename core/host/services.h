@@ -56,6 +56,9 @@ uint64_t host_services_spans_open(struct host_services *services);
 /* [loop] Which part of the spans without a parent is sampled, from 0 to 1; 0 until this is called. */
 void host_services_trace(struct host_services *services, double ratio);
 
+/* [any] Whether this process keeps metrics: GAVEL_METRICS=off in its environment is for measuring what they cost. */
+bool host_services_measured(void);
+
 /* [loop] Fill a face. `instance` is borrowed; `is_node` leaves the instance attribute away. */
 void host_face_init(struct host_face *face, struct host_services *services, const char *instance, bool is_node);
 
