@@ -566,6 +566,9 @@ static void up_closed(void *context, void *cookie, uint64_t reason, struct gavel
     client_endpoint_rotate(client, endpoint);
     client_call_lost(endpoint, &lost);
     client_stream_lost(endpoint);
+    /* What this one took no more while it was closing has waited for this moment, and another one may be ready. */
+    client_call_flush(client);
+    client_stream_flush(client);
     /* With calls under way the search for a better endpoint goes on, even if another one is ready. */
     if (wanted(client) || (!greeted && !os_list_empty(&client->every)))
         client_endpoint_demand(client);
