@@ -64,6 +64,7 @@ static void stopped(void *context)
 /* ---- a command that only fills the log ----------------------------------------------------------------- */
 
 struct pad_arguments {
+    uint64_t present; /* every struct that a table describes begins with it */
     struct gavel_slice bytes;
 };
 
