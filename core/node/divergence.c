@@ -18,6 +18,8 @@
 
 #include "core/os/seeded.h"
 
+#define LOOK_AGAIN_NS UINT64_C(10000000000) /* a state that nothing changes is compared again after this */
+
 static void keep(struct digest_sample *samples, uint32_t count, uint64_t index, uint64_t digest)
 {
     struct digest_sample *oldest = samples;
@@ -273,12 +275,16 @@ void divergence_agreed(struct node *node, uint64_t index, uint64_t digest)
     judge(node);
 }
 
-/* Nothing has been applied since the last look: what there is now can be compared too. */
+/* Nothing has been applied since the last look: what there is now can be compared too, and now and then again. */
 void divergence_look(struct node *node)
 {
-    bool quiet = node->applied == node->looked && node->applied && node->digest_index != node->applied;
+    uint64_t now = node_now(node);
+    bool fresh = node->digest_index != node->applied || now >= node->look_again_ns;
+    bool quiet = node->applied == node->looked && node->applied && fresh;
 
     divergence_settle(node);
+    if (quiet)
+        node->look_again_ns = now + LOOK_AGAIN_NS;
     if (node->raft && quiet && work_idle(node) && !node->apply_hold && apply_index(node->apply) == node->applied)
         divergence_sample(node, node->applied, apply_digest(node->apply));
     node->looked = node->applied;

@@ -437,6 +437,7 @@ struct node {
     struct digest_sample agreed; /* what a majority of the voters has */
     bool disagreed;              /* that there is none was said */
     uint64_t looked;             /* `applied` at the last look */
+    uint64_t look_again_ns;
     uint64_t fence_index;        /* fenced: since where */
     uint64_t fence_from;         /* samples from here on say whether it still has to be */
     uint64_t fence_saved;        /* what the disk holds: 0, or that */

@@ -19,6 +19,7 @@
 
 #include "core/codec/value.h"
 #include "core/log/snapshot.h"
+#include "core/node/bytes.h"
 
 #define PIECE_BYTES (256u << 10)
 #define ASK_WAIT_NS UINT64_C(5000000000)  /* a request to the leader is given up */
@@ -340,6 +341,19 @@ static void piece_read(void *ctx, int32_t status, const struct log_snapshot_piec
     node_settle(node);
 }
 
+/*
+ * A snapshot behind everything that is there is wanted, and nobody writes: an entry that changes nothing, a sign of life
+ * of a session that there is not.
+ */
+static void move_on(struct node *node)
+{
+    uint8_t payload[4];
+    struct log_entry entry = {.kind = LOG_HOST, .session = UINT64_MAX, .payload = gavel_bytes(payload, sizeof payload)};
+
+    bytes_store32(payload, APPLY_SESSION_KEEP);
+    (void)propose_add(node, &entry, (struct origin){0}, UINT64_MAX);
+}
+
 /* Open the newest one that is new enough; take one first, if there is none. */
 static void offer(struct node *node, uint64_t lowest_index, struct origin origin)
 {
@@ -350,7 +364,10 @@ static void offer(struct node *node, uint64_t lowest_index, struct origin origin
     struct gavel_writer *out;
 
     if (newest.index == 0 || newest.index < lowest_index) {
-        (void)snapshot_take(node, (struct origin){0});
+        if (node->applied < lowest_index)
+            move_on(node);
+        else
+            (void)snapshot_take(node, (struct origin){0});
         client_refuse(node, origin, GAVEL_E_BUSY, "a snapshot is being taken");
         return;
     }

@@ -46,6 +46,8 @@ options_of()
         restarts) echo "--set nodes=3 --set rate=100 --set clients=4 --set rot_per_hour=600 --set crash_per_hour=1800
             --set down_ms=50 --set sync_us=20000 --set link_us=20 --set trailing_kib=4096 --set snapshot_log_kib=4096
             --set snapshot_entries=5000 --set partition_per_hour=0 --set wipe_per_hour=0" ;;
+        flip) echo "--set nodes=3 --set rate=100 --set clients=4 --set flip_per_hour=3600
+            --set members_per_hour=0" ;;
         damage) echo "--correlated --set nodes=3 --set rate=100 --set clients=4 --set rot_per_hour=600
             --set crash_per_hour=1800 --set down_ms=50 --set trailing_kib=4096 --set snapshot_log_kib=4096
             --set snapshot_entries=5000 --set partition_per_hour=0 --set wipe_per_hour=0" ;;

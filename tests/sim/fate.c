@@ -206,6 +206,7 @@ static const struct {
     {offsetof(struct sim_options, wipe_per_hour), fate_wipe},
     {offsetof(struct sim_options, settings_per_hour), fate_settings},
     {offsetof(struct sim_options, register_per_hour), fate_register},
+    {offsetof(struct sim_options, flip_per_hour), fate_flip},
 };
 
 static uint64_t rate_of(const struct sim_fate *fate, uint32_t kind)
@@ -283,6 +284,7 @@ static void nurse(struct sim *sim, struct sim_event *event)
         }
     }
     fate_operate(fate);
+    fate_flip_operate(fate);
     sim_schedule(sim, event, sim->now + NURSE_NS);
 }
 

@@ -82,6 +82,8 @@ static bool leave_some_out(struct sim_fate *fate)
     if (count <= voters / 2)
         return false;
     spare = (uint32_t)sim_below(&fate->dice, count - voters / 2);
+    if (fate->sim->options.flip_per_hour)
+        spare = 0; /* one that is fenced may hold what the others lack, and never leads: it is a fault of its own */
     for (; spare; spare--) {
         uint32_t at = (uint32_t)sim_below(&fate->dice, count);
 
@@ -236,6 +238,11 @@ bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
             (void)snprintf(why_not, size, "an administrator of %s waits for an answer", fate->sim->nodes[i].name);
             return false;
         }
+    if (fate->sim->flipped && !fate->left_out[fate->sim->flipped - 1]) {
+        (void)snprintf(why_not, size, "the state of n%u has flipped, and that was not %s", fate->sim->flipped,
+                       fate->sim->flip_found ? "mended" : "found");
+        return false;
+    }
     for (uint32_t i = 0; i < configuration->count; i++)
         if (!has_converged(fate, leader, &configuration->members[i], why_not, size))
             return false;

@@ -6,7 +6,7 @@
 #include "core/os/list.h"
 #include "fate.h"
 
-#define FATE_KINDS 14
+#define FATE_KINDS 15
 #define FATE_SETTINGS 12 /* places in the table of kinds */
 #define FATE_REGISTER 13
 #define FATE_PARTITIONS 4 /* at the same time */
@@ -44,6 +44,7 @@ struct sim_fate {
     bool given_up[SIM_NODES_MAX];     /* nobody starts it again */
     bool joins[SIM_NODES_MAX];        /* it is started to join, not to found */
     bool empty[SIM_NODES_MAX];        /* it has no identity yet, or none any more */
+    uint64_t rebuild_at[SIM_NODES_MAX]; /* not before, again */
     bool leaving[SIM_NODES_MAX];      /* its removal was asked for */
     uint64_t asked_at[SIM_NODES_MAX]; /* when something was asked about it last */
     bool left_out[SIM_NODES_MAX];     /* of the second phase: it stays as it is */
@@ -71,6 +72,10 @@ void fate_settings(struct sim_fate *fate);
 
 /* fate_roster.c: a node that is no member comes, goes on or goes. */
 void fate_register(struct sim_fate *fate);
+
+/* fate_flip.c: the state of one follower changes; have rebuilt whoever is fenced. */
+void fate_flip(struct sim_fate *fate);
+void fate_flip_operate(struct sim_fate *fate);
 
 /* Nodes that take part, the founders and those that joined: numbers below this. */
 uint32_t fate_span(const struct sim_fate *fate);

@@ -70,7 +70,7 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
             hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
         struct sim_random dice = sim_split(seed ^ hash, SIM_STREAM_OPTIONS);
 
-        if (on[options_table[i].class])
+        if (on[options_table[i].class] && options_table[i].class != CLASS_FLIP) /* that one is asked for */
             *sim_options_value(options, i) = sim_magnitude(&dice, options_table[i].low, options_table[i].high);
     }
 }

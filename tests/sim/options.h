@@ -41,7 +41,8 @@
     X(SNAPSHOT, "snapshot") \
     X(STOP, "stop") \
     X(SETTINGS, "settings") \
-    X(ROSTER, "roster")
+    X(ROSTER, "roster") \
+    X(FLIP, "flip")
 
 /* A rate "per hour" is of simulated time and of the whole cluster unless it says otherwise. */
 #define SIM_OPTIONS(X) \
@@ -92,6 +93,7 @@
     X(transfer_per_hour, STOP, 6, 200, "leaders asked to hand over") \
     X(settings_per_hour, SETTINGS, 60, 1200, "changes of settings asked for, upgrades of the machine among them") \
     X(register_per_hour, ROSTER, 60, 1800, "nodes that register, or go; members have capabilities") \
+    X(flip_per_hour, FLIP, 60, 3600, "states that change by themselves, one at a time; only when asked for") \
     X(segment_kib, NONE, 64, 2048, "log_segment_bytes, KiB: 64 is less than a user may ask for")
 
 struct sim_options {

@@ -73,7 +73,7 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(recoveries) X(snapshots_taken) X(snapshots_installed) X(membership_changes) X(torn_tails) X(refetches) \
     X(corruptions_found) X(partitions) X(resets) X(lost) X(duplicated) X(reordered) X(stalls) X(disk_errors) \
     X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers) \
-    X(settings_changes) X(upgrades) X(registrations)
+    X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found)
 
 struct sim_totals {
 #define SIM_TOTAL_FIELD(name) uint64_t name;
@@ -171,6 +171,10 @@ struct sim {
     struct sim_load *load;
     struct sim_oracle *oracle;
     struct sim_totals totals;
+    uint32_t flipped;    /* number + 1 of the node whose state has changed by itself; 0: none */
+    bool flip_spread;    /* it has led meanwhile */
+    uint64_t flipped_at; /* after this index */
+    bool flip_found;     /* and it is fenced */
     uint64_t plugin;     /* the newest state version of the machine that there is: who starts anew may get it */
     bool tracing;        /* --trace: sim_trace prints */
     uint64_t trace_hash; /* of everything traced, printed or not */
