@@ -42,7 +42,8 @@ static int corrupt(const struct log_scan *scan, const struct log_row *row, bool 
 
     if (with_place)
         place_text(scan, place, sizeof place);
-    return gavel_fail(error, GAVEL_E_CORRUPT, "%s: %s%s; nothing was changed: see gavel data check and repair",
+    return gavel_fail(error, GAVEL_E_CORRUPT, "%s: %s%s; nothing was changed: see gavel data check and repair, and "
+                      "corruption in gavel-runbook(7)",
                       scan->dir, row->says, place);
 }
 

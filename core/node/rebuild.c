@@ -348,7 +348,8 @@ static void piece_read(void *ctx, int32_t status, const struct log_snapshot_piec
 static void move_on(struct node *node)
 {
     uint8_t payload[4];
-    struct log_entry entry = {.kind = LOG_HOST, .session = UINT64_MAX, .payload = gavel_bytes(payload, sizeof payload)};
+    struct log_entry entry = {.kind = LOG_HOST, .session = UINT64_MAX,
+                              .payload = gavel_bytes(payload, sizeof payload)};
 
     bytes_store32(payload, APPLY_SESSION_KEEP);
     (void)propose_add(node, &entry, (struct origin){0}, UINT64_MAX);

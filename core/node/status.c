@@ -227,7 +227,7 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
 
     gavel_put_array(out, (uint64_t)full + recovering + node->fenced + waits + status.disk_stalls);
     if (full)
-        gavel_put_text(out, "no space: writes are refused until the disk has room");
+        gavel_put_text(out, "no space: writes are refused until the disk has room; see disk-full in gavel-runbook(7)");
     if (status.disk_stalls) {
         (void)snprintf(stalls, sizeof stalls, "disk stall: no write has ended for %llu ms",
                        (unsigned long long)(status.disk_waits_ns / NS_PER_MS));

@@ -18,7 +18,8 @@ static void differs(struct sim_oracle *oracle, struct oracle_node *node, const c
  */
 void oracle_digest(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t digest)
 {
-    if (oracle->sim->flipped || oracle->sim->flip_spread) /* one may be wrong, and whom it leads may be: it is looked at again when that is over */
+    /* One may be wrong, and whom it has led may be: it is looked at again when that is over. */
+    if (oracle->sim->flipped || oracle->sim->flip_spread)
         return;
     digest += digest == 0;
     oracle->digests = oracle_grow(oracle->digests, &oracle->digest_capacity, index + 1, sizeof *oracle->digests);
