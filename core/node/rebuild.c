@@ -342,8 +342,8 @@ static void piece_read(void *ctx, int32_t status, const struct log_snapshot_piec
 }
 
 /*
- * A snapshot behind everything that is there is wanted, and nobody writes: an entry that changes nothing, a sign of life
- * of a session that there is not.
+ * A snapshot behind everything that is there is wanted, and nobody writes: an entry that changes nothing, a sign of
+ * life of a session that there is not.
  */
 static void move_on(struct node *node)
 {
