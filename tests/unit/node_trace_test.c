@@ -35,6 +35,7 @@ struct seen {
 static struct seen seen[SPANS + 1];
 static uint64_t count;
 static bool roots;   /* spans without a parent are sampled, as by a ratio of 1 */
+static const char *roots_of; /* on that node alone; NULL: on all */
 static unsigned traced_logs;
 
 /* ---- the host of all nodes ----------------------------------------------------------------------------- */
@@ -47,7 +48,8 @@ static uint64_t span_begin(void *self, const char *name, const struct gavel_trac
     struct seen *span;
 
     memset(context, 0, sizeof *context);
-    if (child ? !(parent->flags & 1) : !roots && !(parent && parent->flags & 1))
+    if (child ? !(parent->flags & 1)
+              : !(roots && (!roots_of || strcmp(roots_of, node->name) == 0)) && !(parent && parent->flags & 1))
         return 0;
     assert_true(count < SPANS);
     span = &seen[++count];
@@ -107,6 +109,7 @@ static void begin(struct cluster *cluster)
 {
     count = 0;
     roots = false;
+    roots_of = NULL;
     traced_logs = 0;
     cluster_init(cluster, 3, SEED);
     for (uint32_t i = 0; i < 3; i++)
@@ -261,6 +264,15 @@ static void test_what_is_not_sampled_leaves_nothing(void **state)
     call(&cluster, 0, "increment", NULL);
     assert_int_equal(count, before);
     assert_int_equal(of_trace(), 0);
+
+    /* The node that was asked decides for all: one that it sends on without a trace has none at the leader either. */
+    roots = true;
+    roots_of = cluster.nodes[cluster_leader(&cluster)].name;
+    call(&cluster, ((uint32_t)cluster_leader(&cluster) + 1) % 3, "increment", NULL);
+    for (uint64_t i = before + 1; i <= count; i++)
+        assert_string_not_equal(seen[i].name, "raft.replicateCommand");
+    roots_of = NULL;
+    before = count;
 
     /* By a ratio of 1 what has no parent is traced, as one trace, however many nodes it passes. */
     roots = true;
