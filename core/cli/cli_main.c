@@ -172,9 +172,6 @@ int main(int count, char **words)
     cli.endpoints = getenv("GAVEL_ENDPOINTS");
     if (!cli.endpoints || !*cli.endpoints)
         cli.endpoints = CLI_ENDPOINTS;
-    cli.traceparent = getenv("TRACEPARENT");
-    if (cli.traceparent && !*cli.traceparent)
-        cli.traceparent = NULL;
     cli.output = "table";
     if (count > 1 && strcmp(words[1], "--complete") == 0)
         code = cli_complete(&cli, count - 2, words + 2);

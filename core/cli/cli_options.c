@@ -5,6 +5,7 @@
  */
 #include "cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const struct usage_option *cli_options_general(struct cli *cli)
@@ -130,6 +131,31 @@ static bool is_number(const char *word)
     return word[0] == '-' && word[1] >= '0' && word[1] <= '9';
 }
 
+/* The form of a W3C trace context; whether its ids are good is for the nodes to see. */
+static bool is_traceparent(const char *text)
+{
+    static const char form[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+    size_t i = 0;
+
+    for (; form[i]; i++)
+        if (form[i] == 'x' ? !text[i] || !strchr("0123456789abcdef", text[i]) : text[i] != form[i])
+            return false;
+    return !text[i];
+}
+
+/* What the environment says is left out when it is malformed, as the standard wants it. */
+static int take_traceparent(struct cli *cli)
+{
+    const char *text = getenv("TRACEPARENT");
+
+    if (!cli->traceparent && text && is_traceparent(text))
+        cli->traceparent = text;
+    if (!cli->traceparent || is_traceparent(cli->traceparent))
+        return CLI_OK;
+    return cli_fail(CLI_USAGE, "--traceparent is 00-TRACE-SPAN-FLAGS, of 32, 16 and 2 digits 0-9a-f; not '%s'",
+                    cli->traceparent);
+}
+
 int cli_options_take(struct cli *cli, const struct usage_option *rows, int count, char **words)
 {
     bool over = false;
@@ -156,5 +182,5 @@ int cli_options_take(struct cli *cli, const struct usage_option *rows, int count
     cli->json = strcmp(cli->output, "json") == 0;
     if (!cli->json && strcmp(cli->output, "table") != 0)
         return cli_fail(CLI_USAGE, "--output is table or json, not '%s'", cli->output);
-    return CLI_OK;
+    return take_traceparent(cli);
 }
