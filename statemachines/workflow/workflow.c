@@ -287,7 +287,7 @@ static int32_t restore_begin(void *context, uint64_t state_version, struct gavel
     return GAVEL_OK;
 }
 
-/* A snapshot may be damaged or forged: commands rely on documents, and on names that are text. */
+/* A snapshot may be damaged or forged: commands rely on documents, on names that are text, and on the data of records. */
 static int32_t check_restored(struct gavel_slice key, struct gavel_slice value)
 {
     const unsigned char *bytes = key.data;
@@ -295,7 +295,11 @@ static int32_t check_restored(struct gavel_slice key, struct gavel_slice value)
         (key.size <= PREFIX_BYTES || key.size > PREFIX_BYTES + ID_BYTES_MAX || (bytes[1] != 'w' && bytes[1] != 'n') ||
          !document_utf8(gavel_bytes(bytes + PREFIX_BYTES, key.size - PREFIX_BYTES))))
         return GAVEL_E_CORRUPT;
-    return value.data ? document_check(value) : GAVEL_OK;
+    if (!value.data)
+        return GAVEL_OK;
+    if (document_check(value) != GAVEL_OK || (bytes[0] == RESERVED_BYTE && !document_find(value, "data").data))
+        return GAVEL_E_CORRUPT;
+    return GAVEL_OK;
 }
 
 static int32_t restore_chunk(void *context, struct gavel_slice chunk, struct gavel_error *error)
