@@ -287,7 +287,7 @@ static int32_t restore_begin(void *context, uint64_t state_version, struct gavel
     return GAVEL_OK;
 }
 
-/* A snapshot may be damaged or forged: commands rely on documents, on names that are text, and on the data of records. */
+/* A snapshot may be damaged or forged: commands rely on documents, on names that are text, on the data of records. */
 static int32_t check_restored(struct gavel_slice key, struct gavel_slice value)
 {
     const unsigned char *bytes = key.data;

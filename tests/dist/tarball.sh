@@ -14,7 +14,7 @@ listed=$(mktemp)
 tracked=$(mktemp)
 trap 'rm -f "$listed" "$tracked"' EXIT
 env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -C "$build" print-distfiles \
-    | sed -e "s,^$root/,," -e 's,^\./,,' | sort -u >"$listed"
+    | sed -E -e "s,^$root/,," -e 's,^(\.\.?/)+,,' | sort -u >"$listed" # absolute, or relative to the build
 
 # What only makes sense in a checkout.
 git -C "$root" ls-files | grep -v -E '(^|/)\.(gitignore|gitattributes|keep)$' | sort >"$tracked"
