@@ -312,6 +312,7 @@ static const struct gavel_field found_answer_rows[] = {
     ROW_ID(codec_found_answer, 5, cluster_id),
     ROW_UPTO(codec_found_answer, 6, name, GAVEL_STRING, NAME_BYTES_MAX),
     ROW_UPTO(codec_found_answer, 7, text, GAVEL_STRING, SENTENCE_BYTES_MAX),
+    ROW_STRINGS(codec_found_answer, 8, addresses, ADDRESSES_MAX),
 };
 static const struct gavel_fields found_answer_fields = GAVEL_FIELDS(found_answer_rows, struct codec_found_answer);
 
@@ -320,6 +321,7 @@ static const struct gavel_field found_record_rows[] = {
     ROW_REQUIRED(codec_found_record, 3, record, GAVEL_BYTES),
     ROW(codec_found_record, 4, member_id, GAVEL_UINT),
     ROW_ID(codec_found_record, 5, incarnation),
+    ROW(codec_found_record, 6, prepare, GAVEL_BOOL),
 };
 static const struct gavel_fields found_record_fields = GAVEL_FIELDS(found_record_rows, struct codec_found_record);
 

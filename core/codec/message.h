@@ -312,6 +312,7 @@ struct codec_found_answer {
     struct gavel_slice cluster_id;
     struct gavel_slice name;
     struct gavel_slice text;
+    struct gavel_list addresses; /* since 1.1: of slices; where it is reached, when it discovers others */
 };
 
 struct codec_found_record {
@@ -320,6 +321,7 @@ struct codec_found_record {
     struct gavel_slice record;
     uint64_t member_id; /* the receiver's */
     struct gavel_slice incarnation; /* the receiver's, as the cluster knows it: for one that joins */
+    uint64_t prepare; /* since 1.1, 1: hold it durably, and say so; nobody is a member by it yet */
 };
 
 struct codec_found_done {

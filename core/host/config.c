@@ -302,6 +302,39 @@ void host_config_join(struct host_config *config, const char *addresses, struct 
         add_join(config, text_of(items[i]), place(config, "cluster", "join"), faults);
     for (const char *at = addresses; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
         add_join(config, host_arena_text(&config->arena, at, strcspn(at, ",")), "--join", faults);
+    if (config->join_count && (config->cluster.seeds.count || config->cluster.discover.count))
+        host_fault(faults, "%s: a node is told whom to join, or discovers it by seeds and discover: give either the "
+                   "one or the others; without bootstrap_expect a node that discovers others only joins",
+                   addresses ? "--join" : place(config, "cluster", "join"));
+}
+
+static void read_seeds(struct host_config *config, struct host_faults *faults)
+{
+    const struct gavel_slice *seeds = config->cluster.seeds.items;
+    const struct gavel_slice *sources = config->cluster.discover.items;
+    const char *server = config->cluster.discover_server.size ? text_of(config->cluster.discover_server) : NULL;
+    bool scouts = config->cluster.seeds.count || config->cluster.discover.count;
+    struct gavel_error error;
+    uint32_t address;
+    uint16_t port;
+
+    for (uint64_t i = 0; i < config->cluster.seeds.count; i++)
+        if (host_uri_check(text_of(seeds[i]), &error) != GAVEL_OK)
+            host_fault(faults, "%s: %s", place(config, "cluster", "seeds"), error.text);
+    for (uint64_t i = 0; i < config->cluster.discover.count && i < HOST_SOURCES_MAX; i++)
+        if (host_source_read(text_of(sources[i]), &config->source[config->source_count++], &error) != GAVEL_OK)
+            host_fault(faults, "%s: %s", place(config, "cluster", "discover"), error.text);
+    if (server && host_server_read(server, &address, &port, &error) != GAVEL_OK)
+        host_fault(faults, "%s: %s", place(config, "cluster", "discover_server"), error.text);
+    if (server && !config->cluster.discover.count)
+        host_fault(faults, "%s: discover_server is of no use without discover",
+                   place(config, "cluster", "discover_server"));
+    if (config->cluster.bootstrap_expect && !scouts)
+        host_fault(faults, "%s: bootstrap_expect needs seeds or discover: where the others are",
+                   place(config, "cluster", "bootstrap_expect"));
+    if (scouts && config->cluster.members.count)
+        host_fault(faults, "%s: members names the founders, seeds and discover look for them: give either the one or "
+                   "the others", place(config, "cluster", "members"));
 }
 
 static void choose_plugin_dir(struct host_config *config)
@@ -325,6 +358,7 @@ void host_config_read(struct host_config *config, FILE *stream, const char *file
     read_absent(config, faults, warnings);
     check_timings(config, faults);
     read_members(config, faults);
+    read_seeds(config, faults);
     choose_plugin_dir(config);
 }
 

@@ -62,6 +62,8 @@ struct host_config {
     unsigned member_count;
     const char *join[HOST_JOIN_MAX];
     unsigned join_count;
+    struct host_source source[HOST_SOURCES_MAX]; /* of [cluster] discover */
+    unsigned source_count;
     struct host_instance_config instance[HOST_INSTANCES_MAX];
     unsigned instance_count;
 };

@@ -193,7 +193,8 @@ static int init_loop(struct host_process *process)
     uv_loop_t *loop = &process->loop;
 
     if (uv_loop_init(loop) != 0 || uv_timer_init(loop, &process->deadline) != 0 ||
-        uv_timer_init(loop, &process->guard) != 0 || uv_timer_init(loop, &process->patience) != 0 ||
+        uv_timer_init(loop, &process->guard) != 0 || host_scout_open(process) != 0 ||
+        uv_timer_init(loop, &process->patience) != 0 ||
         uv_timer_init(loop, &process->probe) != 0)
         return EX_SOFTWARE;
     (void)uv_loop_configure(loop, UV_METRICS_IDLE_TIME);
@@ -346,6 +347,7 @@ static void close_handles(struct host_process *process)
     host_meter_stop(process->meter);
     uv_close((uv_handle_t *)&process->probe, NULL);
     uv_close((uv_handle_t *)&process->deadline, NULL);
+    uv_close((uv_handle_t *)&process->scout.timer, NULL);
     uv_close((uv_handle_t *)&process->guard, NULL);
     for (unsigned i = 0; i < 3; i++)
         uv_close((uv_handle_t *)&process->signal[i], NULL);
@@ -358,6 +360,8 @@ static void close_handles(struct host_process *process)
 /* Transports may call the node until they are quiet; plugins may log until they are gone. */
 static void tear_down(struct host_process *process)
 {
+    bool asks = host_scout_stop(process);
+
     start_guard(process);
     process->reload = host_reload_free(process->reload);
     quiesce(process, true);
@@ -378,6 +382,8 @@ static void tear_down(struct host_process *process)
     process->meter = host_meter_free(process->meter);
     process->services = host_services_free(process->services);
     (void)uv_loop_close(&process->loop);
+    if (asks) /* libuv would wait for the thread that waits for a name server, for seconds */
+        _exit(process->exit_code);
 }
 
 static int bring_up(struct host_process *process)
@@ -437,6 +443,7 @@ int host_process_run(struct host_setup *setup, const char *version)
             process->running = true;
             process->reload = host_reload_new(process);
             node_start(process->node);
+            host_scout_start(process);
             host_process_probe(process, true);
             (void)uv_run(&process->loop, UV_RUN_DEFAULT);
             code = process->exit_code;

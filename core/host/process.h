@@ -9,6 +9,7 @@
 #include "core/host/part.h"
 #include "core/host/meter.h"
 #include "core/host/notify.h"
+#include "core/host/scout.h"
 #include "core/host/watch.h"
 
 #include <limits.h>
@@ -40,6 +41,9 @@ struct host_process {
     struct host_part *part[HOST_PARTS_MAX];
     unsigned part_count;
     struct host_reload *reload;
+    struct host_scout scout;        /* while it is in no cluster */
+    const char *seed[HOST_FOUND_MAX];
+    const char *advertised[NODE_ADDRESSES_MAX];
     char private_dir[PATH_MAX + 8]; /* of plugins that a reload loads */
     struct host_plugin admin_plugin; /* a copy of its own, for the INI file may name a tcp module */
     struct host_instance admin;     /* the tcp transport on the admin socket */

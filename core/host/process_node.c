@@ -178,6 +178,32 @@ struct node_limits host_process_limits(const struct host_config *config)
     };
 }
 
+static uint32_t seeds_of(const struct host_config *config, const char *seeds[HOST_FOUND_MAX])
+{
+    const struct gavel_slice *items = config->cluster.seeds.items;
+    uint32_t count = 0;
+
+    for (; count < config->cluster.seeds.count && count < HOST_FOUND_MAX; count++)
+        seeds[count] = items[count].data;
+    return count;
+}
+
+/* Where this node says that it is reached; none: where it listens. */
+static uint32_t advertised_by(const struct host_config *config, const char *addresses[NODE_ADDRESSES_MAX])
+{
+    uint32_t count = 0;
+
+    for (unsigned i = 0; i < config->instance_count; i++) {
+        const struct gavel_list *list = &config->instance[i].transport.advertise;
+        const struct gavel_slice *items = list->items;
+
+        for (uint64_t k = 0; config->instance[i].kind == GAVEL_KIND_TRANSPORT && k < list->count; k++)
+            if (count < NODE_ADDRESSES_MAX)
+                addresses[count++] = items[k].data;
+    }
+    return count;
+}
+
 uint32_t host_process_capabilities(const struct host_config *config,
                                    struct node_capability capabilities[CAPABILITY_PAIRS_MAX])
 {
@@ -240,6 +266,12 @@ int host_process_make_node(struct host_process *process)
         .member_count = config->member_count,
         .join = config->join,
         .join_count = config->join_count,
+        .discovers = config->cluster.seeds.count || config->cluster.discover.count,
+        .expect = (uint32_t)config->cluster.bootstrap_expect,
+        .seeds = process->seed,
+        .seed_count = seeds_of(config, process->seed),
+        .addresses = process->advertised,
+        .address_count = advertised_by(config, process->advertised),
         .capabilities = process->capability,
         .capability_count = host_process_capabilities(config, process->capability),
         .transports = process->transport,

@@ -39,12 +39,32 @@ static const struct gavel_field node_rows[] = {
 static const struct gavel_field cluster_rows[] = {
     {.name = "members", .id = 1, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
      .offset = AT(host_cluster_options, members), .min = 1, .max = 32,
-     .help = "Founding members as name=uri, or name=uri|uri when a member has several addresses; read only while the "
-             "cluster is founded"},
+     .help = "The members that found the cluster, this one among them, as name=uri, or name=uri|uri when a member has "
+             "several addresses; the same list, in the same order, on each of them: the first one founds when all of "
+             "them are there. Looked at only while the data directory is empty and join is not given; later, members "
+             "come and go by command"},
     {.name = "join", .id = 2, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
      .offset = AT(host_cluster_options, join), .min = 1, .max = HOST_JOIN_MAX,
-     .help = "Addresses of members of a cluster that is there already: with them an empty node founds nothing, but "
-             "asks there and waits until it has been added; read only while the data directory is empty"},
+     .help = "Addresses of members of a cluster that is there already: with them an empty node founds nothing, "
+             "whatever members says, but asks there and waits until it has been added. Looked at only while the data "
+             "directory is empty"},
+    {.name = "seeds", .id = 3, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
+     .offset = AT(host_cluster_options, seeds), .min = 1, .max = 64,
+     .help = "In place of members and join: addresses at which other nodes of the cluster may be, without their names; "
+             "this node's own may be among them. Looked at only while the data directory is empty"},
+    {.name = "discover", .id = 4, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
+     .offset = AT(host_cluster_options, discover), .min = 1, .max = HOST_SOURCES_MAX,
+     .help = "Names that lead to such addresses, asked again until this node is in a cluster: dns://NAME:PORT takes "
+             "all addresses of a name, dns+srv://_gavel._tcp.NAME the hosts and ports of its SRV records. The scheme "
+             "is that of the first listener unless ?scheme=S stands behind it"},
+    {.name = "discover_server", .id = 5, .type = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
+     .offset = AT(host_cluster_options, discover_server), .min = 1, .max = 21,
+     .help = "The name server that is asked instead of this machine's, as IPv4:PORT; 127.0.0.1:8600 is Consul's"},
+    {.name = "bootstrap_expect", .id = 6, .type = GAVEL_UINT, .flags = GAVEL_RELOADABLE,
+     .offset = AT(host_cluster_options, bootstrap_expect), .fallback = "0", .min = 0, .max = 32, .unit = "nodes",
+     .help = "With seeds or discover: how many nodes found the cluster. When so many empty ones see each other, and "
+             "nobody who is in a cluster already, the one with the lowest name founds it with all of them. 0: this "
+             "node founds nothing, and waits to be added"},
 };
 
 static const struct gavel_field raft_rows[] = {

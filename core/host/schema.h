@@ -9,6 +9,7 @@
 #ifndef CORE_HOST_SCHEMA_H
 #define CORE_HOST_SCHEMA_H
 
+#include "core/host/discover.h"
 #include <gavel/field.h>
 
 #include "core/node/session_fields.h"
@@ -35,6 +36,10 @@ struct host_cluster_options {
     uint64_t present;
     struct gavel_list members; /* of slices: name=uri[|uri...] */
     struct gavel_list join;    /* of slices: URIs */
+    struct gavel_list seeds;   /* of slices: URIs */
+    struct gavel_list discover; /* of slices: sources, see discover.h */
+    struct gavel_slice discover_server;
+    uint64_t bootstrap_expect;
 };
 
 /* [raft] */

@@ -131,6 +131,27 @@ static void check_schemes(struct host_setup *setup)
     }
 }
 
+static bool is_anywhere(const char *uri)
+{
+    const char *host = strstr(uri, "://");
+
+    return host && (strncmp(host + 3, "0.0.0.0:", 8) == 0 || strncmp(host + 3, "[::]:", 5) == 0);
+}
+
+/* Who founds by seeds writes down where each node is reached, and takes each one's own word for it. */
+static void check_advertised(struct host_setup *setup)
+{
+    for (unsigned i = 0; i < setup->config.instance_count && setup->config.cluster.bootstrap_expect; i++) {
+        const struct host_instance_config *instance = &setup->config.instance[i];
+
+        for (unsigned j = 0; j < instance->listen_count && instance->transport.advertise.count == 0; j++)
+            if (is_anywhere(instance->listen[j]))
+                host_fault(&setup->faults, "%s: transport %s listens on %s, which nobody can dial: say in advertise "
+                           "where it is reached, for with bootstrap_expect others are told",
+                           place(&setup->config, instance), instance->name, instance->listen[j]);
+    }
+}
+
 static bool read_all(struct host_setup *setup, FILE *stream, const char *file, const char *join)
 {
     setup->join = join;
@@ -139,6 +160,7 @@ static bool read_all(struct host_setup *setup, FILE *stream, const char *file, c
     for (unsigned i = 0; i < setup->config.instance_count; i++)
         take_instance(setup, i);
     check_schemes(setup);
+    check_advertised(setup);
     return setup->faults.count == 0;
 }
 

@@ -266,7 +266,8 @@ void log_compact(struct log *log, uint64_t index);
 int log_set_identity(struct log *log, const struct log_cluster_id *cluster_id, uint64_t member_id,
                      struct log_task *task);
 
-/* [loop] Write the founding record, durably: at most LOG_FOUNDING_MAX bytes, copied; only once. */
+/* [loop] Write the founding record, durably: at most LOG_FOUNDING_MAX bytes, copied. One may take the place of another
+ * as long as the directory is no member's. */
 int log_set_founding(struct log *log, const void *data, uint64_t size, struct log_task *task);
 
 /* [loop] End `recovering`, durably: call it when the verified, durable log reaches what section 3 of the design asks

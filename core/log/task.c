@@ -190,7 +190,7 @@ int log_set_founding(struct log *log, const void *data, uint64_t size, struct lo
 
     if (log->state != LOG_RUNNING)
         return GAVEL_E_IO;
-    assert(!log->founding_known);
+    assert(!log->founding_known || log->directory.member_id == 0);
     if (size > LOG_FOUNDING_MAX)
         return GAVEL_E_TOO_LARGE;
     at = task_new(log, task, "founding", size);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conn.c - connections: listening, the two hellos, and who may say what. A connection is DIALING (ours, under
- * way), GREETING (waits for a hello or its answer), READY, or CLOSING (we have closed it; its end is on its
- * way).
+ * conn.c - connections: listening, the two hellos, and who may say what. A connection is DIALING (ours, under way),
+ * GREETING (waits for a hello or its answer), READY, or CLOSING (we have closed it; its end is on its way).
  */
 #include "core/node/internal.h"
 
@@ -20,8 +19,7 @@ static const struct gavel_limits message_limits = {.size = GAVEL_END(struct gave
 
 /* ---- making and ending --------------------------------------------------------------------------------- */
 
-/* A serial number is a place in the table and how often the table has been used: a stale one finds nothing.
- */
+/* A serial number is a place in the table and how often the table has been used: a stale one finds nothing. */
 #define SLOT_BITS 20
 
 static uint32_t take_slot(struct node *node)
@@ -294,8 +292,8 @@ static const char *judge_empty(struct conn *conn, uint64_t incarnation)
     const struct member *member;
 
     if (!node->founded) {
-        conn->peer = peer_named(node, conn->name);
-        return conn->peer ? NULL : "no member of this cluster has its name";
+        conn->peer = peer_named(node, conn->name); /* in search of others a guest: whoever it is, it may ask */
+        return conn->peer || node->scout ? NULL : "no member of this cluster has its name";
     }
     member = members_named(directory_now(&node->directory), conn->name);
     if (!member)
@@ -373,7 +371,8 @@ static const char *judge_hello(struct conn *conn, const struct codec_hello *hell
         return judge_peer(node, conn, hello);
     if (hello->role == CODEC_ROLE_ADMIN && !conn->transport->admin)
         return "administrators connect through the socket admin.sock in the node's data directory";
-    if (hello->role == CODEC_ROLE_CLIENT && !node->founded && (node->setup.join_count || node->waits[0])) {
+    if (hello->role == CODEC_ROLE_CLIENT && !node->founded &&
+        (node->setup.join_count || node->scout || node->waits[0])) {
         *status = GAVEL_E_NO_LEADER;
         return IN_NO_CLUSTER;
     }
@@ -530,6 +529,8 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
     conn->serializer = serializer_named(node, welcome->serializer);
     if (!refused && !conn->serializer)
         refused = "it chose a serializer that was not offered";
+    if (node->scout && !peer->name[0])
+        seed_met(conn, welcome);
     if (!node->founded && refused)
         waits(node, peer, welcome, refused);
     if (refused) {

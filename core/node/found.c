@@ -200,6 +200,8 @@ static void saved(struct log_task *task);
 /* One that is told to join founds nothing, whatever else its configuration says. */
 static bool is_founder(const struct node *node)
 {
+    if (node->scout)
+        return seed_is_founder(node);
     return node->setup.member_count > 0 && node->setup.join_count == 0 &&
            strcmp(node->setup.members[0].name, node->setup.name) == 0;
 }
@@ -219,6 +221,11 @@ static void saved(struct log_task *task)
         return; /* it has been stopped meanwhile: the next start goes on with what is on the disk */
     if (task->status != GAVEL_OK) {
         node_fatal(node, 74, "the founding cannot be written: %s", task->error.text);
+        return;
+    }
+    if (task == &node->task_founding && node->scout && node->scout->preparing) {
+        seed_saved(node);
+        node_settle(node);
         return;
     }
     if (task == &node->task_founding) {
@@ -248,12 +255,19 @@ static void saved(struct log_task *task)
     node_settle(node);
 }
 
-static void save(struct node *node, struct gavel_slice record)
+void found_save(struct node *node)
 {
     node->founding_saving = true;
     node->task_founding = (struct log_task){.done = saved, .ctx = node};
-    if (log_set_founding(node->log, record.data, record.size, &node->task_founding) != GAVEL_OK)
+    if (log_set_founding(node->log, node->record.data, node->record.size, &node->task_founding) != GAVEL_OK)
         node_fatal(node, 74, "the founding record cannot be written");
+}
+
+void found_become(struct node *node, uint64_t id)
+{
+    node->member_id = id;
+    node->founding_saving = true;
+    save_identity(node);
 }
 
 /*
@@ -267,16 +281,28 @@ static void found_resume(struct node *node)
 
     if (!self || self->incarnation != node->incarnation)
         return;
-    node->member_id = self->id;
-    node->founding_saving = true;
-    save_identity(node);
+    found_become(node, self->id);
+}
+
+bool found_make(struct node *node, const struct members *members)
+{
+    struct gavel_error error = {0};
+    int32_t status;
+
+    node->record.size = 0;
+    if (write_record(node, members, &node->record) != GAVEL_OK) {
+        node_fatal(node, 70, "no memory for the founding record");
+        return false;
+    }
+    status = found_load(node, gavel_buffer_slice(&node->record), &error);
+    if (status != GAVEL_OK)
+        node_fatal(node, node_exit_code(status), "the cluster cannot be founded: %s", error.text);
+    return status == GAVEL_OK;
 }
 
 static void found_now(struct node *node)
 {
     struct members members = {.next_id = 1};
-    struct gavel_error error = {0};
-    int32_t status;
 
     os_random(node->os, node->cluster_id.bytes, sizeof node->cluster_id.bytes);
     for (uint32_t i = 0; i < node->setup.member_count; i++) {
@@ -295,17 +321,8 @@ static void found_now(struct node *node)
         if (!peer)
             node->member_id = member->id;
     }
-    node->record.size = 0;
-    if (write_record(node, &members, &node->record) != GAVEL_OK) {
-        node_fatal(node, 70, "no memory for the founding record");
-        return;
-    }
-    status = found_load(node, gavel_buffer_slice(&node->record), &error);
-    if (status != GAVEL_OK) {
-        node_fatal(node, node_exit_code(status), "the cluster cannot be founded: %s", error.text);
-        return;
-    }
-    save(node, gavel_buffer_slice(&node->record));
+    if (found_make(node, &members))
+        found_save(node);
 }
 
 void found_step(struct node *node)
@@ -314,6 +331,10 @@ void found_step(struct node *node)
 
     if (node->phase != NODE_FOUNDING || node->founding_saving)
         return;
+    if (node->scout) {
+        seed_step(node);
+        return;
+    }
     if (node->record.size) {
         found_resume(node);
         return;
@@ -340,6 +361,10 @@ void found_peer_up(struct peer *peer)
     uint8_t hash[CODEC_ID_BYTES];
     uint8_t incarnation[CODEC_ID_BYTES];
 
+    if (node->scout) {
+        seed_step(node);
+        return;
+    }
     if (node->phase == NODE_FOUNDING && is_founder(node) && !node->record.size && peer->blank && !peer->asked) {
         struct codec_found_ask ask = {.name = gavel_text(node->setup.name)};
 
@@ -351,20 +376,39 @@ void found_peer_up(struct peer *peer)
     }
 }
 
+struct gavel_list found_addresses(const struct node *node, struct gavel_slice addresses[NODE_ADDRESSES_MAX])
+{
+    uint32_t count = 0;
+
+    for (; count < node->setup.address_count && count < NODE_ADDRESSES_MAX; count++)
+        addresses[count] = gavel_text(node->setup.addresses[count]);
+    for (uint32_t i = 0; i < NODE_TRANSPORT_SLOTS && !node->setup.address_count; i++)
+        for (uint32_t k = 0; k < 8 && node->listeners[i].transport && !node->listeners[i].transport->admin; k++)
+            if (node->listeners[i].bound[k].size && count < NODE_ADDRESSES_MAX)
+                addresses[count++] = node->listeners[i].bound[k];
+    return (struct gavel_list){.items = addresses, .count = count, .stride = sizeof addresses[0]};
+}
+
 static void on_ask(struct conn *conn, const struct codec_found_ask *ask)
 {
     struct node *node = conn->node;
     uint8_t hash[CODEC_ID_BYTES];
     uint8_t incarnation[CODEC_ID_BYTES];
     struct codec_found_answer answer = {.id = ask->id, .name = gavel_text(node->setup.name)};
+    struct gavel_slice addresses[NODE_ADDRESSES_MAX];
 
     id_bytes(node->member_hash, hash);
     id_bytes(node->incarnation, incarnation);
     answer.incarnation = gavel_bytes(incarnation, sizeof incarnation);
     answer.state = CODEC_FOUND_EMPTY;
-    if (node->founded || node->founding_saving) {
+    if (node->scout && node->scout->preparing) {
+        answer.state = CODEC_FOUND_BUSY;
+    } else if (node->founded || node->founding_saving) {
         answer.state = CODEC_FOUND_FORMED;
         answer.cluster_id = gavel_bytes(node->cluster_id.bytes, sizeof node->cluster_id.bytes);
+    } else if (node->scout) {
+        answer.addresses = found_addresses(node, addresses);
+        seed_ask(conn, ask, &answer);
     } else if (node->setup.join_count) {
         answer.state = CODEC_FOUND_DIFFERS;
         answer.text = gavel_text("it waits to be added to a cluster that is there already");
@@ -382,6 +426,10 @@ static void on_answer(struct conn *conn, const struct codec_found_answer *answer
 
     if (node->phase != NODE_FOUNDING || node->founding_saving || !peer || !conn->dialled)
         return;
+    if (node->scout) {
+        seed_answer(conn, answer);
+        return;
+    }
     if (answer->state == CODEC_FOUND_EMPTY && answer->incarnation.size == CODEC_ID_BYTES) {
         peer->incarnation = bytes_load64(answer->incarnation.data);
         peer->empty = true;
@@ -417,7 +465,8 @@ static int32_t take_record(struct node *node, const struct codec_found_record *m
     bool held = node->record.size > 0;
     int32_t status;
 
-    if (held && !gavel_slice_equal(gavel_buffer_slice(&node->record), message->record))
+    if (held && (!gavel_slice_equal(gavel_buffer_slice(&node->record), message->record) ||
+                 (node->scout && node->scout->dropped)))
         return gavel_fail(error, GAVEL_E_DENIED,
                           "the founding record of another cluster is in its data directory already");
     status = found_load(node, message->record, error);
@@ -433,7 +482,7 @@ static int32_t take_record(struct node *node, const struct codec_found_record *m
     } else if (gavel_buffer_append(&node->record, message->record.data, message->record.size) != GAVEL_OK) {
         node_fatal(node, 70, "no memory for the founding record");
     } else {
-        save(node, gavel_buffer_slice(&node->record));
+        found_save(node);
     }
     return GAVEL_OK;
 }
@@ -444,7 +493,11 @@ static void on_record(struct conn *conn, const struct codec_found_record *messag
     struct codec_found_done done = {.id = message->id};
     struct gavel_error error = {0};
 
-    if (node->founded || node->founding_saving || node->phase != NODE_FOUNDING) {
+    if (message->prepare && node->scout && node->phase == NODE_FOUNDING) {
+        seed_record(conn, message);
+        return;
+    }
+    if (node->founded || node->founding_saving || node->phase != NODE_FOUNDING || message->prepare) {
         done.status = node->founded ? GAVEL_OK : GAVEL_E_BUSY;
         (void)conn_send(conn, CODEC_FOUND_DONE, &done);
         return;
@@ -471,6 +524,8 @@ void found_message(struct conn *conn, uint64_t type, void *message)
     case CODEC_FOUND_ANSWER: on_answer(conn, message); break;
     case CODEC_FOUND_RECORD: on_record(conn, message); break;
     case CODEC_FOUND_DONE:
+        if (conn->node->scout && conn->node->phase == NODE_FOUNDING)
+            seed_done(conn, done);
         if (done->status != GAVEL_OK && done->status != GAVEL_E_BUSY)
             node_log(conn->node, GAVEL_LOG_ERROR, "cluster", "%s refused the founding: %.*s",
                      conn->peer ? conn->peer->name : conn->name, (int)done->text.size,

@@ -35,6 +35,7 @@
 #include "core/node/node.h"
 #include "core/node/checkup.h"
 #include "core/node/roster.h"
+#include "core/node/seed.h"
 #include "core/node/settings.h"
 #include "core/node/trace.h"
 #include "core/os/list.h"
@@ -362,6 +363,7 @@ struct node {
     struct gavel_buffer record;  /* the founding record */
     struct log_task task_identity;
     struct log_task task_founding;
+    struct node_seed *scout; /* NULL: it does not discover others */
 
     /* log and core */
     struct log_pool *pool;

@@ -180,7 +180,7 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     if (!node->scratch || !node->arguments || !node->gated || !node->building || !node->waiters || !node->figures ||
         !node->pool || !node->apply || !node->settings || !node->roster || settings_abilities(node) != GAVEL_OK ||
         events_new(node) != GAVEL_OK || snapshots_new(node) != GAVEL_OK ||
-        peers_from_setup(node) != GAVEL_OK)
+        seed_new(node) != GAVEL_OK || peers_from_setup(node) != GAVEL_OK)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for a node");
     if (declare_begin(node, error) != GAVEL_OK)
         return gavel_wrap(error, "[capabilities]");
@@ -198,7 +198,11 @@ static int32_t check_setup(const struct node_setup *setup, struct gavel_error *e
     if (!listed)
         return gavel_fail(error, GAVEL_E_CONFIG, "[cluster] members does not list this node, '%s'",
                           setup->name);
-    if (setup->member_count > NODE_MEMBERS_MAX || setup->join_count > NODE_JOIN_MAX ||
+    if (setup->discovers && (setup->member_count || setup->join_count))
+        return gavel_fail(error, GAVEL_E_CONFIG,
+                          "a node that discovers others is told neither members nor whom to join");
+    if (setup->expect > NODE_MEMBERS_MAX ||
+        setup->member_count > NODE_MEMBERS_MAX || setup->join_count > NODE_JOIN_MAX ||
         setup->machine_count > NODE_MACHINES_MAX ||
         setup->transport_count > NODE_TRANSPORTS_MAX || setup->serializer_count > NODE_SERIALIZERS_MAX)
         return gavel_fail(error, GAVEL_E_CONFIG,
@@ -283,7 +287,7 @@ void node_start(struct node *node)
 
 static bool something_waits(const struct node *node)
 {
-    return node->waiting || node->change.active || node->leaving ||
+    return (node->scout && node->phase == NODE_FOUNDING) || node->waiting || node->change.active || node->leaving ||
            node->wish.active || node->parked_count || node->forward_count || node->read_count ||
            node->rebuild;
 }
@@ -335,6 +339,8 @@ static void housekeeping(struct node *node, uint64_t now)
     read_expire(node, now);
     save_expire(node, now);
     settings_ask(node);
+    if (node->scout && node->phase == NODE_FOUNDING)
+        seed_step(node);
     check_disk(node);
     work_maintain(node, now);
     if (node->leaving)
@@ -577,6 +583,7 @@ void node_free(struct node *node)
     settings_free(node->settings);
     roster_free(node->roster);
     declare_free(node);
+    seed_free(node);
     free(node->effects.items);
     free(node->raft_memory);
     free(node->scratch);
@@ -587,6 +594,11 @@ void node_free(struct node *node)
     free(node->figures);
     node->magic = 0;
     free(node);
+}
+
+bool node_formed(const struct node *node)
+{
+    return node->founded;
 }
 
 /* ---- small views --------------------------------------------------------------------------------------- */

@@ -49,6 +49,7 @@
 
 #define NODE_MEMBERS_MAX 32   /* as raft's: more would not make a cluster safer */
 #define NODE_ADDRESSES_MAX 4  /* addresses of one member */
+#define NODE_SEEDS_MAX 64     /* addresses that are dialled to discover others */
 #define NODE_JOIN_MAX 16      /* addresses to join by */
 #define NODE_TRANSPORTS_MAX 8 /* instances, the admin socket's included */
 #define NODE_SERIALIZERS_MAX 4
@@ -194,6 +195,18 @@ struct node_setup {
      */
     const char *const *join;
     uint32_t join_count;
+    /*
+     * This node discovers others, instead of being told of members: its seeds are addresses of whoever there may be, at
+     * first these, later what node_seeds says. With `expect` it founds a cluster with others of the kind, when that
+     * many empty nodes see each other (seed.h); without, an empty node waits to be added, as with `join`. `addresses`
+     * are where it is reached itself. None of it is looked at once the data directory belongs to a cluster.
+     */
+    bool discovers;
+    uint32_t expect;
+    const char *const *seeds;
+    uint32_t seed_count;
+    const char *const *addresses;
+    uint32_t address_count;
     const struct node_capability *capabilities;
     uint32_t capability_count;
     const struct node_transport *transports;
@@ -219,6 +232,16 @@ int32_t node_new(const struct node_setup *setup, struct node **node, int *exit_c
 /* Begin: found or join the others, answer connections. Restoring snapshot and log takes place from here on.
  */
 void node_start(struct node *node);
+
+/*
+ * These are the seeds now, as a name server says for instance: new ones are dialled, those that are gone and do not
+ * answer are not dialled any more. Nothing happens unless the node discovers and is in no cluster yet. At most
+ * NODE_SEEDS_MAX count. Copied.
+ */
+void node_seeds(struct node *node, const char *const *addresses, uint32_t count);
+
+/* Whether it belongs to a cluster: then there is nothing to discover any more. */
+bool node_formed(const struct node *node);
 
 /* The moment asked for by callbacks.deadline has come (earlier is fine too). */
 void node_deadline(struct node *node);

@@ -69,18 +69,27 @@ void peer_free(struct peer *peer)
     free(peer);
 }
 
-/* Addresses of `join` are dialled like members whose names are not known yet. */
+/* Addresses to join by, and seeds, are dialled like members whose names are not known yet. */
+static int32_t new_seed(struct node *node, const char *address)
+{
+    struct peer *peer = peer_new(node, "");
+
+    if (!peer)
+        return GAVEL_E_NO_MEMORY;
+    if (members_copy_text(peer->addresses[0], NODE_URI_MAX, gavel_text(address)))
+        peer->address_count = 1;
+    return GAVEL_OK;
+}
+
 static int32_t seeds_from_setup(struct node *node)
 {
-    for (uint32_t i = 0; i < node->setup.join_count; i++) {
-        struct peer *peer = peer_new(node, "");
+    int32_t status = GAVEL_OK;
 
-        if (!peer)
-            return GAVEL_E_NO_MEMORY;
-        if (members_copy_text(peer->addresses[0], NODE_URI_MAX, gavel_text(node->setup.join[i])))
-            peer->address_count = 1;
-    }
-    return GAVEL_OK;
+    for (uint32_t i = 0; i < node->setup.join_count && status == GAVEL_OK; i++)
+        status = new_seed(node, node->setup.join[i]);
+    for (uint32_t i = 0; node->scout && i < node->setup.seed_count && i < NODE_SEEDS_MAX && status == GAVEL_OK; i++)
+        status = new_seed(node, node->setup.seeds[i]);
+    return status;
 }
 
 int32_t peers_from_setup(struct node *node)
@@ -206,6 +215,40 @@ static void peer_drop(struct peer *peer)
     log_snapshot_close(peer->reader);
     peer->reader = NULL;
     os_list_push(&node->gone, &peer->link);
+}
+
+static bool listed(const char *const *addresses, uint32_t count, const char *address)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(addresses[i], address) == 0)
+            return true;
+    return false;
+}
+
+void node_seeds(struct node *node, const char *const *addresses, uint32_t count)
+{
+    struct os_list *at = node->peers.next;
+    struct peer *peer;
+
+    if (!node->scout || node->founded || !node_working(node))
+        return;
+    count = count < NODE_SEEDS_MAX ? count : NODE_SEEDS_MAX;
+    while (at != &node->peers) {
+        peer = os_container(at, struct peer, link);
+        at = at->next;
+        if (peer->id == 0 && !peer->out && !listed(addresses, count, peer->addresses[0]))
+            peer_drop(peer);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        bool known = listed(addresses, i, addresses[i]);
+
+        os_list_each (peer, &node->peers, struct peer, link)
+            known = known || (peer->id == 0 && strcmp(peer->addresses[0], addresses[i]) == 0);
+        if (!known && new_seed(node, addresses[i]) != GAVEL_OK)
+            break; /* no memory: the next time, perhaps */
+    }
+    node->armed_ns = UINT64_MAX; /* there is somebody to dial */
+    node_settle(node);
 }
 
 void peers_sync(struct node *node)

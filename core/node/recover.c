@@ -59,7 +59,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
         .cache_bytes = node->limits.log_cache_bytes,
         .trail_bytes = node->limits.log_trailing_bytes,
         .snapshot_keep = (uint32_t)node->limits.snapshot_keep,
-        .recover = node->setup.member_count != 1 || node->setup.join_count > 0,
+        .recover = (node->setup.member_count != 1 || node->setup.join_count > 0) && node->setup.expect != 1,
         .pool = node->pool,
     };
     struct log_events events = {.ctx = node, .written = engine_written, .failed = engine_failed};
@@ -74,7 +74,8 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     node->recovers = node->recovery.start == LOG_START_RECOVERING;
     node->member_id = node->recovery.member_id;
     record = gavel_bytes(node->recovery.founding, node->recovery.founding_bytes);
-    if (!node->recovery.founding && node->setup.member_count == 0 && node->setup.join_count == 0) {
+    if (!node->recovery.founding && node->setup.member_count == 0 && node->setup.join_count == 0 &&
+        !node->setup.discovers) {
         *exit_code = 78;
         return gavel_fail(error, GAVEL_E_CONFIG,
                           "the data directory is empty: say in [cluster] which members found a cluster, or by which "

@@ -223,7 +223,8 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
     struct raft_status status = engine_status(node);
     bool recovering = status.recovering;
     char stalls[120];
-    bool waits = !node->founded && node->waits[0];
+    bool scouts = !node->founded && node->scout && node->scout->said[0];
+    bool waits = !node->founded && (node->waits[0] || scouts);
 
     gavel_put_array(out, (uint64_t)full + recovering + node->fenced + waits + status.disk_stalls);
     if (full)
@@ -236,7 +237,7 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
     if (recovering)
         gavel_put_text(out, "recovering: damaged entries are being fetched again");
     if (waits)
-        gavel_put_text(out, node->waits);
+        gavel_put_text(out, node->waits[0] ? node->waits : node->scout->said);
     if (node->fenced)
         gavel_put_text(out, "fenced: its state differs from the majority's; see divergence in gavel-runbook(7)");
     gavel_put_end(out);

@@ -19,6 +19,7 @@
 #define NURSE_NS (20 * SIM_MS)
 #define ASK_MS 10000 /* an administrator waits so long */
 #define DAY_MS UINT64_C(86400000)
+#define FOUNDING_NS (20 * SIM_S) /* a founding is left alone after that */
 #define ALL_PPM 50000        /* crashes that take every node at once */
 #define IN_RECOVERY_PPM 250000 /* crashes whose next life dies in its recovery too */
 
@@ -264,6 +265,25 @@ static void start(struct sim_fate *fate, struct sim_node *node)
     sim_node_start(node, others, fate->joins[node->number] ? count : 0);
 }
 
+/*
+ * Misfortune while a cluster is being founded by seeds: founders die at any moment. The oracle watches that there is
+ * one cluster in the end, and was never another.
+ */
+static void fate_founding(struct sim_fate *fate)
+{
+    struct sim *sim = fate->sim;
+    struct sim_node *node = &sim->nodes[sim_below(&fate->founding, sim->founders)];
+    bool formed = false;
+
+    if (sim->options.seeds != 2 || sim->phase != SIM_FAULTS || sim->now > FOUNDING_NS)
+        return;
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        formed = formed || (sim->nodes[i].node && sim->nodes[i].node->founded);
+    if (formed || !sim_is_up(node) || sim_below(&fate->founding, 8))
+        return;
+    crash_one(fate, node, sim_draw(&fate->founding) & 1 ? SIM_POWER : SIM_KILL);
+}
+
 static void nurse(struct sim *sim, struct sim_event *event)
 {
     struct sim_fate *fate = os_container(event, struct sim_fate, nurse);
@@ -283,6 +303,7 @@ static void nurse(struct sim *sim, struct sim_event *event)
             start(fate, node);
         }
     }
+    fate_founding(fate);
     fate_operate(fate);
     fate_flip_operate(fate);
     sim_schedule(sim, event, sim->now + NURSE_NS);
@@ -297,6 +318,7 @@ struct sim_fate *sim_fate_new(struct sim *sim)
     assert(fate);
     fate->sim = sim;
     fate->dice = sim_stream(sim, SIM_STREAM_FATE, 0);
+    fate->founding = sim_stream(sim, SIM_STREAM_FATE, 1000);
     for (uint32_t i = 0; i < FATE_KINDS; i++) {
         fate->clocks[i].kind = i;
         fate->clocks[i].dice = sim_stream(sim, SIM_STREAM_FATE, i + 1);

@@ -38,6 +38,7 @@ struct fate_partition {
 struct sim_fate {
     struct sim *sim;
     struct sim_random dice;
+    struct sim_random founding;
     struct fate_clock clocks[FATE_KINDS];
     struct sim_event nurse;
     uint64_t start_at[SIM_NODES_MAX]; /* when a node that is down is started; 0: not decided */

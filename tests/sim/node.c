@@ -306,7 +306,9 @@ static void choose_plugin(struct sim_process *process, bool joins)
 
     if (!process->plugin)
         process->plugin = 1;
-    if (sim->options.settings_per_hour && (joins || process->outdated || (sim_draw(&process->dice) & 1)))
+    /* A founder's plugin is what the cluster begins with: none of them gets a newer one before. */
+    if (sim->options.settings_per_hour && (sim->clustered || !sim->options.seeds) &&
+        (joins || process->outdated || (sim_draw(&process->dice) & 1)))
         process->plugin = sim->plugin;
     process->outdated = false;
     process->operations.state_version = process->plugin;
@@ -348,7 +350,10 @@ static void fill_setup(struct sim_process *process, const char *const *join, uin
 {
     struct sim_node *node = process->node;
     const struct sim_options *options = &node->sim->options;
+    bool scouts = options->seeds && !join_count;
 
+    for (uint32_t i = 0; i < node->sim->founders; i++)
+        process->seeds[i] = node->sim->nodes[i].uri;
     /* Each life says another thing, so each has to bring it into the log. */
     (void)snprintf(process->life, sizeof process->life, "%llu", (unsigned long long)node->lives);
     process->capabilities[0] = (struct node_capability){"life", process->life};
@@ -362,7 +367,13 @@ static void fill_setup(struct sim_process *process, const char *const *join, uin
         .version = "sim",
         .data_dir = "data",
         .members = node->sim->members,
-        .member_count = join_count ? 0 : node->sim->founders,
+        .discovers = scouts,
+        .expect = scouts ? node->sim->founders : 0,
+        .seeds = process->seeds,
+        .seed_count = node->sim->founders,
+        .addresses = process->listen,
+        .address_count = 1,
+        .member_count = join_count || scouts ? 0 : node->sim->founders,
         .join = process->join,
         .join_count = join_count,
         .capabilities = process->capabilities,

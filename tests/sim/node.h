@@ -40,6 +40,7 @@ struct sim_process {
     struct gavel_statemachine operations;
     uint64_t plugin; /* newest state version that its plugin knows, over its lives: never less */
     bool outdated;   /* it ended because its plugin does not know the version in force */
+    const char *seeds[SIM_NODES_MAX];
     struct node_capability capabilities[2];
     char life[24];
     struct node_setup setup;

@@ -42,7 +42,8 @@
     X(STOP, "stop") \
     X(SETTINGS, "settings") \
     X(ROSTER, "roster") \
-    X(FLIP, "flip")
+    X(FLIP, "flip") \
+    X(SEEDS, "seeds")
 
 /* A rate "per hour" is of simulated time and of the whole cluster unless it says otherwise. */
 #define SIM_OPTIONS(X) \
@@ -94,6 +95,7 @@
     X(settings_per_hour, SETTINGS, 60, 1200, "changes of settings asked for, upgrades of the machine among them") \
     X(register_per_hour, ROSTER, 60, 1800, "nodes that register, or go; members have capabilities") \
     X(flip_per_hour, FLIP, 60, 3600, "states that change by themselves, one at a time; only when asked for") \
+    X(seeds, SEEDS, 1, 2, "founded by nodes that know addresses only; 2: under crashes") \
     X(segment_kib, NONE, 64, 2048, "log_segment_bytes, KiB: 64 is less than a user may ask for")
 
 struct sim_options {

@@ -290,6 +290,21 @@ static void reads(struct sim_oracle *oracle, struct oracle_node *memory, const s
     memory->reads_served = now->served;
 }
 
+/* However they found each other, and whatever fell meanwhile. One founder alone may lose all that there ever was. */
+static void one_cluster(struct sim_node *sim_node)
+{
+    struct sim *sim = sim_node->sim;
+    const struct node *node = sim_node->node;
+
+    if (!node || !node->founded || !sim->options.seeds)
+        return;
+    if (!sim->clustered)
+        memcpy(sim->cluster, node->cluster_id.bytes, sizeof sim->cluster);
+    sim->clustered = true;
+    if (sim->founders > 1 && memcmp(sim->cluster, node->cluster_id.bytes, sizeof sim->cluster) != 0)
+        sim_fail(sim, "one cluster", "%s belongs to a second cluster", sim_node->name);
+}
+
 void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
 {
     struct oracle_node *memory = &oracle->nodes[sim_node->number];
@@ -302,6 +317,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     assert(oracle->magic == ORACLE_MAGIC);
     if (!memory->alive)
         return;
+    one_cluster(sim_node);
     look(sim_node, &view);
     if (!view.core)
         return;

@@ -175,6 +175,8 @@ struct sim {
     bool flip_spread;    /* it has led meanwhile */
     uint64_t flipped_at; /* after this index */
     bool flip_found;     /* and it is fenced */
+    bool clustered;             /* some node belongs to a cluster, or did: */
+    unsigned char cluster[16];  /* this one, and there is never another */
     uint64_t plugin;     /* the newest state version of the machine that there is: who starts anew may get it */
     bool tracing;        /* --trace: sim_trace prints */
     uint64_t trace_hash; /* of everything traced, printed or not */

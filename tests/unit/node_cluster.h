@@ -35,6 +35,11 @@ struct cluster_node {
     const char *join[CLUSTER_MAX];
     const char *data_dir; /* NULL: "data" */
     uint32_t join_count; /* set before cluster_start: it was not a founder */
+    /* Set before cluster_start, it takes the place of members: it discovers others at these seeds. */
+    bool discovers;
+    uint32_t expect;
+    const char *seeds[CLUSTER_MAX];
+    uint32_t seed_count;
     const struct node_capability *capabilities; /* what its INI file says, set before cluster_start */
     uint32_t capability_count;
     /* Of its one machine, set before cluster_start; 0 and NULL: the counter, as it is. */

@@ -312,6 +312,8 @@ static void deliver(struct item *item)
     case CLOSED:
         to->open = false;
         to->gone = true;
+        if (!to->cookie)
+            break; /* its acceptor died before it was told of it, and another life of it knows nothing */
         events->closed(events->context, to->cookie, item->reason, gavel_text("the connection ended"));
         break;
     }
