@@ -6,7 +6,7 @@
 #
 #   registry      the registry of metrics off (GAVEL_METRICS=off) against on, with no observer of metrics: at most 1 %
 #   OBSERVER...   none against all of these: sections of the INI file by plugin, with keys behind commas, as
-#                 "otlp,endpoint=http://127.0.0.1:4318" prometheus,listen=http://127.0.0.1:0: at most 3 %
+#                 "otlp,endpoint=http://127.0.0.1:4318" prometheus,listen=127.0.0.1:0: at most 3 %
 #
 # One connection by default: with several, what a put costs depends on how many share a batch, and that on the disk.
 #
@@ -55,13 +55,14 @@ once()
             case $section in *,*) tr , '\n' <<<"${section#*,}" ;; esac
         done
     } >"$dir/n.ini"
+    "$gaveld" --check-config --config "$dir/n.ini" >/dev/null || exit 78
     if [ "$1" = registry ] && [ "$mode" = off ]; then
         GAVEL_METRICS=off "$gaveld" --config "$dir/n.ini" >"$dir/log" 2>&1 &
     else
         "$gaveld" --config "$dir/n.ini" >"$dir/log" 2>&1 &
     fi
     pid=$!
-    "$gavel" -e "unix://$dir/s" -t 30s set ready 1 >/dev/null || { cat "$dir/log"; exit 1; }
+    "$gavel" -e "unix://$dir/s" -t 30s set ready 1 >/dev/null || { cat "$dir/log" >&2; exit 1; }
     "$gavel" -e "unix://$dir/s" bench -c "$connections" -s 1 >/dev/null || { cat "$dir/log"; exit 1; }
     before=$(nanoseconds "$pid")
     "$gavel" -e "unix://$dir/s" bench -c "$connections" -s "$seconds" >"$dir/bench"
@@ -75,7 +76,10 @@ once()
 
 : >"$dir/pairs"
 for ((i = 0; i < pairs; i++)); do
-    if ((i % 2)); then on=$(once on "$@") off=$(once off "$@"); else off=$(once off "$@") on=$(once on "$@"); fi
+    for mode in $( ((i % 2)) && echo on off || echo off on); do
+        cost=$(once "$mode" "$@") || exit
+        if [ "$mode" = on ]; then on=$cost; else off=$cost; fi
+    done
     echo "$off $on" >>"$dir/pairs"
     echo "pair $((i + 1)): $off ns a put without, $on ns with"
 done
