@@ -61,14 +61,50 @@ int cli_area_leader(struct cli *cli, int count, char **words)
     return call_admin(cli, "transfer", (const char *const[4]){"to", to, "", NULL}, "leadership was handed over");
 }
 
+/* A line each observer: "log: info, raft debug". */
+static int show_levels(struct cli *cli)
+{
+    struct gavel_result *result = NULL;
+    int code = cli_connect_admin(cli);
+    uint64_t count, i, j;
+
+    if (code == CLI_OK)
+        code = cli_call_node(cli, "log_levels", NULL, &result);
+    if (code != CLI_OK)
+        return code;
+    count = gavel_get_count(result->value, NULL);
+    for (i = 0; i < count && strcmp(cli->output, "json") != 0; i++) {
+        struct gavel_slice row = gavel_document_at(result->value, i, NULL);
+        struct gavel_slice observer = gavel_get_bytes(row, "observer"), level = gavel_get_bytes(row, "level");
+        struct gavel_slice levels = codec_map_find(row, "levels");
+        uint64_t modules = gavel_get_count(levels, NULL);
+
+        printf("%.*s: %.*s", (int)observer.size, (const char *)observer.data, (int)level.size,
+               (const char *)level.data);
+        for (j = 0; j < modules; j++) {
+            struct gavel_slice module, own = gavel_document_at(levels, j, &module);
+
+            own = gavel_get_bytes(own, NULL);
+            printf(", %.*s %.*s", (int)module.size, (const char *)module.data, (int)own.size, (const char *)own.data);
+        }
+        puts("");
+    }
+    if (strcmp(cli->output, "json") == 0)
+        code = cli_print(cli, result->value);
+    gavel_result_free(result);
+    return code;
+}
+
 int cli_area_log_level(struct cli *cli, int count, char **words)
 {
     int code = cli_options_take(cli, NULL, count, words);
 
     if (code != CLI_OK)
         return code;
+    if (cli->word_count == 1)
+        return show_levels(cli);
     if (cli->word_count != 3)
-        return cli_misused(cli, "gavel log-level MODULE trace|debug|info|warn|error");
+        return cli_misused(cli, "gavel log-level [MODULE trace|debug|info|warn|error]");
     return call_admin(cli, "log_level", (const char *const[4]){"module", cli->words[1], "level", cli->words[2]},
                       "changed");
 }

@@ -100,9 +100,10 @@ const struct cli_area cli_areas[] = {
      "its name when all of it is on the disk, and is not replaced without --force. Both through the admin socket: "
      "--admin or --data-dir. inspect: check every byte of FILE and tell what is in it. restore: make DIR of --data-dir "
      "the data directory of a new cluster with what FILE holds, see BACKUP AND RESTORE. The last two ask no node"},
-    {"log-level", cli_area_log_level, CLI_OPERATORS, "MODULE trace|debug|info|warn|error", NULL,
-     "Change a level of the log until the next start. MODULE is the word in parentheses at the end of a log line, such "
-     "as raft, and stands for all below it; the others keep their level" THROUGH_ADMIN},
+    {"log-level", cli_area_log_level, CLI_OPERATORS, "[MODULE trace|debug|info|warn|error]", NULL,
+     "Alone: the levels in force, a line each observer. Else change a level of the log until the next start. MODULE is "
+     "the word in parentheses at the end of a log line, such as raft, and stands for all below it; the others keep "
+     "their level" THROUGH_ADMIN},
     {"reload", cli_area_reload, CLI_OPERATORS, "", NULL,
      "Have the node read its INI file again, and tell what came of it: each change, or each mistake; with a mistake "
      "nothing was changed, and the exit code is 1. See gaveld(8)" THROUGH_ADMIN},

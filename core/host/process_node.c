@@ -4,6 +4,7 @@
  */
 #include "core/host/process.h"
 
+#include "core/codec/field.h"
 #include "core/host/reload.h"
 
 #include <assert.h>
@@ -77,11 +78,73 @@ static void metrics(void *context, struct gavel_writer *out)
     host_registry_write(host_services_registry(process->services), out);
 }
 
+/* Whether one of the two is the other, or is above it: "transport" and "transport.main". */
+static bool related(struct gavel_slice module, const char *name)
+{
+    uint64_t size = strlen(name), shorter = size < module.size ? size : module.size;
+    const char *text = module.data;
+
+    return memcmp(text, name, (size_t)shorter) == 0 &&
+           (size == module.size || (size < module.size ? text[size] : name[module.size]) == '.');
+}
+
+/* A name that nothing logs under would silently change nothing: refused, with the nearest one that is known. */
+static int32_t check_module(const struct host_process *process, struct gavel_slice module, struct gavel_error *error)
+{
+    struct codec_nearest nearest = {.wanted = module};
+    char hint[160], name[160];
+
+    for (unsigned i = 0; host_log_modules[i]; i++) {
+        if (related(module, host_log_modules[i]))
+            return GAVEL_OK;
+        codec_nearest_offer(&nearest, gavel_text(host_log_modules[i]));
+    }
+    for (unsigned i = 0; i < process->part_count; i++) {
+        const struct host_part *part = process->part[i];
+        const char *words[] = {part->config->name, part->plugin->head.name};
+
+        for (unsigned j = 0; j < 4; j++) { /* as its section or its plugin is called, with the kind or without it */
+            (void)snprintf(name, sizeof name, "%s%s%s", j < 2 ? "" : host_kind_name(part->config->kind),
+                           j < 2 ? "" : ".", words[j % 2]);
+            if (related(module, name))
+                return GAVEL_OK;
+            codec_nearest_offer(&nearest, gavel_text(name));
+        }
+    }
+    return gavel_fail(error, GAVEL_E_INVALID, "nothing logs as '%.*s'%s", (int)(module.size < 64 ? module.size : 64),
+                      (const char *)module.data, codec_nearest_text(&nearest, hint, sizeof hint));
+}
+
 static int32_t log_level(void *context, struct gavel_slice module, struct gavel_slice level, struct gavel_error *error)
 {
     struct host_process *process = context;
+    int32_t status = module.size ? check_module(process, module, error) : GAVEL_OK;
 
-    return host_sink_set_level(host_services_sink(process->services), module, level, error);
+    return status != GAVEL_OK ? status : host_sink_set_level(host_services_sink(process->services), module, level, error);
+}
+
+/* [{observer, level, levels}] of those that want logs. */
+static void log_levels(void *context, struct gavel_writer *out)
+{
+    struct host_process *process = context;
+    struct host_sink *sink = host_services_sink(process->services);
+    const struct host_part *shown[HOST_PARTS_MAX];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < process->part_count; i++)
+        if (process->part[i]->config->kind == GAVEL_KIND_OBSERVER &&
+            process->part[i]->plugin->operations.observer.wants & GAVEL_OBSERVE_LOGS &&
+            host_sink_bit(sink, &process->part[i]->instance.guard))
+            shown[count++] = process->part[i];
+    gavel_put_array(out, count);
+    for (unsigned i = 0; i < count; i++) {
+        gavel_put_map(out, 3);
+        gavel_put_key(out, "observer");
+        gavel_put_text(out, shown[i]->config->name);
+        (void)host_sink_show_levels(sink, &shown[i]->instance.guard, out);
+        gavel_put_end(out);
+    }
+    gavel_put_end(out);
 }
 
 static void reload(void *context, struct node_caller caller)
@@ -279,7 +342,7 @@ int host_process_make_node(struct host_process *process)
         .machines = process->machine,
         .limits = host_process_limits(config),
         .callbacks = {.context = process, .deadline = set_deadline, .fatal = fatal, .stopped = stopped,
-                      .log_wanted = log_wanted, .metrics = metrics, .log_level = log_level,
+                      .log_wanted = log_wanted, .metrics = metrics, .log_level = log_level, .log_levels = log_levels,
                       .reload = reload, .stop = stop},
     };
     struct gavel_error error = {.code = 0};

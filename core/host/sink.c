@@ -73,6 +73,9 @@ struct host_sink {
     bool busy; /* [loop] the job is on the lane */
 };
 
+const char *const host_log_modules[] = {"apply", "cluster", "disk", "health", "host", "log", "node", "peer", "raft",
+                                        "recover", "settings", "snapshot", "state", NULL};
+
 /* ---- levels ------------------------------------------------------------------------------------------------------ */
 
 static int32_t parse_level(struct gavel_slice text, uint64_t *level, struct gavel_error *error)
@@ -206,6 +209,30 @@ int32_t host_sink_set_level(struct host_sink *sink, struct gavel_slice module, s
     find_least(sink);
     (void)pthread_mutex_unlock(&sink->lock);
     return status;
+}
+
+bool host_sink_show_levels(struct host_sink *sink, const void *self, struct gavel_writer *out)
+{
+    struct observer found = {.operations = NULL};
+
+    assert(sink->magic == SINK_MAGIC);
+    (void)pthread_mutex_lock(&sink->lock);
+    for (uint64_t i = 0; i < sink->observer_count; i++)
+        if (sink->observer[i].self == self && wants(&sink->observer[i], GAVEL_OBSERVE_LOGS))
+            found = sink->observer[i];
+    (void)pthread_mutex_unlock(&sink->lock);
+    if (!found.operations)
+        return false;
+    gavel_put_key(out, "level");
+    gavel_put_text(out, host_level_names[found.level - 1]);
+    gavel_put_key(out, "levels");
+    gavel_put_map(out, found.count);
+    for (uint64_t i = 0; i < found.count; i++) {
+        gavel_put_key(out, found.levels[i].module);
+        gavel_put_text(out, host_level_names[found.levels[i].level - 1]);
+    }
+    gavel_put_end(out);
+    return true;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */

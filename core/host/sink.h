@@ -24,6 +24,9 @@
 
 struct host_sink;
 
+/* What the host and the node log as; a test finds each of them here. Ends with NULL. */
+extern const char *const host_log_modules[];
+
 /*
  * [loop] A new sink. `wake(context)` is called from any thread when records begin to wait: the loop must then call
  * host_sink_pump. `registry` is what observers of metrics are shown. NULL when memory is out.
@@ -65,6 +68,9 @@ bool host_sink_wanted(struct host_sink *sink, uint64_t level, const char *module
 /* [any] Change the level of a module in every observer; "" is the default level. GAVEL_E_INVALID, GAVEL_E_TOO_LARGE. */
 int32_t host_sink_set_level(struct host_sink *sink, struct gavel_slice module, struct gavel_slice level,
                             struct gavel_error *error);
+
+/* [any] Write the levels of an observer: {level, levels: {module: level}}. False: it is none, or wants no logs. */
+bool host_sink_show_levels(struct host_sink *sink, const void *self, struct gavel_writer *out);
 
 /* [any] One log event, copied. Bytes that are no UTF-8 and control characters become '?'. */
 void host_sink_log(struct host_sink *sink, uint64_t level, const char *module, const struct gavel_trace *trace,

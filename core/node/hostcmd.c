@@ -315,6 +315,18 @@ static void log_level_command(struct node *node, const struct asked *asked)
         reply_ok(node, asked);
 }
 
+static void log_levels_command(struct node *node, const struct asked *asked)
+{
+    struct codec_writer writer;
+
+    if (!node->setup.callbacks.log_levels) {
+        client_refuse(node, asked->origin, GAVEL_E_UNSUPPORTED, "this host has no log levels");
+        return;
+    }
+    node->setup.callbacks.log_levels(node->setup.callbacks.context, begin_body(node, &writer));
+    reply_body(node, asked, &writer);
+}
+
 static void stop_command(struct node *node, const struct asked *asked)
 {
     if (!node->setup.callbacks.stop) {
@@ -374,6 +386,7 @@ static const struct host_command host_commands[] = {
     {"snapshot_read", true, snapshot_read_command},
     {"snapshot_close", true, snapshot_close_command},
     {"log_level", true, log_level_command},
+    {"log_levels", true, log_levels_command},
     {"reload", true, reload_command},
     {"stop", true, stop_command},
 };

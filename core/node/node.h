@@ -173,6 +173,8 @@ struct node_callbacks {
     /* Change a log level at run time (admin); NULL: refused. */
     int32_t (*log_level)(void *context, struct gavel_slice module, struct gavel_slice level,
                          struct gavel_error *error);
+    /* Write the levels in force as one list (admin); NULL: refused. */
+    void (*log_levels)(void *context, struct gavel_writer *out);
     /* An administrator asked for a reload, as SIGHUP would; the host replies by node_answer. NULL: refused. */
     void (*reload)(void *context, struct node_caller caller);
     /* An administrator asked this node to stop, as SIGTERM would; NULL: refused. */

@@ -221,6 +221,37 @@ static void test_no_limit(void **state)
     has(path, wanted);
 }
 
+/* Two kinds that come in turn do not make each other forgotten, and debug lines have no limit. */
+static void test_kinds(void **state)
+{
+    char found[65536], text[64];
+    FILE *stream;
+    size_t size, lines = 0, told = 0;
+
+    (void)state;
+    repeats = "2";
+    start("human", "never");
+    for (int i = 0; i < 20; i++)
+        for (int kind = 0; kind < 6; kind++) {
+            (void)snprintf(text, sizeof text, "%c says %d", 'a' + kind, i);
+            say(GAVEL_LOG_INFO, "m", gavel_text(text), NULL);
+            say(GAVEL_LOG_DEBUG, "m", gavel_text(text), NULL);
+        }
+    gavel_plugin_log()->destroy(observer);
+    repeats = "20";
+    stream = fopen(path, "r");
+    assert_non_null(stream);
+    size = fread(found, 1, sizeof found - 1, stream);
+    found[size] = 0;
+    (void)fclose(stream);
+    for (const char *at = found; (at = strchr(at, '\n')); at++)
+        lines++;
+    for (const char *at = found; (at = strstr(at, "repeated 18 times: ")); at++)
+        told++;
+    assert_int_equal(told, 6);
+    assert_int_equal(lines, 6 * (2 + 20 + 1));
+}
+
 /* A line that is too long is cut, and an object still closes. */
 static void test_long(void **state)
 {
@@ -288,7 +319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_human), cmocka_unit_test(test_colour), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_priority), cmocka_unit_test(test_repeats), cmocka_unit_test(test_no_limit),
+        cmocka_unit_test(test_priority), cmocka_unit_test(test_repeats), cmocka_unit_test(test_no_limit), cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_long),  cmocka_unit_test(test_reopen), cmocka_unit_test(test_bad_output),
     };
 

@@ -31,6 +31,7 @@ enum { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
 enum { PRIORITY_AUTO, PRIORITY_ALWAYS, PRIORITY_NEVER };
 
 #define REPEATS_MAX 64          /* kinds of lines that are counted at the same time */
+#define REPEAT_PROBES 8         /* places of one kind */
 #define REPEAT_MODULE_ROOM 64
 #define REPEAT_TEXT_ROOM 256    /* of the first such line, for the summary */
 
@@ -74,7 +75,7 @@ static const struct gavel_field option_rows[] = {
     {.name = "repeats", .id = 5, .type = GAVEL_UINT, .offset = offsetof(struct log_options, repeats),
      .fallback = "100", .max = 1000000, .unit = "lines",
      .help = "Lines of one module that differ in numbers only, within repeat_window; more are counted and told "
-             "together. 0: no limit. Errors have none"},
+             "together. 0: no limit; levels other than info and warn have none"},
     {.name = "repeat_window", .id = 6, .type = GAVEL_DURATION, .offset = offsetof(struct log_options, repeat_window),
      .fallback = "10s", .min = 1, .max = 3600000, .help = "The time in which so many lines may come"},
 };
@@ -446,13 +447,29 @@ static void begin_repeat(struct repeat *repeat, const struct gavel_log_event *ev
     repeat->text[size] = 0;
 }
 
-/* Whether this line is one too many. An error never is. */
+/* The place of a kind: its own, a free one, or that of the kind whose window began first. */
+static struct repeat *place_of(struct log_observer *log, uint64_t hash)
+{
+    struct repeat *oldest = &log->repeat[hash % REPEATS_MAX];
+
+    for (unsigned i = 0; i < REPEAT_PROBES; i++) {
+        struct repeat *repeat = &log->repeat[(hash + i) % REPEATS_MAX];
+
+        if (repeat->hash == hash)
+            return repeat;
+        if (!repeat->hash || (oldest->hash && repeat->since_ms < oldest->since_ms))
+            oldest = repeat;
+    }
+    return oldest;
+}
+
+/* Whether this line is one too many. An error never is, nor what somebody asked for who looks closely. */
 static int is_held(struct log_observer *log, const struct gavel_log_event *event)
 {
-    uint64_t hash = shape_of(event);
-    struct repeat *repeat = &log->repeat[hash % REPEATS_MAX];
+    uint64_t hash = shape_of(event), level = known_level(event->level);
+    struct repeat *repeat = place_of(log, hash);
 
-    if (log->options->repeats == 0 || known_level(event->level) >= GAVEL_LOG_ERROR)
+    if (log->options->repeats == 0 || level >= GAVEL_LOG_ERROR || level < GAVEL_LOG_INFO)
         return 0;
     if (repeat->hash != hash || window_is_over(log, repeat, event->wall_ms)) {
         if (repeat->hash)
