@@ -120,7 +120,9 @@ static int32_t log_level(void *context, struct gavel_slice module, struct gavel_
     struct host_process *process = context;
     int32_t status = module.size ? check_module(process, module, error) : GAVEL_OK;
 
-    return status != GAVEL_OK ? status : host_sink_set_level(host_services_sink(process->services), module, level, error);
+    if (status == GAVEL_OK)
+        status = host_sink_set_level(host_services_sink(process->services), module, level, error);
+    return status;
 }
 
 /* [{observer, level, levels}] of those that want logs. */

@@ -319,7 +319,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_human), cmocka_unit_test(test_colour), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_priority), cmocka_unit_test(test_repeats), cmocka_unit_test(test_no_limit), cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_priority), cmocka_unit_test(test_repeats), cmocka_unit_test(test_no_limit),
+        cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_long),  cmocka_unit_test(test_reopen), cmocka_unit_test(test_bad_output),
     };
 
