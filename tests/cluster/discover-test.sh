@@ -27,12 +27,16 @@ until_true()
 }
 mkfifo "$dir/never"
 
-# ports COUNT: free ones, all different.
+# ports COUNT: free ones, all different, and none that the system gives to a connection before a node listens there.
 ports()
 {
-    python3 -c 'import socket, sys
-held = [socket.socket() for _ in range(int(sys.argv[1]))]
-for each in held: each.bind(("127.0.0.1", 0))
+    python3 -c 'import random, socket, sys
+held = []
+while len(held) < int(sys.argv[1]):
+    each = socket.socket()
+    try: each.bind(("127.0.0.1", random.randrange(20000, 32000)))
+    except OSError: continue
+    held.append(each)
 print(*[each.getsockname()[1] for each in held])' "$1"
 }
 
