@@ -73,8 +73,8 @@ struct host_sink {
     bool busy; /* [loop] the job is on the lane */
 };
 
-const char *const host_log_modules[] = {"apply", "cluster", "disk", "health", "host", "log", "node", "peer", "raft",
-                                        "recover", "settings", "snapshot", "state", NULL};
+const char *const host_log_modules[] = {"apply", "cluster", "discover", "disk", "health", "host", "log", "node", "peer",
+                                        "raft", "recover", "settings", "snapshot", "state", NULL};
 
 /* ---- levels ------------------------------------------------------------------------------------------------------ */
 
