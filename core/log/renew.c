@@ -269,6 +269,20 @@ static int replace_directory(const struct os *os, const char *dir, const struct 
     return status ? failed(error, "write its record", dir, status) : 0;
 }
 
+/* The majority that its state differed from is gone with its cluster, and nobody else could lead the new one. */
+static int unfence(const struct os *os, const char *dir, struct gavel_error *error)
+{
+    char path[OS_PATH_MAX];
+    int result = log_path(path, dir, "fenced", error);
+
+    if (result)
+        return result;
+    result = os_unlink(os, path);
+    if (result == 0)
+        result = os_sync_dir(os, dir);
+    return result && result != -ENOENT ? failed(error, "remove its fence", dir, result) : 0;
+}
+
 int log_renew_finish(const struct os *os, const char *dir, bool cut, struct gavel_error *error)
 {
     struct log_renewal renewal;
@@ -290,6 +304,8 @@ int log_renew_finish(const struct os *os, const char *dir, bool cut, struct gave
         if (status)
             status = failed(error, "write the founding record", dir, status);
     }
+    if (status == 0)
+        status = unfence(os, dir, error);
     if (status == 0)
         status = replace_directory(os, dir, &renewal, error);
     os_close(os, lock);

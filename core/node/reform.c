@@ -72,6 +72,8 @@ static const char *fault(const struct reform_dir *dir)
         return scan->row->says;
     if (scan->recovering_state != LOG_FILE_ABSENT)
         return "it recovers: what was damaged was being fetched from the others";
+    if (scan->fence)
+        return "it is fenced: its state differed from that of the majority";
     if (scan->founding_state != LOG_FILE_GOOD || scan->directory.member_id == 0)
         return "it has joined no cluster yet";
     if (!dir->members)
@@ -185,6 +187,19 @@ static int32_t find_plan(struct reform *reform)
     return GAVEL_OK;
 }
 
+/* Under two names it would be set aside for itself, and a copy would count as a voter of its own. */
+static int32_t check_twins(struct reform *reform)
+{
+    for (uint32_t i = 0; i < reform->count; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (reform->dirs[i].record && reform->dirs[k].record &&
+                reform->dirs[i].scan.directory.incarnation == reform->dirs[k].scan.directory.incarnation)
+                return gavel_fail(reform->error, GAVEL_E_INVALID,
+                                  "%s and %s are the same directory, or one is a copy of the other: name one of them",
+                                  reform->dirs[k].path, reform->dirs[i].path);
+    return GAVEL_OK;
+}
+
 static int32_t check_clusters(struct reform *reform)
 {
     const struct reform_dir *first = reform->source;
@@ -204,6 +219,18 @@ static int32_t check_clusters(struct reform *reform)
                               dir->path);
     }
     return GAVEL_OK;
+}
+
+/* What is asked for now and what was begun have to be the same: two sources would be two clusters. */
+static int32_t check_resumed(struct reform *reform)
+{
+    const char *named = reform->options->source;
+
+    if (!reform->source || !named || strcmp(named, reform->source->path) == 0)
+        return GAVEL_OK;
+    return gavel_fail(reform->error, GAVEL_E_CONFIG,
+                      "an earlier run made %s the source%s, so %s cannot be it: name it, or leave out --source",
+                      reform->source->path, reform->resumes ? " and was cut short" : "", named);
 }
 
 static int32_t choose(struct reform *reform)
@@ -349,6 +376,8 @@ static int32_t add_member(struct reform *reform, struct gavel_slice name, struct
     if (strcmp(member->name, source->name) == 0) {
         member->role = RAFT_VOTER;
         member->incarnation = source->incarnation;
+        if (member->priority == RAFT_PRIORITY_NEVER)
+            member->priority = 0; /* nobody else can lead */
         reform->plan.member_id = member->id;
     }
     next->count++;
@@ -455,8 +484,12 @@ static int32_t carry_out(struct reform *reform)
 
 static int32_t prepare(struct reform *reform)
 {
-    int32_t status = find_plan(reform);
+    int32_t status = check_twins(reform);
 
+    if (status == GAVEL_OK)
+        status = find_plan(reform);
+    if (status == GAVEL_OK)
+        status = check_resumed(reform);
     if (status == GAVEL_OK)
         status = check_clusters(reform);
     if (status == GAVEL_OK && !reform->source)

@@ -7,8 +7,9 @@
  * a new id, so that no node of the old one can come back by accident. The other members join it with empty directories:
  * those that were given are emptied, their contents set aside inside of them, never deleted.
  *
- * A damaged directory, or one that recovers, is the source only when it is named as such. Cut short anywhere it is gone
- * on with by a second run, see core/log/renew.h.
+ * A damaged directory, one that recovers, or one of a node that was fenced (its state differed from the majority's) is
+ * the source only when it is named as such. Cut short anywhere it is gone on with by a second run, see
+ * core/log/renew.h.
  */
 #ifndef CORE_NODE_REFORM_H
 #define CORE_NODE_REFORM_H

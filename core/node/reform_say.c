@@ -13,6 +13,8 @@ static const char *state_of(const struct reform_dir *dir)
         return dir->scan.empty ? "empty" : "unreadable";
     if (dir->scan.recovering_state != LOG_FILE_ABSENT)
         return "recovering";
+    if (dir->scan.fence && dir->possible)
+        return "fenced";
     return dir->intact ? "intact" : dir->possible ? "damaged" : "unusable";
 }
 

@@ -26,6 +26,7 @@
 
 static char top[64] = "/tmp/gavel-reform-XXXXXX";
 static char paths[3][128];
+static uint32_t priority_of_old; /* of each member, as the founding record has it */
 static struct os real_os;
 static struct gavel_error error;
 static const struct log_cluster_id old_cluster = {.bytes = {0xaa, 1, 2, 3}};
@@ -99,6 +100,7 @@ static void members_of_old(struct members *members, uint64_t next_id)
 
         member->id = i + 1;
         member->role = RAFT_VOTER;
+        member->priority = priority_of_old;
         member->incarnation = 7; /* the test's directories draw their own: see open_dir */
         (void)snprintf(member->name, sizeof member->name, "n%u", i + 1);
         (void)snprintf(member->addresses[0], sizeof member->addresses[0], "tcp://127.0.0.1:%u", 9000 + i);
@@ -313,6 +315,7 @@ static void check_source(int number, uint64_t last, uint64_t next_id, uint32_t c
     for (uint32_t i = 0; i < members.count; i++) {
         bool self = members.items[i].id == dir.found.member_id;
 
+        assert_true(!self || members.items[i].priority != RAFT_PRIORITY_NEVER);
         assert_int_equal(members.items[i].role, self ? RAFT_VOTER : RAFT_JOINING);
         assert_int_equal(members.items[i].incarnation, self ? dir.found.incarnation : 0);
     }
@@ -423,6 +426,90 @@ static void test_refused(void **state)
     assert_non_null(strstr(error.text, "different clusters"));
 }
 
+/* What log_set_fence writes: the state of that node was not the majority's. */
+static void fence(int number)
+{
+    struct log_task fenced = {.done = done_task};
+    struct dir dir;
+
+    open_dir(&dir, number);
+    assert_int_equal(log_set_fence(dir.log, 3, &fenced), 0);
+    close_dir(&dir);
+    assert_true(there(number, "fenced"));
+}
+
+/* A wrong state is no source, however far its log is; named, it is one that can lead. */
+static void test_fenced(void **state)
+{
+    static const int longer[3] = {9, 4, 4};
+    const char *one[1] = {paths[0]};
+
+    (void)state;
+    make(longer, none);
+    fence(0);
+    assert_int_equal(run(&real_os, (struct reform_options){.dry_run = true, .json = true}), 0);
+    says("n2\",\"directories\"");
+    says("\"state\":\"fenced\"");
+    says("\"voters_here\":2");
+    assert_int_equal(run(&real_os, (struct reform_options){.dirs = one, .dir_count = 1}), GAVEL_E_CORRUPT);
+    assert_non_null(strstr(error.text, "--source"));
+    assert_true(there(0, "fenced"));
+    assert_int_equal(run(&real_os, (struct reform_options){.source = paths[0]}), 0);
+    says("fenced: its state differed from that of the majority");
+    assert_false(there(0, "fenced"));
+    check_source(0, 9, 7, 3);
+}
+
+/* Who was never to lead is the only one that can. */
+static void test_priority(void **state)
+{
+    (void)state;
+    priority_of_old = RAFT_PRIORITY_NEVER;
+    make(same, none);
+    priority_of_old = 0;
+    assert_int_equal(run(&real_os, (struct reform_options){0}), 0);
+    check_source(0, 4, 7, 3);
+}
+
+/* One directory under two names, or a copy of it, is one: it counts once, and is not set aside for itself. */
+static void test_same_directory(void **state)
+{
+    static char again[200], copy[200];
+    const char *slash[2] = {paths[0], again}, *twin[2] = {paths[0], copy};
+    char command[500];
+
+    (void)state;
+    make(same, none);
+    (void)snprintf(again, sizeof again, "%s/", paths[0]);
+    (void)snprintf(copy, sizeof copy, "%s/copy", top);
+    (void)snprintf(command, sizeof command, "cp -a %s %s", paths[0], copy);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(run(&real_os, (struct reform_options){.dirs = slash, .dir_count = 2, .members = "n1"}),
+                     GAVEL_E_INVALID);
+    assert_non_null(strstr(error.text, "the same"));
+    assert_int_equal(run(&real_os, (struct reform_options){.dirs = twin, .dir_count = 2, .members = "n1"}),
+                     GAVEL_E_INVALID);
+    assert_false(there(0, LOG_RENEWING));
+    assert_true(there(0, "directory"));
+}
+
+/* A plan that was cut short is gone on with, or the run is refused: never with another source than was named. */
+static void test_other_source(void **state)
+{
+    struct os os;
+
+    (void)state;
+    make(same, none);
+    os = failing_os(5); /* the plan is written, and not carried out */
+    assert_int_not_equal(run(&os, (struct reform_options){0}), 0);
+    assert_true(there(0, LOG_RENEWING));
+    assert_int_equal(run(&real_os, (struct reform_options){.source = paths[1]}), GAVEL_E_CONFIG);
+    assert_non_null(strstr(error.text, "earlier run"));
+    assert_true(there(0, LOG_RENEWING));
+    assert_int_equal(run(&real_os, (struct reform_options){.source = paths[0]}), 0);
+    check_source(0, 4, 7, 3);
+}
+
 /* Cut short before every change; no node starts in between; the second run ends it. */
 static void test_cut_short(void **state)
 {
@@ -463,7 +550,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_source), cmocka_unit_test(test_loss), cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_fenced), cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_same_directory), cmocka_unit_test(test_other_source), cmocka_unit_test(test_cut_short),
     };
     char command[100];
     int failed;
