@@ -105,11 +105,13 @@ static void test_human(void **state)
     say(GAVEL_LOG_INFO, "raft", gavel_text("Leader elected: node-1"), NULL);
     say(GAVEL_LOG_ERROR, "log", gavel_text("a\nb\033c"), NULL);
     say(77, "x", gavel_text(""), NULL);
+    say(GAVEL_LOG_ERROR, "log", gavel_text("\xc3\xa4\xc2\x9bm\x9b"), NULL); /* 0x9b: CSI */
     has(path, "");
     operations()->flush(observer);
     has(path, "2026-11-23T14:20:01.123Z INFO  [node-1] Leader elected: node-1  (raft)\n"
               "2026-11-23T14:20:01.123Z ERROR [node-1] a?b?c  (log)\n"
-              "2026-11-23T14:20:01.123Z ERROR [node-1]   (x)\n");
+              "2026-11-23T14:20:01.123Z ERROR [node-1]   (x)\n"
+              "2026-11-23T14:20:01.123Z ERROR [node-1] \xc3\xa4?m?  (log)\n");
     gavel_plugin_log()->destroy(observer);
 }
 
@@ -138,6 +140,29 @@ static void test_json(void **state)
     gavel_plugin_log()->destroy(observer);
 }
 
+/* A line of JSON is UTF-8, whatever bytes came: no reader takes anything else. */
+static void test_json_is_utf8(void **state)
+{
+    static const struct {
+        const char *said, *written;
+    } rows[] = {{"a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80z", "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80z"},
+                {"a\xffz", "a\\ufffdz"},           {"a\xc3", "a\\ufffd"},
+                {"a\xe2\x82", "a\\ufffd\\ufffd"},  {"\xc0\xaf", "\\ufffd\\ufffd"},
+                {"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"}, {"\xf5\x80\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
+                {"\x80\xc2\x9b", "\\ufffd\\u009b"}};
+    char expected[300];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        start("json", "auto");
+        say(GAVEL_LOG_INFO, "m", gavel_text(rows[i].said), NULL);
+        gavel_plugin_log()->destroy(observer);
+        (void)snprintf(expected, sizeof expected, "{\"time\":\"2026-11-23T14:20:01.123Z\",\"level\":\"info\","
+                       "\"node\":\"node-1\",\"module\":\"m\",\"text\":\"%s\"}\n", rows[i].written);
+        has(path, expected);
+    }
+}
+
 #define AT "2026-11-23T14:20:01.123Z "
 #define LATER "2026-11-23T14:20:11.123Z "
 
@@ -156,6 +181,11 @@ static void test_priority(void **state)
     gavel_plugin_log()->destroy(observer);
     has(path, "<7>" AT "TRACE [node-1] t  (m)\n<6>" AT "INFO  [node-1] i  (m)\n"
               "<4>" AT "WARN  [node-1] w  (m)\n<3>" AT "ERROR [node-1] e  (m)\n");
+    start("json", "never");
+    say(GAVEL_LOG_WARN, "m", gavel_text("w"), NULL);
+    gavel_plugin_log()->destroy(observer);
+    has(path, "<4>{\"time\":\"2026-11-23T14:20:01.123Z\",\"level\":\"warn\",\"node\":\"node-1\",\"module\":\"m\","
+              "\"text\":\"w\"}\n");
     /* auto: only when the output is what JOURNAL_STREAM names. */
     priority = "auto";
     start("human", "never");
@@ -319,8 +349,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_human), cmocka_unit_test(test_colour), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_priority), cmocka_unit_test(test_repeats), cmocka_unit_test(test_no_limit),
-        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_json_is_utf8), cmocka_unit_test(test_priority), cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_no_limit), cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_long),  cmocka_unit_test(test_reopen), cmocka_unit_test(test_bad_output),
     };
 

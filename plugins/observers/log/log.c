@@ -245,6 +245,31 @@ static void put_time(struct line *line, uint64_t wall_ms)
     put_text(line, text);
 }
 
+/* Bytes of the character at `at`, of which `left` are there: 1 to 4, or 0 for what is no UTF-8 (RFC 3629, 4). */
+static size_t character(const unsigned char *at, uint64_t left)
+{
+    size_t size = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
+
+    if (size > left)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    if (size < 3)
+        return size;
+    /* Longer than need be, a half of a pair of UTF-16, or beyond the last character. */
+    return (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
+                   (at[0] == 0xf4 && at[1] > 0x8f)
+               ? 0
+               : size;
+}
+
+/* What drives a terminal; those above 0x7f have two bytes. */
+static int is_control(const unsigned char *at, size_t size)
+{
+    return size == 1 ? *at < 0x20 || *at == 0x7f : size == 2 && at[0] == 0xc2 && at[1] < 0xa0;
+}
+
 static uint64_t known_level(uint64_t level)
 {
     return level >= GAVEL_LOG_TRACE && level <= GAVEL_LOG_ERROR ? level : GAVEL_LOG_ERROR;
@@ -265,34 +290,43 @@ static void write_human(const struct log_observer *log, struct line *line, const
     put_text(line, event->node ? event->node : "");
     put_text(line, "] ");
     /* Control characters could move a terminal's cursor over other lines: whatever a client sent may be in here. */
-    for (uint64_t i = 0; i < event->text.size; i++) {
-        const char *c = (const char *)event->text.data + i;
+    for (uint64_t i = 0; i < event->text.size;) {
+        const unsigned char *c = (const unsigned char *)event->text.data + i;
+        size_t size = character(c, event->text.size - i);
 
-        put(line, (unsigned char)*c < 0x20 || *c == 0x7f ? "?" : c, 1);
+        if (size == 0 || is_control(c, size))
+            put_text(line, "?");
+        else
+            put(line, (const char *)c, size);
+        i += size ? size : 1;
     }
     put_text(line, "  (");
     put_text(line, event->module ? event->module : "");
     put_text(line, ")");
 }
 
+/* A line of JSON is UTF-8, whatever a plugin or a client said. */
 static void put_quoted(struct line *line, const char *key, struct gavel_slice value)
 {
-    put_text(line, line->used > 1 ? ",\"" : "\"");
+    put_text(line, line->at[line->used - 1] == '{' ? "\"" : ",\"");
     put_text(line, key);
     put_text(line, "\":\"");
-    for (uint64_t i = 0; i < value.size; i++) {
-        unsigned char c = ((const unsigned char *)value.data)[i];
+    for (uint64_t i = 0; i < value.size;) {
+        const unsigned char *c = (const unsigned char *)value.data + i;
+        size_t size = character(c, value.size - i);
         char escape[8];
 
         if (line->used > LOG_LINE_ROOM - 64)
             break; /* what closes the object must fit */
-        if (c == '"' || c == '\\')
-            (void)snprintf(escape, sizeof escape, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            (void)snprintf(escape, sizeof escape, "\\u%04x", c);
+        if (size == 0)
+            (void)snprintf(escape, sizeof escape, "\\ufffd");
+        else if (is_control(c, size))
+            (void)snprintf(escape, sizeof escape, "\\u%04x", size == 2 ? c[1] : c[0]);
         else
-            (void)snprintf(escape, sizeof escape, "%c", c);
+            (void)snprintf(escape, sizeof escape, "%s%.*s", *c == '"' || *c == '\\' ? "\\" : "", (int)size,
+                           (const char *)c);
         put_text(line, escape);
+        i += size ? size : 1;
     }
     put_text(line, "\"");
 }
