@@ -276,6 +276,8 @@ static int be_alone(struct members *members, const struct members *old)
     members->items[0].incarnation = 0;
     members->items[0].role = RAFT_VOTER;
     members->items[0].outgoing = 0;
+    if (members->items[0].priority == RAFT_PRIORITY_NEVER)
+        members->items[0].priority = 0; /* nobody else can lead */
     members->count = 1;
     return CLI_OK;
 }

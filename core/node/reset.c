@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reset.c - the data directory of a new cluster from what an old one left; see reset.h.
+ * reset.c - the data directory of a new cluster from a snapshot of an old one; see reset.h.
  *
- * It is filled through the log's own functions, as a node fills it: vote, snapshot as if a leader had sent it, batches,
- * founding record, and the identity last. Only the lanes are inline, so each step is done when it has been pumped.
+ * It is filled through the log's own functions, as a node fills it: vote, snapshot as if a leader had sent it, founding
+ * record, and the identity last. Only the lanes are inline, so each step is done when it has been pumped.
  */
 #include "core/node/reset.h"
 
@@ -20,7 +20,6 @@
 #include "core/os/cover.h"
 #include "core/os/crc32c.h"
 #include "core/os/inline.h"
-#include "core/os/seeded.h"
 
 /* A log that is opened off line. */
 struct opened {
@@ -210,42 +209,66 @@ static int sync_parent_of(const struct os *os, const char *dir)
     return os_sync_dir(os, path);
 }
 
-static int make_mark(const struct reset_plan *plan)
+/* Made, and locked as long as *mark is open: two that make the same directory at once would each sweep the other's. */
+static int make_mark(const struct reset_plan *plan, struct os_file **mark)
 {
     char path[OS_PATH_MAX];
-    struct os_file *file;
     int result = log_path(path, plan->dir, LOG_UNFINISHED, NULL) ? -ENAMETOOLONG : 0;
 
     if (result == 0)
-        result = os_open(plan->os, path, OS_OPEN_WRITE | OS_OPEN_CREATE, &file);
-    if (result)
-        return result;
-    result = os_sync(plan->os, file);
-    os_close(plan->os, file);
+        result = os_open(plan->os, path, OS_OPEN_WRITE | OS_OPEN_CREATE, mark);
+    if (result == 0)
+        result = os_lock(plan->os, *mark);
+    if (result == 0)
+        result = os_sync(plan->os, *mark);
     if (result == 0)
         result = os_sync_dir(plan->os, plan->dir);
     return result ? result : sync_parent_of(plan->os, plan->dir);
 }
 
-/* The directory is there with the mark in it, and nothing else. */
-static int32_t take_place(const struct reset_plan *plan, struct gavel_error *error)
+/* It is empty, or what an attempt that was interrupted has left: the mark, and nothing that is none of ours. */
+static int32_t look_at_place(const struct reset_plan *plan, struct gavel_error *error)
 {
+    static const struct log_scan_options brief = {.brief = true};
     struct names names = {.os = plan->os, .dir = plan->dir};
+    struct log_scan scan;
+    int32_t status;
+    int result = os_list(plan->os, plan->dir, see, &names);
+
+    if (result)
+        return system_error(error, "read", plan->dir, result);
+    if (!names.other)
+        return GAVEL_OK;
+    if (names.unfinished) {
+        status = log_scan_run(&scan, plan->os, plan->dir, &brief, error);
+        (void)snprintf(names.first, sizeof names.first, "%s", scan.foreign);
+        log_scan_free(&scan);
+        if (status != GAVEL_OK || !names.first[0])
+            return status;
+    }
+    return gavel_fail(error, GAVEL_E_EXISTS,
+                      "%s is not empty (it holds %s): a new cluster begins in a directory of its own", plan->dir,
+                      names.first);
+}
+
+/* The directory is there with the mark in it, and nothing else. */
+static int32_t take_place(const struct reset_plan *plan, struct os_file **mark, struct gavel_error *error)
+{
     int result = os_mkdir(plan->os, plan->dir, 0700);
+    int32_t status;
 
     if (result && result != -EEXIST)
         return system_error(error, "create", plan->dir, result);
-    result = os_list(plan->os, plan->dir, see, &names);
-    if (result)
-        return system_error(error, "read", plan->dir, result);
-    if (names.other && !names.unfinished)
-        return gavel_fail(error, GAVEL_E_EXISTS,
-                          "%s is not empty (it holds %s): a new cluster begins in a directory of its own", plan->dir,
-                          names.first);
-    result = make_mark(plan);
+    status = look_at_place(plan, error);
+    if (status != GAVEL_OK)
+        return status;
+    result = make_mark(plan, mark);
+    if (result == -EWOULDBLOCK)
+        return gavel_fail(error, GAVEL_E_BUSY, "%s is being made by another process", plan->dir);
     if (result)
         return system_error(error, "write into", plan->dir, result);
-    return sweep_all(plan, error);
+    status = look_at_place(plan, error); /* another process may have finished it since */
+    return status == GAVEL_OK ? sweep_all(plan, error) : status;
 }
 
 /* Now it is a data directory. */
@@ -305,6 +328,9 @@ static int32_t put_snapshot(struct opened *at, struct log_snapshot_stream *from,
     struct log_snapshot_receiver *to = NULL;
     int32_t status;
 
+    if (info.index > UINT64_MAX / 2 || skip > UINT64_MAX / 2)
+        return gavel_fail(at->error, GAVEL_E_CORRUPT, "an index of %llu makes no sense",
+                          (unsigned long long)info.index);
     info.index += skip;
     then.version = info.index;
     status = members_encode(&then, &meta);
@@ -326,90 +352,6 @@ static int32_t put_snapshot(struct opened *at, struct log_snapshot_stream *from,
         return at->status != GAVEL_OK ? at->status : gavel_fail(at->error, status, "the snapshot is not whole");
     }
     return settle_task(at, log_reset(at->log, info.index, info.term, info.chain, begin_task(at)));
-}
-
-/* ---- the log ------------------------------------------------------------------------------------------- */
-
-static int32_t append(struct opened *to, struct log_batch *batch)
-{
-    int status = log_append(to->log, ++to->io, batch);
-
-    if (status != GAVEL_OK)
-        return to->status != GAVEL_OK ? to->status : gavel_fail(to->error, status, "the log is full (%d)", status);
-    (void)settle(to);
-    if (to->status == GAVEL_OK && to->written != to->io)
-        to->status = gavel_fail(to->error, GAVEL_E_NO_SPACE, "the disk is full");
-    return to->status;
-}
-
-static void read_done(struct log_read *read)
-{
-    (void)read;
-}
-
-/* Every batch behind `after`; *wall and *tick are those of the last one. Batches come whole and are never changed. */
-static int32_t copy_batches(struct opened *from, struct opened *to, uint64_t after, uint64_t *wall, uint64_t *tick)
-{
-    uint64_t last = log_last(from->log);
-    int32_t status = GAVEL_OK;
-
-    for (uint64_t next = after + 1; next <= last && status == GAVEL_OK;) {
-        struct log_read read = {.from = next, .max_bytes = LOG_BATCH_MAX, .done = read_done};
-        int asked = log_read(from->log, &read);
-
-        if (asked == 0)
-            (void)os_inline_pump(&from->lanes);
-        if (asked < 0 || read.status != GAVEL_OK || read.count == 0) {
-            int32_t why = asked < 0 ? asked : read.status != GAVEL_OK ? read.status : GAVEL_E_CORRUPT;
-
-            log_read_release(&read);
-            return gavel_fail(to->error, why, "entry %llu of the log cannot be read: %s", (unsigned long long)next,
-                              read.error.text);
-        }
-        for (uint32_t i = 0; i < read.count && status == GAVEL_OK; i++) {
-            struct log_batch *batch;
-
-            /* The pools are two, as their logs are. */
-            status = log_batch_copy(to->pool, read.batches[i]->data, read.batches[i]->head.bytes, &batch, to->error);
-            if (status != GAVEL_OK)
-                break;
-            *wall = batch->head.wall;
-            *tick = batch->head.tick;
-            next = batch->head.first + batch->head.count;
-            status = append(to, batch);
-            log_batch_unref(batch);
-        }
-        log_read_release(&read);
-    }
-    return status;
-}
-
-/* The one entry that makes the new members those in force. Equal on every node that is made from equal logs. */
-static int32_t append_members(struct opened *to, const struct members *members, uint64_t term, uint64_t wall,
-                              uint64_t tick)
-{
-    struct log_builder builder = {0};
-    struct log_entry entry = {.kind = LOG_CONFIG};
-    struct gavel_buffer body = codec_buffer(0);
-    struct members then = *members;
-    struct log_batch *batch = NULL;
-    int32_t status;
-
-    then.version = log_last(to->log) + 1;
-    status = members_encode(&then, &body);
-    entry.payload = gavel_buffer_slice(&body);
-    if (status == GAVEL_OK)
-        status = log_builder_add(&builder, &entry);
-    if (status == GAVEL_OK)
-        status = log_builder_seal(&builder, to->pool, term, then.version, wall, tick, log_chain(to->log), &batch);
-    if (status != GAVEL_OK)
-        (void)gavel_fail(to->error, status, "no memory for the new members");
-    else
-        status = append(to, batch);
-    log_batch_unref(batch);
-    log_builder_free(&builder);
-    gavel_buffer_free(&body);
-    return status;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------- */
@@ -440,6 +382,7 @@ static int32_t put_identity(struct opened *to, const struct reset_plan *plan, st
 static int32_t check_plan(const struct reset_plan *plan, struct gavel_error *error)
 {
     static const struct log_cluster_id none;
+    bool leads = false;
     const struct member *self = members_find(plan->members, plan->member_id);
     struct raft_configuration configuration;
 
@@ -454,10 +397,14 @@ static int32_t check_plan(const struct reset_plan *plan, struct gavel_error *err
         if (plan->members->items[i].id >= plan->members->next_id)
             return gavel_fail(error, GAVEL_E_INVALID, "member %s has an id that is to be given out yet",
                               plan->members->items[i].name);
-    return GAVEL_OK;
+    for (uint32_t i = 0; i < plan->members->count; i++)
+        leads = leads || (plan->members->items[i].role == RAFT_VOTER &&
+                          plan->members->items[i].priority != RAFT_PRIORITY_NEVER);
+    return leads ? GAVEL_OK : gavel_fail(error, GAVEL_E_INVALID, "no voter of the new cluster may lead it");
 }
 
-static int32_t open_new(struct opened *to, const struct reset_plan *plan, struct gavel_error *error)
+static int32_t open_new(struct opened *to, const struct reset_plan *plan, struct os_file **mark,
+                        struct gavel_error *error)
 {
     struct log_options options = {
         .dir = plan->dir, .name = plan->name, .segment_bytes = plan->segment_bytes, .unfinished = 1};
@@ -465,7 +412,7 @@ static int32_t open_new(struct opened *to, const struct reset_plan *plan, struct
 
     memset(to, 0, sizeof *to);
     if (status == GAVEL_OK)
-        status = take_place(plan, error);
+        status = take_place(plan, mark, error);
     return status == GAVEL_OK ? open_log(to, plan->os, &options, error) : status;
 }
 
@@ -482,19 +429,11 @@ static int32_t finish(struct opened *to, const struct reset_plan *plan, int32_t 
     return to->status;
 }
 
-/* `stream` is open and its snapshot sound as far as it was looked at. */
-static int32_t put_all(struct opened *to, const struct reset_plan *plan, struct log_snapshot_stream *stream,
-                       uint64_t term, uint64_t skip)
-{
-    int32_t status = put_vote(to, term);
-
-    return status == GAVEL_OK && stream->file ? put_snapshot(to, stream, plan->members, skip) : status;
-}
-
 int32_t reset_from_snapshot(const struct reset_plan *plan, const char *path, uint64_t at, uint64_t size,
                             struct gavel_slice founding, uint64_t skip, struct gavel_error *error)
 {
     os_autofree struct log_snapshot_stream *stream = malloc(sizeof *stream);
+    struct os_file *mark = NULL;
     struct opened to;
     int32_t status;
 
@@ -503,81 +442,15 @@ int32_t reset_from_snapshot(const struct reset_plan *plan, const char *path, uin
     status = log_snapshot_stream_open(stream, plan->os, path, at, size, error);
     if (status != GAVEL_OK)
         return status;
-    status = open_new(&to, plan, error);
+    status = open_new(&to, plan, &mark, error);
     if (status == GAVEL_OK)
-        status = put_all(&to, plan, stream, stream->info.term, skip);
+        status = put_vote(&to, stream->info.term);
+    if (status == GAVEL_OK)
+        status = put_snapshot(&to, stream, plan->members, skip);
     if (status == GAVEL_OK)
         status = put_identity(&to, plan, founding);
     status = finish(&to, plan, status, error);
+    os_close(plan->os, mark);
     log_snapshot_stream_close(stream);
-    return status;
-}
-
-/* Open the old directory, which has to be whole. */
-static int32_t open_old(struct opened *from, const struct os *os, const char *dir, struct gavel_error *error)
-{
-    struct log_options options = {.dir = dir};
-    struct os_stat stat;
-    int32_t status;
-
-    memset(from, 0, sizeof *from);
-    if (os_stat(os, dir, &stat) != 0 || !stat.is_dir)
-        return gavel_fail(error, GAVEL_E_NOT_FOUND, "%s is no directory", dir);
-    status = open_log(from, os, &options, error);
-    if (status != GAVEL_OK)
-        return status;
-    if (from->recovery.start == LOG_START_RECOVERING)
-        return gavel_fail(error, GAVEL_E_CORRUPT, "%s was recovering: it lacks what it once had", dir);
-    if (from->recovery.member_id == 0 || !from->recovery.founding)
-        return gavel_fail(error, GAVEL_E_STATE, "%s belongs to no cluster", dir);
-    return GAVEL_OK;
-}
-
-static int32_t move_all(struct opened *from, struct opened *to, const struct reset_plan *plan, const char *dir)
-{
-    os_autofree struct log_snapshot_stream *stream = calloc(1, sizeof *stream);
-    const struct log_recovery *old = &from->recovery;
-    char name[LOG_SNAPSHOT_NAME_BYTES + 8] = "snap/";
-    char path[OS_PATH_MAX];
-    uint64_t term = old->term + 1; /* of the entry that names the new members: nothing else was ever of this term */
-    uint64_t wall = 0;
-    uint64_t tick = 0;
-    int32_t status = GAVEL_OK;
-
-    if (!stream)
-        return gavel_fail(to->error, GAVEL_E_NO_MEMORY, "no memory to read a snapshot");
-    if (old->snapshot.index) {
-        log_snapshot_name(name + 5, LOG_SNAPSHOT_NAME_BYTES, old->snapshot.index, old->snapshot.term);
-        status = log_path(path, dir, name, to->error);
-        if (status == GAVEL_OK)
-            status = log_snapshot_stream_open(stream, plan->os, path, 0, 0, to->error);
-    }
-    if (status == GAVEL_OK)
-        status = put_all(to, plan, stream, term, 0);
-    if (stream->file)
-        log_snapshot_stream_close(stream);
-    if (status == GAVEL_OK)
-        status = copy_batches(from, to, old->snapshot.index, &wall, &tick);
-    return status == GAVEL_OK ? append_members(to, plan->members, term, wall, tick) : status;
-}
-
-int32_t reset_from_directory(const struct reset_plan *plan, const char *from, struct gavel_error *error)
-{
-    struct opened old;
-    struct opened to;
-    struct gavel_slice founding;
-    int32_t status = open_old(&old, plan->os, from, error);
-
-    if (status == GAVEL_OK) {
-        founding = gavel_bytes(old.recovery.founding, old.recovery.founding_bytes);
-        status = open_new(&to, plan, error);
-        if (status == GAVEL_OK)
-            status = move_all(&old, &to, plan, from);
-        if (status == GAVEL_OK)
-            status = put_identity(&to, plan, founding);
-        status = finish(&to, plan, status, error);
-    }
-    old.error = NULL; /* what follows says nothing new */
-    close_log(&old);
     return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reset.h - the data directory of a NEW cluster, made off line from what an old one left: from a snapshot (restore), or
- * from another data directory, its log included (recovery after a lost quorum).
+ * reset.h - the data directory of a NEW cluster, made off line from a snapshot of an old one (restore). A directory that
+ * is to become one with all of its log is changed in place instead, see reform.h.
  *
  * The new cluster has another id, so no node of the old one can speak to it again; its members have ids that the old
  * cluster never gave out; the new directory has an incarnation of its own. What was replicated stays: machines,
@@ -9,8 +9,8 @@
  *
  * CRASH-SAFE: the directory is made in place, with the file `unfinished` (LOG_UNFINISHED) in it from the first moment
  * on. Its removal, after everything else is durable, is the one moment at which the directory begins to be one. Before
- * that no node starts on it, and the same call again begins anew. The source is only read (a data directory is opened,
- * and locked, as a node would: a torn tail of it is cut off).
+ * that no node starts on it, and the same call again begins anew. Of two at once the second is refused. The source is
+ * only read.
  *
  * Off line: these functions block, run on the caller's thread and need no lanes of `os`.
  */
@@ -42,19 +42,11 @@ struct reset_plan {
  * snapshot's index: indexes that the old cluster went on to use mean nothing in the new one, and clients that remember
  * some (sessions registered later, revisions of watches) must not take them for others.
  *
- * GAVEL_E_EXISTS: the directory is not empty. GAVEL_E_CORRUPT: the snapshot or the record is damaged, the sentence says
- * where. GAVEL_E_BUSY, GAVEL_E_DENIED, GAVEL_E_NO_SPACE, GAVEL_E_IO, GAVEL_E_INVALID (a plan that contradicts itself).
+ * GAVEL_E_EXISTS: the directory is not empty, or holds beside what was left unfinished something that is no node's.
+ * GAVEL_E_CORRUPT: the snapshot or the record is damaged, the sentence says where. GAVEL_E_BUSY: another process makes
+ * this directory. GAVEL_E_DENIED, GAVEL_E_NO_SPACE, GAVEL_E_IO, GAVEL_E_INVALID (a plan that contradicts itself).
  */
 int32_t reset_from_snapshot(const struct reset_plan *plan, const char *path, uint64_t at, uint64_t size,
                             struct gavel_slice founding, uint64_t skip, struct gavel_error *error);
-
-/*
- * From the intact data directory `from`, which has been a member of a cluster and on which no node runs: its newest
- * snapshot, its whole log behind that, and behind it one more entry, the new members. All that the log holds counts
- * as committed in the new cluster.
- *
- * As above; GAVEL_E_CORRUPT also when `from` is damaged or was recovering, GAVEL_E_STATE when it belongs to no cluster.
- */
-int32_t reset_from_directory(const struct reset_plan *plan, const char *from, struct gavel_error *error);
 
 #endif

@@ -88,6 +88,8 @@ for i in 1 2 3 4 5 6 7 8; do
         "set big/$i/d \"$value\"" >/dev/null || die "filling"
 done
 "$gavel" --retry counter.increment hits 41 >/dev/null || die "counter"
+# Alone, at the end, it has to lead all the same.
+"$gavel" --data-dir "$first" member update node-1 --priority 0 >"$dir/out" 2>&1 || die "priority: $(cat "$dir/out")"
 (i=0; while :; do i=$((i + 1)); "$gavel" set load/$i $i >/dev/null 2>&1; done) &
 load=$!
 for n in 1 2 3; do

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * node_reset_test.c - new clusters from what an old one left: from a snapshot on every node, from one data directory;
- * interrupted at every operation; and that neither an old node nor a second copy of a new one gets in.
+ * node_reset_test.c - new clusters from what an old one left, a snapshot, on every node; interrupted at every
+ * operation; and that neither an old node nor a second copy of a new one gets in.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -101,9 +101,7 @@ static struct os os_over(struct os_mem *disk, struct os_mem_clock *clock)
         .files = &os_mem_files, .files_self = disk, .clock = &os_mem_clock_ops, .clock_self = clock};
 }
 
-enum way { FROM_SNAPSHOT, FROM_DIRECTORY };
-
-static int32_t make(const struct old *old, struct os_mem *disk, enum way way, const struct members *members,
+static int32_t make(const struct old *old, struct os_mem *disk, const struct members *members,
                     uint32_t number, uint64_t seed, struct gavel_error *error)
 {
     struct os_mem_clock clock = {.seed = seed, .wall_ms = 1};
@@ -117,16 +115,14 @@ static int32_t make(const struct old *old, struct os_mem *disk, enum way way, co
                               .segment_bytes = 2u << 20};
 
     memset(error, 0, sizeof *error);
-    if (way == FROM_DIRECTORY)
-        return reset_from_directory(&plan, "data", error);
     return reset_from_snapshot(&plan, old->snapshot, 0, 0, founding_on(disk), SKIP, error);
 }
 
-static void must_make(const struct old *old, struct os_mem *disk, enum way way, const struct members *members,
+static void must_make(const struct old *old, struct os_mem *disk, const struct members *members,
                       uint32_t number, uint64_t seed)
 {
     struct gavel_error error;
-    int32_t status = make(old, disk, way, members, number, seed, &error);
+    int32_t status = make(old, disk, members, number, seed, &error);
 
     if (status != GAVEL_OK)
         fail_msg("node %u is not made: %s", number + 1, error.text);
@@ -134,7 +130,7 @@ static void must_make(const struct old *old, struct os_mem *disk, enum way way, 
 }
 
 /* The disk of node `number` becomes a copy of the old one, with a new directory on it. */
-static void give_disk(struct cluster *cluster, uint32_t number, const struct old *old, enum way way,
+static void give_disk(struct cluster *cluster, uint32_t number, const struct old *old,
                       const struct members *members, uint64_t seed)
 {
     struct cluster_node *node = &cluster->nodes[number];
@@ -144,7 +140,7 @@ static void give_disk(struct cluster *cluster, uint32_t number, const struct old
     assert_non_null(node->disk);
     node->os.files_self = node->disk;
     node->data_dir = "new";
-    must_make(old, node->disk, way, members, number, seed);
+    must_make(old, node->disk, members, number, seed);
 }
 
 static bool all_noted(struct cluster *cluster)
@@ -169,14 +165,14 @@ static bool all_noted(struct cluster *cluster)
     return true;
 }
 
-static void start_new(struct cluster *cluster, const struct old *old, enum way way, uint32_t count)
+static void start_new(struct cluster *cluster, const struct old *old, uint32_t count)
 {
     struct members members;
 
     make_members(&members, count, 4);
     cluster_init(cluster, count, SEED);
     for (uint32_t i = 0; i < count; i++)
-        give_disk(cluster, i, old, way, &members, SEED + 100 + i);
+        give_disk(cluster, i, old, &members, SEED + 100 + i);
     cluster_start_all(cluster);
     for (uint32_t i = 0; i < count; i++)
         if (!cluster->nodes[i].node)
@@ -184,11 +180,11 @@ static void start_new(struct cluster *cluster, const struct old *old, enum way w
     assert_true(cluster_until(cluster, cluster_has_leader, 5000));
 }
 
-static void check_new(const struct old *old, enum way way, uint32_t count, int64_t value)
+static void check_new(const struct old *old, uint32_t count, int64_t value)
 {
     struct cluster cluster;
 
-    start_new(&cluster, old, way, count);
+    start_new(&cluster, old, count);
     for (uint32_t i = 0; i < count; i++) {
         assert_int_equal(member_value_at(&cluster, i), value);
         assert_int_equal(member_id_of(&cluster, i, cluster.nodes[i].name), 4 + i);
@@ -213,19 +209,8 @@ static void test_a_snapshot_makes_a_new_cluster(void **state)
 
     (void)state;
     leave_old(&old);
-    check_new(&old, FROM_SNAPSHOT, 1, 20);
-    check_new(&old, FROM_SNAPSHOT, 3, 20);
-    os_mem_free(old.disk);
-}
-
-static void test_a_directory_makes_a_new_cluster(void **state)
-{
-    struct old old;
-
-    (void)state;
-    leave_old(&old);
-    check_new(&old, FROM_DIRECTORY, 1, 25);
-    check_new(&old, FROM_DIRECTORY, 3, 25);
+    check_new(&old, 1, 20);
+    check_new(&old, 3, 20);
     os_mem_free(old.disk);
 }
 
@@ -245,7 +230,7 @@ static void test_an_old_node_is_refused(void **state)
     make_members(&members, 3, 4);
     cluster_init(&cluster, 3, SEED);
     for (uint32_t i = 0; i < 2; i++)
-        give_disk(&cluster, i, &old, FROM_SNAPSHOT, &members, SEED + 100 + i);
+        give_disk(&cluster, i, &old, &members, SEED + 100 + i);
     os_mem_free(cluster.nodes[2].disk);
     cluster.nodes[2].disk = os_mem_clone(old.disk);
     cluster.nodes[2].os.files_self = cluster.nodes[2].disk;
@@ -281,12 +266,12 @@ static void test_a_second_copy_is_refused(void **state)
 
     (void)state;
     leave_old(&old);
-    start_new(&cluster, &old, FROM_SNAPSHOT, 3);
+    start_new(&cluster, &old, 3);
     assert_true(cluster_until(&cluster, all_noted, 10000));
     member_write_some(&cluster, 0, 3);
     cluster_crash(&cluster, 2, OS_MEM_KEEP_ALL);
     make_members(&members, 3, 4);
-    give_disk(&cluster, 2, &old, FROM_SNAPSHOT, &members, SEED + 999);
+    give_disk(&cluster, 2, &old, &members, SEED + 999);
     cluster_start(&cluster, 2);
     cluster_run(&cluster, 3000);
     assert_false(node_ready(cluster.nodes[2].node));
@@ -307,12 +292,89 @@ static void test_a_full_directory_is_refused(void **state)
     leave_old(&old);
     make_members(&members, 1, 4);
     disk = os_mem_clone(old.disk);
-    must_make(&old, disk, FROM_SNAPSHOT, &members, 0, 1);
+    must_make(&old, disk, &members, 0, 1);
     before = os_mem_digest(disk);
-    assert_int_equal(make(&old, disk, FROM_SNAPSHOT, &members, 0, 2, &error), GAVEL_E_EXISTS);
+    assert_int_equal(make(&old, disk, &members, 0, 2, &error), GAVEL_E_EXISTS);
     assert_non_null(strstr(error.text, "new is not empty (it holds "));
     assert_int_equal(os_mem_digest(disk), before);
     os_mem_free(disk);
+    os_mem_free(old.disk);
+}
+
+static void put_file(struct os_mem *disk, const char *path, struct os_file **open)
+{
+    struct os_mem_clock clock = {.seed = 1};
+    struct os os = os_over(disk, &clock);
+    struct os_file *file;
+
+    (void)os_mkdir(&os, "new", 0700);
+    assert_int_equal(os_open(&os, path, OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE, &file), 0);
+    if (open)
+        *open = file;
+    else
+        os_close(&os, file);
+}
+
+/* Somebody's directory, in which a file of theirs has the name of the mark by chance. */
+static void test_what_is_not_ours_stays(void **state)
+{
+    struct old old;
+    struct gavel_error error;
+    struct members members;
+    uint64_t before;
+
+    (void)state;
+    leave_old(&old);
+    make_members(&members, 1, 4);
+    put_file(old.disk, "new/unfinished", NULL);
+    put_file(old.disk, "new/symphony.txt", NULL);
+    before = os_mem_digest(old.disk);
+    assert_int_equal(make(&old, old.disk, &members, 0, 2, &error), GAVEL_E_EXISTS);
+    assert_non_null(strstr(error.text, "it holds symphony.txt"));
+    assert_int_equal(os_mem_digest(old.disk), before);
+    os_mem_free(old.disk);
+}
+
+/* The second would sweep away what the first has made, which then would be whole by name only. */
+static void test_two_at_once(void **state)
+{
+    struct old old;
+    struct gavel_error error;
+    struct members members;
+    struct os_mem_clock clock = {.seed = 1};
+    struct os os;
+    struct os_file *mark;
+    uint64_t before;
+
+    (void)state;
+    leave_old(&old);
+    os = os_over(old.disk, &clock);
+    make_members(&members, 1, 4);
+    put_file(old.disk, "new/vote.0", NULL);
+    put_file(old.disk, "new/unfinished", &mark);
+    assert_int_equal(os_lock(&os, mark), 0);
+    before = os_mem_digest(old.disk);
+    assert_int_equal(make(&old, old.disk, &members, 0, 2, &error), GAVEL_E_BUSY);
+    assert_int_equal(os_mem_digest(old.disk), before);
+    os_close(&os, mark);
+    must_make(&old, old.disk, &members, 0, 2);
+    os_mem_free(old.disk);
+}
+
+static void test_a_cluster_that_nobody_may_lead(void **state)
+{
+    struct old old;
+    struct gavel_error error;
+    struct members members;
+
+    (void)state;
+    leave_old(&old);
+    make_members(&members, 2, 4);
+    members.items[0].priority = members.items[1].priority = RAFT_PRIORITY_NEVER;
+    assert_int_equal(make(&old, old.disk, &members, 0, 2, &error), GAVEL_E_INVALID);
+    assert_non_null(strstr(error.text, "may lead"));
+    members.items[1].priority = 0;
+    must_make(&old, old.disk, &members, 0, 2);
     os_mem_free(old.disk);
 }
 
@@ -354,7 +416,7 @@ static bool is_finished(struct os_mem *disk, uint64_t operation)
     return finished;
 }
 
-static void interrupt_everywhere(enum way way)
+static void test_interrupted_everywhere(void **state)
 {
     struct old old;
     struct members members;
@@ -362,6 +424,7 @@ static void interrupt_everywhere(enum way way)
     uint32_t again = 0;
     bool struck = true;
 
+    (void)state;
     leave_old(&old);
     make_members(&members, 1, 4);
     for (uint64_t operation = 1; struck; operation += EFFORT(1, 5)) {
@@ -370,7 +433,7 @@ static void interrupt_everywhere(enum way way)
         bool finished;
 
         os_mem_stop_after(disk, operation);
-        status = make(&old, disk, way, &members, 0, operation, &error);
+        status = make(&old, disk, &members, 0, operation, &error);
         struck = os_mem_stopped(disk);
         if (!struck)
             assert_int_equal(status, GAVEL_OK);
@@ -378,7 +441,7 @@ static void interrupt_everywhere(enum way way)
         finished = is_finished(disk, operation);
         if (status == GAVEL_OK)
             assert_true(finished);
-        status = make(&old, disk, way, &members, 0, operation, &error);
+        status = make(&old, disk, &members, 0, operation, &error);
         if (status != (finished ? GAVEL_E_EXISTS : GAVEL_OK))
             fail_msg("operation %llu, again: %d %s", (unsigned long long)operation, status, error.text);
         again += !finished;
@@ -389,25 +452,13 @@ static void interrupt_everywhere(enum way way)
     os_mem_free(old.disk);
 }
 
-static void test_interrupted_from_a_snapshot(void **state)
-{
-    (void)state;
-    interrupt_everywhere(FROM_SNAPSHOT);
-}
-
-static void test_interrupted_from_a_directory(void **state)
-{
-    (void)state;
-    interrupt_everywhere(FROM_DIRECTORY);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_snapshot_makes_a_new_cluster), cmocka_unit_test(test_a_directory_makes_a_new_cluster),
-        cmocka_unit_test(test_an_old_node_is_refused),         cmocka_unit_test(test_a_second_copy_is_refused),
-        cmocka_unit_test(test_a_full_directory_is_refused),    cmocka_unit_test(test_interrupted_from_a_snapshot),
-        cmocka_unit_test(test_interrupted_from_a_directory),
+        cmocka_unit_test(test_a_snapshot_makes_a_new_cluster),   cmocka_unit_test(test_an_old_node_is_refused),
+        cmocka_unit_test(test_a_second_copy_is_refused),         cmocka_unit_test(test_a_full_directory_is_refused),
+        cmocka_unit_test(test_what_is_not_ours_stays),           cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_a_cluster_that_nobody_may_lead),   cmocka_unit_test(test_interrupted_everywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
