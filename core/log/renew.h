@@ -42,7 +42,8 @@ int log_renew_read(const struct os *os, const char *dir, const char *name, struc
 
 /* [off line] Carry the plan out: votes and configuration entry into the log, the new founding record, the new identity.
  * Each step is durable before the next and is left out when it was done before. With `cut` damage of the log, or a
- * mark that it recovers, is set aside first, as gavel data repair does. A fence goes. GAVEL_E_BUSY: a node runs on it. */
+ * mark that it recovers, is set aside first, as gavel data repair does. A fence goes. GAVEL_E_BUSY: a node runs
+ * on it. */
 int log_renew_finish(const struct os *os, const char *dir, bool cut, struct gavel_error *error);
 
 /* [off line] All is done: the plan gets its last name. */

@@ -221,7 +221,7 @@ static int32_t check_clusters(struct reform *reform)
     return GAVEL_OK;
 }
 
-/* What is asked for now and what was begun have to be the same: two sources would be two clusters. */
+/* The source that is named and the one that was begun with are the same: two would be two clusters. */
 static int32_t check_resumed(struct reform *reform)
 {
     const char *named = reform->options->source;

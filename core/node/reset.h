@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reset.h - the data directory of a NEW cluster, made off line from a snapshot of an old one (restore). A directory that
- * is to become one with all of its log is changed in place instead, see reform.h.
+ * reset.h - the data directory of a NEW cluster, made off line from a snapshot of an old one (restore). A directory
+ * that is to become one with all of its log is changed in place instead, see reform.h.
  *
  * The new cluster has another id, so no node of the old one can speak to it again; its members have ids that the old
  * cluster never gave out; the new directory has an incarnation of its own. What was replicated stays: machines,
