@@ -271,9 +271,13 @@ void hostcmd_transfer_ended(struct node *node, bool done)
 
 static void snapshot_command(struct node *node, const struct asked *asked)
 {
-    int32_t status = snapshot_take(node, asked->origin);
+    /* A wrong state is not kept, not even by hand. */
+    int32_t status = node->fenced ? GAVEL_E_STATE : snapshot_take(node, asked->origin);
 
-    if (status == GAVEL_E_EXISTS)
+    if (node->fenced)
+        client_refuse(node, asked->origin, status,
+                      "the state of this node differs from the majority's: no snapshot is taken of it");
+    else if (status == GAVEL_E_EXISTS)
         reply_ok(node, asked); /* the newest snapshot holds everything already */
     else if (status == GAVEL_E_BUSY)
         client_refuse(node, asked->origin, status, "another snapshot is under way");

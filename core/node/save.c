@@ -17,6 +17,7 @@
 #include "core/os/seeded.h"
 
 #define IDLE_NS UINT64_C(60000000000)
+#define FENCED "the state of this node differs from the majority's: save the snapshot of another one"
 
 void save_end(struct node_save *save)
 {
@@ -47,6 +48,10 @@ void save_begin(struct node *node, struct conn *conn, struct origin origin, uint
     for (int i = 0; i < NODE_SAVES_MAX && !save; i++)
         if (node->saves[i].state == SAVE_FREE)
             save = &node->saves[i];
+    if (node->fenced) {
+        client_refuse(node, origin, GAVEL_E_STATE, "%s", FENCED);
+        return;
+    }
     if (!save || !node->raft || !node->founded) {
         client_refuse(node, origin, save ? GAVEL_E_STATE : GAVEL_E_BUSY, "%s",
                       save ? "this node is in no cluster, or is still starting"
@@ -144,6 +149,10 @@ static void open_when_there(struct node *node, struct node_save *save)
     struct log_snapshot_info newest = log_snapshot_newest(node->log);
     int32_t status;
 
+    if (node->fenced) {
+        refuse(node, save, GAVEL_E_STATE, FENCED);
+        return;
+    }
     if (newest.index < save->index || newest.index == 0) {
         status = snapshot_may_take(node) ? snapshot_take(node, (struct origin){0}) : GAVEL_E_BUSY;
         if (status == GAVEL_E_EXISTS && newest.index == 0)

@@ -128,6 +128,18 @@ static void rebuild(struct cluster *cluster, uint32_t through, uint32_t number, 
     cluster_client_free(client);
 }
 
+static void must_refuse(struct cluster *cluster, const char *command)
+{
+    struct cluster_client *client = cluster_client(cluster, asked, CODEC_ROLE_ADMIN);
+    struct cluster_reply reply;
+
+    cluster_command(client, command, 0, 0, &reply, NULL);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, GAVEL_E_STATE);
+    assert_non_null(strstr(reply.text, "differs from the majority's"));
+    cluster_client_free(client);
+}
+
 static void test_a_follower(void **state)
 {
     struct cluster cluster;
@@ -152,6 +164,9 @@ static void test_a_follower(void **state)
     assert_int_equal(reply.status, 0);
     assert_int_equal(reply.number, 3);
     write_one(&cluster, asked, "b");
+    /* A wrong state becomes no snapshot, and no backup. */
+    must_refuse(&cluster, "gavel.snapshot");
+    must_refuse(&cluster, "gavel.snapshot_open");
 
     /* It is fenced after a restart too, even if its state came out right this time. */
     cluster_crash(&cluster, asked, OS_MEM_DROP_ALL);
