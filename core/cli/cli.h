@@ -297,6 +297,9 @@ void cli_print_json(struct gavel_slice document, bool pretty, FILE *out);
 /* One value as safe text on one line: strings as they are, the rest as codec_value_text. Its length in columns. */
 void cli_print_value(struct gavel_slice value, FILE *out);
 
+/* A text of somebody else's, with ? for whatever would drive a terminal; lines and tabs stay. */
+void cli_put_plain(FILE *out, const char *text);
+
 /* "key: value" lines of an array of maps that have a key. */
 void cli_print_pairs(struct gavel_slice items, FILE *out);
 

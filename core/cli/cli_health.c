@@ -89,7 +89,8 @@ static int probe(const struct cli *cli, bool whole, uint64_t wait_ms)
         (void)nanosleep(&step, NULL);
     }
     if (looked.code == CLI_OK) {
-        printf("%s\n", looked.line);
+        cli_put_plain(stdout, looked.line);
+        putchar('\n');
         return CLI_OK;
     }
     return cli_fail(looked.code, "%s", looked.line);
@@ -235,8 +236,11 @@ static int ask_cluster(const struct cli *cli)
     if (best) {
         code = print_cluster(cli, best->result->value);
     } else {
-        for (int i = 0; i < count; i++)
-            fprintf(stderr, "gavel:   %s: %s\n", asked[i].uri, cli_asked_failure(&asked[i]));
+        for (int i = 0; i < count; i++) {
+            fprintf(stderr, "gavel:   %s: ", asked[i].uri);
+            cli_put_plain(stderr, cli_asked_failure(&asked[i]));
+            fputc('\n', stderr);
+        }
         code = cli_fail(CLI_HEALTH_UNKNOWN, "no node answers: nothing is known of the members");
     }
     cli_ask_end(asked, count);

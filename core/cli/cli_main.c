@@ -11,13 +11,15 @@
 
 int cli_fail(int code, const char *format, ...)
 {
+    char text[8192]; /* a sentence of somebody else's may be in it: it must not drive the terminal */
     va_list arguments;
 
     (void)fflush(stdout);
-    fputs("gavel: ", stderr);
     va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    fputs("gavel: ", stderr);
+    cli_put_plain(stderr, text);
     fputc('\n', stderr);
     return code;
 }
@@ -53,7 +55,9 @@ int cli_error(int32_t status, const struct gavel_error *error)
 static void log_line(void *context, uint64_t level, const char *text)
 {
     (void)context;
-    fprintf(stderr, "gavel: %s%s\n", level >= GAVEL_LOG_WARN ? "warning: " : "", text);
+    fputs(level >= GAVEL_LOG_WARN ? "gavel: warning: " : "gavel: ", stderr);
+    cli_put_plain(stderr, text);
+    fputc('\n', stderr);
 }
 
 static int open_client(struct cli *cli, const char *endpoints, uint64_t role)

@@ -38,6 +38,18 @@ const char *cli_plain(void)
     return colours() ? "\033[0m" : "";
 }
 
+void cli_put_plain(FILE *out, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) { /* those above 0x7f, such as CSI, in UTF-8 */
+            putc('?', out);
+            c++;
+        } else {
+            putc((*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f ? '?' : *c, out);
+        }
+    }
+}
+
 /* The text of a value, to be freed with gavel_buffer_free; absent values are "". */
 static struct gavel_buffer text_of(struct gavel_slice value)
 {

@@ -141,36 +141,54 @@ static int print_json(struct cli *cli, const struct saved *saved, const struct s
     return code;
 }
 
-static int print_text(const struct saved *saved, const struct saved_contents *contents)
+static void write_text(FILE *out, const struct saved *saved, const struct saved_contents *contents)
 {
     char cluster[33];
     char when[32];
 
     hex(cluster, &saved->about.cluster_id);
-    printf("cluster     %s\n", cluster);
-    printf("point       index %llu, term %llu\n", (unsigned long long)saved->about.info.index,
-           (unsigned long long)saved->about.info.term);
-    printf("saved       %s from %s, gaveld %s\n", moment(when, sizeof when, saved->about.saved_ms), saved->about.node,
-           saved->about.version);
-    printf("bytes       %llu in the file, %llu of payload\n", (unsigned long long)saved->bytes,
-           (unsigned long long)saved->about.info.bytes);
-    printf("checksums   good, digest %08x\n", saved->about.info.digest);
+    fprintf(out, "cluster     %s\n", cluster);
+    fprintf(out, "point       index %llu, term %llu\n", (unsigned long long)saved->about.info.index,
+            (unsigned long long)saved->about.info.term);
+    fprintf(out, "saved       %s from %s, gaveld %s\n", moment(when, sizeof when, saved->about.saved_ms),
+            saved->about.node, saved->about.version);
+    fprintf(out, "bytes       %llu in the file, %llu of payload\n", (unsigned long long)saved->bytes,
+            (unsigned long long)saved->about.info.bytes);
+    fprintf(out, "checksums   good, digest %08x\n", saved->about.info.digest);
     for (uint32_t i = 0; i < saved->members.count; i++) {
         const struct member *member = &saved->members.items[i];
 
-        printf("member      %s, id %llu, %s", member->name, (unsigned long long)member->id, role_name(member->role));
+        fprintf(out, "member      %s, id %llu, %s", member->name, (unsigned long long)member->id,
+                role_name(member->role));
         for (uint32_t a = 0; a < member->address_count; a++)
-            printf(" %s", member->addresses[a]);
-        putchar('\n');
+            fprintf(out, " %s", member->addresses[a]);
+        putc('\n', out);
     }
     for (uint32_t i = 0; i < contents->machine_count; i++)
-        printf("machine     %s, plugin %.*s, state version %llu, %llu bytes\n", contents->machines[i].name,
-               (int)saved->record.machines[i].plugin.size, (const char *)saved->record.machines[i].plugin.data,
-               (unsigned long long)contents->machines[i].version, (unsigned long long)contents->machines[i].bytes);
+        fprintf(out, "machine     %s, plugin %.*s, state version %llu, %llu bytes\n", contents->machines[i].name,
+                (int)saved->record.machines[i].plugin.size, (const char *)saved->record.machines[i].plugin.data,
+                (unsigned long long)contents->machines[i].version, (unsigned long long)contents->machines[i].bytes);
     if (contents->sessions_known)
-        printf("sessions    %llu\n", (unsigned long long)contents->sessions);
+        fprintf(out, "sessions    %llu\n", (unsigned long long)contents->sessions);
     if (contents->settings_version)
-        printf("settings    last changed at index %llu\n", (unsigned long long)contents->settings_version);
+        fprintf(out, "settings    last changed at index %llu\n", (unsigned long long)contents->settings_version);
+}
+
+/* The file may be anybody's: its names must not drive the terminal. */
+static int print_text(const struct saved *saved, const struct saved_contents *contents)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out)
+        write_text(out, saved, contents);
+    if (!out || fclose(out) != 0) {
+        free(text);
+        return cli_fail(CLI_FAILED, "no memory");
+    }
+    cli_put_plain(stdout, text);
+    free(text);
     return ferror(stdout) ? CLI_FAILED : CLI_OK;
 }
 

@@ -18,8 +18,9 @@ extern struct cli_snapshot_options cli_snapshot;
 
 struct cli_out {
     const char *file; /* "-": standard output */
-    char part[4096];  /* what it is called until then; "": there is none */
+    char part[4096];  /* what it is called until then, if it has to be; "": there is none */
     int fd;
+    bool named;       /* it is called that */
 };
 
 /* Begin. An exit code, said: the file is there and `force` is not, or it cannot be written. */

@@ -25,7 +25,9 @@ static void print_node(const struct cli_asked *asked)
     bool leads;
 
     if (asked->status < 0) {
-        printf("  %s%-28s %s%s\n", cli_red(), asked->uri, cli_asked_failure(asked), cli_plain());
+        printf("  %s%-28s ", cli_red(), asked->uri);
+        cli_put_plain(stdout, cli_asked_failure(asked));
+        printf("%s\n", cli_plain());
         return;
     }
     status = asked->result->value;
@@ -199,9 +201,11 @@ int cli_area_status(struct cli *cli, int count, char **words)
         print_screen(asked, total, best);
     if (!cli_asked_leader(best)) {
         (void)cli_fail(CLI_NO_QUORUM, "no leader is known: %d endpoints were tried", total);
-        for (i = 0; (json || cli->json) && i < total; i++) /* the screen has said it already */
-            fprintf(stderr, "gavel:   %s: %s\n", asked[i].uri,
-                    asked[i].status < 0 ? cli_asked_failure(&asked[i]) : "answered, but knows no leader");
+        for (i = 0; (json || cli->json) && i < total; i++) { /* the screen has said it already */
+            fprintf(stderr, "gavel:   %s: ", asked[i].uri);
+            cli_put_plain(stderr, asked[i].status < 0 ? cli_asked_failure(&asked[i]) : "answered, but knows no leader");
+            fputc('\n', stderr);
+        }
         code = CLI_NO_QUORUM;
     }
     cli_ask_end(asked, total);

@@ -199,8 +199,9 @@ static void put_frame(FILE *out, const struct cli_asked *asked, int count, uint6
     }
     for (int i = 0; i < count; i++)
         if (asked[i].status < 0) {
-            fprintf(out, "%s  %s%s: %s%s\n", gap ? "\n" : "", cli_red(), asked[i].uri, cli_asked_failure(&asked[i]),
-                    cli_plain());
+            fprintf(out, "%s  %s%s: ", gap ? "\n" : "", cli_red(), asked[i].uri);
+            cli_put_plain(out, cli_asked_failure(&asked[i]));
+            fprintf(out, "%s\n", cli_plain());
             gap = false;
         }
     cli_rows_alarms(out, asked, count);

@@ -174,6 +174,47 @@ expect 1 'is not empty' snapshot restore "$file" --data-dir "$first" --name node
 expect 64 'no member of the old cluster was called other' snapshot restore "$file" --data-dir "$dir/new" --name other
 [ -e "$dir/new" ] && fail "a directory was made"
 
+# ---- names in a file that would drive a terminal; a pipe that would be replaced by a file ----
+quiet() { "$gavel" "$@" >"$dir/out" 2>&1; ! says "$(printf '[\033\233]')" "$dir/out" || fail "gavel $*: drives a terminal"; }
+quiet snapshot restore "$file" --data-dir "$dir/new" --name "$(printf 'n\033[31m')"
+if command -v python3 >/dev/null; then
+    python3 - "$file" "$dir/evil" <<'EOF' || fail "the evil file"
+import struct, sys
+def crc(data):
+    c = 0xffffffff
+    for byte in data:
+        c ^= byte
+        for _ in range(8):
+            c = c >> 1 ^ (0x82f63b78 if c & 1 else 0)
+    return c ^ 0xffffffff
+data = bytearray(open(sys.argv[1], 'rb').read())
+about = struct.unpack_from('<I', data, 24)[0]
+data[84:86] = b'\x1b['
+struct.pack_into('<I', data, 40, crc(data[64:64 + about]))
+struct.pack_into('<I', data, 60, crc(data[:60]))
+open(sys.argv[2], 'wb').write(data)
+EOF
+    expect 0 'checksums   good' snapshot inspect "$dir/evil"
+    quiet snapshot inspect "$dir/evil"
+    quiet -o json snapshot inspect "$dir/evil"
+fi
+mkfifo "$dir/pipe"
+for force in '' --force; do
+    # shellcheck disable=SC2086
+    expect 64 'is no regular file' --data-dir "$first" snapshot save $force "$dir/pipe"
+done
+[ -p "$dir/pipe" ] || fail "the pipe is gone"
+
+# ---- killed on the way: nothing of it is left ----
+kill -STOP "${pids[1]}"
+"$gavel" --data-dir "$first" snapshot save "$dir/killed" >"$dir/out" 2>&1 &
+saver=$!
+until_true 'the file is open' sh -c "ls -l /proc/$saver/fd | grep -q '$dir/[^o]'"
+kill -KILL "$saver" && wait "$saver" 2>/dev/null
+kill -CONT "${pids[1]}"
+[ -z "$(find "$dir" -maxdepth 1 -name 'killed*')" ] || fail "a part is left: $(ls "$dir")"
+until_true 'the cluster answers' answers
+
 # ---- three new nodes, in the places of the old ones ----
 mkdir "$dir/new"
 "$gavel" list --limit 1000 >"$dir/after"
