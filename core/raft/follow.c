@@ -44,7 +44,9 @@ static struct raft_append_response *answer_append(struct raft *r, const struct r
     answer->prev_index = m->append_request.prev_index;
     answer->round = m->append_request.round;
     answer->last_index = raft_log_last(&r->log);
-    answer->flags = (r->recovering ? RAFT_APPEND_RECOVERING : 0) | (raft_disk_stalls(r) ? RAFT_APPEND_STALLED : 0);
+    answer->flags = r->recovering ? RAFT_APPEND_RECOVERING : 0;
+    answer->flags |= raft_disk_stalls(r) ? RAFT_APPEND_STALLED : 0;
+    answer->flags |= r->fenced ? RAFT_APPEND_FENCED : 0;
     return answer;
 }
 

@@ -72,6 +72,7 @@ struct raft_peer {
     bool leaving;
     bool paused;  /* PROBE: one with batches is on its way */
     bool stalled; /* its disk does not get on */
+    bool fenced;  /* it would not campaign */
     bool greet;   /* send an empty append at the end of this step */
     bool granted; /* its answer to the (pre-)vote under way */
     uint64_t match;

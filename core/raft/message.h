@@ -78,6 +78,8 @@ enum raft_message_type {
 #define RAFT_APPEND_INSTALLING 4u
 /* append response: something waits for the sender's disk, which does not get on; it is no successor now */
 #define RAFT_APPEND_STALLED 8u
+/* append response: the sender is fenced: it never leads, so it is no successor */
+#define RAFT_APPEND_FENCED 16u
 #define RAFT_READ_REFUSED 1u       /* read response: the sender is not the leader of that term; ask again */
 
 /*

@@ -180,7 +180,7 @@ enum raft_event_type {
     RAFT_EVENT_MEMBERSHIP,
     /*
      * Hand leadership to `transfer.target` (0: the voter that is furthest along, then by priority).
-     * NOT_LEADER, INVALID (no such voter, or one that is never to lead), BUSY (one is under way). Ends with
+     * NOT_LEADER, INVALID (no such voter, or one that is never to lead, or fenced), BUSY (one is under way). Ends with
      * TRANSFER_ENDED. Proposals get BUSY meanwhile.
      */
     RAFT_EVENT_TRANSFER,

@@ -185,6 +185,7 @@ int raft_on_append_response(struct raft *r, const struct raft_message *m)
     peer->round = raft_max(peer->round, answer->round);
     peer->recovering = (answer->flags & RAFT_APPEND_RECOVERING) != 0;
     peer->stalled = (answer->flags & RAFT_APPEND_STALLED) != 0;
+    peer->fenced = (answer->flags & RAFT_APPEND_FENCED) != 0;
     if (!(answer->flags & RAFT_APPEND_INSTALLING)) {
         if (answer->flags & RAFT_APPEND_REJECTED)
             rejected(r, peer, answer);

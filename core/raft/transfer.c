@@ -37,7 +37,8 @@ bool raft_disk_stalls(const struct raft *r)
 static bool is_fit(struct raft *r, const struct raft_peer *peer)
 {
     const struct raft_member *member = member_of(r, peer->id);
-    if (!member || member->role != RAFT_VOTER || peer->recovering || peer->stalled || !raft_peer_alive(r, peer))
+    if (!member || member->role != RAFT_VOTER || peer->recovering || peer->stalled || peer->fenced ||
+        !raft_peer_alive(r, peer))
         return false;
     return raft_rank(member) > 0 || raft_bug(r, RAFT_BUG_PRIORITY_ZERO);
 }
@@ -75,7 +76,7 @@ int raft_transfer_begin(struct raft *r, uint64_t target)
         target = raft_best_successor(r);
     const struct raft_peer *peer = raft_find_peer(r, target);
     const struct raft_member *member = member_of(r, target);
-    if (!peer || !member || member->role != RAFT_VOTER || peer->recovering)
+    if (!peer || !member || member->role != RAFT_VOTER || peer->recovering || peer->fenced)
         return RAFT_E_INVALID;
     if (raft_rank(member) == 0 && !raft_bug(r, RAFT_BUG_PRIORITY_ZERO))
         return RAFT_E_INVALID;
@@ -100,7 +101,7 @@ void raft_transfer_pump(struct raft *r)
     if (r->transfer.target == 0 || r->transfer.sent)
         return;
     const struct raft_peer *peer = raft_find_peer(r, r->transfer.target);
-    if (!peer || peer->leaving || peer->recovering) {
+    if (!peer || peer->leaving || peer->recovering || peer->fenced) {
         RAFT_COVER(TRANSFER_TARGET_GONE);
         raft_transfer_end(r, false);
         return;
