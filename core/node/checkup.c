@@ -266,6 +266,7 @@ void checkup_message(struct conn *conn, uint64_t type, const void *message)
 
 void checkup_up(struct peer *peer)
 {
+    trace_check(peer, GAVEL_E_CLOSED); /* one that was asked for over a connection before */
     peer->watched.seen.linked = true;
     peer->watched.check_id = 0;
     peer->watched.next_ns = node_now(peer->node); /* asked at once */
@@ -277,6 +278,7 @@ void checkup_down(struct peer *peer, const char *why)
 {
     struct watched *watched = &peer->watched;
 
+    trace_check(peer, GAVEL_E_CLOSED);
     watched->seen.linked = false;
     watched->seen.good = 0;
     watched->seen.trouble = watched->seen.answered;
@@ -293,5 +295,6 @@ void checkup_unreachable(struct peer *peer, const char *why)
 
 void checkup_forget(struct peer *peer)
 {
+    trace_check(peer, GAVEL_E_CLOSED);
     peer->watched = (struct watched){0};
 }

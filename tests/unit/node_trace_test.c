@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/codec/field.h"
+#include "core/node/internal.h"
 #include "core/node/trace.h"
 #include "node_member.h"
 
@@ -373,6 +374,53 @@ static void test_every_span_is_seen(void **state)
     cluster_free(&cluster);
 }
 
+static bool checking(struct cluster *cluster)
+{
+    const struct node *node = cluster->nodes[0].node;
+    const struct peer *peer;
+
+    os_list_each (peer, &node->peers, const struct peer, link)
+        if (peer->watched.check_id && strcmp(peer->name, "n3") == 0)
+            return true;
+    return false;
+}
+
+/* Stop between a check and its answer. */
+static void run_into_a_check(struct cluster *cluster)
+{
+    for (int i = 0; i < 1000000; i++) {
+        cluster_steps(cluster, 1);
+        if (checking(cluster))
+            return;
+        if (i % 100 == 0)
+            cluster->clock.mono_ns += 1000000;
+    }
+    fail_msg("no check was under way");
+}
+
+/* A connection that breaks takes the check that is under way on it along. */
+static void test_a_check_ends_with_its_connection(void **state)
+{
+    struct cluster cluster;
+    uint64_t open = 0;
+
+    (void)state;
+    begin(&cluster);
+    roots = true;
+    start(&cluster);
+    for (int i = 0; i < 5; i++) {
+        run_into_a_check(&cluster);
+        cluster_crash(&cluster, 2, OS_MEM_DROP_ALL);
+        cluster_run(&cluster, 10);
+        cluster_start(&cluster, 2); /* there again before the next check would be due */
+        cluster_run(&cluster, 1000);
+    }
+    for (uint64_t i = 1; i <= count; i++)
+        open += !seen[i].ended && strcmp(seen[i].node, "n1") == 0 && strcmp(seen[i].name, "cluster.healthCheck") == 0;
+    assert_true(open <= 2); /* one to each of the others may be under way */
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_sampled_leaves_nothing),
         cmocka_unit_test(test_a_read_and_its_arguments),
         cmocka_unit_test(test_every_span_is_seen),
+        cmocka_unit_test(test_a_check_ends_with_its_connection),
     };
 
     return cmocka_run_group_tests_name("node_trace", tests, NULL, NULL);
