@@ -61,9 +61,10 @@ static void fence_saved(struct log_task *task)
         return;
     if (task->status != GAVEL_OK && task->status != GAVEL_E_NO_SPACE)
         node_fatal(node, 74, "the fence of this node cannot be written: %s", task->error.text);
-    else if (task->status == GAVEL_OK)
+    if (task->status == GAVEL_OK) {
         node->fence_saved = node->fence_wanted;
-    divergence_settle(node);
+        divergence_settle(node);
+    } /* else the disk is full: with the next look */
     node_settle(node);
 }
 

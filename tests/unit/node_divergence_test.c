@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -236,10 +237,44 @@ static void test_no_majority(void **state)
     cluster_free(&cluster);
 }
 
+static uint32_t attempts;
+
+static int no_room_for_a_fence(void *ctx, enum os_mem_op op, const char *path)
+{
+    (void)ctx;
+    if (op != OS_MEM_WRITE || !strstr(path, "fenced"))
+        return 0;
+    attempts++;
+    return -ENOSPC;
+}
+
+/* A full disk does not keep a node from being fenced; that it is written down is tried again, but not all the time. */
+static void test_a_full_disk(void **state)
+{
+    struct cluster cluster;
+    uint32_t leader;
+
+    (void)state;
+    start(&cluster, 3);
+    leader = (uint32_t)cluster_leader(&cluster);
+    asked = (leader + 1) % 3;
+    os_mem_set_hook(cluster.nodes[asked].disk, no_room_for_a_fence, NULL);
+    flip(&cluster, asked);
+    write_one(&cluster, leader, "b");
+    cluster_run(&cluster, 10000);
+    assert_true(cluster.nodes[asked].node->fenced);
+    assert_int_equal(cluster.nodes[asked].node->fence_saved, 0);
+    assert_in_range(attempts, 2, 1000);
+    os_mem_set_hook(cluster.nodes[asked].disk, NULL, NULL);
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority)};
+        cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority),
+        cmocka_unit_test(test_a_full_disk)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
