@@ -199,7 +199,10 @@ void apply_register_entry(struct apply *apply, struct apply_run *run, struct byt
     record->status = roster_register(apply->roster, &entry, apply->index, apply->tick, &changed);
     run->roster = true;
     if (record->status == GAVEL_E_BUSY)
-        (void)gavel_fail(error, GAVEL_E_BUSY, "%d nodes are registered, which is as many as may be", ROSTER_NODES_MAX);
+        (void)gavel_fail(error, GAVEL_E_BUSY,
+                         "%u nodes are registered, with %llu bytes of names, addresses and capabilities: there may be "
+                         "%d with %u bytes", apply->roster->count, (unsigned long long)apply->roster->bytes,
+                         ROSTER_NODES_MAX, ROSTER_BYTES_MAX);
     else if (record->status == GAVEL_E_LOCAL)
         stop_memory(run);
     if (record->status != GAVEL_OK)

@@ -219,8 +219,9 @@ static uint64_t transfer_target(struct node *node, const struct asked *asked, st
 static void transfer_refused(struct node *node, const struct asked *asked, struct gavel_slice to)
 {
     if (to.size)
-        client_refuse(node, asked->origin, GAVEL_E_STATE, "'%.*s' refetches a damaged log, or is fenced: it cannot lead now",
-                      (int)to.size, (const char *)to.data);
+        client_refuse(node, asked->origin, GAVEL_E_STATE,
+                      "'%.*s' refetches a damaged log, or is fenced: it cannot lead now", (int)to.size,
+                      (const char *)to.data);
     else
         client_refuse(node, asked->origin, GAVEL_E_STATE,
                       "no other voter could lead now: none answers, or they are fenced, or their disks hang, "

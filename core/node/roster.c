@@ -30,6 +30,7 @@ void roster_clear(struct roster *roster)
     for (uint32_t i = 0; i < roster->member_count; i++)
         free(roster->members[i].set);
     roster->count = 0;
+    roster->bytes = 0;
     roster->member_count = 0;
     roster->version = 0;
 }
@@ -169,11 +170,17 @@ const struct roster_node *roster_find(const struct roster *roster, struct gavel_
     return find(roster, name);
 }
 
+static uint64_t bytes_of(const struct roster_node *node)
+{
+    return strlen(node->name) + strlen(node->address) + node->set_bytes;
+}
+
 static int32_t put(struct roster *roster, struct roster_node *node)
 {
     uint32_t at = place_of(roster, gavel_text(node->name));
 
     if (at < roster->count && compare_name(roster->nodes[at], gavel_text(node->name)) == 0) {
+        roster->bytes += bytes_of(node) - bytes_of(roster->nodes[at]);
         free(roster->nodes[at]);
         roster->nodes[at] = node;
         return GAVEL_OK;
@@ -190,6 +197,7 @@ static int32_t put(struct roster *roster, struct roster_node *node)
     memmove(roster->nodes + at + 1, roster->nodes + at, (roster->count - at) * sizeof *roster->nodes);
     roster->nodes[at] = node;
     roster->count++;
+    roster->bytes += bytes_of(node);
     return GAVEL_OK;
 }
 
@@ -223,6 +231,9 @@ int32_t roster_register(struct roster *roster, const struct roster_entry *entry,
     *changed = false;
     if (!known && roster->count >= ROSTER_NODES_MAX)
         return GAVEL_E_BUSY;
+    if (roster->bytes - (known ? bytes_of(known) : 0) + entry->name.size + entry->address.size + entry->set.size >
+        ROSTER_BYTES_MAX)
+        return GAVEL_E_BUSY;
     roster->version = index;
     if (known && says_the_same(known, entry)) {
         known->tick = tick > known->tick ? tick : known->tick;
@@ -253,6 +264,7 @@ bool roster_keep(struct roster *roster, struct gavel_slice name, uint64_t tick)
 
 static void take_out(struct roster *roster, uint32_t at)
 {
+    roster->bytes -= bytes_of(roster->nodes[at]);
     free(roster->nodes[at]);
     roster->count--;
     memmove(roster->nodes + at, roster->nodes + at + 1, (roster->count - at) * sizeof *roster->nodes);

@@ -23,7 +23,9 @@
 #include "core/node/bytes.h"
 #include "core/node/members.h"
 
-#define ROSTER_NODES_MAX 4096 /* registered nodes of a cluster: with the largest sets, some 18 MiB on each member */
+#define ROSTER_NODES_MAX 4096 /* registered nodes of a cluster ... */
+/* ... and bytes of their names, addresses and sets: a list of all is one message, in JSON too, where they may double */
+#define ROSTER_BYTES_MAX (3u << 19)
 #define ROSTER_MEMBERS_MAX (2 * NODE_MEMBERS_MAX) /* of an old and a new configuration together */
 #define ROSTER_TTL_MIN_MS 1000
 #define ROSTER_TTL_MAX_MS 86400000
@@ -53,6 +55,7 @@ struct roster {
     uint32_t member_count;
     uint32_t count;
     uint32_t capacity;
+    uint64_t bytes; /* of the nodes, as ROSTER_BYTES_MAX counts */
     uint64_t version; /* index of the entry that changed it last; 0: none ever has */
     struct roster_node **nodes; /* sorted by name */
     struct roster_member members[ROSTER_MEMBERS_MAX]; /* sorted by id */
@@ -101,7 +104,7 @@ int32_t roster_declare(struct roster *roster, uint64_t id, struct gavel_slice se
 
 /*
  * A node registers, or says again what it is, which is a sign of life too. *changed as above. GAVEL_E_BUSY: there are
- * ROSTER_NODES_MAX; GAVEL_E_LOCAL.
+ * ROSTER_NODES_MAX, or ROSTER_BYTES_MAX of them; GAVEL_E_LOCAL.
  */
 struct roster_entry {
     struct gavel_slice name;

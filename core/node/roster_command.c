@@ -5,12 +5,17 @@
  */
 #include "core/node/internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/codec/value.h"
 #include "core/node/bytes.h"
 
 #define TTL_MS 30000 /* of a registration that states none */
+
+/* What a node of a list takes beside its texts in JSON, and a member with the largest set. */
+static_assert(2 * ROSTER_BYTES_MAX + 128 * ROSTER_NODES_MAX + NODE_MEMBERS_MAX * (2 * CAPABILITY_SET_MAX + 2048) <=
+                  NODE_MESSAGE_BYTES, "a list of all is one message");
 
 /* ---- whether the cluster knows such entries ------------------------------------------------------------ */
 

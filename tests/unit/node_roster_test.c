@@ -141,6 +141,42 @@ static void test_as_many_as_may_be(void **state)
     roster_free(roster);
 }
 
+/* A list of all of them has to fit into one message, whatever they say. */
+static void test_as_many_bytes_as_may_be(void **state)
+{
+    struct roster *roster = roster_new(), *copy = roster_new();
+    static unsigned char set[CAPABILITY_SET_MAX];
+    struct roster_entry entry = {
+        .address = gavel_text("tcp://h:1"), .set = gavel_bytes(set, sizeof set), .ttl_ms = 5000};
+    uint32_t count = ROSTER_BYTES_MAX / (CAPABILITY_SET_MAX + 13);
+    char name[32];
+    bool changed;
+
+    (void)state;
+    assert_true(count < ROSTER_NODES_MAX);
+    for (uint32_t i = 0; i <= count; i++) {
+        (void)snprintf(name, sizeof name, "%04u", i);
+        entry.name = gavel_text(name);
+        assert_int_equal(roster_register(roster, &entry, i + 1, 0, &changed), i < count ? GAVEL_OK : GAVEL_E_BUSY);
+    }
+    entry.set.size = ROSTER_BYTES_MAX - (uint64_t)count * (CAPABILITY_SET_MAX + 13) - 13;
+    assert_int_equal(roster_register(roster, &entry, 9000, 0, &changed), GAVEL_OK); /* to the last byte */
+    assert_int_equal(roster->bytes, ROSTER_BYTES_MAX);
+    entry.set.size++;
+    assert_int_equal(roster_register(roster, &entry, 9001, 0, &changed), GAVEL_E_BUSY);
+    assert_int_equal(roster_copy(copy, roster), GAVEL_OK);
+    assert_int_equal(copy->bytes, ROSTER_BYTES_MAX);
+    assert_true(roster_deregister(roster, gavel_text("0007"), 9002));
+    assert_int_equal(roster_register(roster, &entry, 9003, 0, &changed), GAVEL_OK);
+    assert_int_equal(roster_copy(copy, roster), GAVEL_OK);
+    assert_int_equal(copy->bytes, roster->bytes);
+    while (roster->count)
+        assert_true(roster_deregister(roster, gavel_text(roster->nodes[0]->name), 9004));
+    assert_int_equal(roster->bytes, 0);
+    roster_free(roster);
+    roster_free(copy);
+}
+
 /* An expiry names the renewal that it saw, and does nothing when there was another since. */
 static void test_a_renewal_beats_an_expiry(void **state)
 {
@@ -584,6 +620,7 @@ int main(void)
         cmocka_unit_test(test_a_set_has_bounds),
         cmocka_unit_test(test_a_set_has_one_form),
         cmocka_unit_test(test_as_many_as_may_be),
+        cmocka_unit_test(test_as_many_bytes_as_may_be),
         cmocka_unit_test(test_a_renewal_beats_an_expiry),
         cmocka_unit_test(test_copies_and_snapshots_are_the_same),
         cmocka_unit_test(test_members_declare_by_themselves),
