@@ -258,27 +258,32 @@ static void read_members(struct host_config *config, struct host_faults *faults)
     const char *at = place(config, "cluster", "members");
     const struct gavel_slice *items = config->cluster.members.items;
     const char *own = gavel_present(&config->node, 0) ? text_of(config->node.name) : NULL;
-    struct codec_nearest nearest = {.best = {NULL, 0}};
-    char hint[128];
-    bool listed = false;
 
     for (uint64_t i = 0; i < config->cluster.members.count; i++)
         read_member(config, text_of(items[i]), at, faults);
-    if (!own)
-        return;
-    if (!is_name(own)) {
+    if (own && !is_name(own))
         host_fault(faults, "%s: \"%s\" is no name for a node: letters, digits, '.', '_' and '-', at most %d",
                    place(config, "node", "name"), own, HOST_NAME_MAX);
+}
+
+/* Who founds is listed. Who joins need not be, though the file was copied from a founder's. */
+static void check_listed(struct host_config *config, struct host_faults *faults)
+{
+    const char *own = gavel_present(&config->node, 0) ? text_of(config->node.name) : NULL;
+    struct codec_nearest nearest = {.best = {NULL, 0}};
+    char hint[128];
+
+    if (!own || !is_name(own) || config->member_count == 0 || config->join_count)
         return;
-    }
     nearest.wanted = gavel_text(own);
     for (unsigned i = 0; i < config->member_count; i++) {
+        if (strcmp(own, config->member[i].name) == 0)
+            return;
         codec_nearest_offer(&nearest, gavel_text(config->member[i].name));
-        listed = listed || strcmp(own, config->member[i].name) == 0;
     }
-    if (!listed && nearest.best.data && config->cluster.join.count == 0)
-        host_fault(faults, "%s: this node is called \"%s\", which is not among the members%s",
-                   place(config, "node", "name"), own, codec_nearest_text(&nearest, hint, sizeof hint));
+    host_fault(faults, "%s: this node is called \"%s\", which is not among the members (one that is added to a cluster "
+               "says whom to join instead: join, or gaveld --join)%s",
+               place(config, "node", "name"), own, codec_nearest_text(&nearest, hint, sizeof hint));
 }
 
 static void add_join(struct host_config *config, const char *uri, const char *at, struct host_faults *faults)
@@ -306,6 +311,7 @@ void host_config_join(struct host_config *config, const char *addresses, struct 
         host_fault(faults, "%s: a node is told whom to join, or discovers it by seeds and discover: give either the "
                    "one or the others; without bootstrap_expect a node that discovers others only joins",
                    addresses ? "--join" : place(config, "cluster", "join"));
+    check_listed(config, faults);
 }
 
 static void read_seeds(struct host_config *config, struct host_faults *faults)

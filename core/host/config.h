@@ -77,6 +77,7 @@ void host_config_read(struct host_config *config, FILE *stream, const char *file
 
 /*
  * What the command line says of joining, addresses with commas, takes the place of [cluster] join; NULL: nothing.
+ * A node that joins nobody is one of the members, if these are listed.
  */
 void host_config_join(struct host_config *config, const char *addresses, struct host_faults *faults);
 

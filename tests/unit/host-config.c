@@ -136,6 +136,11 @@ static void test_join(void **state)
     assert_string_equal(config.join[0], "ws://[::1]:2");
     assert_int_equal(faults.count, 1); /* and that it is not listed itself is no matter */
     assert_non_null(strstr(faults.text[0], "--join: "));
+    forget(NULL);
+    read_config("[node]\nname = z\ndata_dir = /d\n[cluster]\nmembers = a=tcp://h:1\n[transport.t]\n"
+                "listen = tcp://127.0.0.1:1\n[statemachine.m]\n");
+    host_config_join(&config, "tcp://h:1", &faults);
+    assert_int_equal(faults.count, 0); /* nor with the command line alone: the file is a copy of a founder's */
 }
 
 static void test_values(void **state)
@@ -192,6 +197,7 @@ static void test_members(void **state)
                 "[cluster]\nmembers = node-1=tcp://h:1, b, c=tcp://h, d=tcp://h:99999, e!=tcp://h:1, f=h:1, "
                 "node-1=tcp://h:2, g=my-own.2+x://h:1, i=-x://h:1\n"
                 "[transport.t]\n[statemachine.m]\n");
+    host_config_join(&config, NULL, &faults);
     assert_int_equal(faults.count, 8);
     has_fault("t.ini:5: member i: expected an address such as ws://127.0.0.1:8080 or tcp://[::1]:8080, found "
                  "\"-x://h:1\"");
@@ -202,7 +208,8 @@ static void test_members(void **state)
     has_fault("t.ini:5: member f: expected an address such as ws://127.0.0.1:8080 or tcp://[::1]:8080, found "
                  "\"h:1\"");
     has_fault("t.ini:5: member node-1 is listed twice");
-    has_fault("t.ini:2: this node is called \"nod-1\", which is not among the members; did you mean 'node-1'?");
+    has_fault("t.ini:2: this node is called \"nod-1\", which is not among the members (one that is added "
+                 "to a cluster says whom to join instead: join, or gaveld --join); did you mean 'node-1'?");
 }
 
 static void test_listen(void **state)
