@@ -16,6 +16,12 @@ void peer_wake(struct peer *peer)
     peer->redial_at = node_now(peer->node);
 }
 
+/* How people call it: by its address while only that is known. */
+static const char *label(const struct peer *peer)
+{
+    return peer->name[0] ? peer->name : peer->addresses[0];
+}
+
 /* ---- dialling ------------------------------------------------------------------------------------------ */
 
 static void schedule_redial(struct peer *peer)
@@ -50,7 +56,7 @@ static void dial(struct peer *peer)
     if (peer->out)
         return;
     if (!peer->complained)
-        node_log(node, GAVEL_LOG_WARN, "peer", "%s cannot be dialled: %s", peer->name, error.text);
+        node_log(node, GAVEL_LOG_WARN, "peer", "%s cannot be dialled: %s", label(peer), error.text);
     peer->complained = true;
     schedule_redial(peer);
 }
@@ -98,7 +104,7 @@ void peer_refreshed(struct peer *peer)
     peer->out = peer->fresh;
     peer->fresh = NULL;
     peer->refresh = false;
-    node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s anew, by %s", peer->name, peer->out->address);
+    node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s anew, by %s", label(peer), peer->out->address);
 }
 
 void peer_moves(struct peer *peer, struct gavel_list addresses)
@@ -116,6 +122,24 @@ void peer_moves(struct peer *peer, struct gavel_list addresses)
         peer->address_count = count;
 }
 
+/*
+ * A member that was replaced and the one in its place have a name and mostly an address in common. While the old one
+ * answers there the new one does not: to dial it would only cost the old one, a leader perhaps, the connection on which
+ * others wait for its answers. Whoever has the name of this node does not answer it in any case.
+ */
+static bool has_predecessor(const struct peer *peer)
+{
+    const struct peer *other;
+
+    if (!peer->id || strcmp(peer->name, peer->node->setup.name) == 0)
+        return peer->id != 0;
+    os_list_each (other, &peer->node->peers, const struct peer, link)
+        if (other->id && other->id < peer->id && other->out && other->out->up && strcmp(other->name, peer->name) == 0 &&
+            strcmp(other->addresses[0], peer->addresses[0]) == 0)
+            return true;
+    return false;
+}
+
 void peers_dial(struct node *node, uint64_t now)
 {
     struct peer *peer;
@@ -123,6 +147,8 @@ void peers_dial(struct node *node, uint64_t now)
     os_list_each (peer, &node->peers, struct peer, link)
         if (node->phase > NODE_HANDING)
             return;
+        else if (!peer->out && peer->redial_at <= now && has_predecessor(peer))
+            peer->redial_at = now + node->limits.redial_max_ms * NS_PER_MS;
         else if (!peer->out && peer->redial_at <= now)
             dial(peer);
         else if (peer->refresh && !peer->fresh && peer->fresh_at <= now)
@@ -149,10 +175,10 @@ static void set_linked(struct peer *peer, bool linked, bool wanted, const char *
     if (peer->watched.seen.linked == linked)
         return;
     if (linked) {
-        node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s", peer->name);
+        node_log(peer->node, GAVEL_LOG_INFO, "peer", "Connected to %s", label(peer));
         checkup_up(peer);
     } else {
-        node_log(peer->node, wanted ? GAVEL_LOG_INFO : GAVEL_LOG_WARN, "peer", "Lost %s: %s", peer->name, why);
+        node_log(peer->node, wanted ? GAVEL_LOG_INFO : GAVEL_LOG_WARN, "peer", "Lost %s: %s", label(peer), why);
         checkup_down(peer, why);
     }
 }

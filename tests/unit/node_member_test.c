@@ -105,6 +105,32 @@ static void test_the_leader_is_removed(void **state)
     cluster_free(&cluster);
 }
 
+/* Another node passes the request on, and waits for the answer on the connection that the new member's would cost it. */
+static void test_the_leader_is_replaced(void **state)
+{
+    char pair[NODE_NAME_MAX + 8];
+    const char *const pairs[] = {pair, NULL};
+    struct cluster_reply reply;
+    struct cluster cluster;
+    uint32_t leader;
+
+    (void)state;
+    member_begin(&cluster, 3);
+    member_write_some(&cluster, 0, 3);
+    for (int round = 0; round < 4; round++) {
+        leader = member_leader_of(&cluster);
+        (void)snprintf(pair, sizeof pair, "name=%s", cluster.nodes[leader].name);
+        member_ask(&cluster, (leader + 1) % 3, "member_replace", &reply, pairs);
+        assert_int_equal(reply.status, GAVEL_OK);
+        member_gone(&cluster, leader);
+        cluster_wipe(&cluster, leader);
+        cluster_start(&cluster, leader);
+        member_role_comes(&cluster, cluster.nodes[leader].name, "voter");
+    }
+    assert_int_equal(member_value_at(&cluster, leader), 3);
+    cluster_free(&cluster);
+}
+
 static void test_removed_while_it_was_cut_off(void **state)
 {
     struct cluster cluster;
@@ -386,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_one_becomes_three_and_five_and_three),
         cmocka_unit_test(test_a_wiped_node_is_replaced),
         cmocka_unit_test(test_the_leader_is_removed),
+        cmocka_unit_test(test_the_leader_is_replaced),
         cmocka_unit_test(test_removed_while_it_was_cut_off),
         cmocka_unit_test(test_joining_behind_a_compacted_log),
         cmocka_unit_test(test_members_outlive_snapshots_and_restarts),
