@@ -51,7 +51,8 @@ static const struct gavel_field cluster_rows[] = {
     {.name = "seeds", .id = 3, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
      .offset = AT(host_cluster_options, seeds), .min = 1, .max = 64,
      .help = "In place of members and join: addresses at which other nodes of the cluster may be, without their names; "
-             "this node's own may be among them. Looked at only while the data directory is empty"},
+             "this node's own may be among them. With bootstrap_expect those of all nodes that found, for each has to "
+             "see each other one. Looked at only while the data directory is empty"},
     {.name = "discover", .id = 4, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
      .offset = AT(host_cluster_options, discover), .min = 1, .max = HOST_SOURCES_MAX,
      .help = "Names that lead to such addresses, asked again until this node is in a cluster: dns://NAME:PORT takes "

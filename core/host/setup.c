@@ -152,6 +152,33 @@ static void check_advertised(struct host_setup *setup)
     }
 }
 
+static bool is_own(const struct host_config *config, struct gavel_slice uri)
+{
+    for (unsigned i = 0; i < config->instance_count; i++)
+        for (unsigned j = 0; j < config->instance[i].listen_count; j++)
+            if (gavel_slice_equal(uri, gavel_text(config->instance[i].listen[j])))
+                return true;
+    return false;
+}
+
+/*
+ * Whoever founds has to be in sight of each of the others. No more than a warning: it means nothing any more once the
+ * data directory belongs to a cluster, and that is not known here.
+ */
+static void check_sight(struct host_setup *setup)
+{
+    const struct host_cluster_options *cluster = &setup->config.cluster;
+    const struct gavel_slice *seeds = cluster->seeds.items;
+    uint64_t sight = cluster->seeds.count + 1;
+
+    for (uint64_t i = 0; i < cluster->seeds.count; i++)
+        sight -= is_own(&setup->config, seeds[i]) ? 1 : 0;
+    if (cluster->seeds.count && !cluster->discover.count && cluster->bootstrap_expect > sight)
+        host_fault(&setup->warnings, "%s: [cluster] bootstrap_expect is %llu, but by these seeds this node sees %llu at "
+                   "most, itself among them, and founds nothing: list the address of every node that founds",
+                   setup->config.ini.file, (unsigned long long)cluster->bootstrap_expect, (unsigned long long)sight);
+}
+
 static bool read_all(struct host_setup *setup, FILE *stream, const char *file, const char *join)
 {
     setup->join = join;
@@ -161,6 +188,7 @@ static bool read_all(struct host_setup *setup, FILE *stream, const char *file, c
         take_instance(setup, i);
     check_schemes(setup);
     check_advertised(setup);
+    check_sight(setup);
     return setup->faults.count == 0;
 }
 

@@ -272,12 +272,12 @@ static bool send_hello(struct conn *conn)
     return send_with(conn, codec_msgpack(), NULL, CODEC_HELLO, &hello);
 }
 
-#define WIPED \
-    "it lost its data directory: an empty node cannot return under its old identity; replace the member"
+#define WIPED "it lost its data directory: an empty node cannot return under its old identity; replace the member"
 #define OTHER_DISK \
     "it stores its log in another major format, and batches travel as they are stored: no cluster has both; upgrade " \
     "by way of a version that reads both"
 #define IN_NO_CLUSTER "this node is in no cluster: it waits to be added to one"
+#define NOT_FOUNDED "this node is in no cluster yet: it looks for the others to found one with"
 #define OTHER_DIRECTORY "it has another data directory than the member of that name"
 
 static bool same_cluster(const struct node *node, struct gavel_slice cluster_id)
@@ -371,10 +371,9 @@ static const char *judge_hello(struct conn *conn, const struct codec_hello *hell
         return judge_peer(node, conn, hello);
     if (hello->role == CODEC_ROLE_ADMIN && !conn->transport->admin)
         return "administrators connect through the socket admin.sock in the node's data directory";
-    if (hello->role == CODEC_ROLE_CLIENT && !node->founded &&
-        (node->setup.join_count || node->scout || node->waits[0])) {
+    if (hello->role == CODEC_ROLE_CLIENT && !node->founded && (node->setup.join_count || node->scout || *node->waits)) {
         *status = GAVEL_E_NO_LEADER;
-        return IN_NO_CLUSTER;
+        return node->scout && node->setup.expect && !node->waits[0] ? NOT_FOUNDED : IN_NO_CLUSTER;
     }
     if (!members_copy_text(conn->name, sizeof conn->name, hello->name))
         conn->name[0] = 0;
@@ -537,7 +536,8 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
         if (welcome->removed && node->founded && same_cluster(node, welcome->cluster_id))
             join_removed(node);
         if (!peer->complained)
-            node_log(node, GAVEL_LOG_WARN, "peer", "%s at %s: %s", peer->name, conn->address, refused);
+            node_log(node, GAVEL_LOG_WARN, "peer", "%s%s%s: %s", peer->name, peer->name[0] ? " at " : "", conn->address,
+                     refused);
         peer->complained = true;
         conn_close(conn, GAVEL_CLOSE_NORMAL, refused);
         return;

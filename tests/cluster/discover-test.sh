@@ -231,5 +231,11 @@ refused '"dns+srv://gavel.test:80" has no name that a name server could know; SR
     'discover = dns+srv://gavel.test:80'
 refused 'expected the IPv4 address of a name server, found "ns.test"' 'discover = dns://gavel.test:1' \
     'discover_server = ns.test'
+ini r "$p" "seeds = tcp://127.0.0.1:$p, tcp://127.0.0.1:9" 'bootstrap_expect = 3'
+got=$("$gaveld" --check-config --config "$dir/r.ini" 2>&1)
+[[ $got = *'bootstrap_expect is 3, but by these seeds this node sees 2 at most'* ]] || fail "seeds of some only: $got"
+ini r "$p" 'seeds = tcp://127.0.0.1:8, tcp://127.0.0.1:9' 'bootstrap_expect = 3'
+got=$("$gaveld" --check-config --config "$dir/r.ini" 2>&1)
+[[ $got != *'bootstrap_expect is 3'* ]] || fail "seeds without the node's own: $got"
 refused 'bootstrap_expect: expected a whole number of 0 to 32, found "33"' "seeds = tcp://127.0.0.1:$p" 'bootstrap_expect = 33'
 exit "$failed"
