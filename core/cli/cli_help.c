@@ -120,7 +120,8 @@ static void print_area(const struct cli_area *area)
 {
     os_autofree char *help = host_words_sentence(area->help);
 
-    printf("usage: gavel %s%s %s\n", area->name, area->options ? " [OPTION...]" : "", area->words);
+    printf("usage: gavel %s%s%s%s\n", area->name, area->options ? " [OPTION...]" : "", *area->words ? " " : "",
+           area->words);
     if (help) {
         printf("  ");
         host_words_wrap(help, 2, 2, HELP_WIDTH, stdout);
@@ -184,7 +185,8 @@ static void print_short(const struct cli_area *area, FILE *out)
         return;
     if (end)
         end[1] = 0;
-    used = fprintf(out, "  %s%s%s", area->name, *area->words ? " " : "", area->words);
+    used = fprintf(out, "  %s%s%s", area->name, *area->words ? " " : "",
+           area->words);
     fprintf(out, "%*s", used < 34 ? 34 - used : 0, "");
     if (used >= 34)
         fprintf(out, "\n%34s", "");

@@ -362,8 +362,9 @@ static int restore_into(struct cli *cli, const struct os *os, const struct saved
     if (status != GAVEL_OK)
         return fail(status, &error);
     hex(cluster, &plan.cluster_id);
-    printf("restored into %s: node %s, member %llu of %u, of the new cluster %s\n", cli->data_dir, plan.name,
-           (unsigned long long)plan.member_id, members->count, cluster);
+    printf("restored into %s: node %s, id %llu, %s the new cluster %s, at %s\n", cli->data_dir, plan.name,
+           (unsigned long long)plan.member_id, members->count == 1 ? "alone in" : "a member of", cluster,
+           self->addresses[0]);
     return CLI_OK;
 }
 

@@ -200,7 +200,7 @@ int cli_area_status(struct cli *cli, int count, char **words)
     else
         print_screen(asked, total, best);
     if (!cli_asked_leader(best)) {
-        (void)cli_fail(CLI_NO_QUORUM, "no leader is known: %d endpoints were tried", total);
+        (void)cli_fail(CLI_NO_QUORUM, "no leader is known: %d endpoint%s tried", total, total == 1 ? " was" : "s were");
         for (i = 0; (json || cli->json) && i < total; i++) { /* the screen has said it already */
             fprintf(stderr, "gavel:   %s: ", asked[i].uri);
             cli_put_plain(stderr, asked[i].status < 0 ? cli_asked_failure(&asked[i]) : "answered, but knows no leader");

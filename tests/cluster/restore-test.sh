@@ -221,7 +221,7 @@ mkdir "$dir/new"
 stop_all
 for n in 1 2 3; do
     mv "$(data $n)" "$dir/old-$n"
-    expect 0 "member $((n + 3)) of 3, of the new cluster" snapshot restore "$file" --data-dir "$(data $n)" \
+    expect 0 "id $((n + 3)), a member of the new cluster" snapshot restore "$file" --data-dir "$(data $n)" \
         --name "node-$n" --members "$members" --cluster-token 'first of two'
 done
 for n in 1 2 3; do start $n; done
@@ -271,7 +271,7 @@ sed "s,^data_dir *=.*,data_dir = $dir/half," "$dir/c/node-1.ini" >"$dir/c/node-9
 "$gaveld" --config "$dir/c/node-9.ini" >"$dir/out" 2>&1
 [ $? = 78 ] || fail "a half made directory starts"
 says 'did not finish' "$dir/out" || fail "why not: $(cat "$dir/out")"
-expect 0 'member 4 of 1' snapshot restore "$file" --data-dir "$dir/half" --name node-1
+expect 0 'id 4, alone in the new cluster' snapshot restore "$file" --data-dir "$dir/half" --name node-1
 start 9
 export GAVEL_ENDPOINTS=$one
 until_true 'the one answers' answers
