@@ -174,8 +174,8 @@ static void check_sight(struct host_setup *setup)
     for (uint64_t i = 0; i < cluster->seeds.count; i++)
         sight -= is_own(&setup->config, seeds[i]) ? 1 : 0;
     if (cluster->seeds.count && !cluster->discover.count && cluster->bootstrap_expect > sight)
-        host_fault(&setup->warnings, "%s: [cluster] bootstrap_expect is %llu, but by these seeds this node sees %llu at "
-                   "most, itself among them, and founds nothing: list the address of every node that founds",
+        host_fault(&setup->warnings, "%s: [cluster] bootstrap_expect is %llu, but by these seeds this node sees %llu "
+                   "at most, itself among them, and founds nothing: list the address of every node that founds",
                    setup->config.ini.file, (unsigned long long)cluster->bootstrap_expect, (unsigned long long)sight);
 }
 

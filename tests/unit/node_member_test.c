@@ -105,7 +105,7 @@ static void test_the_leader_is_removed(void **state)
     cluster_free(&cluster);
 }
 
-/* Another node passes the request on, and waits for the answer on the connection that the new member's would cost it. */
+/* Another node passes the request on: the answer comes on the connection that the new member must not take away. */
 static void test_the_leader_is_replaced(void **state)
 {
     char pair[NODE_NAME_MAX + 8];
