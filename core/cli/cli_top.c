@@ -36,6 +36,8 @@ static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP};
 
 #define SIGNALS (sizeof signals / sizeof signals[0])
 
+static struct sigaction given[SIGNALS]; /* what it was started with */
+
 /* They come only while it waits: the threads that ask, which begin later, have them blocked as well. */
 static void take_signals(sigset_t *before, sigset_t *waiting)
 {
@@ -46,7 +48,9 @@ static void take_signals(sigset_t *before, sigset_t *waiting)
     (void)sigemptyset(&blocked);
     for (size_t i = 0; i < SIGNALS; i++) {
         (void)sigaddset(&blocked, signals[i]);
-        (void)sigaction(signals[i], &action, NULL);
+        (void)sigaction(signals[i], NULL, &given[i]);
+        if (given[i].sa_handler != SIG_IGN) /* as nohup(1) and a shell's & have it */
+            (void)sigaction(signals[i], &action, NULL);
     }
     (void)pthread_sigmask(SIG_BLOCK, &blocked, before);
     *waiting = *before;
@@ -56,10 +60,8 @@ static void take_signals(sigset_t *before, sigset_t *waiting)
 
 static void give_signals(const sigset_t *before)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-
     for (size_t i = 0; i < SIGNALS; i++)
-        (void)sigaction(signals[i], &action, NULL);
+        (void)sigaction(signals[i], &given[i], NULL);
     (void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 

@@ -143,6 +143,21 @@ until [ -s "$dir/code" ]; do
     sleep 0.1
 done
 [ "$(cat "$dir/code")" = 143 ] || fail "top left with $(cat "$dir/code") by SIGTERM"
+# A signal that it was started to ignore, as by nohup(1), stays ignored.
+sh -c 'trap "" HUP; exec "$1" top --interval 100ms >"$2/held"' sh "$gavel" "$dir" &
+held=$!
+pids="$pids $held"
+until_frames()
+{
+    until [ "$(grep -c 'gavel top' "$dir/held" 2>/dev/null)" -ge "$1" ]; do
+        [ "$(date +%s)" -lt "$limit" ] && kill -0 "$held" || fail "top ended by a signal that is ignored"
+        sleep 0.1
+    done
+}
+until_frames 1
+kill -HUP "$held"
+until_frames $(($(grep -c 'gavel top' "$dir/held") + 3))
+kill -TERM "$held"
 "$gavel" top --interval 5ms >/dev/null 2>&1
 [ $? = 64 ] || fail "top takes any interval"
 
