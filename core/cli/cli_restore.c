@@ -257,8 +257,7 @@ static int add_member(struct members *members, struct gavel_slice word)
     if (member->address_count == 0)
         return cli_fail(CLI_USAGE, "%s has no address", member->name);
     member->id = members->next_id++;
-    member->role = RAFT_VOTER;
-    member->priority = 1;
+    member->role = RAFT_VOTER; /* of the ordinary priority, which is 0 here and 1 for people */
     members->count++;
     return CLI_OK;
 }

@@ -114,11 +114,16 @@ static int32_t look(struct reform *reform, struct reform_dir *dir)
     struct log_scan_options brief = {.brief = true};
     struct log_scan_options whole = {.seen = see_frame, .ctx = dir};
     struct os_file *lock = NULL;
+    struct os_stat stat;
     char path[OS_PATH_MAX];
     int status = log_scan_run(&dir->scan, reform->os, dir->path, &brief, reform->error);
 
     if (status == 0 && !dir->scan.exists)
         status = gavel_fail(reform->error, GAVEL_E_CONFIG, "%s does not exist", dir->path);
+    /* What root writes into it its node could not read, and no other user could write at all. */
+    if (status == 0 && os_stat(reform->os, dir->path, &stat) == 0 && !stat.owned)
+        status = gavel_fail(reform->error, GAVEL_E_DENIED,
+                            "%s belongs to another user: run this as the user that its node runs as", dir->path);
     if (status == 0 && dir->scan.directory_state == LOG_FILE_ABSENT && dir->scan.foreign[0])
         status = gavel_fail(reform->error, GAVEL_E_CONFIG, "%s is not a data directory of gavel", dir->path);
     if (status == 0 && dir->scan.directory_state == LOG_FILE_NEWER)

@@ -255,10 +255,15 @@ static int32_t look_at_place(const struct reset_plan *plan, struct gavel_error *
 static int32_t take_place(const struct reset_plan *plan, struct os_file **mark, struct gavel_error *error)
 {
     int result = os_mkdir(plan->os, plan->dir, 0700);
+    struct os_stat stat;
     int32_t status;
 
     if (result && result != -EEXIST)
         return system_error(error, "create", plan->dir, result);
+    /* What root writes into it its node could not read. */
+    if (os_stat(plan->os, plan->dir, &stat) == 0 && !stat.owned)
+        return gavel_fail(error, GAVEL_E_DENIED,
+                          "%s belongs to another user: run this as the user that the node will run as", plan->dir);
     status = look_at_place(plan, error);
     if (status != GAVEL_OK)
         return status;

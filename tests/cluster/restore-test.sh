@@ -243,6 +243,8 @@ expect 0 'revision: ' set new 1
 # ---- an old node does not come back ----
 joined() { "$gavel" -o json member list 2>/dev/null | tr -d ' \n' | grep -o '"joined":true' | wc -l | grep -qx 3; }
 until_true 'the leader has noted all three directories' joined
+ordinary=$("$gavel" -o json member list 2>/dev/null | tr -d ' \n' | grep -o '"priority":1[,}]' | wc -l)
+[ "$ordinary" = 3 ] || fail "$ordinary of 3 have the ordinary priority: $("$gavel" member list)"
 kill -KILL "${pids[3]}" && wait "${pids[3]}" 2>/dev/null
 mv "$(data 3)" "$dir/new-3" && mv "$dir/old-3" "$(data 3)"
 : >"$dir/node-3.log"

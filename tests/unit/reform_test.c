@@ -493,6 +493,20 @@ static void test_same_directory(void **state)
     assert_true(there(0, "directory"));
 }
 
+/* As root on the directory of a user: its node could not read what would be written, and not even start again. */
+static void test_owner(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    make(same, none);
+    assert_int_equal(chown(paths[0], 65534, 65534), 0);
+    assert_int_equal(run(&real_os, (struct reform_options){0}), GAVEL_E_DENIED);
+    assert_non_null(strstr(error.text, "belongs to another user"));
+    assert_false(there(0, LOG_RENEWING));
+    assert_int_equal(run(&real_os, (struct reform_options){.dry_run = true}), GAVEL_E_DENIED);
+}
+
 /* A plan that was cut short is gone on with, or the run is refused: never with another source than was named. */
 static void test_other_source(void **state)
 {
@@ -551,7 +565,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_source), cmocka_unit_test(test_loss), cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_fenced), cmocka_unit_test(test_priority),
-        cmocka_unit_test(test_same_directory), cmocka_unit_test(test_other_source), cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_same_directory), cmocka_unit_test(test_owner), cmocka_unit_test(test_other_source),
+        cmocka_unit_test(test_cut_short),
     };
     char command[100];
     int failed;
