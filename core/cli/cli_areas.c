@@ -117,7 +117,8 @@ const struct cli_area cli_areas[] = {
      "Quorum lost: make a new cluster out of what is left of one whose majority will not come back. Off line: no node "
      "may run on the directories. Each of them is read; the one that is furthest along among those that are intact is "
      "the source, and everything in it is kept. The directory of a node that was fenced, for its state differed from "
-     "that of the majority, is the source only when --source names it. The source becomes the one voter of a new cluster with a new id, so that nodes "
+     "that of the majority, is the source only when --source names it. The "
+     "source becomes the one voter of a new cluster with a new id, so that nodes "
      "of the old one are refused; the other directories are emptied, their contents set aside inside of them, and "
      "their nodes join when they are started. What is kept and lost is told of each; begin with --dry-run. A run that "
      "was cut short is gone on with by the same command. See quorum-lost in gavel-runbook(7)"},

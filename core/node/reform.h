@@ -37,8 +37,8 @@ struct reform_options {
 /*
  * [off line] Say what is found, kept and lost on `out`, and unless it is a dry run do it. 0 with the report; else a
  * sentence: GAVEL_E_INVALID and GAVEL_E_CONFIG for what was asked for, GAVEL_E_BUSY where a node runs, GAVEL_E_DENIED
- * where the directory is another user's, GAVEL_E_CORRUPT when no directory can be the source, GAVEL_E_IO and others from
- * the disk.
+ * where the directory is another user's, GAVEL_E_CORRUPT when no directory can be the source, GAVEL_E_IO and others
+ * from the disk.
  */
 int32_t reform(const struct os *os, const struct reform_options *options, FILE *out, struct gavel_error *error);
 
