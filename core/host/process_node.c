@@ -92,7 +92,7 @@ static bool related(struct gavel_slice module, const char *name)
 static int32_t check_module(const struct host_process *process, struct gavel_slice module, struct gavel_error *error)
 {
     struct codec_nearest nearest = {.wanted = module};
-    char hint[160], name[160];
+    char hint[192], name[160], best[160];
 
     for (unsigned i = 0; host_log_modules[i]; i++) {
         if (related(module, host_log_modules[i]))
@@ -109,6 +109,10 @@ static int32_t check_module(const struct host_process *process, struct gavel_sli
             if (related(module, name))
                 return GAVEL_OK;
             codec_nearest_offer(&nearest, gavel_text(name));
+            if (nearest.best.data == name) { /* the next one is written over it */
+                memcpy(best, name, sizeof best);
+                nearest.best.data = best;
+            }
         }
     }
     return gavel_fail(error, GAVEL_E_INVALID, "nothing logs as '%.*s'%s", (int)(module.size < 64 ? module.size : 64),

@@ -91,6 +91,8 @@ fi
 # Levels: shown, refused with the nearest word, changed.
 is "$(admin log-level)" "$(printf 'people: info\nfile: info, raft debug\nslow: error')"
 is "$(admin log-level rafft debug)" "gavel: nothing logs as 'rafft'; did you mean 'raft'?"
+is "$(admin log-level transport.man debug)" "gavel: nothing logs as 'transport.man'; did you mean 'transport.main'?"
+is "$(admin log-level observer.peple debug)" "gavel: nothing logs as 'observer.peple'; did you mean 'observer.people'?"
 is "$(admin log-level transport.main loud | head -1 | cut -c1-60)" \
     "gavel: expected a level (trace, debug, info, warn or error),"
 is "$(admin log-level peer debug)" changed
