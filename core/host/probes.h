@@ -10,6 +10,7 @@
 
 #define HOST_PROBES_MAX 16         /* "loop" among them */
 #define HOST_PROBES_EVERY_MS 250   /* the loop says it this often */
+#define HOST_PROBES_A_TICK 4       /* every so many times the observers are asked what they have held back */
 #define HOST_PROBES_LATE_MS 5000   /* silence of the loop that a restart of the process would end */
 
 struct host_probes;

@@ -29,6 +29,7 @@ struct host_process {
     bool made_data_dir;             /* by this run: removed again when nothing came of it */
     uv_loop_t loop;
     uv_timer_t deadline;            /* the node's next one */
+    unsigned probed;                /* times */
     bool in_deadline;               /* its call-back runs */
     uv_timer_t guard;               /* a stop that takes too long */
     uv_timer_t patience;            /* with instances that quiesce */

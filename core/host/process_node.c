@@ -169,7 +169,11 @@ static void stop(void *context)
 
 static void probe_due(uv_timer_t *timer)
 {
-    host_process_probe(timer->data, false);
+    struct host_process *process = timer->data;
+
+    host_process_probe(process, false);
+    if (++process->probed % HOST_PROBES_A_TICK == 0)
+        host_sink_tick(host_services_sink(process->services));
 }
 
 void host_process_probe(struct host_process *process, bool begin)

@@ -646,6 +646,19 @@ void host_sink_pump(struct host_sink *sink)
     os_submit(sink->os, OS_LANE_OBSERVER, &sink->job);
 }
 
+void host_sink_tick(struct host_sink *sink)
+{
+    bool flushed = false;
+
+    assert(sink->magic == SINK_MAGIC);
+    for (uint64_t i = 0; i < sink->observer_count; i++)
+        flushed = flushed || (sink->observer[i].operations && sink->observer[i].operations->flush);
+    if (sink->busy || !flushed)
+        return;
+    sink->busy = true;
+    os_submit(sink->os, OS_LANE_OBSERVER, &sink->job);
+}
+
 void host_sink_drain(struct host_sink *sink)
 {
     assert(sink->magic == SINK_MAGIC);

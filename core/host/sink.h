@@ -85,6 +85,12 @@ void host_sink_metrics(struct host_sink *sink, uint64_t observers);
 /* [loop] Start the observer lane's job when something waits and none runs. */
 void host_sink_pump(struct host_sink *sink);
 
+/*
+ * [loop] Have every observer's flush called on its lane even though nothing waits: what it has held back for a time may
+ * be due. To be called now and then.
+ */
+void host_sink_tick(struct host_sink *sink);
+
 /* [loop] Hand over what waits on this thread, if the lane is not at it. For the end, after the lanes have stopped. */
 void host_sink_drain(struct host_sink *sink);
 

@@ -108,7 +108,10 @@ struct gavel_observer {
     void (*span)(void *self, const struct gavel_span *span);
     /* All series at one moment, every metrics_interval. */
     void (*metrics)(void *self, uint64_t wall_ms, const struct gavel_series *series, uint64_t count, uint64_t stride);
-    /* The queue is empty at this moment: write out what is held back. */
+    /*
+     * The queue is empty at this moment: write out what is held back. While nothing comes it is called now and then
+     * too, about once a second, for what is held back for a time.
+     */
     void (*flush)(void *self);
 };
 

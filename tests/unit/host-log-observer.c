@@ -25,6 +25,14 @@ static struct host_arena arena;
 static struct gavel_host host;
 static void *observer;
 
+static uint64_t wall_ms = UINT64_C(1795443601123);
+
+static uint64_t tell_wall_ms(void *self)
+{
+    (void)self;
+    return wall_ms;
+}
+
 static int make(void **state)
 {
     (void)state;
@@ -33,7 +41,7 @@ static int make(void **state)
     (void)snprintf(path, sizeof path, "%s/log", dir);
     (void)snprintf(moved, sizeof moved, "%s/log.1", dir);
     host = (struct gavel_host){.size = GAVEL_END(struct gavel_host, submit), .node = "node-1", .instance = "log",
-                               .heap = &host_heap};
+                               .heap = &host_heap, .wall_ms = tell_wall_ms};
     return 0;
 }
 
@@ -73,8 +81,6 @@ static const struct gavel_observer *operations(void)
 {
     return gavel_plugin_log()->operations;
 }
-
-static uint64_t wall_ms = UINT64_C(1795443601123);
 
 static void say(uint64_t level, const char *module, struct gavel_slice text, const struct gavel_trace *trace)
 {
@@ -235,6 +241,28 @@ static void test_repeats(void **state)
               LATER "WARN  [node-1] repeated 1 times: Lost n3 after 9 ms  (peer)\n");
 }
 
+/* What is held back is told when its window is over, though nothing else comes. */
+static void test_repeats_in_silence(void **state)
+{
+    (void)state;
+    repeats = "1";
+    start("human", "never");
+    for (int i = 0; i < 3; i++)
+        say(GAVEL_LOG_WARN, "peer", gavel_text("Lost n3"), NULL);
+    operations()->flush(observer);
+    has(path, AT "WARN  [node-1] Lost n3  (peer)\n");
+    wall_ms += 9999;
+    operations()->flush(observer);
+    has(path, AT "WARN  [node-1] Lost n3  (peer)\n");
+    wall_ms += 1;
+    operations()->flush(observer);
+    operations()->flush(observer);
+    wall_ms -= 10000;
+    repeats = "20";
+    has(path, AT "WARN  [node-1] Lost n3  (peer)\n" AT "WARN  [node-1] repeated 2 times: Lost n3  (peer)\n");
+    gavel_plugin_log()->destroy(observer);
+}
+
 static void test_no_limit(void **state)
 {
     char wanted[4096] = "";
@@ -350,7 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_human), cmocka_unit_test(test_colour), cmocka_unit_test(test_json),
         cmocka_unit_test(test_json_is_utf8), cmocka_unit_test(test_priority), cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_no_limit), cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_repeats_in_silence), cmocka_unit_test(test_no_limit), cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_long),  cmocka_unit_test(test_reopen), cmocka_unit_test(test_bad_output),
     };
 

@@ -151,6 +151,12 @@ static void test_levels(void **state)
     assert_string_equal(loud.text[1], "node-1|log|two");
     assert_string_equal(loud.text[2], "node-1|transport|three");
     assert_int_equal(loud.flushes, 1);
+    host_sink_tick(sink); /* nothing came, and what is held back may be due */
+    host_sink_tick(sink); /* once, while the lane has it */
+    (void)os_inline_pump(&lanes);
+    assert_int_equal(loud.flushes, 2);
+    assert_int_equal(quiet.flushes, 2);
+    assert_int_equal(loud.logs, 3);
     assert_int_equal(quiet.logs, 1);
     assert_string_equal(quiet.text[0], "node-1|transport|three");
 }

@@ -189,7 +189,7 @@ static int32_t log_reload(void *self, const void *options, struct gavel_error *e
     return GAVEL_OK;
 }
 
-static void log_flush(void *self);
+static void log_flush(struct log_observer *log);
 static void tell_repeats(struct log_observer *log, uint64_t now_ms);
 
 static void log_destroy(void *self)
@@ -378,14 +378,10 @@ static void reopen(struct log_observer *log)
     log->fd = fd;
 }
 
-static void log_flush(void *self)
+static void write_out(struct log_observer *log)
 {
-    struct log_observer *log = self;
     size_t done = 0;
 
-    assert(log->magic == LOG_MAGIC);
-    if (atomic_exchange(&log->reopen, 0) || log->fd < 0)
-        reopen(log);
     while (log->fd >= 0 && done < log->used) {
         ssize_t wrote = write(log->fd, log->buffer + done, log->used - done);
 
@@ -397,6 +393,25 @@ static void log_flush(void *self)
     }
     log->used = 0;
 }
+
+static void log_flush(struct log_observer *log)
+{
+    assert(log->magic == LOG_MAGIC);
+    if (atomic_exchange(&log->reopen, 0) || log->fd < 0)
+        reopen(log);
+    write_out(log);
+}
+
+/* [observer] Nothing waits; that may go on for long, and what was held back is told when its window is over. */
+static void log_quiet(void *self)
+{
+    struct log_observer *log = self;
+
+    assert(log->magic == LOG_MAGIC);
+    tell_repeats(log, log->host->wall_ms(log->host->self));
+    log_flush(log);
+}
+
 
 static void write_event(struct log_observer *log, const struct gavel_log_event *event)
 {
@@ -531,7 +546,7 @@ static const struct gavel_observer log_operations = {
     .size = GAVEL_END(struct gavel_observer, flush),
     .wants = GAVEL_OBSERVE_LOGS,
     .log = log_event,
-    .flush = log_flush,
+    .flush = log_quiet,
 };
 
 static const struct gavel_plugin log_plugin = {
