@@ -156,13 +156,13 @@ static struct host_face *loop_face(void *self, const char *service)
 
 static void service_log(void *self, uint64_t level, const char *module, struct gavel_slice text)
 {
-    host_sink_log(face_of(self)->services->sink, level, module, NULL, text);
+    host_sink_log(face_of(self)->services->sink, level, module, os_trace_here, text);
 }
 
 static void service_log_traced(void *self, uint64_t level, const char *module, const struct gavel_trace *trace,
                                struct gavel_slice text)
 {
-    host_sink_log(face_of(self)->services->sink, level, module, trace, text);
+    host_sink_log(face_of(self)->services->sink, level, module, trace ? trace : os_trace_here, text);
 }
 
 static uint64_t service_metric(void *self, uint64_t kind, const char *name, const char *unit, const char *help)

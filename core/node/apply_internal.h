@@ -22,6 +22,8 @@
 /* The span of the command at hand. */
 struct apply_tracing {
     uint64_t span; /* 0: none */
+    struct gavel_trace context;
+    const struct gavel_trace *outside; /* of this thread, before */
     bool arguments;
     struct trace_attributes attributes;
 };

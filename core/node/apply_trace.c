@@ -5,23 +5,25 @@
 #include "core/node/apply_internal.h"
 
 #include "core/codec/field.h"
+#include "core/os/call.h"
 
 void apply_trace_begin(struct apply *apply, const struct apply_run *run, uint64_t term,
                        const struct gavel_command *command)
 {
     const struct gavel_host *host = apply->log.host;
     struct apply_tracing *tracing = &apply->tracing;
-    struct gavel_trace context;
     char name[80];
 
     for (uint32_t i = 0; i < run->trace_count; i++) {
         if (run->traces[i].index != apply->index || run->traces[i].term != term)
             continue;
         (void)snprintf(name, sizeof name, "state.%s", command->name);
-        tracing->span = host->span_begin(host->self, name, &run->traces[i].context, &context);
+        tracing->span = host->span_begin(host->self, name, &run->traces[i].context, &tracing->context);
         tracing->arguments = run->trace_arguments;
         if (!tracing->span)
             return;
+        tracing->outside = os_trace_here; /* what the machine logs belongs to it */
+        os_trace_here = &tracing->context;
         trace_attributes(&tracing->attributes, apply->node);
         trace_text(&tracing->attributes, "command", gavel_text(command->name));
         trace_number(&tracing->attributes, "index", apply->index);
@@ -62,4 +64,5 @@ void apply_trace_end(struct apply *apply, int32_t status)
     host->span_end(host->self, tracing->span, status < 0 ? status : 0, tracing->attributes.item,
                    tracing->attributes.count);
     tracing->span = 0;
+    os_trace_here = tracing->outside;
 }

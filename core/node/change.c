@@ -549,9 +549,12 @@ void change_ask(struct node *node, const char *command, struct gavel_slice argum
 
     change_settle(node);
     status = work_out(node, command, arguments, &target, &id, &error);
-    if (status == GAVEL_OK)
+    if (status == GAVEL_OK) {
+        node->spans.change = trace_change(node, command);
         status = propose_members(node, &target, &error);
+    }
     if (status != GAVEL_OK) {
+        trace_end_plain(node, &node->spans.change, status);
         client_refuse(node, origin, status, "%s", error.text);
         return;
     }
@@ -561,7 +564,6 @@ void change_ask(struct node *node, const char *command, struct gavel_slice argum
     node->change.deadline_ns = deadline_ns;
     node->change.index = engine_status(node).configuration_index;
     node->change.id = id;
-    node->spans.change = trace_change(node, command);
 }
 
 /* ---- its end ------------------------------------------------------------------------------------------- */

@@ -117,7 +117,9 @@ static const struct command_row *resolve(struct node *node, struct gavel_slice m
 void client_reply(struct node *node, struct origin origin, struct codec_reply *reply)
 {
     struct conn *conn = origin.conn ? conn_find(node, origin.conn) : NULL;
+    struct trace_scope scope;
 
+    trace_enter(node, &scope, trace_of(node, &origin));
     measure_answered(node, &origin, reply->status);
     trace_answered(node, &origin, reply->status, reply->index);
     if (!origin.conn && origin.id & NODE_ORIGIN_REBUILD)
@@ -126,11 +128,12 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
         declare_answer(node, reply);
     else if (!origin.conn && origin.id)
         publish_answer(node, origin.id, reply);
-    if (!conn)
-        return;
-    reply->id = origin.id;
-    (void)conn_send(conn, CODEC_REPLY, reply);
-    conn_release(conn);
+    if (conn) {
+        reply->id = origin.id;
+        (void)conn_send(conn, CODEC_REPLY, reply);
+        conn_release(conn);
+    }
+    trace_leave(node, &scope);
 }
 
 const char *client_leader(struct node *node, struct codec_reply *reply, struct gavel_slice *addresses)
@@ -179,6 +182,8 @@ void client_forward(struct node *node, struct peer *peer, const struct codec_req
     char traceparent[TRACE_PARENT_BYTES];
     struct forwarded *forwarded =
         node->forward_count < node->limits.proposals ? calloc(1, sizeof *forwarded) : NULL;
+    struct trace_scope scope;
+    bool sent_on;
 
     trace_request(node, &origin, "raft.forwardCommand", request, request->command);
     trace_note_peer(node, &origin, peer->name);
@@ -189,7 +194,10 @@ void client_forward(struct node *node, struct peer *peer, const struct codec_req
     origin.kind = origin.kind ? MEASURE_FORWARDED : MEASURE_NONE;
     sent.forwarded = 1;
     sent.remaining_ms = remaining_ms(node, deadline_ns);
-    if (!forwarded || !peer_mark_sent(peer, &sent.id) || !conn_send(peer->out, CODEC_REQUEST, &sent)) {
+    trace_enter(node, &scope, trace_of(node, &origin));
+    sent_on = forwarded && peer_mark_sent(peer, &sent.id) && conn_send(peer->out, CODEC_REQUEST, &sent);
+    trace_leave(node, &scope);
+    if (!sent_on) {
         COVER("node-cannot-forward");
         free(forwarded);
         client_refuse(node, origin, GAVEL_E_BUSY,
@@ -463,6 +471,7 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
                               .sequence = request->sequence,
                               .acked = request->acked,
                               .principal = request->principal};
+    struct trace_scope scope;
     int32_t status;
 
     if (hostcmd_is(request->machine, &command)) {
@@ -491,14 +500,18 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
     if (row->command->flags & GAVEL_READ) {
         origin.kind = MEASURE_READ;
         trace_request(node, &origin, "raft.readIndex", request, gavel_text(row->owner));
+        trace_enter(node, &scope, trace_of(node, &origin));
         read_add(node, origin, row->number, gavel_buffer_slice(&node->body), request->read,
                  request->min_index, deadline_ns);
+        trace_leave(node, &scope);
         return;
     }
     entry.machine = (uint16_t)row->number;
     entry.payload = gavel_buffer_slice(&node->body);
     trace_request(node, &origin, "raft.replicateCommand", request, gavel_text(row->owner));
+    trace_enter(node, &scope, trace_of(node, &origin));
     client_add(node, &entry, origin, deadline_ns);
+    trace_leave(node, &scope);
 }
 
 void client_request(struct conn *conn, const struct codec_request *request)

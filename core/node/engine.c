@@ -189,8 +189,8 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
     const struct member *member = directory_find(&node->directory, effect->role.leader);
     char term[24];
     const char *const pairs[] = {"leader", member ? member->name : "", "term", term, NULL};
-
     uint32_t before = node->role;
+    struct trace_scope scope;
 
     count_election(node, node->role, effect->role.role, new_term);
     if (effect->role.role == RAFT_LEADER && node->role != RAFT_LEADER) {
@@ -212,14 +212,14 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
         measure_role(node);
     if (node->leader && (node->leader != leader_before || new_term))
         node_observe(node, node->series.leader_changes, 1);
-    node->logging = node->spans.election.number ? &node->spans.election.context : NULL;
+    trace_enter_span(node, &scope, &node->spans.election);
     if (node->leader && (node->leader != leader_before || new_term)) {
         (void)snprintf(term, sizeof term, "%llu", (unsigned long long)node->term);
         node_log(node, GAVEL_LOG_INFO, "raft", "Leader elected: %s (term %s)",
                  member ? member->name : "unknown", term);
         event_local(node, "leader_elected", member ? member->name : "", pairs);
     }
-    node->logging = NULL;
+    trace_leave(node, &scope);
     trace_role(node, before, new_term);
 }
 
@@ -241,6 +241,7 @@ static void effect_configuration(struct node *node, const struct raft_effect *ef
     const struct raft_configuration *now = effect->configuration.configuration;
     bool first = node->in_force.count == 0;
     struct raft_configuration named;
+    struct trace_scope scope;
 
     /* The same stack twice, with names and without: whatever pushes or pops one of them does so to the other. */
     members_configuration(directory_now(&node->directory), &named);
@@ -249,12 +250,14 @@ static void effect_configuration(struct node *node, const struct raft_effect *ef
     if (!first && raft_configuration_equal(now, &node->in_force))
         return; /* a snapshot brought what was in force already */
     if (!first) {
+        trace_enter_span(node, &scope, &node->spans.change);
         tell_members(node, now, &node->in_force, "node_joined");
         tell_members(node, &node->in_force, now, "node_left");
         node_observe(node, node->series.changes, 1);
         node_log(node, GAVEL_LOG_INFO, "cluster", "Configuration changed at index %llu: %u members%s",
                  (unsigned long long)effect->configuration.index, now->count,
                  raft_configuration_joint(now) ? ", joint" : "");
+        trace_leave(node, &scope);
     }
     node->in_force = *now;
 }

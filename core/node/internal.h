@@ -261,6 +261,7 @@ struct waiting_read {
     uint64_t deadline_ns;
     uint64_t barrier; /* id of the round that it joined; 0: stale, served at once */
     uint64_t min_index;
+    struct gavel_trace trace; /* of its span; not sampled: none */
     uint32_t machine;
     bool ran;           /* false: there was no room for its result yet */
     int32_t status;     /* once it has run ... */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/codec/value.h"
+#include "core/os/call.h"
 
 #define RESULTS_BYTES (4u << 20) /* of results after which a run of reads ends: they lie in memory until all are sent */
 #define NO_ROUND UINT64_MAX /* a read that no round was asked for yet */
@@ -36,6 +37,8 @@ void read_add(struct node *node, struct origin origin, uint32_t machine, struct 
                                   .min_index = min_index,
                                   .machine = machine,
                                   .size = (uint32_t)form.size};
+    if (trace_of(node, &origin))
+        read->trace = *trace_of(node, &origin);
     memcpy(read->bytes, form.data, form.size);
     node->read_count++;
     node->read_bytes += form.size;
@@ -135,14 +138,18 @@ static void run_reads(struct os_job *job)
 
     node->read_results.size = 0;
     os_list_each (read, &node->running_reads, struct waiting_read, link) {
+        const struct gavel_trace *outside = os_trace_here;
         struct gavel_error error = {0};
         uint64_t at = node->read_results.size;
 
         read->ran = at < RESULTS_BYTES;
         if (!read->ran)
             continue;
+        if (read->trace.flags)
+            os_trace_here = &read->trace; /* what the machine logs belongs to it */
         read->status = apply_read(node->apply, read->machine, 0, gavel_bytes(read->bytes, read->size),
                                   &node->read_results, &error);
+        os_trace_here = outside;
         if (read->status != GAVEL_OK)
             (void)gavel_buffer_append(&node->read_results, error.text, strlen(error.text));
         read->result_at = at;

@@ -374,11 +374,15 @@ static void restored(struct node *node, int32_t status)
 
 void recover_begin(struct node *node)
 {
+    struct trace_scope scope;
+
     assert(node->founded);
     node->phase = NODE_RESTORING;
     node->spans.initialize = trace_begin(node, "raft.initialize");
     node->spans.state = trace_begin(node, "state.initialize");
+    trace_enter_span(node, &scope, &node->spans.initialize);
     report_recovery(node);
+    trace_leave(node, &scope);
     if (node->recovery.snapshot.index)
         snapshot_restore(node, node->recovery.snapshot.index, restored);
     else

@@ -146,7 +146,9 @@ static void take_end(struct node *node, int32_t status, const char *why)
     struct node_snapshots *snapshots = node->snapshots;
     struct codec_reply reply = {.status = status, .index = snapshots->index, .text = gavel_text(why)};
     uint64_t bytes = status == GAVEL_OK ? log_snapshot_newest(node->log).bytes : 0;
+    struct trace_scope scope;
 
+    trace_enter_span(node, &scope, &node->spans.save);
     trace_end_numbers(node, &node->spans.save, status, "index", snapshots->index, "bytes", bytes);
     measure_snapshot(node, "save", status, snapshots->began_ns, bytes);
     snapshots->leaving = snapshots->held;
@@ -168,6 +170,7 @@ static void take_end(struct node *node, int32_t status, const char *why)
     }
     client_reply(node, snapshots->origin, &reply);
     snapshots->origin = (struct origin){0};
+    trace_leave(node, &scope);
 }
 
 void snapshot_compact(struct node *node)
@@ -188,11 +191,14 @@ static void published(struct node *node)
     char index[24];
     char size[24];
     const char *const pairs[] = {"index", index, "size", size, NULL};
+    struct trace_scope scope;
 
     (void)snprintf(index, sizeof index, "%llu", (unsigned long long)snapshots->index);
     (void)snprintf(size, sizeof size, "%llu", (unsigned long long)snapshots->size);
+    trace_enter_span(node, &scope, &node->spans.save);
     node_log(node, GAVEL_LOG_INFO, "snapshot", "Snapshot created (size: %s) at index %s in %llu ms", size,
              index, (unsigned long long)((node_now(node) - snapshots->began_ns) / NS_PER_MS));
+    trace_leave(node, &scope);
     event_local(node, "snapshot_created", "", pairs);
     take_end(node, GAVEL_OK, "");
     (void)engine_step(node, &event);
@@ -464,15 +470,19 @@ static void tell_installed(struct node *node, bool failed)
                                                       .configuration = &configuration,
                                                       .failed = failed}};
 
+    struct trace_scope scope;
+
     members_configuration(&snapshots->members, &configuration);
     snapshots->installing = false;
     node->apply_hold = false;
+    trace_enter_span(node, &scope, &node->spans.install);
     trace_end_numbers(node, &node->spans.install, failed ? GAVEL_E_CORRUPT : GAVEL_OK, "index",
                       snapshots->incoming.index, "bytes", snapshots->incoming.total);
     measure_snapshot(node, "install", failed ? GAVEL_E_CORRUPT : GAVEL_OK, snapshots->install_ns,
                      snapshots->incoming.total);
     if (!failed) {
         if (directory_begin(&node->directory, snapshots->incoming.index, &snapshots->members) != GAVEL_OK) {
+            trace_leave(node, &scope);
             node_fatal(node, 70, "no memory for the members of the leader's snapshot");
             return;
         }
@@ -485,6 +495,7 @@ static void tell_installed(struct node *node, bool failed)
         node_log(node, GAVEL_LOG_INFO, "snapshot", "Installed the leader's snapshot at index %llu",
                  (unsigned long long)snapshots->incoming.index);
     }
+    trace_leave(node, &scope);
     (void)engine_step(node, &event);
 }
 
@@ -522,9 +533,12 @@ static void install_restored(struct node *node, int32_t status)
 static void publish_received(struct node *node, int32_t status, const char *why)
 {
     struct node_snapshots *snapshots = node->snapshots;
+    struct trace_scope scope;
 
     if (status != GAVEL_OK) {
+        trace_enter_span(node, &scope, &node->spans.install);
         node_log(node, GAVEL_LOG_WARN, "snapshot", "The leader's snapshot cannot be installed: %s", why);
+        trace_leave(node, &scope);
         log_snapshot_receive_close(snapshots->receiver);
         snapshots->receiver = NULL;
         tell_installed(node, true);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/codec/message.h"
+#include "core/os/call.h"
 
 #define USE_SHIFT 16 /* of origin.trace: a place + 1 below, and how often it was used above */
 
@@ -222,6 +223,34 @@ int32_t trace_listen(struct listener *listener, struct gavel_error *error)
     trace_text(&attributes, "transport", gavel_text(listener->transport->name));
     trace_end(node, &span, status, &attributes);
     return status;
+}
+
+/* ---- what is logged ------------------------------------------------------------------------------------ */
+
+void trace_enter(struct node *node, struct trace_scope *scope, const struct gavel_trace *context)
+{
+    scope->entered = context != NULL;
+    if (!context)
+        return;
+    scope->context = *context;
+    scope->before = node->logging;
+    scope->outside = os_trace_here;
+    node->logging = &scope->context;
+    os_trace_here = &scope->context;
+}
+
+void trace_enter_span(struct node *node, struct trace_scope *scope, const struct trace_span *span)
+{
+    trace_enter(node, scope, span->number ? &span->context : NULL);
+}
+
+void trace_leave(struct node *node, struct trace_scope *scope)
+{
+    if (!scope->entered)
+        return;
+    assert(node->logging == &scope->context);
+    node->logging = scope->before;
+    os_trace_here = scope->outside;
 }
 
 /* ---- requests ------------------------------------------------------------------------------------------ */

@@ -52,6 +52,19 @@ struct trace_span {
     struct gavel_trace context;
 };
 
+/* What is logged between trace_enter and trace_leave belongs to that trace; a copy, for its span may end in between. */
+struct trace_scope {
+    struct gavel_trace context;
+    const struct gavel_trace *before;  /* of the node */
+    const struct gavel_trace *outside; /* of the thread */
+    bool entered;
+};
+
+/* NULL: to the one that is at hand, if any. They nest. */
+void trace_enter(struct node *node, struct trace_scope *scope, const struct gavel_trace *context);
+void trace_enter_span(struct node *node, struct trace_scope *scope, const struct trace_span *span);
+void trace_leave(struct node *node, struct trace_scope *scope);
+
 /* [any] */
 void trace_attributes(struct trace_attributes *attributes, const char *node);
 void trace_text(struct trace_attributes *attributes, const char *name, struct gavel_slice text);

@@ -13,6 +13,7 @@
 
 struct os_call_place os_call_places[OS_CALL_PLACES];
 _Thread_local struct os_call_place *os_call_here;
+_Thread_local const struct gavel_trace *os_trace_here;
 
 static char prefix_text[128] = "gavel: ";
 static atomic_bool blamed;

@@ -35,6 +35,12 @@ struct os_call_place {
 extern struct os_call_place os_call_places[OS_CALL_PLACES];
 extern _Thread_local struct os_call_place *os_call_here;
 
+/*
+ * The trace that what this thread logs belongs to at this moment; NULL: none. Whoever sets it puts back what was there
+ * before its memory ends. A machine that logs in `run`, or a transport in `send`, need not know of traces.
+ */
+extern _Thread_local const struct gavel_trace *os_trace_here;
+
 /* The name of a place: "apply", "loop". */
 const char *os_call_lane_name(uint32_t place);
 

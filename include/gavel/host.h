@@ -53,7 +53,10 @@ struct gavel_host {
     void *loop;                    /* uv_loop_t of the [loop] lane; NULL in hosts without libuv */
     const struct gavel_heap *heap; /* [any] */
 
-    /* [any] One log event, without a final newline. Copied at once; dropped and counted when the queue is full. */
+    /*
+     * [any] One log event, without a final newline. Copied at once; dropped and counted when the queue is full. What is
+     * logged within a call that belongs to a trace, a traced command of a machine for instance, carries its ids.
+     */
     void (*log)(void *self, uint64_t level, const char *module, struct gavel_slice text);
 
     /*

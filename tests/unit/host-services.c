@@ -5,6 +5,7 @@
  */
 #include "core/host/instance.h"
 #include "core/host/services.h"
+#include "core/os/call.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -20,12 +21,16 @@
 static uv_loop_t loop;
 static struct host_services *services;
 static struct host_face face;
-static atomic_uint logged, spans_seen;
+static atomic_uint logged, spans_seen, logged_in_trace;
+static const struct gavel_trace trace_of_thread = {.trace_id = {1, 2}, .span_id = {3}, .flags = 1};
 
 static void take_log(void *self, const struct gavel_log_event *event)
 {
     (void)self;
     assert_string_equal(event->node, "node-1");
+    if (event->trace)
+        assert_memory_equal(event->trace, &trace_of_thread, sizeof trace_of_thread);
+    (void)atomic_fetch_add(&logged_in_trace, event->trace != NULL);
     (void)atomic_fetch_add(&logged, 1);
 }
 
@@ -107,6 +112,31 @@ static void test_threads(void **state)
     while (atomic_load(&logged) + atomic_load(&spans_seen) < 2 * THREADS * ROUNDS)
         (void)uv_run(&loop, UV_RUN_ONCE);
     assert_int_equal(host_sink_dropped(host_services_sink(services)), 0);
+}
+
+/* What is logged while the thread is in a trace belongs to it, on that thread alone. */
+static void *log_one(void *argument)
+{
+    gavel_log(&face.host, GAVEL_LOG_INFO, "test", "elsewhere");
+    return argument;
+}
+
+static void test_log_in_trace(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    atomic_store(&logged_in_trace, 0);
+    gavel_log(&face.host, GAVEL_LOG_INFO, "test", "before");
+    os_trace_here = &trace_of_thread;
+    gavel_log(&face.host, GAVEL_LOG_INFO, "test", "within");
+    assert_int_equal(pthread_create(&thread, NULL, log_one, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    os_trace_here = NULL;
+    gavel_log(&face.host, GAVEL_LOG_INFO, "test", "after");
+    while (atomic_load(&logged) < 4)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(atomic_load(&logged_in_trace), 1);
 }
 
 static void test_inbox_full(void **state)
@@ -407,6 +437,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_threads, make, forget),
         cmocka_unit_test_setup_teardown(test_inbox_full, make, forget),
+        cmocka_unit_test_setup_teardown(test_log_in_trace, make, forget),
         cmocka_unit_test_setup_teardown(test_submit, make, forget),
         cmocka_unit_test_setup_teardown(test_timers, make, forget),
         cmocka_unit_test_setup_teardown(test_metrics, make, forget),

@@ -17,6 +17,7 @@
 #include "core/codec/field.h"
 #include "core/node/internal.h"
 #include "core/node/trace.h"
+#include "core/os/call.h"
 #include "node_member.h"
 
 #define SEED 20261129
@@ -37,7 +38,14 @@ static struct seen seen[SPANS + 1];
 static uint64_t count;
 static bool roots;   /* spans without a parent are sampled, as by a ratio of 1 */
 static const char *roots_of; /* on that node alone; NULL: on all */
-static unsigned traced_logs;
+
+/* Sentences that belong to the trace of some span of the node. */
+static struct {
+    const char *begins, *span;
+    unsigned said;
+} logged[] = {{"Leader elected", "raft.election", 0}, {"Log open", "raft.initialize", 0},
+              {"Snapshot created", "snapshot.save", 0}, {"Installed the leader's snapshot", "snapshot.install", 0},
+              {"Configuration changed", "cluster.addNode", 0}};
 
 /* ---- the host of all nodes ----------------------------------------------------------------------------- */
 
@@ -78,6 +86,10 @@ static void span_end(void *self, uint64_t number, int64_t status, const struct g
         return;
     assert_string_equal(((const struct cluster_node *)self)->name, span->node);
     assert_false(span->ended);
+    if (strcmp(span->name, "state.increment") == 0 || strcmp(span->name, "raft.replicateCommand") == 0) {
+        assert_non_null(os_trace_here); /* what is logged at this moment belongs to it */
+        assert_memory_equal(os_trace_here, &span->context, sizeof span->context);
+    }
     span->ended = true;
     span->status = status;
     span->attributes[0] = ' ';
@@ -92,7 +104,12 @@ static void log_traced(void *self, uint64_t level, const char *module, const str
 {
     struct cluster_node *node = self;
 
-    traced_logs += trace != NULL && trace->flags & 1;
+    assert_true(trace != NULL && trace->flags & 1);
+    for (size_t i = 0; i < sizeof logged / sizeof logged[0]; i++)
+        if (memcmp(text.data, logged[i].begins, strlen(logged[i].begins)) == 0)
+            for (uint64_t at = 1; at <= count; at++)
+                logged[i].said += memcmp(&seen[at].context, trace, sizeof *trace) == 0 &&
+                                  strcmp(seen[at].name, logged[i].span) == 0 && strcmp(seen[at].node, node->name) == 0;
     node->host.log(self, level, module, text);
 }
 
@@ -111,7 +128,8 @@ static void begin(struct cluster *cluster)
     count = 0;
     roots = false;
     roots_of = NULL;
-    traced_logs = 0;
+    for (size_t i = 0; i < sizeof logged / sizeof logged[0]; i++)
+        logged[i].said = 0;
     cluster_init(cluster, 3, SEED);
     for (uint32_t i = 0; i < 3; i++)
         watch(cluster, i);
@@ -288,6 +306,72 @@ static void test_what_is_not_sampled_leaves_nothing(void **state)
     cluster_free(&cluster);
 }
 
+/* The commands of the counter, and the trace that they ran in: what they log belongs to it. */
+static int32_t (*increment)(void *self, const struct gavel_call *call, const void *arguments,
+                            struct gavel_reply *reply);
+static int32_t (*get)(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply);
+static struct gavel_trace increment_in, get_in;
+
+static void note(struct gavel_trace *trace)
+{
+    memset(trace, 0, sizeof *trace);
+    if (os_trace_here)
+        *trace = *os_trace_here;
+}
+
+static int32_t spy_increment(void *self, const struct gavel_call *call, const void *arguments,
+                             struct gavel_reply *reply)
+{
+    note(&increment_in);
+    return increment(self, call, arguments, reply);
+}
+
+static int32_t spy_get(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply)
+{
+    note(&get_in);
+    return get(self, call, arguments, reply);
+}
+
+static void spy(struct cluster_node *node)
+{
+    for (size_t i = 0; i < sizeof node->commands / sizeof node->commands[0]; i++) {
+        struct gavel_command *command = &node->commands[i];
+
+        if (command->name && strcmp(command->name, "increment") == 0) {
+            increment = command->run;
+            command->run = spy_increment;
+        } else if (command->name && strcmp(command->name, "get") == 0) {
+            get = command->run;
+            command->run = spy_get;
+        }
+    }
+}
+
+static void test_what_a_machine_logs_belongs_to_its_command(void **state)
+{
+    static const struct gavel_trace none;
+    struct cluster cluster;
+    uint32_t leader;
+    const char *name;
+
+    (void)state;
+    begin(&cluster);
+    start(&cluster);
+    leader = (uint32_t)cluster_leader(&cluster);
+    name = cluster.nodes[leader].name;
+    spy(&cluster.nodes[leader]);
+    call(&cluster, leader, "increment", PARENT "01");
+    assert_memory_equal(&increment_in, &one(name, "state.increment")->context, sizeof increment_in);
+    call(&cluster, leader, "get", PARENT "01");
+    assert_memory_equal(&get_in, &one(name, "raft.readIndex")->context, sizeof get_in);
+    call(&cluster, leader, "increment", NULL);
+    call(&cluster, leader, "get", NULL);
+    assert_memory_equal(&increment_in, &none, sizeof none);
+    assert_memory_equal(&get_in, &none, sizeof none);
+    assert_null(os_trace_here);
+    cluster_free(&cluster);
+}
+
 static void test_a_read_and_its_arguments(void **state)
 {
     struct cluster cluster;
@@ -347,7 +431,6 @@ static void test_every_span_is_seen(void **state)
     cluster.limits.snapshot_log_min = 1u << 20;
     cluster.limits.log_trailing_bytes = 1;
     start(&cluster);
-    assert_true(traced_logs > 0); /* "Leader elected", in the trace of the election */
     call(&cluster, 0, "increment", NULL);
     call(&cluster, 1, "increment", NULL);
     call(&cluster, 2, "get", NULL);
@@ -368,6 +451,9 @@ static void test_every_span_is_seen(void **state)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (!has(strcmp(names[i], "state.COMMAND") == 0 ? "state.increment" : names[i]))
             fail_msg("no span %s was seen", names[i]);
+    for (size_t i = 0; i < sizeof logged / sizeof logged[0]; i++)
+        if (!logged[i].said)
+            fail_msg("\"%s ...\" was not logged in the trace of %s", logged[i].begins, logged[i].span);
     for (uint64_t i = 1; i <= count; i++) /* nothing is left open for good but what a stopped node had */
         if (!seen[i].ended && strcmp(seen[i].node, "n4") != 0 && strcmp(seen[i].name, "cluster.healthCheck") != 0)
             fail_msg("%s on %s has not ended", seen[i].name, seen[i].node);
@@ -427,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_traceparent),
         cmocka_unit_test(test_one_write_is_one_trace),
         cmocka_unit_test(test_what_is_not_sampled_leaves_nothing),
+        cmocka_unit_test(test_what_a_machine_logs_belongs_to_its_command),
         cmocka_unit_test(test_a_read_and_its_arguments),
         cmocka_unit_test(test_every_span_is_seen),
         cmocka_unit_test(test_a_check_ends_with_its_connection),
