@@ -19,6 +19,8 @@ import common
 
 GAVEL = os.path.join(common.BUILD, "core/cli/gavel")
 DEADLINE = 60
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACES = os.path.exists(os.path.join(os.environ["GAVEL_TEST_PLUGINDIR"], "gavel-otlp-observer.so"))
 directory = tempfile.mkdtemp()
 processes = {}
 environment = dict(os.environ, GAVEL_PLUGIN_DIR=os.environ["GAVEL_TEST_PLUGINDIR"], NO_COLOR="1")
@@ -80,6 +82,8 @@ def make_cluster():
         for name in nodes:
             with open(os.path.join(made, name + ".ini"), "a") as file:
                 file.write("\n[observer.prometheus]\nlisten = 127.0.0.1:0\n")
+                if TRACES:  # to nobody: it is enough that somebody wants spans
+                    file.write("[observer.otlp]\nendpoint = http://127.0.0.1:9\nmetrics = no\nlogs = no\n")
             start(name, common.GAVELD, "--config", os.path.join(made, name + ".ini"))
         until(lambda: all("Metrics at" in log_of(n) or processes[n].poll() is not None for n in nodes), "ports")
         ports = {n: re.search(r"Metrics at http://127.0.0.1:(\d+)/", log_of(n)) for n in nodes}
@@ -171,19 +175,22 @@ def check_pages(ports):
         if attributes == "":
             assert types.get(name) == kind, "%s is a %s, and declared as %s" % (name, kind, types.get(name))
     for name, kind in types.items():
-        assert name == "target_info" or name in common.table(), "%s is in no table" % name
+        assert name == "target_info" or name in common.table() or name.startswith("otlp_"), "%s is in no table" % name
         assert (kind == "counter") == name.endswith("_total"), (name, kind)
 
 
 def check_values(prometheus, made, ports):
     """What the query API says is what gavel status says, node by node."""
-    pairs = {"commands": "consensus_commands_total"}
+    pairs = {"commands": "consensus_commands_total", "term": "consensus_term", "commit": "consensus_index_commit",
+             "applied": "consensus_index_applied", "last_index": "consensus_index_last",
+             "clients": "client_connections"}
 
     def differing():
         for name, port in ports.items():
             said = status(made, name)
             if not said:
                 return name + " says nothing"
+            said["clients"] -= 1  # who asks is one
             for key, metric in pairs.items():
                 if prometheus.value(metric, port) != said[key]:
                     return "%s: %s is %s, %s" % (name, key, said[key], prometheus.value(metric, port))
@@ -208,14 +215,39 @@ def check_values(prometheus, made, ports):
     assert prometheus.query('sum(state_operations_total{operation=~".*set"})'), "no operation was counted"
 
 
+def check_exemplars(prometheus):
+    """From a bucket of the latency to the trace of a request in it."""
+    def traced():
+        found = prometheus.api("query_exemplars", query="client_request_duration_seconds_bucket",
+                               start=time.time() - 600, end=time.time() + 60)
+        return TRACE in {e["labels"].get("trace_id") for series in found for e in series["exemplars"]}
+
+    until(traced, "the trace of a request among the exemplars")
+
+
+# Expressions of the dashboard that find nothing in a cluster that is well, and why.
+QUIET = {
+    'alarms{job="$job", instance=~"$instance"} > 0': "there is no alarm; sum(alarms), which is 0, is asked for as well",
+    'sum by (instance, queue) (rate(peer_messages_dropped_total{job="$job", instance=~"$instance"}'
+    '[$__rate_interval]))': "no queue was ever full",
+}
+
+
 def check_expressions(prometheus):
-    """Grafana fills in its variables; each expression must be one, and most must find something."""
+    """Grafana fills in its variables; each expression must be one, and find something."""
+    wanted = [e.replace("$job", "gavel").replace("$instance", ".*").replace("$__rate_interval", "1m")
+              for _, e, _ in common.dashboard() if e not in QUIET]
+    assert len(wanted) + len(QUIET) == 41, "expressions that are neither expected to find something nor explained"
     empty = []
-    for title, expression, _ in common.dashboard():
-        filled = expression.replace("$job", "gavel").replace("$instance", ".*").replace("$__rate_interval", "1m")
-        if not prometheus.query(filled):
-            empty.append(title)
-    print("panels without data in a short life: %s" % ", ".join(sorted(set(empty))))
+
+    def all_found():
+        empty[:] = [each for each in wanted if not prometheus.query(each)]
+        return not empty
+
+    try:
+        until(all_found, "data in every panel")
+    except AssertionError as error:
+        raise AssertionError("%s: %s" % (error, "\n".join(empty))) from None
     groups = until(lambda: [g for g in prometheus.api("rules")["groups"] if all(r["health"] == "ok" for r in g["rules"])],
                    "rules that were evaluated")
     states = {rule["name"]: rule["state"] for rule in groups[0]["rules"]}
@@ -223,17 +255,36 @@ def check_expressions(prometheus):
     return states
 
 
+def must(made, name, *words):
+    answer = gavel(made, name, *words)
+    assert answer.returncode == 0, "%s at %s: %s" % (" ".join(words), name, answer.stdout)
+
+
+def live(made):
+    """A life with something of everything that the dashboard shows."""
+    for i in range(20):
+        must(made, "node-1", "set", "key-%d" % i, "value")
+    for name in ("node-1", "node-2", "node-3"):
+        must(made, name, "get", "key-1")
+        must(made, name, "snapshot", "--data-dir", os.path.join(made, name))
+    assert gavel(made, "node-1", "incr", "key-1").returncode != 0, "text was counted up"
+    must(made, "node-1", "member", "add", "node-4", "ws://127.0.0.1:9", "--role", "learner", "--data-dir",
+         os.path.join(made, "node-1"))
+    must(made, "node-1", "--traceparent", "00-%s-b7ad6b7169203331-01" % TRACE, "set", "traced", "value")
+
+
 def run():
     made, ports = make_cluster()
     check_pages(ports)
-    for i in range(20):
-        put = gavel(made, "node-1", "set", "key-%d" % i, "value")
-        assert put.returncode == 0, put.stdout
     prometheus = Prometheus(start_prometheus(ports.values()))
     until(lambda: len([1 for each in prometheus.query("up == 1")]) == 3, "three targets that are up")
+    start("events", GAVEL, "--endpoints", "unix://%s/admin.sock" % os.path.join(made, "node-1"), "events")
+    live(made)
     check_values(prometheus, made, ports)
     check_pages(ports)
     states = check_expressions(prometheus)
+    if TRACES:
+        check_exemplars(prometheus)
     # Two of three are killed: the third lives and is not ready; the alert is on its way.
     for name in ("node-1", "node-2"):
         stop(name, signal.SIGKILL)
