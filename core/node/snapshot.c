@@ -24,6 +24,8 @@
 #define READ_BYTES (1u << 20)
 #define RETRY_NS UINT64_C(5000000000) /* after a snapshot that failed: not at once again */
 
+#define FENCED_PATIENCE 16 /* a fenced node takes a snapshot after so many times the usual log */
+
 struct node_snapshots {
     /* since the last one */
     uint64_t entries;
@@ -371,12 +373,13 @@ bool snapshot_may_take(const struct node *node)
 void snapshot_consider(struct node *node)
 {
     struct node_snapshots *snapshots = node->snapshots;
+    /* A wrong state is not kept: the leader's takes its place. But the log of who waits for that has to end somewhere,
+     * or it would take no more entries some day; the fence outlives the snapshot. */
+    uint64_t patience = node->fenced ? FENCED_PATIENCE : 1;
     bool due = snapshots->entries >= node->limits.snapshot_entries &&
-               snapshots->log_bytes >= node->limits.snapshot_log_min;
+               snapshots->log_bytes / patience >= node->limits.snapshot_log_min;
 
     /* The core knows a bounded number of batches: one is due before it forgets any that are needed. */
-    if (node->fenced)
-        return; /* a wrong state is not kept; the leader's takes its place */
     if (!due && node->raft && raft_batches(node->raft) > NODE_BATCHES_MAX / 2 &&
         engine_status(node).batches > NODE_BATCHES_MAX / 2)
         due = snapshots->entries > 0;

@@ -237,6 +237,48 @@ static void test_no_majority(void **state)
     cluster_free(&cluster);
 }
 
+static bool has_snapshot(struct cluster *cluster)
+{
+    return log_snapshot_newest(cluster->nodes[asked].node->log).index > 0;
+}
+
+/* The log of a node that waits to be rebuilt is bounded all the same; and its snapshot hinders nobody. */
+static void test_its_log_has_an_end(void **state)
+{
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    uint32_t leader;
+
+    (void)state;
+    cluster_init(&cluster, 3, 11);
+    cluster.limits.snapshot_entries = 8;
+    cluster.limits.snapshot_log_min = 1u << 16;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 10000));
+    for (int i = 0; i < 3; i++)
+        write_one(&cluster, (uint32_t)cluster_leader(&cluster), "a");
+    leader = (uint32_t)cluster_leader(&cluster);
+    asked = (leader + 1) % 3;
+    flip(&cluster, asked);
+    write_one(&cluster, leader, "b");
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    client = cluster_client(&cluster, leader, CODEC_ROLE_CLIENT);
+    for (int i = 0; i < 30; i++) {
+        assert_true(i > 12 || !has_snapshot(&cluster)); /* a wrong state is not kept without need */
+        cluster_pad(client, 50000, &reply);
+    }
+    cluster_client_free(client);
+    assert_true(cluster_until(&cluster, has_snapshot, 10000));
+    cluster_crash(&cluster, asked, OS_MEM_DROP_ALL);
+    cluster_start(&cluster, asked);
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    rebuild(&cluster, leader, asked, 0);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    assert_int_equal(read_one(&cluster, asked, CODEC_READ_STALE).number, 3);
+    cluster_free(&cluster);
+}
+
 static uint32_t attempts;
 
 static int no_room_for_a_fence(void *ctx, enum os_mem_op op, const char *path)
@@ -274,7 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority),
-        cmocka_unit_test(test_a_full_disk)};
+        cmocka_unit_test(test_its_log_has_an_end), cmocka_unit_test(test_a_full_disk)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
