@@ -235,7 +235,8 @@ def dead():
     """Nobody listens: the queue fills, the rest is dropped, no call ever waits, and it is said once."""
     collector = Collector()
     collector.close()
-    plugin = feed(collector, "queue_records=100", "batch_records=10", "retry_time=1h", "shutdown_timeout=2500ms")
+    plugin = feed(collector, "queue_records=100", "batch_records=10", "retry_time=1h", "shutdown_timeout=2500ms",
+                  "logs_endpoint=" + collector.url() + "/v1/logs?key=secret")
     plugin.ask("burst 1000 200")
     plugin.wait("dropped", "logs", 880)
     plugin.wait("retries", "logs", 3)
@@ -244,6 +245,7 @@ def dead():
     lines = plugin.logged()
     assert len(lines) == 1, lines
     assert lines[0].startswith("4 otlp http://127.0.0.1:%d/v1/logs takes no logs: " % collector.port), lines
+    assert "secret" not in lines[0], lines
     took = plugin.stop()
     assert took < 2000, "the end took %d ms though nobody listens" % took
 

@@ -410,6 +410,8 @@ def bad_options_are_refused():
         "endpoint=ftp://localhost": "endpoint: expected a URL",
         "logs_endpoint=http://:99": "logs_endpoint: expected a URL",
         "endpoint=http://me:secret@localhost": "would be logged",
+        "endpoint=http://me:secret@localhost:4318x": "endpoint: expected a URL",
+        "endpoint=http://localhost:4318/?key=secret": "it has no query",
         "headers=nonsense": "headers: expected name=value",
         "headers=a=%zz": "two hexadecimal digits",
         "headers=a=b%0d%0aX: y": "control character",

@@ -135,7 +135,8 @@ static int32_t check_url(struct maker *maker, const char *url, const char *where
     }
     if (code != CURLUE_OK || !http)
         return gavel_fail(maker->error, GAVEL_E_CONFIG, "%s: expected a URL such as http://localhost:4318 or "
-                          "https://collector.example, found \"%.100s\"", where, url);
+                          "https://collector.example, found \"%.100s\"", where,
+                          strchr(url, '@') ? "..." : url); /* a password may be what makes it none */
     return GAVEL_OK;
 }
 
@@ -177,6 +178,9 @@ static int32_t find_url(struct maker *maker, unsigned signal)
         whole = value && strcmp(name, generic) != 0;
         found = own(maker, gavel_text(value ? value : DEFAULT_ENDPOINT));
     }
+    if (found && !whole && strpbrk(found, "?#"))
+        return gavel_fail(maker->error, GAVEL_E_CONFIG, "%s: a path is added to this URL, so it has no query; give "
+                          "%s_endpoint, which is taken whole, or put it into headers", name, otlp_signal_names[signal]);
     if (found && !whole)
         found = join(maker, found, paths[signal]);
     if (!found)

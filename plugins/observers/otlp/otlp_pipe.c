@@ -58,6 +58,12 @@ static void lose(struct otlp_exporter *exporter, struct otlp_pipe *pipe, uint64_
     pipe->lost += records;
 }
 
+/* A query may hold a secret, which has no place in a log. */
+static int shown(const struct otlp_pipe *pipe)
+{
+    return (int)strcspn(pipe->target->url, "?#");
+}
+
 /* One line a minute, whichever signal it is about; the others are in the counters. */
 static void complain(struct otlp_exporter *exporter, struct otlp_pipe *pipe, uint64_t now_ms, const char *why)
 {
@@ -65,8 +71,8 @@ static void complain(struct otlp_exporter *exporter, struct otlp_pipe *pipe, uin
         return;
     exporter->told_ms = now_ms;
     pipe->troubled = true;
-    gavel_log(exporter->host, GAVEL_LOG_WARN, "otlp", "%s takes no %s: %s; %" PRIu64 " records of it have been dropped "
-              "since the last such line", pipe->target->url, otlp_signal_names[pipe->signal], why, pipe->lost);
+    gavel_log(exporter->host, GAVEL_LOG_WARN, "otlp", "%.*s takes no %s: %s; %" PRIu64 " records of it have been "
+              "dropped since the last such line", shown(pipe), pipe->target->url, otlp_signal_names[pipe->signal], why, pipe->lost);
     pipe->lost = 0;
 }
 
@@ -76,8 +82,8 @@ static void rejoice(struct otlp_exporter *exporter, struct otlp_pipe *pipe)
     if (!pipe->troubled)
         return;
     pipe->troubled = false;
-    gavel_log(exporter->host, GAVEL_LOG_INFO, "otlp", "%s takes %s again; %" PRIu64 " records of it were dropped "
-              "meanwhile", pipe->target->url, otlp_signal_names[pipe->signal], pipe->lost);
+    gavel_log(exporter->host, GAVEL_LOG_INFO, "otlp", "%.*s takes %s again; %" PRIu64 " records of it were dropped "
+              "meanwhile", shown(pipe), pipe->target->url, otlp_signal_names[pipe->signal], pipe->lost);
     pipe->lost = 0;
 }
 
