@@ -72,7 +72,8 @@ static void complain(struct otlp_exporter *exporter, struct otlp_pipe *pipe, uin
     exporter->told_ms = now_ms;
     pipe->troubled = true;
     gavel_log(exporter->host, GAVEL_LOG_WARN, "otlp", "%.*s takes no %s: %s; %" PRIu64 " records of it have been "
-              "dropped since the last such line", shown(pipe), pipe->target->url, otlp_signal_names[pipe->signal], why, pipe->lost);
+              "dropped since the last such line", shown(pipe), pipe->target->url, otlp_signal_names[pipe->signal],
+              why, pipe->lost);
     pipe->lost = 0;
 }
 
