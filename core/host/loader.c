@@ -307,7 +307,7 @@ static int32_t loaded(const struct host_loader *loader, const char *path, const 
 static int32_t load_file(struct host_loader *loader, const char *path, const char *name, uint64_t kind,
                          const struct host_plugin **plugin, struct gavel_error *error)
 {
-    const struct gavel_plugin *found;
+    const struct gavel_plugin *found = NULL;
     struct host_file file;
     char copy[HOST_PLUGIN_PATH_MAX];
     int32_t status = loaded(loader, path, name, kind, plugin, error);
