@@ -30,6 +30,9 @@ void snapshot_serve_peers(struct node *node);
 uint64_t snapshot_send_deadline(const struct node *node);
 void snapshot_send_on(struct node *node, uint64_t now);
 void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request *chunk);
+/* What is received of a snapshot that the algorithm asked for is let go of: the log takes one at a time, and it may
+ * be of a leader that is gone. It is asked for again if it is needed. */
+void snapshot_yield(struct node *node);
 /* Nothing is being taken, installed or restored. */
 bool snapshot_quiet(const struct node *node);
 void snapshot_install(struct node *node, const struct raft_snapshot_request *chunk);

@@ -231,6 +231,7 @@ static void on_offer(struct node *node, struct gavel_slice map)
     }
     rebuild->ending = false;
     rebuild->state = RECEIVE;
+    snapshot_yield(node);
     status = log_snapshot_receive(node->log, info, meta.data, meta.size, stored, node, &rebuild->receiver);
     if (status != GAVEL_OK)
         again(node);

@@ -436,6 +436,17 @@ static int begin_receiving(struct node *node, const struct raft_snapshot_request
                                 node, &snapshots->receiver);
 }
 
+void snapshot_yield(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+
+    if (!snapshots->receiver || snapshots->installing || snapshots->install_asked)
+        return;
+    log_snapshot_receive_close(snapshots->receiver);
+    snapshots->receiver = NULL;
+    tell_stored(node, 0, true); /* a piece may have been under way */
+}
+
 void snapshot_store_chunk(struct node *node, const struct raft_snapshot_request *chunk)
 {
     struct node_snapshots *snapshots = node->snapshots;

@@ -279,6 +279,27 @@ static void test_its_log_has_an_end(void **state)
     cluster_free(&cluster);
 }
 
+/* An earlier leader began to send a snapshot, and the log went on without it: the rest of that is in nobody's way. */
+static void test_a_snapshot_that_never_ended(void **state)
+{
+    struct cluster cluster;
+    struct raft_snapshot_request offer = {.index = 1000000, .last_term = 1, .total = 1000, .digest = 1};
+    uint32_t leader;
+
+    (void)state;
+    start(&cluster, 3);
+    leader = (uint32_t)cluster_leader(&cluster);
+    asked = (leader + 1) % 3;
+    snapshot_store_chunk(cluster.nodes[asked].node, &offer);
+    flip(&cluster, asked);
+    write_one(&cluster, leader, "b");
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    rebuild(&cluster, leader, asked, 0);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    assert_int_equal(read_one(&cluster, asked, CODEC_READ_STALE).number, 3);
+    cluster_free(&cluster);
+}
+
 static uint32_t attempts;
 
 static int no_room_for_a_fence(void *ctx, enum os_mem_op op, const char *path)
@@ -316,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority),
+        cmocka_unit_test(test_a_snapshot_that_never_ended),
         cmocka_unit_test(test_its_log_has_an_end), cmocka_unit_test(test_a_full_disk)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
