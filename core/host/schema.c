@@ -57,15 +57,20 @@ static const struct gavel_field cluster_rows[] = {
      .offset = AT(host_cluster_options, discover), .min = 1, .max = HOST_SOURCES_MAX,
      .help = "Names that lead to such addresses, asked again until this node is in a cluster: dns://NAME:PORT takes "
              "all addresses of a name, dns+srv://_gavel._tcp.NAME the hosts and ports of its SRV records. The scheme "
-             "is that of the first listener unless ?scheme=S stands behind it"},
+             "is that of the first listener unless ?scheme=S stands behind it. dns:// dials IP addresses: over a "
+             "transport with TLS a certificate has to name them (as IP subject alternative names); dns+srv:// dials "
+             "the host names of the records"},
     {.name = "discover_server", .id = 5, .type = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
      .offset = AT(host_cluster_options, discover_server), .min = 1, .max = 21,
      .help = "The name server that is asked instead of this machine's, as IPv4:PORT; 127.0.0.1:8600 is Consul's"},
     {.name = "bootstrap_expect", .id = 6, .type = GAVEL_UINT, .flags = GAVEL_RELOADABLE,
      .offset = AT(host_cluster_options, bootstrap_expect), .fallback = "0", .min = 0, .max = 32, .unit = "nodes",
-     .help = "With seeds or discover: how many nodes found the cluster. When so many empty ones see each other, and "
-             "nobody who is in a cluster already, the one with the lowest name founds it with all of them. 0: this "
-             "node founds nothing, and waits to be added"},
+     .help = "With seeds or discover: the number of all nodes that may found the cluster, the same on each of them, "
+             "not a least number: with 2 of 3, two pairs could found two. When so many empty ones see each other, "
+             "and nobody who is in a cluster already, the one with the lowest name founds it with all of them; "
+             "when there are more, nobody does. A node that comes later is added by command. 0: this "
+             "node founds nothing, and waits to be added. Founding that does not come to its end: see "
+             "founding-hangs in gavel-runbook(7)"},
 };
 
 static const struct gavel_field raft_rows[] = {

@@ -8,9 +8,15 @@ gavel=$top_builddir/core/cli/gavel
 export GAVEL_PLUGIN_DIR=$GAVEL_TEST_PLUGINDIR
 dir=$(mktemp -d)
 pids=()
-end() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done; wait; rm -rf "$dir"; }
-trap end EXIT
 failed=0
+end()
+{
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
+    wait
+    [ "$failed" = 0 ] || tail -n 30 "$dir"/*.log
+    rm -rf "$dir"
+}
+trap end EXIT
 fail() { echo "FAIL: $*"; failed=1; }
 command -v python3 >/dev/null || { echo "skipped: no python3 for the name server"; exit 77; }
 
@@ -27,7 +33,8 @@ until_true()
 }
 mkfifo "$dir/never"
 
-# ports COUNT: free ones, all different, and none that the system gives to a connection before a node listens there.
+# ports COUNT: free ones, all different, and none that the system gives to a connection before a node listens there. They
+# are said when they are free again: whoever reads them does not wait for the end of the program.
 ports()
 {
     python3 -c 'import random, socket, sys
@@ -37,7 +44,9 @@ while len(held) < int(sys.argv[1]):
     try: each.bind(("127.0.0.1", random.randrange(20000, 32000)))
     except OSError: continue
     held.append(each)
-print(*[each.getsockname()[1] for each in held])' "$1"
+found = [each.getsockname()[1] for each in held]
+for each in held: each.close()
+print(*found)' "$1"
 }
 
 # ini NAME PORT LINE...: a configuration; the lines go to [cluster].

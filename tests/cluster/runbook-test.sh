@@ -187,6 +187,25 @@ well
 [ "$(gavel --timeout 20s get key/40)" = 'key/40: 40' ] || die "key/40 is gone"
 for name in node-1 node-2 node-3; do systemctl stop gaveld@$name; done
 
+# Empty nodes that find each other by seeds; one of them is not there.
+section=founding-hangs
+rm -rf "$dir"/c/node-?
+for name in node-1 node-2 node-3; do
+    : >"$dir/$name.log"
+    awk -v seeds="$(tr , ' ' <<<"$GAVEL_ENDPOINTS")" '
+        skip && /^[ \t]/ { next }
+        { skip = 0 }
+        /^members *=/ { print "seeds = " seeds "\nbootstrap_expect = 3"; skip = 1; next }
+        { print }' "$dir/c/$name.ini" >"$dir/new.ini"
+    mv "$dir/new.ini" "$dir/c/$name.ini"
+done
+systemctl start gaveld@node-1
+systemctl start gaveld@node-2
+until_says 'Founding: 2 of 3 nodes are there: node-1, node-2' log node-1
+play founding-hangs
+well
+for name in node-1 node-2 node-3; do systemctl stop gaveld@$name; done
+
 # A plugin that rolls dice on one of three nodes.
 mkdir "$dir/plugins"
 cp "$GAVEL_PLUGIN_DIR/gavel-tcp-transport.so" "$dir/plugins"

@@ -187,6 +187,29 @@ static void test_without_a_number_nobody_founds(void **state)
     cluster_free(&cluster);
 }
 
+/* Two empty nodes see each other, and two are expected: who met a member of a cluster founds none all the same. */
+static void test_who_met_a_cluster_founds_none(void **state)
+{
+    struct cluster cluster;
+    uint32_t late[2];
+
+    (void)state;
+    member_begin(&cluster, 3); /* of a list */
+    for (uint32_t i = 0; i < 2; i++)
+        late[i] = cluster_joiner(&cluster);
+    for (uint32_t i = 0; i < 2; i++) {
+        cluster.nodes[late[i]].join_count = 0;
+        scouts(&cluster, late[i], 5, 2);
+        cluster_start(&cluster, late[i]);
+        cluster_run(&cluster, 3000); /* the first one meets the members before the other one is there */
+        assert_false(formed(&cluster, late[i]));
+    }
+    cluster_run(&cluster, 10000);
+    assert_int_equal(clusters(&cluster), 1);
+    assert_false(formed(&cluster, late[0]) || formed(&cluster, late[1]));
+    cluster_free(&cluster);
+}
+
 /* Numbers that differ found nothing, for neither could know what the other does. */
 static void test_all_expect_the_same(void **state)
 {
@@ -385,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_a_restart_discovers_nothing),
         cmocka_unit_test(test_too_many_found_nothing),
         cmocka_unit_test(test_without_a_number_nobody_founds),
+        cmocka_unit_test(test_who_met_a_cluster_founds_none),
         cmocka_unit_test(test_all_expect_the_same),
         cmocka_unit_test(test_seeds_that_come_later),
         cmocka_unit_test(test_crashes_while_founding),
