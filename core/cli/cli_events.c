@@ -118,6 +118,25 @@ static int parse_from(const char *text, struct gavel_stream_options *options)
     return CLI_OK;
 }
 
+#define TYPES \
+    "leader_elected|node_joined|node_left|health_changed|command_applied|state_changed|snapshot_created|" \
+    "capabilities_changed|node_registered|node_deregistered|alarm"
+
+/* A type that is misspelt is none that ever comes: without a word of it one would wait for ever. */
+static int check_types(const char *types)
+{
+    for (const char *at = types; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        size_t size = strcspn(at, ",");
+        const char *known = TYPES;
+
+        while (known && (strcspn(known, "|") != size || memcmp(known, at, size) != 0))
+            known = strchr(known, '|') ? strchr(known, '|') + 1 : NULL;
+        if (!known)
+            return cli_fail(CLI_USAGE, "there are no events of type '%.*s'; see gavel events --help", (int)size, at);
+    }
+    return CLI_OK;
+}
+
 /* {"types": [...]} for the wanted ones. */
 static int filter(struct gavel_builder *builder, const char *types, struct gavel_slice *arguments)
 {
@@ -181,9 +200,7 @@ const struct usage_option cli_events_options[] = {
     {"count", 'n', USAGE_NUMBER, "N", "End after so many events; else never", &following.count},
     {"json", 0, USAGE_FLAG, NULL, "Print a line of JSON an event", &following.json},
     {"from", 0, USAGE_TEXT, "INDEX[.ORDINAL]", "Begin behind a revision that was seen before", &following.from},
-    {"type", 0, USAGE_TEXT,
-     "leader_elected|node_joined|node_left|health_changed|command_applied|state_changed|snapshot_created|"
-     "capabilities_changed|node_registered|node_deregistered|alarm,...",
+    {"type", 0, USAGE_TEXT, TYPES ",...",
      "Only events of these types", &following.type},
     {.name = NULL},
 };
@@ -199,6 +216,8 @@ int cli_area_events(struct cli *cli, int count, char **words)
         return code;
     if (cli->word_count > 1)
         return cli_fail(CLI_USAGE, "events takes no words; see gavel help");
+    if (following.type && check_types(following.type) != CLI_OK)
+        return CLI_USAGE;
     following.json |= cli->json;
     code = cli_connect(cli);
     if (code != CLI_OK)

@@ -109,7 +109,8 @@ static int take(struct cli *cli, const struct usage_option *rows, int left, char
     if (!option)
         option = find(cli_options_general(cli), name, size, is_long ? 0 : word[1]);
     if (!option)
-        return cli_fail(CLI_USAGE, "there is no option '%s' here; see gavel help", word);
+        return cli_fail(CLI_USAGE, "there is no option '%s' here; %s", word,
+                        strcmp(word, "--json") == 0 ? "--output json prints JSON" : "see gavel help");
     *used = 1;
     if (option->kind == USAGE_FLAG) {
         if (value)

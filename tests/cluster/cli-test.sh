@@ -234,6 +234,8 @@ expect 64 'gavel reload takes no words; usage: gavel reload' reload node-1
 expect 64 "gavel completion knows no 'fish'; usage: gavel completion" completion fish
 expect 64 "there is no setting 'ttl'; did you mean 'session.ttl'?" settings set ttl=20m --data-dir "$dir/c/node-1"
 expect 64 'no option' status --nonsense
+expect 64 '--output json prints JSON' health --json
+expect 64 "no events of type 'leader_electd'" events --type alarm,leader_electd
 expect 64 'usage: gavel'
 expect 0 'usage: gavel' --help
 expect 0 'gavel 0' --version
