@@ -66,7 +66,7 @@ static const struct gavel_field cluster_rows[] = {
     {.name = "bootstrap_expect", .id = 6, .type = GAVEL_UINT, .flags = GAVEL_RELOADABLE,
      .offset = AT(host_cluster_options, bootstrap_expect), .fallback = "0", .min = 0, .max = 32, .unit = "nodes",
      .help = "With seeds or discover: the number of all nodes that may found the cluster, the same on each of them, "
-             "not a least number: with 2 of 3, two pairs could found two. When so many empty ones see each other, "
+             "not a least number: with 2 of 4, two pairs could found two. When so many empty ones see each other, "
              "and nobody who is in a cluster already, the one with the lowest name founds it with all of them; "
              "when there are more, nobody does. A node that comes later is added by command. 0: this "
              "node founds nothing, and waits to be added. Founding that does not come to its end: see "

@@ -205,7 +205,7 @@ wait "$events"
 grep -q '"key":"watched"' "$dir/events" || { echo "events printed: $(cat "$dir/events")"; failed=1; }
 expect 0 'ops/s' bench --connections 4 --seconds 1
 
-# nodes that register themselves; with --hold until a signal comes, and for longer than their time to live
+# nodes that register themselves; with --hold until a signal comes
 expect 0 'w1 is registered' node register w1 tcp://worker:9000 zone=a disk=ssd --ttl 1h
 expect 0 'tcp://worker:9000  disk=ssd zone=a' node list
 expect 0 'w1 goes on' node keep w1
