@@ -125,7 +125,9 @@ static bool choose(struct torture *torture, struct torture_node *node, char *pat
     count = what < 4 ? names_of(dir, ".snap", names) : segments_of(node, dir, names);
     if (count <= 0)
         return false;
-    (void)snprintf(path, size, "%s/%s", dir, names[torture_random(&torture->dice, (uint64_t)count)]);
+    /* Of the snapshots the newest: nobody reads an older one while that is good, so nobody would mend it either. */
+    (void)snprintf(path, size, "%s/%s", dir,
+                   names[what < 4 ? (uint64_t)count - 1 : torture_random(&torture->dice, (uint64_t)count)]);
     return true;
 }
 
