@@ -72,8 +72,7 @@ static void *fill_on(void *context)
 
 struct latencies {
     double values[SAMPLES];
-    uint64_t count;
-    uint64_t failed;
+    _Atomic uint64_t count; /* of values that are there */
 };
 
 static struct latencies during;
@@ -101,8 +100,10 @@ static void *write_on(void *context)
 
         if (cluster_call(client, "counter.increment", "name=writes", 0, session, NULL, &error) < 0)
             cluster_fail(&cluster, "a write failed: %s", error.text);
-        if (during.count < SAMPLES)
-            during.values[during.count++] = now_ms() - began;
+        if (during.count < SAMPLES) {
+            during.values[during.count] = now_ms() - began;
+            during.count++;
+        }
         cluster_pause(1);
     }
     gavel_session_close(session);
@@ -311,11 +312,13 @@ static void transfer(const struct plan *plan, int leader, int away)
 
 static void tell_latencies(void)
 {
-    qsort(during.values, during.count, sizeof during.values[0], by_value);
-    if (during.count < 100)
-        cluster_fail(&cluster, "only %" PRIu64 " writes went through", during.count);
-    printf("writes meanwhile: %" PRIu64 ", none failed; p50 %.2f ms, p99 %.2f ms, longest %.1f ms\n", during.count,
-           during.values[during.count / 2], during.values[during.count * 99 / 100], during.values[during.count - 1]);
+    uint64_t count = during.count;
+
+    qsort(during.values, count, sizeof during.values[0], by_value);
+    if (count < 100)
+        cluster_fail(&cluster, "only %" PRIu64 " writes went through", count);
+    printf("writes meanwhile: %" PRIu64 ", none failed; p50 %.2f ms, p99 %.2f ms, longest %.1f ms\n", count,
+           during.values[count / 2], during.values[count * 99 / 100], during.values[count - 1]);
 }
 
 static void usage(void)

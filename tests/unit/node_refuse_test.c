@@ -80,7 +80,8 @@ static void test_refused_with_the_reason_and_no_change(void **state)
         {"member_update", {"name=n1", "priority=0", NULL}, GAVEL_E_STATE,
          "no voter that may lead would be left: the priority of every one would be 0"},
         {"transfer", {NULL}, GAVEL_E_STATE,
-         "no other voter could lead now: none answers, or their disks hang, or their priority is 0"},
+         "no other voter could lead now: none answers, or they are fenced, or their disks hang, or their priority "
+         "is 0"},
     };
     struct cluster cluster;
 
