@@ -367,6 +367,7 @@ static void tear_down(struct host_process *process)
     quiesce(process, true);
     node_free(process->node);
     process->node = NULL;
+    (void)uv_timer_stop(&process->probe); /* it gives the observers' lane work */
     host_services_stop(process->services);
     quiesce(process, false);
     host_instance_destroy(&process->admin);
