@@ -122,7 +122,7 @@ static int parse_from(const char *text, struct gavel_stream_options *options)
     "leader_elected|node_joined|node_left|health_changed|command_applied|state_changed|snapshot_created|" \
     "capabilities_changed|node_registered|node_deregistered|alarm"
 
-/* Machines have events of their own, so any type may come; one that is misspelt never does, and who waits should know. */
+/* Machines have events of their own, so any type may come; a misspelt one never does, and who waits should know. */
 static void note_types(const char *types)
 {
     for (const char *at = types; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
@@ -132,8 +132,8 @@ static void note_types(const char *types)
         while (known && (strcspn(known, "|") != size || memcmp(known, at, size) != 0))
             known = strchr(known, '|') ? strchr(known, '|') + 1 : NULL;
         if (!known)
-            (void)fprintf(stderr, "gavel: the node itself has no events of type '%.*s': waiting for a state machine that has\n",
-                          (int)size, at);
+            (void)fprintf(stderr, "gavel: the node itself has no events of type '%.*s': waiting for a state machine that "
+                                  "has\n", (int)size, at);
     }
 }
 
