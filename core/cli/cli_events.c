@@ -132,8 +132,9 @@ static void note_types(const char *types)
         while (known && (strcspn(known, "|") != size || memcmp(known, at, size) != 0))
             known = strchr(known, '|') ? strchr(known, '|') + 1 : NULL;
         if (!known)
-            (void)fprintf(stderr, "gavel: the node itself has no events of type '%.*s': waiting for a state machine that "
-                                  "has\n", (int)size, at);
+            (void)fprintf(stderr,
+                          "gavel: the node itself has no events of type '%.*s': waiting for a state machine that has\n",
+                          (int)size, at);
     }
 }
 
