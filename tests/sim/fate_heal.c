@@ -65,6 +65,7 @@ static bool leave_some_out(struct sim_fate *fate)
     uint32_t voters = 0;
     uint32_t count = 0;
     uint32_t spare;
+    bool shy = false;
 
     if (!configuration || raft_configuration_joint(configuration))
         return false;
@@ -76,14 +77,15 @@ static bool leave_some_out(struct sim_fate *fate)
         if (configuration->members[i].role != RAFT_VOTER)
             continue;
         voters++;
+        shy = shy || configuration->members[i].priority == RAFT_PRIORITY_NEVER;
         if (!sim_atlas_damaged(fate->sim, node))
             good[count++] = node;
     }
     if (count <= voters / 2)
         return false;
     spare = (uint32_t)sim_below(&fate->dice, count - voters / 2);
-    if (fate->sim->options.flip_per_hour)
-        spare = 0; /* one that is fenced may hold what the others lack, and never leads: it is a fault of its own */
+    if (fate->sim->options.flip_per_hour || shy)
+        spare = 0; /* who is fenced, or of priority 0, never leads: the others may be needed, all of them */
     for (; spare; spare--) {
         uint32_t at = (uint32_t)sim_below(&fate->dice, count);
 
