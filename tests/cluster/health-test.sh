@@ -204,6 +204,8 @@ kill "$events"
 # ---- one that was never heard of, and nobody at all ------------------------------------------------------------------
 # shellcheck disable=SC2086 # a list of numbers
 kill -9 $pid1 $pid2 $pid3
+# shellcheck disable=SC2086
+wait $pid1 $pid2 $pid3 # their ports are taken again
 start 1
 start 2
 until_says 60 12 'node-3       UNKNOWN    no answer yet' health
