@@ -13,9 +13,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +36,7 @@ static char *const other_environment[] = {
 static int start_twin(pid_t *pid)
 {
     const char *words[2 * KIT_OPTIONS_MAX + 16] = {"gavel-check", "--twin", "--plugin-dir", kit.dir, "--seed"};
+    pid_t parent = getpid();
     char seed[32];
     int count = 5, out[2];
 
@@ -53,6 +56,9 @@ static int start_twin(pid_t *pid)
         kit_fail("the kit has no pipe: %s", strerror(errno));
     *pid = fork();
     if (*pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for the twin of a plugin that hangs */
+        if (getppid() != parent)
+            _exit(127);
         (void)dup2(out[1], STDOUT_FILENO);
         (void)execve(kit.program, (char **)(uintptr_t)words, other_environment);
         _exit(127);

@@ -55,6 +55,15 @@ good()
 }
 
 . "$here/${1:?the list of faults}"
+# A plugin that hangs leaves no process behind. Who was just killed may still be on its way out.
+left() { grep -alsF -f - /proc/[0-9]*/cmdline <<<"$dir/"; }
+end=$((SECONDS + 30))
+while left >/dev/null && [ $SECONDS -lt $end ]; do read -rt 0.05 <> <(:) || :; done
+for each in $(left); do
+    echo "FAIL: a process was left behind: $(tr '\0' ' ' <"$each")"
+    kill -KILL "$(cut -d/ -f3 <<<"$each")"
+    failed=1
+done
 echo "$1: $tried plugins tried"
 [ "$tried" -gt 3 ] || exit 1
 exit "$failed"
