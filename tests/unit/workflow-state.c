@@ -4,6 +4,7 @@
  * reads as it was; a snapshot at every index restores to the same state, also when commands go on below it; no failed
  * allocation leaves a trace; no damaged snapshot does harm.
  */
+#define _GNU_SOURCE
 #include "tests/unit/effort.h"
 #include "tests/unit/fake_host.h"
 
@@ -642,6 +643,32 @@ static void test_damaged_snapshots(void **state)
     fake_machine_free(victim);
 }
 
+/* A document, but not one of a workflow or a node: what a command made of it would be no document any more. */
+static void test_records_without_data(void **state)
+{
+    static const char *const made[][2] = {
+        { "start_workflow", "{\"workflow_id\":\"w\"}" },
+        { "register_node", "{\"node_id\":\"n\"}" },
+    };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct fake_machine *machine = machine_new(NULL);
+        struct fake_machine *victim = machine_new(NULL);
+        struct fake_snapshot *snapshot;
+        unsigned char *name;
+        fake_run(machine, made[i][0], made[i][1]);
+        snapshot = fake_snapshot_take(machine);
+        assert_int_equal(fake_restore(victim, snapshot), 0);
+        name = memmem(snapshot->chunks[0].data, snapshot->chunks[0].size, "\xa4" "data", 5);
+        assert_non_null(name);
+        name[4] = 'b'; /* "datb": still before all other names */
+        assert_int_equal(fake_restore(victim, snapshot), GAVEL_E_CORRUPT);
+        fake_snapshot_free(snapshot);
+        fake_machine_free(machine);
+        fake_machine_free(victim);
+    }
+}
+
 static void test_records_out_of_place(void **state)
 {
     struct fake_machine *machine = machine_new("{\"history_revisions\":1}");
@@ -705,6 +732,7 @@ int main(void)
         TEST(test_failed_allocations_of_snapshots),
         TEST(test_damaged_snapshots),
         TEST(test_records_out_of_place),
+        TEST(test_records_without_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
