@@ -36,7 +36,6 @@ struct rebuild {
     struct log_snapshot_info info;
     struct log_snapshot_receiver *receiver;
     uint64_t offset;
-    uint64_t apply_to; /* where the log was applied to */
     struct gavel_buffer piece;
     bool ending;
 };
@@ -66,7 +65,8 @@ static void end(struct node *node)
     node->rebuild = NULL;
 }
 
-static void ask_leader(struct node *node, const char *command, const char *const keys[2], const uint64_t numbers[2])
+static void ask_leader(struct node *node, const char *command, uint64_t count, const char *const *keys,
+                       const uint64_t *numbers)
 {
     struct rebuild *rebuild = node->rebuild;
     struct peer *leader = node->leader ? peer_find(node, node->leader) : NULL;
@@ -83,8 +83,8 @@ static void ask_leader(struct node *node, const char *command, const char *const
         rebuild->due_ns = node_now(node) + AGAIN_NS;
         return;
     }
-    gavel_put_map(to, 2);
-    for (int i = 0; i < 2; i++) {
+    gavel_put_map(to, count);
+    for (uint64_t i = 0; i < count; i++) {
         gavel_put_key(to, keys[i]);
         gavel_put_uint(to, numbers[i]);
     }
@@ -107,18 +107,18 @@ static uint64_t lowest(const struct node *node)
 
 static void ask_offer(struct node *node)
 {
-    static const char *const keys[2] = {"lowest", "unused"};
-    const uint64_t numbers[2] = {lowest(node), 0};
+    static const char *const keys[] = {"lowest"};
+    const uint64_t numbers[] = {lowest(node)};
 
-    ask_leader(node, "state_offer", keys, numbers);
+    ask_leader(node, "state_offer", 1, keys, numbers);
 }
 
 static void ask_piece(struct node *node)
 {
-    static const char *const keys[2] = {"index", "offset"};
-    const uint64_t numbers[2] = {node->rebuild->info.index, node->rebuild->offset};
+    static const char *const keys[] = {"index", "offset"};
+    const uint64_t numbers[] = {node->rebuild->info.index, node->rebuild->offset};
 
-    ask_leader(node, "state_piece", keys, numbers);
+    ask_leader(node, "state_piece", 2, keys, numbers);
 }
 
 static struct gavel_slice bytes_of(struct gavel_slice map, const char *name)
@@ -139,7 +139,6 @@ static void restored(struct node *node, int32_t status)
                    snapshot_error(node));
         return;
     }
-    node->apply_to = rebuild->apply_to;
     node->apply_hold = false;
     divergence_forget(node);
     node->fence_from = index;
@@ -161,7 +160,6 @@ static void restore(struct node *node)
     if (node->applied < rebuild->info.index || !work_idle(node) || node->apply_hold || !snapshot_quiet(node))
         return;
     node->apply_hold = true;
-    rebuild->apply_to = node->apply_to;
     rebuild->state = RESTORE;
     snapshot_restore(node, rebuild->info.index, restored);
 }

@@ -609,7 +609,8 @@ static void restore_end(struct node *node, int32_t status)
     measure_snapshot(node, "restore", status, snapshots->restore_ns, snapshots->restore_offset);
     if (status == GAVEL_OK) {
         node->applied = snapshots->restore_index;
-        node->apply_to = snapshots->restore_index;
+        if (node->apply_to < snapshots->restore_index) /* while a node rebuilds, more is committed than that */
+            node->apply_to = snapshots->restore_index;
         node->applied_tick = apply_tick(node->apply);
         snapshots->entries = 0;
         snapshots->log_bytes = 0;

@@ -237,6 +237,40 @@ static void test_no_majority(void **state)
     cluster_free(&cluster);
 }
 
+/* What is committed while the state is being restored is applied afterwards, even if nothing comes behind it. */
+static void test_a_write_while_it_restores(void **state)
+{
+    struct cluster cluster;
+    struct node *node;
+    uint32_t leader;
+
+    (void)state;
+    start(&cluster, 3);
+    leader = (uint32_t)cluster_leader(&cluster);
+    asked = (leader + 1) % 3;
+    node = cluster.nodes[asked].node;
+    flip(&cluster, asked);
+    write_one(&cluster, leader, "b");
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    rebuild(&cluster, leader, asked, 0);
+    for (int i = 0; i < 1000000 && !(node->rebuild && node->apply_hold); i++) {
+        cluster_steps(&cluster, 1);
+        if (i % 100 == 0)
+            cluster.clock.mono_ns += 1000000;
+    }
+    assert_true(node->rebuild && node->apply_hold);
+    cluster.nodes[asked].stalled_until = cluster.clock.mono_ns + UINT64_C(1000000000); /* no piece of it is read */
+    write_one(&cluster, leader, "c");
+    cluster_run(&cluster, 500);
+    assert_true(node->apply_hold);
+    assert_int_equal(node->apply_to, cluster.nodes[leader].node->applied);
+    cluster_run(&cluster, 1000);
+    assert_false(node->apply_hold);
+    assert_int_equal(node->applied, cluster.nodes[leader].node->applied);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    cluster_free(&cluster);
+}
+
 static bool has_snapshot(struct cluster *cluster)
 {
     return log_snapshot_newest(cluster->nodes[asked].node->log).index > 0;
@@ -337,7 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority),
-        cmocka_unit_test(test_a_snapshot_that_never_ended),
+        cmocka_unit_test(test_a_write_while_it_restores), cmocka_unit_test(test_a_snapshot_that_never_ended),
         cmocka_unit_test(test_its_log_has_an_end), cmocka_unit_test(test_a_full_disk)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
