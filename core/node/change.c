@@ -527,9 +527,9 @@ static int32_t work_out(struct node *node, const char *command, struct gavel_sli
 
 static struct trace_span trace_change(struct node *node, const char *command)
 {
-    return trace_begin(node, strcmp(command, "member_add") == 0      ? "cluster.addNode"
-                             : strcmp(command, "member_remove") == 0 ? "cluster.removeNode"
-                                                                     : "cluster.changeNode");
+    return trace_begin(node, strcmp(command, "member_add") == 0      ? SPAN_ADD
+                             : strcmp(command, "member_remove") == 0 ? SPAN_REMOVE
+                                                                     : SPAN_CHANGE);
 }
 
 void change_command(struct conn *conn, const struct codec_request *request, const char *command, struct origin origin,

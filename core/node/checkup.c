@@ -147,7 +147,7 @@ static void check(struct peer *peer, uint64_t now)
     } else if (!peer->out || !conn_send(peer->out, CODEC_CHECK, &message)) {
         failed(peer, "its connection takes nothing more");
     } else {
-        peer->checking = trace_sampled(node, "cluster.healthCheck");
+        peer->checking = trace_sampled(node, SPAN_HEALTH);
         watched->check_id = message.id;
         watched->sent_ns = now;
     }

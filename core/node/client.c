@@ -185,7 +185,7 @@ void client_forward(struct node *node, struct peer *peer, const struct codec_req
     struct trace_scope scope;
     bool sent_on;
 
-    trace_request(node, &origin, "raft.forwardCommand", request, request->command);
+    trace_request(node, &origin, SPAN_FORWARD, request, request->command);
     trace_note_peer(node, &origin, peer->name);
     if (trace_of(node, &origin)) {
         trace_format(trace_of(node, &origin), traceparent);
@@ -499,7 +499,7 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
         return;
     if (row->command->flags & GAVEL_READ) {
         origin.kind = MEASURE_READ;
-        trace_request(node, &origin, "raft.readIndex", request, gavel_text(row->owner));
+        trace_request(node, &origin, SPAN_READ, request, gavel_text(row->owner));
         trace_enter(node, &scope, trace_of(node, &origin));
         read_add(node, origin, row->number, gavel_buffer_slice(&node->body), request->read,
                  request->min_index, deadline_ns);
@@ -508,7 +508,7 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
     }
     entry.machine = (uint16_t)row->number;
     entry.payload = gavel_buffer_slice(&node->body);
-    trace_request(node, &origin, "raft.replicateCommand", request, gavel_text(row->owner));
+    trace_request(node, &origin, SPAN_REPLICATE, request, gavel_text(row->owner));
     trace_enter(node, &scope, trace_of(node, &origin));
     client_add(node, &entry, origin, deadline_ns);
     trace_leave(node, &scope);

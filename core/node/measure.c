@@ -19,7 +19,6 @@ struct measures {
     } batches[MEASURE_BATCHES];
     uint32_t batch_first;
     uint32_t batch_count;
-    uint64_t batch_term;
     uint64_t space_ns; /* when the free space was looked at */
     uint64_t free_bytes;
 };

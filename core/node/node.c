@@ -275,7 +275,7 @@ void node_start(struct node *node)
     node->phase = NODE_FOUNDING;
     log_start(node->log);
     if (!node->founded)
-        node->spans.cluster = trace_begin(node, "cluster.initialize");
+        node->spans.cluster = trace_begin(node, SPAN_CLUSTER_INITIALIZE);
     if (node->founded)
         recover_begin(node);
     else

@@ -389,7 +389,7 @@ static bool send_append(struct peer *peer, const struct raft_message *message)
     if (!peer_mark_sent(peer, &wire.id))
         return true;
     if (node->traces && count)
-        trace_send(node, peer, request->prev_index + 1, request->last_index, &wire);
+        trace_send(node, request->prev_index + 1, request->last_index, &wire);
     peer_send_tail(peer->out, CODEC_RAFT + RAFT_APPEND_REQUEST, &wire, parts, count);
     if (node->traces)
         trace_sent(node, peer);

@@ -378,8 +378,8 @@ void recover_begin(struct node *node)
 
     assert(node->founded);
     node->phase = NODE_RESTORING;
-    node->spans.initialize = trace_begin(node, "raft.initialize");
-    node->spans.state = trace_begin(node, "state.initialize");
+    node->spans.initialize = trace_begin(node, SPAN_RAFT_INITIALIZE);
+    node->spans.state = trace_begin(node, SPAN_STATE_INITIALIZE);
     trace_enter_span(node, &scope, &node->spans.initialize);
     report_recovery(node);
     trace_leave(node, &scope);

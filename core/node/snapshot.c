@@ -358,7 +358,7 @@ int32_t snapshot_take(struct node *node, struct origin origin)
         node->apply_hold = true;
     snapshots->origin = origin;
     snapshots->began_ns = node_now(node);
-    node->spans.save = trace_begin(node, "snapshot.save");
+    node->spans.save = trace_begin(node, SPAN_SAVE);
     snapshots->entries = 0;
     snapshots->log_bytes = 0;
     produce(node);
@@ -571,7 +571,7 @@ static void install_now(struct node *node)
     snapshots->install_asked = false;
     snapshots->installing = true;
     snapshots->install_ns = node_now(node);
-    node->spans.install = trace_begin(node, "snapshot.install");
+    node->spans.install = trace_begin(node, SPAN_INSTALL);
     node->apply_hold = true;
     if (!snapshots->receiver) {
         publish_received(node, GAVEL_OK, ""); /* it was published before */

@@ -29,6 +29,11 @@
 #define TRACE_ATTRIBUTES_MAX 8
 #define TRACE_TEXT_MAX 64        /* bytes of an attribute's value with its NUL; longer ones are cut */
 
+/* Names, by the symbols of spans.h. */
+#define SPAN(symbol, name, kind, attributes, help) static const char SPAN_##symbol[] __attribute__((unused)) = name;
+NODE_SPANS(SPAN)
+#undef SPAN
+
 struct node;
 struct peer;
 struct traces;
@@ -119,8 +124,8 @@ void trace_writing(struct node *node, uint64_t first, uint64_t last, uint64_t io
 void trace_written(struct node *node, uint64_t io);
 void trace_truncated(struct node *node, uint64_t from);
 void trace_applied(struct node *node, uint64_t index);
-/* Tell a peer of the traced entries that an append carries; the spans end with trace_sent. */
-void trace_send(struct node *node, const struct peer *peer, uint64_t first, uint64_t last, struct codec_raft *wire);
+/* Tell of the traced entries that the append at hand carries; the spans end with trace_sent. */
+void trace_send(struct node *node, uint64_t first, uint64_t last, struct codec_raft *wire);
 void trace_sent(struct node *node, const struct peer *peer);
 /* What an append of the leader tells, before the core has looked at it: from..last are its entries. */
 void trace_received(struct node *node, const struct codec_raft *wire, const struct log_batch *const *batches,

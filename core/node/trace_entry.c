@@ -117,12 +117,11 @@ void trace_applied(struct node *node, uint64_t index)
 
 /* ---- to the others and from the leader ----------------------------------------------------------------- */
 
-void trace_send(struct node *node, const struct peer *peer, uint64_t first, uint64_t last, struct codec_raft *wire)
+void trace_send(struct node *node, uint64_t first, uint64_t last, struct codec_raft *wire)
 {
     struct traces *traces = node->traces;
     uint32_t count = 0;
 
-    (void)peer;
     if (!traces || !traces->entry_count)
         return;
     for (uint32_t i = 0; i < TRACE_ENTRIES_MAX && count < TRACE_WIRE_MAX; i++) {

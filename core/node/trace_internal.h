@@ -8,11 +8,6 @@
 #include "core/node/internal.h"
 #include "core/node/trace.h"
 
-/* Names, by the symbols of spans.h. */
-#define SPAN(symbol, name, kind, attributes, help) static const char SPAN_##symbol[] __attribute__((unused)) = name;
-NODE_SPANS(SPAN)
-#undef SPAN
-
 struct traced_request {
     struct trace_span span; /* number 0: the place is free */
     uint64_t use;
