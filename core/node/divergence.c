@@ -273,7 +273,13 @@ void divergence_agreed(struct node *node, uint64_t index, uint64_t digest)
     if (index <= node->agreed.index)
         return;
     node->agreed = (struct digest_sample){.index = index, .digest = digest};
+    node->disagreed = false;
     judge(node);
+}
+
+bool divergence_undecided(const struct node *node)
+{
+    return node->disagreed && node->role == RAFT_LEADER;
 }
 
 /* Nothing has been applied since the last look: what there is now can be compared too, and now and then again. */

@@ -665,6 +665,8 @@ void found_peer_up(struct peer *peer);
 void divergence_sample(struct node *node, uint64_t index, uint64_t digest);
 void divergence_told(struct peer *peer, uint64_t index, uint64_t digest);
 void divergence_agreed(struct node *node, uint64_t index, uint64_t digest);
+/* Whether this node leads, and found no majority of equal digests: nobody is fenced, but people have to know. */
+bool divergence_undecided(const struct node *node);
 /* From time to time. */
 void divergence_look(struct node *node);
 /* The state was replaced: no sample of the old one counts. */

@@ -233,7 +233,7 @@ static void measure_alarms(struct node *node, const struct raft_status *status)
     } alarms[] = {{"no_space", !log_space_ok(node->log)},
                   {"disk_stall", status->disk_stalls},
                   {"recovering", status->recovering},
-                  {"divergence", node->fenced}};
+                  {"divergence", node->fenced || divergence_undecided(node)}};
 
     for (size_t i = 0; i < sizeof alarms / sizeof alarms[0]; i++)
         node_record(node, node->metric.alarms, alarms[i].raised, "alarm", alarms[i].name);

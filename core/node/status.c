@@ -226,7 +226,8 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
     bool scouts = !node->founded && node->scout && node->scout->said[0];
     bool waits = !node->founded && (node->waits[0] || scouts);
 
-    gavel_put_array(out, (uint64_t)full + recovering + node->fenced + waits + status.disk_stalls);
+    gavel_put_array(out, (uint64_t)full + recovering + node->fenced + divergence_undecided(node) + waits +
+                             status.disk_stalls);
     if (full)
         gavel_put_text(out, "no space: writes are refused until the disk has room; see disk-full in gavel-runbook(7)");
     if (status.disk_stalls) {
@@ -240,6 +241,9 @@ static void put_alarms(const struct node *node, struct gavel_writer *out)
         gavel_put_text(out, node->waits[0] ? node->waits : node->scout->said);
     if (node->fenced)
         gavel_put_text(out, "fenced: its state differs from the majority's; see divergence in gavel-runbook(7)");
+    if (divergence_undecided(node))
+        gavel_put_text(out, "no majority of equal digests: nobody can know whose state is right; see divergence in "
+                       "gavel-runbook(7)");
     gavel_put_end(out);
 }
 

@@ -14,7 +14,7 @@
 
 #include "core/codec/value.h"
 #include "core/node/internal.h"
-#include "node_cluster.h"
+#include "node_member.h"
 
 /* The arguments of the counter's increment, as its table lays them out. */
 struct increment {
@@ -231,9 +231,11 @@ static void test_no_majority(void **state)
     assert_false(cluster.nodes[1].node->fenced);
     assert_true(cluster.nodes[leader].node->disagreed);
     assert_non_null(strstr(cluster.nodes[leader].warned, "no majority of equal digests"));
+    assert_true(member_status_says(&cluster, leader, "no majority of equal digests"));
     rebuild(&cluster, leader, asked, 0);
     assert_true(cluster_until(&cluster, free_again, 30000));
     assert_int_equal(read_one(&cluster, asked, CODEC_READ_STALE).number, 3);
+    assert_false(member_status_says(&cluster, leader, "no majority of equal digests"));
     cluster_free(&cluster);
 }
 
