@@ -31,8 +31,8 @@ extern "C" {
 #define GAVEL_ABI_MINOR 1
 
 /*
- * A plugin may define GAVEL_ABI_TARGET to an older minor before including: newer members are then hidden. An appended
- * member stands between "#if GAVEL_ABI_TARGET >= the minor that brought it" and "#endif".
+ * A plugin may define GAVEL_ABI_TARGET to an older minor before including: newer members and numbers are then hidden:
+ * each stands between "#if GAVEL_ABI_TARGET >= the minor that brought it" and "#endif".
  */
 #ifndef GAVEL_ABI_TARGET
 #define GAVEL_ABI_TARGET GAVEL_ABI_MINOR

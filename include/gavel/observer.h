@@ -98,7 +98,9 @@ struct gavel_series {
 #define GAVEL_OBSERVE_LOGS 1u
 #define GAVEL_OBSERVE_SPANS 2u
 #define GAVEL_OBSERVE_METRICS 4u
+#if GAVEL_ABI_TARGET >= 1
 #define GAVEL_OBSERVE_ASKS 8u /* since 1.1: it is told nothing of the above, and asks: host->collect, host->probe */
+#endif
 
 struct gavel_observer {
     uint64_t size;  /* GAVEL_END(struct gavel_observer, flush) */

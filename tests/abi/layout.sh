@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # layout.sh: today's headers against those of every released minor (tests/abi/MAJOR.MINOR). With GAVEL_ABI_TARGET set to
-# that minor each struct has the same members at the same places; without it members are only appended, 8 bytes wide
-# (or whole structs of such); numbers keep their meaning; and gavel-abi-history(7) names whatever came.
+# that minor each struct has the same members at the same places, and no number is newer; without it members are only
+# appended, 8 bytes wide (or whole structs of such); numbers keep their meaning; and gavel-abi-history(7) names whatever
+# came.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=${top_srcdir:-$here/../..}
@@ -50,6 +51,16 @@ numbers()
         "$1"/gavel/*.h | grep -v -e '^GAVEL_ABI_' -e '^GAVEL_CLIENT_' | sort
 }
 
+# visible RELEASE INCLUDE [FLAGS]: names of the numbers that whoever includes the headers of a release sees in INCLUDE.
+visible()
+{
+    local release=$1 include=$2
+    shift 2
+    unit "$release/include" | ${CC:-cc} -E -dM -x c -std=c99 -I"$include" "$@" - \
+        | sed -n 's/^#define \(GAVEL_[A-Z0-9_]*\) (\{0,1\}-\{0,1\}[0-9][0-9xa-fu]*)\{0,1\}$/\1/p' \
+        | grep -v '^GAVEL_ABI_' | sort
+}
+
 # appended OLD NEW: members of NEW that are not in OLD; complains of one that is not appended or not of whole words.
 appended()
 {
@@ -77,6 +88,8 @@ compare()
     members "$include" >"$dir/all.list"
     layout "$include" "$dir/all.list" >"$dir/all"
     appended "$dir/old" "$dir/all"
+    comm -13 <(visible "$release" "$release/include") <(visible "$release" "$include" -DGAVEL_ABI_TARGET="$minor") \
+        | sed "s/^/with GAVEL_ABI_TARGET=$minor it is there all the same: /"
     comm -23 <(numbers "$release/include") <(numbers "$include") | sed 's/^/its number is another one now: /'
 }
 
@@ -106,6 +119,8 @@ planted "a removed member" "does not compile" host.h '/^    void (\*wake)/d'
 planted "another type" "moved or changed" abi.h 's/char text\[504\]/char text[248]/; /sizeof(struct gavel_error)/d'
 planted "an appended member without a guard" "with GAVEL_ABI_TARGET=0 it differs" observer.h \
     's/^    void (\*flush)(void \*self);/&\n    uint64_t newer;/; /sizeof(struct gavel_observer)/d'
+planted "a new number without a guard" "it is there all the same: GAVEL_OBSERVE_NEWER" observer.h \
+    's/^#define GAVEL_OBSERVE_METRICS .*/&\n#define GAVEL_OBSERVE_NEWER 16u/'
 planted "an appended member of four bytes" "is 4 bytes wide" observer.h \
     's/^    void (\*flush)(void \*self);/&\n    uint32_t newer;/; /sizeof(struct gavel_observer)/d'
 planted "a number with another meaning" "its number is another one" plugin.h 's/GAVEL_KIND_OBSERVER 4/GAVEL_KIND_OBSERVER 5/'
