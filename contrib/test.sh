@@ -294,6 +294,7 @@ mkdir -p "$work" || die "cannot write $work (set GAVEL_BUILD_DIR)"
 # shellcheck disable=SC2086 # lists of names
 setup_install $setup_packages $setup_test_packages
 setup_prometheus
+setup_npm
 if [ $watch = no ]; then
     run_all
     exit

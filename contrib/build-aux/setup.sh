@@ -15,7 +15,7 @@ setup_packages="autoconf automake libtool pkg-config make gcc g++ libc6-dev libu
     libcurl4-openssl-dev zlib1g-dev xz-utils"
 # abigail-tools compares ABIs (make check-abi), zsh and bash-completion complete command lines, systemd and strace judge
 # the units (tests/dist/units.sh), rustc builds a plugin (tests/stranger), protoc reads what the otlp observer sends to a
-# collector in Python, with certificates that openssl makes, and npm fetches a second reader of it (tests/otlp).
+# collector in Python, with certificates that openssl makes (tests/otlp). npm and Prometheus: see below.
 setup_test_packages="man-db groff-base procps e2fsprogs abigail-tools zsh bash-completion systemd strace rustc
     protobuf-compiler python3 openssl"
 
@@ -61,10 +61,21 @@ setup_prometheus()
     if ! command -v promtool >/dev/null && [ ! -x "$dir/usr/bin/promtool" ] && command -v dpkg >/dev/null; then
         say "Unpacking prometheus below $dir (for tests only)"
         mkdir -p "$dir"
-        (cd "$dir" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb . && rm -f prometheus_*.deb) \
+        # Lists that are absent or too old are fetched again, if this user may.
+        (cd "$dir" && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; } \
+            && dpkg -x prometheus_*.deb . && rm -f prometheus_*.deb) \
             >"$work/prometheus.log" 2>&1 || say "no prometheus ($work/prometheus.log): its tests skip"
     fi
     PATH=$PATH:$dir/usr/bin
+}
+
+# setup_npm: node and npm, with which tests/otlp/npm.sh fetches a second reader of what the otlp observer sends. They are
+# looked for by their commands: the nodejs of nodesource.com brings its own npm, and excludes Debian's. Without them that
+# test skips.
+setup_npm()
+{
+    command -v node >/dev/null && command -v npm >/dev/null && return 0
+    (setup_install nodejs npm) || say "no npm: tests/otlp/npm.sh skips"
 }
 
 # setup_bootstrap: makes configure when it is absent or older than what it is made from (a tarball brings it along).
@@ -121,6 +132,9 @@ count_fail()
     fi
 }
 
+# skip_reason LOG: the last words of a test that skipped, before those of automake.
+skip_reason() { grep -v -e '^SKIP .*(exit status: 77)$' -e '^$' "$1" 2>/dev/null | tail -n 1; }
+
 # count_trs STAGE DIRECTORY MARK: the results of make check below DIRECTORY, from the .trs files newer than MARK.
 count_trs()
 {
@@ -129,7 +143,10 @@ count_trs()
         while read -r result; do
             case $result in
                 PASS | XFAIL) count_pass ;;
-                SKIP) count_skip ;;
+                SKIP)
+                    count_skip
+                    say "skipped: $1: ${trs#"$2"/}: $(skip_reason "${trs%.trs}.log")"
+                    ;;
                 *) count_fail "$1: ${trs#"$2"/}" "${trs%.trs}.log" ;;
             esac
         done < <(sed -n 's/^:test-result: *\([A-Z]*\).*/\1/p' "$trs")
