@@ -5,8 +5,8 @@
 set -u
 gaveld=$top_builddir/core/host/gaveld gavel=$top_builddir/core/cli/gavel
 export GAVEL_PLUGIN_DIR=$GAVEL_TEST_PLUGINDIR
+command -v python3 >/dev/null || { echo "skipped: no python3"; exit 77; }
 dir=$(mktemp -d /tmp/gavel-metrics-XXXXXX)
-command -v python3 >/dev/null || { echo "no python3: figures are not looked at"; exit 77; }
 pids=() failed=0
 cleanup() { for p in "${pids[@]}"; do kill -KILL "$p" && wait "$p"; done 2>/dev/null; rm -rf "$dir"; }
 trap cleanup EXIT

@@ -52,9 +52,10 @@ cat >"$dir/ini" <<END
 name = n1
 data_dir = $dir/node
 [cluster]
-members = n1=tcp://127.0.0.1:$((10000 + RANDOM % 20000))
+members = n1=unix://$dir/peers
 [transport.main]
 plugin = tcp
+listen = unix://$dir/peers
 [statemachine.counter]
 [observer.people]
 plugin = log
@@ -70,7 +71,6 @@ level = error
 [observer.prometheus]
 listen = 127.0.0.1:0
 END
-sed -i "s,^plugin = tcp,&\nlisten = $(sed -n 's/.*n1=//p' "$dir/ini")," "$dir/ini"
 "$gaveld" --config "$dir/ini" 2>"$dir/err" & pid=$!
 until_true "a port for metrics" grep -q 'Metrics at' "$dir/err"
 port=$(sed -n 's,.*http://127.0.0.1:\([0-9]*\)/metrics.*,\1,p' "$dir/err")

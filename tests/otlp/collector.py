@@ -186,16 +186,23 @@ def skip(why):
     sys.exit(77)
 
 
+class Skipped(Exception):
+    """A case that cannot be tried here; raised with the reason."""
+
+
 def run(cases):
-    failed = 0
+    failed = skipped = 0
     for case in cases:
         try:
             case()
             print("ok    " + case.__name__)
+        except Skipped as reason:
+            skipped += 1
+            print("skip  %s: %s" % (case.__name__, reason))
         except Exception as error:  # the others are tried all the same
             failed += 1
             print("FAIL  %s: %s: %s" % (case.__name__, type(error).__name__, error))
             import traceback
             traceback.print_exc(file=sys.stdout)
-    print("%d cases, %d failed" % (len(cases), failed))
-    sys.exit(1 if failed or not cases else 0)
+    print("%d cases, %d failed, %d skipped" % (len(cases), failed, skipped))
+    sys.exit(1 if failed or not cases else 77 if skipped else 0)

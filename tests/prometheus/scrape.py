@@ -101,7 +101,7 @@ def make_cluster():
 
 
 def gavel(made, name, *words):
-    """Through the socket of one node: its answer, or None."""
+    """Through the socket of one node: its exit code and all that it said."""
     return subprocess.run([GAVEL, "-o", "json", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           env=dict(environment, GAVEL_ENDPOINTS="unix://%s/admin.sock" % os.path.join(made, name)))
 

@@ -15,7 +15,7 @@ def fail(text):
     print("FAIL: " + text)
 
 
-known = table = common.table()
+table = common.table()
 series = dict(table)
 for name, (kind, attributes) in table.items():
     if kind == "histogram":
