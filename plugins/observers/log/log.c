@@ -412,7 +412,6 @@ static void log_quiet(void *self)
     log_flush(log);
 }
 
-
 static void write_event(struct log_observer *log, const struct gavel_log_event *event)
 {
     static const char *const priorities[] = {"", "<7>", "<7>", "<6>", "<4>", "<3>"};
@@ -515,11 +514,13 @@ static struct repeat *place_of(struct log_observer *log, uint64_t hash)
 /* Whether this line is one too many. An error never is, nor what somebody asked for who looks closely. */
 static int is_held(struct log_observer *log, const struct gavel_log_event *event)
 {
-    uint64_t hash = shape_of(event), level = known_level(event->level);
-    struct repeat *repeat = place_of(log, hash);
+    uint64_t level = known_level(event->level), hash;
+    struct repeat *repeat;
 
     if (log->options->repeats == 0 || level >= GAVEL_LOG_ERROR || level < GAVEL_LOG_INFO)
         return 0;
+    hash = shape_of(event);
+    repeat = place_of(log, hash);
     if (repeat->hash != hash || window_is_over(log, repeat, event->wall_ms)) {
         if (repeat->hash)
             tell_repeat(log, repeat);

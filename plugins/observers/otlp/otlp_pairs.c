@@ -42,14 +42,6 @@ void otlp_memory_free(struct otlp_memory *memory)
     memory->first = NULL;
 }
 
-const char *otlp_pairs_get(const struct otlp_pairs *pairs, const char *name)
-{
-    for (unsigned i = 0; i < pairs->count; i++)
-        if (strcmp(pairs->pair[i].name, name) == 0)
-            return pairs->pair[i].value;
-    return NULL;
-}
-
 bool otlp_pairs_put(struct otlp_pairs *pairs, const char *name, const char *value)
 {
     unsigned at = 0;

@@ -35,9 +35,6 @@ struct otlp_pairs {
     unsigned count;
 };
 
-/* The value of that name, or NULL. */
-const char *otlp_pairs_get(const struct otlp_pairs *pairs, const char *name);
-
 /* Put one in, in the place of one of the same name. False when there are too many. Texts are not copied. */
 bool otlp_pairs_put(struct otlp_pairs *pairs, const char *name, const char *value);
 
