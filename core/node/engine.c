@@ -182,6 +182,16 @@ static void count_election(struct node *node, uint32_t before, uint32_t now, boo
     node_record(node, node->metric.elections, 1, "result", result);
 }
 
+/* This leader's batches, from their proposal to their commit. */
+static void effect_commit(struct node *node)
+{
+    uint64_t now = node_now(node);
+    uint64_t ns;
+
+    while (figures_committed(node->figures, now, engine_commit(node), &ns))
+        node_observe(node, node->series.commit_seconds, (double)ns / 1e9);
+}
+
 static void effect_role(struct node *node, const struct raft_effect *effect)
 {
     uint64_t leader_before = node->leader;
@@ -208,8 +218,6 @@ static void effect_role(struct node *node, const struct raft_effect *effect)
     node->role = effect->role.role;
     node->term = effect->role.term;
     node->leader = effect->role.leader;
-    if (before != node->role || new_term)
-        measure_role(node);
     if (node->leader && (node->leader != leader_before || new_term))
         node_observe(node, node->series.leader_changes, 1);
     trace_enter_span(node, &scope, &node->spans.election);
@@ -318,9 +326,8 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
             peers_learn(node);
         break;
     case RAFT_EFFECT_COMMIT:
-        measure_commit(node);
         if (node->role == RAFT_LEADER)
-            figures_committed(node->figures, node_now(node), engine_commit(node));
+            effect_commit(node);
         break;
     case RAFT_EFFECT_APPLY:
         node->apply_to = effect->range.last;

@@ -140,16 +140,16 @@ void figures_proposed(struct figures *figures, uint64_t now_ns, uint64_t last_in
         (struct figures_mark){.index = last_index, .value = now_ns};
 }
 
-void figures_committed(struct figures *figures, uint64_t now_ns, uint64_t index)
+bool figures_committed(struct figures *figures, uint64_t now_ns, uint64_t index, uint64_t *ns)
 {
-    while (figures->proposed_first < figures->proposed_end) {
-        const struct figures_mark *mark = &figures->proposed[figures->proposed_first % FIGURES_BATCHES];
+    const struct figures_mark *mark = &figures->proposed[figures->proposed_first % FIGURES_BATCHES];
 
-        if (mark->index > index)
-            break;
-        figures_latency(&figures->commit, now_ns, now_ns - mark->value);
-        figures->proposed_first++;
-    }
+    if (figures->proposed_first == figures->proposed_end || mark->index > index)
+        return false;
+    *ns = now_ns - mark->value;
+    figures_latency(&figures->commit, now_ns, *ns);
+    figures->proposed_first++;
+    return true;
 }
 
 void figures_deposed(struct figures *figures)

@@ -69,9 +69,10 @@ void figures_synced(struct figures *figures, uint64_t now_ns, uint64_t ns);
 uint64_t figures_slow_ms(struct figures *figures, uint64_t now_ns, uint64_t pending_ns, uint64_t limit_ms,
                          uint64_t patience_ms);
 
-/* A leader's batch was proposed, is committed up to an index, or the leader leads no more. */
+/* A leader's batch was proposed; the leader leads no more. */
 void figures_proposed(struct figures *figures, uint64_t now_ns, uint64_t last_index);
-void figures_committed(struct figures *figures, uint64_t now_ns, uint64_t index);
+/* Everything up to `index` is committed: the next of the proposed batches in it, and how long that took; false: none. */
+bool figures_committed(struct figures *figures, uint64_t now_ns, uint64_t index, uint64_t *ns);
 void figures_deposed(struct figures *figures);
 
 /* Everything up to `index` may be applied. */

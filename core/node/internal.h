@@ -613,7 +613,7 @@ void peer_refreshed(struct peer *peer);
 void peer_moves(struct peer *peer, struct gavel_list addresses);
 /* Dial it now, if nothing is under way. */
 void peer_wake(struct peer *peer);
-struct peer *peer_find(struct node *node, uint64_t id);
+struct peer *peer_find(const struct node *node, uint64_t id);
 struct peer *peer_named(struct node *node, const char *name);
 void peers_dial(struct node *node, uint64_t now);
 uint64_t peers_deadline(const struct node *node);

@@ -11,6 +11,7 @@
 #include "core/node/internal.h"
 
 #include <stdio.h>
+
 #include "core/os/seeded.h"
 
 #define HOLDS_NS UINT64_C(5000000000)      /* the condition has to hold for so long */
@@ -29,14 +30,11 @@ void majority_lost(struct peer *peer)
 
 static bool recovers(const struct node *node, uint64_t id, uint64_t now)
 {
-    const struct peer *peer;
+    const struct peer *peer = peer_find(node, id);
 
     if (id == node->member_id)
         return node->recovers;
-    os_list_each (peer, &node->peers, struct peer, link)
-        if (peer->id == id)
-            return peer->recovers && (peer->in || now < peer->recovers_until);
-    return false;
+    return peer && peer->recovers && (peer->in || now < peer->recovers_until);
 }
 
 /* One of the two sets of voters: whether those that do not recover are too few to elect anybody. */

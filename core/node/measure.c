@@ -13,12 +13,6 @@ struct measures {
     struct measure_traffic admin;
     struct measure_traffic other; /* peers that nobody knows yet */
     uint64_t duration[MEASURE_KINDS];
-    struct {
-        uint64_t last; /* index of its last entry */
-        uint64_t ns;   /* when it was proposed */
-    } batches[MEASURE_BATCHES];
-    uint32_t batch_first;
-    uint32_t batch_count;
     uint64_t space_ns; /* when the free space was looked at */
     uint64_t free_bytes;
 };
@@ -96,7 +90,7 @@ void measure_received(struct conn *conn, uint64_t type, uint64_t bytes)
     count(conn, type, bytes, 1);
 }
 
-/* ---- requests and batches ------------------------------------------------------------------------------ */
+/* ---- requests and snapshots ---------------------------------------------------------------------------- */
 
 void measure_answered(struct node *node, const struct origin *origin, int64_t status)
 {
@@ -119,46 +113,6 @@ void measure_answered(struct node *node, const struct origin *origin, int64_t st
         node->setup.host->record_traced(node->setup.host->self, node->metric.request_seconds, seconds, &kind, 1, trace);
     else
         node_observe(node, measures->duration[origin->kind], seconds);
-}
-
-void measure_proposed(struct node *node, const struct log_batch *batch)
-{
-    struct measures *measures = node->measures;
-    uint32_t at;
-
-    if (!measures)
-        return;
-    node_observe(node, node->series.batch_entries, batch->head.count);
-    node_observe(node, node->series.batch_bytes, batch->head.bytes);
-    if (measures->batch_count == MEASURE_BATCHES)
-        return;
-    at = (measures->batch_first + measures->batch_count++) % MEASURE_BATCHES;
-    measures->batches[at].last = batch->head.first + batch->head.count - 1;
-    measures->batches[at].ns = node_now(node);
-}
-
-void measure_commit(struct node *node)
-{
-    struct measures *measures = node->measures;
-    uint64_t commit, now;
-
-    if (!measures || !measures->batch_count)
-        return;
-    commit = engine_commit(node);
-    now = 0;
-    while (measures->batch_count && measures->batches[measures->batch_first].last <= commit) {
-        now = now ? now : node_now(node);
-        node_observe(node, node->series.commit_seconds,
-                     (double)(now - measures->batches[measures->batch_first].ns) / RESOLUTION);
-        measures->batch_first = (measures->batch_first + 1) % MEASURE_BATCHES;
-        measures->batch_count--;
-    }
-}
-
-void measure_role(struct node *node)
-{
-    if (node->measures)
-        node->measures->batch_count = 0;
 }
 
 void measure_snapshot(struct node *node, const char *operation, int32_t status, uint64_t began_ns, uint64_t bytes)

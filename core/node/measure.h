@@ -11,8 +11,6 @@
 
 #include "core/codec/message.h"
 
-#define MEASURE_BATCHES 256 /* proposed batches whose commit is awaited; more are not measured */
-
 /* What a request is, for client.request.duration. */
 enum measure_kind { MEASURE_NONE, MEASURE_WRITE, MEASURE_READ, MEASURE_ADMIN, MEASURE_FORWARDED, MEASURE_KINDS };
 
@@ -37,15 +35,10 @@ bool measure_sent(struct conn *conn, uint64_t type, uint64_t bytes);
 void measure_received(struct conn *conn, uint64_t type, uint64_t bytes);
 /* A request has its answer. */
 void measure_answered(struct node *node, const struct origin *origin, int64_t status);
-/* This leader has proposed a batch; and up to where it is committed now. */
-void measure_proposed(struct node *node, const struct log_batch *batch);
-void measure_commit(struct node *node);
 /* A snapshot is over: "save", "send", "install", "restore"; with what became of it. */
 void measure_snapshot(struct node *node, const char *operation, int32_t status, uint64_t began_ns, uint64_t bytes);
 /* The sending of a snapshot to that peer ends, if one was under way. */
 void measure_sending(struct peer *peer);
-/* Another role or term: what was proposed before will not be measured. */
-void measure_role(struct node *node);
 /* Each second, or when something important has changed. */
 void measure_gauges(struct node *node);
 /* "busy" for GAVEL_E_BUSY. */

@@ -16,7 +16,7 @@
 #define UNREAD_MAX 4         /* reads for a peer that may fail in a row, where the system may yet recover */
 #define STRANGERS_MAX 8      /* peers that no configuration names yet: as many members may be new at once */
 
-struct peer *peer_find(struct node *node, uint64_t id)
+struct peer *peer_find(const struct node *node, uint64_t id)
 {
     struct peer *peer;
 

@@ -85,7 +85,8 @@ static int propose_batch(struct node *node, struct log_builder *builder, uint32_
     if (result == RAFT_OK) {
         node->waiting += waiting;
         node->building_count -= waiting;
-        measure_proposed(node, batch);
+        node_observe(node, node->series.batch_entries, batch->head.count);
+        node_observe(node, node->series.batch_bytes, batch->head.bytes);
     } else {
         if (waiting)
             trace_truncated(node, batch->head.first);

@@ -57,14 +57,11 @@ static void put_text(struct gavel_writer *out, const char *name, const char *val
 
 static const struct watched *watched_of(const struct node *node, uint64_t id, const struct watched *otherwise)
 {
-    const struct peer *peer;
+    const struct peer *peer = peer_find(node, id);
 
     if (id == node->member_id)
         return &node->self;
-    os_list_each (peer, &node->peers, struct peer, link)
-        if (peer->id == id)
-            return &peer->watched;
-    return otherwise;
+    return peer ? &peer->watched : otherwise;
 }
 
 static void put_version(struct gavel_writer *out, const char *name, uint64_t major, uint64_t minor)
@@ -78,18 +75,12 @@ static void put_version(struct gavel_writer *out, const char *name, uint64_t maj
 /* What a member speaks and stores, for who upgrades one after the other. */
 static void put_versions(const struct node *node, uint64_t id, struct gavel_writer *out)
 {
-    const struct peer *each;
-    uint64_t protocol = id == node->member_id ? CODEC_PROTOCOL_MINOR : 0;
-    uint64_t disk = id == node->member_id ? CODEC_DISK_MINOR : 0;
+    const struct peer *peer = peer_find(node, id);
+    bool self = id == node->member_id;
 
-    os_list_each (each, &node->peers, struct peer, link) {
-        if (each->id != id || id == node->member_id)
-            continue;
-        protocol = each->can.protocol_minor;
-        disk = each->can.disk_minor;
-    }
-    put_version(out, "protocol", CODEC_PROTOCOL_MAJOR, protocol);
-    put_version(out, "disk", CODEC_DISK_MAJOR, disk);
+    put_version(out, "protocol", CODEC_PROTOCOL_MAJOR,
+                self ? CODEC_PROTOCOL_MINOR : peer ? peer->can.protocol_minor : 0);
+    put_version(out, "disk", CODEC_DISK_MAJOR, self ? CODEC_DISK_MINOR : peer ? peer->can.disk_minor : 0);
 }
 
 /* `whole`: with its report, which is for the status document. */
