@@ -2,11 +2,14 @@
 /* node_probe_test.c - what a node says of its own readiness, from its start to its stop. */
 #include "tests/unit/node_cluster.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "core/node/internal.h"
 
 /* The reason of a probe; "" when it is well. */
 static const char *reason_of(struct cluster *cluster, uint32_t number, const char *name)
@@ -62,9 +65,78 @@ static void test_from_start_to_loss_of_the_majority(void **state)
     cluster_free(&cluster);
 }
 
+static bool disk_full;
+
+static int no_room(void *ctx, enum os_mem_op op, const char *path)
+{
+    (void)ctx, (void)path;
+    return disk_full && op == OS_MEM_OPEN ? -ENOSPC : 0; /* no next file of the log */
+}
+
+static bool says_full(struct cluster *cluster)
+{
+    return reason_of(cluster, 0, "disk")[0] != 0;
+}
+
+static bool is_well(struct cluster *cluster)
+{
+    return failing(cluster, 0) == 0;
+}
+
+/* What is wrong with one node fails one probe, and no other. */
+static void test_one_trouble_one_probe(void **state)
+{
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    struct node *node;
+
+    (void)state;
+    cluster_init(&cluster, 1, 7);
+    cluster_start(&cluster, 0);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 10000));
+    node = cluster.nodes[0].node;
+    assert_int_equal(failing(&cluster, 0), 0);
+    node->fenced = true;
+    assert_int_equal(failing(&cluster, 0), 1);
+    assert_non_null(strstr(reason_of(&cluster, 0, "state"), "differs from the majority's"));
+    node->fenced = false;
+    node->removed = true;
+    assert_int_equal(failing(&cluster, 0), 1);
+    assert_non_null(strstr(reason_of(&cluster, 0, "member"), "was removed"));
+    node->removed = false;
+    node->phase = NODE_RESTORING;
+    assert_int_equal(failing(&cluster, 0), 1);
+    assert_non_null(strstr(reason_of(&cluster, 0, "restored"), "being read back"));
+    node->phase = NODE_RUNNING;
+
+    /* A machine that does not follow: more is committed than it has applied by two full batches. */
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    for (int i = 0; i < 2100; i++)
+        cluster_pad(client, 1, &reply);
+    node->applied -= 2049;
+    assert_int_equal(failing(&cluster, 0), 1);
+    assert_non_null(strstr(reason_of(&cluster, 0, "applied"), "committed entries"));
+    node->applied++;
+    assert_int_equal(failing(&cluster, 0), 0);
+    node->applied += 2048;
+
+    disk_full = true;
+    os_mem_set_hook(cluster.nodes[0].disk, no_room, NULL);
+    for (int i = 0; i < 400 && !says_full(&cluster); i++)
+        cluster_pad(client, 500000, &reply);
+    assert_true(says_full(&cluster));
+    assert_int_equal(failing(&cluster, 0), 1);
+    disk_full = false;
+    assert_true(cluster_until(&cluster, is_well, 60000));
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_trouble_one_probe),
         cmocka_unit_test(test_from_start_to_loss_of_the_majority),
     };
 
