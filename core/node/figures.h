@@ -71,7 +71,7 @@ uint64_t figures_slow_ms(struct figures *figures, uint64_t now_ns, uint64_t pend
 
 /* A leader's batch was proposed; the leader leads no more. */
 void figures_proposed(struct figures *figures, uint64_t now_ns, uint64_t last_index);
-/* Everything up to `index` is committed: the next of the proposed batches in it, and how long that took; false: none. */
+/* Everything up to `index` is committed: the next proposed batch in it, and how long that took; false: none. */
 bool figures_committed(struct figures *figures, uint64_t now_ns, uint64_t index, uint64_t *ns);
 void figures_deposed(struct figures *figures);
 
