@@ -405,6 +405,90 @@ static void test_close_ends_calls(void **state)
     fake_stop(fake);
 }
 
+/* ---- a connection that the transport has begun to close ---------------------------------------------------------- */
+
+/* The client's transport refuses one send, and the `closed` that explains it comes later. */
+struct refusing {
+    struct client_job arm;
+    struct client_job close;
+    struct client_transport *transport;
+    const struct gavel_transport *real;
+    struct gavel_transport operations;
+    struct gavel_client *client;
+    void *connection;
+    char refused[128]; /* URI of the endpoint */
+};
+
+static struct refusing refusing;
+
+static void close_refused(struct client_job *job)
+{
+    (void)job;
+    refusing.real->close(refusing.transport->self, refusing.connection, GAVEL_CLOSE_NORMAL, gavel_text("leaving"));
+}
+
+static int32_t refuse_once(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
+{
+    struct gavel_client *client = refusing.client;
+    uint32_t i;
+
+    if (refusing.connection)
+        return refusing.real->send(self, connection, parts, count);
+    refusing.connection = connection;
+    for (i = 0; i < client->endpoint_count; i++)
+        if (client->endpoints[i]->connection == connection)
+            (void)snprintf(refusing.refused, sizeof refusing.refused, "%s", client->endpoints[i]->uri);
+    client_host_later(&client->host, &refusing.close);
+    return GAVEL_E_CLOSED;
+}
+
+static void arm_refusal(struct client_job *job)
+{
+    (void)job;
+    refusing.transport = &refusing.client->transports[refusing.client->endpoints[0]->transport];
+    refusing.real = refusing.transport->operations;
+    refusing.operations = *refusing.real;
+    refusing.operations.send = refuse_once;
+    refusing.transport->operations = &refusing.operations;
+}
+
+/* A call that an endpoint takes no more while it is closing goes to another one that is ready, once it has closed. */
+static void test_refused_while_closing(void **state)
+{
+    struct fake *first = fake_start(NULL);
+    struct fake *second = fake_start(NULL);
+    struct gavel_client *client;
+    struct gavel_result *result = NULL;
+    struct gavel_error error = {0, ""};
+    bool seen[2] = {false, false};
+    int i;
+
+    (void)state;
+    /* Each names the other as the leader, so that both get connected, and are asked in turn. */
+    (void)snprintf(first->leader, sizeof first->leader, "%s", second->uri);
+    (void)snprintf(second->leader, sizeof second->leader, "%s", first->uri);
+    first->request = answer;
+    second->request = answer;
+    client = open_two(first, second);
+    for (i = 0; i < 1000 && !(seen[0] && seen[1]); i++) {
+        assert_int_equal(call(client, "get", GAVEL_REPEATABLE, 0, &result, &error), GAVEL_OK);
+        seen[strcmp(result->node, second->uri) == 0] = true;
+        gavel_result_free(result);
+    }
+    assert_true(seen[0] && seen[1]);
+    refusing = (struct refusing){.arm.run = arm_refusal, .close.run = close_refused, .client = client};
+    assert_int_equal(client_host_post(&client->host, &refusing.arm), GAVEL_OK);
+    if (call(client, "set", 0, 0, &result, &error) != GAVEL_OK)
+        fail_msg("%s", error.text);
+    assert_int_equal(result->attempts, 1);
+    assert_string_not_equal(refusing.refused, "");
+    assert_string_not_equal(result->node, refusing.refused);
+    gavel_result_free(result);
+    gavel_client_close(client);
+    fake_stop(first);
+    fake_stop(second);
+}
+
 /* The same over the other serializer, values and all. */
 static void test_json(void **state)
 {
@@ -463,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_refused_hello),
         cmocka_unit_test(test_waiting_inside),
         cmocka_unit_test(test_close_ends_calls),
+        cmocka_unit_test(test_refused_while_closing),
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_bad_options),
     };
