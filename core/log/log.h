@@ -85,7 +85,8 @@ struct log_options {
     uint32_t snapshot_keep;
     uint32_t recover;         /* 1: this node has peers that hold the data: on damage start as recovering instead of
                                  answering GAVEL_E_CORRUPT */
-    uint32_t renewing;        /* 1: only for renew.c, which goes on with a plan that is in the directory */
+    uint32_t renewing;        /* 1: only for renew.c, which goes on with a plan that is in the directory, and whose
+                                 caller holds the lock */
     struct log_pool *pool;    /* of the batches; borrowed, must outlive the log */
     uint32_t unfinished;      /* 1: whoever opens it is about to finish it, see LOG_UNFINISHED */
 };
@@ -137,6 +138,10 @@ struct log_recovery {
     uint8_t *founding;     /* the founding record; NULL when there is none */
     uint64_t founding_bytes;
 };
+
+/* [before the loop] Take the lock of a data directory; os_close lets go of it. GAVEL_E_BUSY when another process has
+ * it, and then, as after every failure, *lock is NULL. For work off line: log_open takes it itself. */
+int log_lock_dir(const struct os *os, const char *dir, struct os_file **lock, struct gavel_error *error);
 
 /* [before the loop] Open or make the data directory, lock it, recover it, and report. Takes as long as reading the
  * log and the newest snapshot takes. `events` is copied. On failure nothing stays open, and unless the directory was

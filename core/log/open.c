@@ -68,6 +68,7 @@ int log_lock_dir(const struct os *os, const char *dir, struct os_file **lock, st
     char path[OS_PATH_MAX];
     int status = log_path(path, dir, "lock", error);
 
+    *lock = NULL;
     if (status)
         return status;
     status = os_open(os, path, OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE, lock);
@@ -408,7 +409,7 @@ static int find(const struct os *os, const struct log_options *options, struct l
     } else if ((status = prepare_dir(os, options->dir, error))) {
         return status;
     }
-    if ((status = log_lock_dir(os, options->dir, &log->lock, error)) ||
+    if ((!options->renewing && (status = log_lock_dir(os, options->dir, &log->lock, error))) ||
         (status = log_scan_run(scan, os, options->dir, &thorough, error)) || (status = refuse(scan, options, error)))
         return status;
     *fresh = scan->directory_state == LOG_FILE_ABSENT;
@@ -477,9 +478,7 @@ int log_repair_files(const struct os *os, const char *dir, struct gavel_error *e
 
     if (!log)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the log");
-    status = log_lock_dir(os, dir, &log->lock, error);
-    if (status == 0)
-        status = log_scan_run(&scan, os, dir, NULL, error);
+    status = log_scan_run(&scan, os, dir, NULL, error);
     if (status == 0)
         status = log_recover(log, &scan, LOG_DAMAGE_CUT, &recovery, error);
     if (status == 0)

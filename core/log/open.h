@@ -8,9 +8,6 @@
 #include "core/log/scan.h"
 #include "core/log/state.h"
 
-/* [before the loop] Take the lock of a data directory. GAVEL_E_BUSY when another process has it. */
-int log_lock_dir(const struct os *os, const char *dir, struct os_file **lock, struct gavel_error *error);
-
 /* What to do about damage in what was durable. */
 enum log_damage {
     LOG_DAMAGE_REFUSE,  /* nothing: GAVEL_E_CORRUPT */
@@ -23,7 +20,7 @@ enum log_damage {
 int log_recover(struct log *log, struct log_scan *scan, enum log_damage way, struct log_recovery *recovery,
                 struct gavel_error *error);
 
-/* [off line] open.c: lock, scan, and set damage aside as LOG_DAMAGE_CUT. */
+/* [off line] open.c: scan, and set damage aside as LOG_DAMAGE_CUT. The caller holds the lock. */
 int log_repair_files(const struct os *os, const char *dir, struct gavel_error *error);
 
 /* [before the loop] With the files open: write the frames that recovery asks for, sync, and prove it. */

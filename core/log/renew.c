@@ -286,7 +286,6 @@ static int unfence(const struct os *os, const char *dir, struct gavel_error *err
 int log_renew_finish(const struct os *os, const char *dir, bool cut, struct gavel_error *error)
 {
     struct log_renewal renewal;
-    struct os_file *lock = NULL;
     uint8_t *memory;
     int status = log_renew_read(os, dir, LOG_RENEWING, &renewal, &memory, error);
 
@@ -297,8 +296,6 @@ int log_renew_finish(const struct os *os, const char *dir, bool cut, struct gave
         status = log_repair_files(os, dir, error);
     if (status == 0)
         status = extend_log(os, dir, &renewal, error);
-    if (status == 0)
-        status = log_lock_dir(os, dir, &lock, error);
     if (status == 0) {
         status = replace_founding(os, dir, &renewal);
         if (status)
@@ -308,7 +305,6 @@ int log_renew_finish(const struct os *os, const char *dir, bool cut, struct gave
         status = unfence(os, dir, error);
     if (status == 0)
         status = replace_directory(os, dir, &renewal, error);
-    os_close(os, lock);
     free(memory);
     return status;
 }
@@ -366,11 +362,8 @@ int log_set_aside(const struct os *os, const char *dir, const char *name, struct
 {
     struct moving moving = {os, dir, name, error};
     char path[OS_PATH_MAX];
-    struct os_file *lock;
     int result = log_path(path, dir, name, error);
 
-    if (result == 0)
-        result = log_lock_dir(os, dir, &lock, error);
     if (result)
         return result;
     result = os_mkdir(os, path, 0700);
@@ -387,6 +380,5 @@ int log_set_aside(const struct os *os, const char *dir, const char *name, struct
         result = os_sync_dir(os, path);
     if (result == 0)
         result = os_sync_dir(os, dir);
-    os_close(os, lock);
     return result ? failed(error, "set its contents aside", dir, result) : 0;
 }

@@ -3,6 +3,9 @@
  * renew.h - off line: a data directory that has lost its cluster becomes the first member of a new one, with everything
  * that it holds; other directories are emptied, their contents set aside.
  *
+ * Whoever calls these holds the lock of the directory (log_lock_dir) from before it looked at it until all is done, so
+ * that no node runs on it, or starts on it in between.
+ *
  * The change is a plan first: the file `renewing`, written durably, names everything that will be so. As long as it is
  * there no node starts on the directory, and log_renew_finish goes on with it from wherever it was cut short. The last
  * step gives it the name `renewed`: where this cluster came from, for people, and for a second run to see.
@@ -42,15 +45,14 @@ int log_renew_read(const struct os *os, const char *dir, const char *name, struc
 
 /* [off line] Carry the plan out: votes and configuration entry into the log, the new founding record, the new identity.
  * Each step is durable before the next and is left out when it was done before. With `cut` damage of the log, or a
- * mark that it recovers, is set aside first, as gavel data repair does. A fence goes. GAVEL_E_BUSY: a node runs
- * on it. */
+ * mark that it recovers, is set aside first, as gavel data repair does. A fence goes. */
 int log_renew_finish(const struct os *os, const char *dir, bool cut, struct gavel_error *error);
 
 /* [off line] All is done: the plan gets its last name. */
 int log_renew_close(const struct os *os, const char *dir, struct gavel_error *error);
 
 /* [off line] Move everything in a data directory but its lock into `dir`/`name`, its record first: what is left is
- * empty, and a node that starts on it begins anew. May be cut short and called again. GAVEL_E_BUSY. */
+ * empty, and a node that starts on it begins anew. May be cut short and called again. */
 int log_set_aside(const struct os *os, const char *dir, const char *name, struct gavel_error *error);
 
 #endif

@@ -69,21 +69,20 @@ static void say_json(const struct log_scan *scan, const struct loss *loss, bool 
     (void)fputc('\n', out);
 }
 
-/* Nobody may run on it, not even while we only look: what is said must still be true when it is done. */
-static int look(const struct os *os, const char *dir, struct log_scan *scan, struct loss *loss,
+/* Nobody may run on it, not even while we only look: what is said must still be true when it is done. So the lock is
+ * kept, also after a failure: *lock is to be closed. */
+static int look(const struct os *os, const char *dir, struct os_file **lock, struct log_scan *scan, struct loss *loss,
                 struct gavel_error *error)
 {
-    struct os_file *lock;
     int status = log_scan_for_inspection(scan, os, dir, &(struct log_scan_options){.brief = true}, error);
 
     if (status)
         return status;
     log_scan_free(scan);
-    status = log_lock_dir(os, dir, &lock, error);
+    status = log_lock_dir(os, dir, lock, error);
     if (status)
         return status;
     status = log_scan_for_inspection(scan, os, dir, NULL, error);
-    os_close(os, lock);
     if (status)
         return status;
     if (scan->vote_row->verdict == LOG_VERDICT_STOP || scan->row->verdict == LOG_VERDICT_STOP)
@@ -100,7 +99,8 @@ int log_inspect_repair(const struct os *os, const char *dir, bool apply, bool js
 {
     struct log_scan scan = {0};
     struct loss loss = {0};
-    int status = look(os, dir, &scan, &loss, error);
+    struct os_file *lock = NULL;
+    int status = look(os, dir, &lock, &scan, &loss, error);
 
     if (status == 0 && apply)
         status = log_repair_files(os, dir, error);
@@ -109,6 +109,7 @@ int log_inspect_repair(const struct os *os, const char *dir, bool apply, bool js
     else if (status == 0)
         say(&scan, &loss, apply, out);
     log_scan_free(&scan);
+    os_close(os, lock);
     if (status == 0 && ferror(out))
         return gavel_fail(error, GAVEL_E_IO, "cannot write the report");
     return status;

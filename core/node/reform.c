@@ -108,14 +108,42 @@ static void judge(struct reform_dir *dir)
                     scan->row->verdict != LOG_VERDICT_STOP;
 }
 
-/* Nobody may run on it, and nothing may be left behind in a directory that is none of ours: look before the lock. */
+/* Under two names it would be set aside for itself, and a copy would count as a voter of its own. Both are recognised
+ * by the number that was drawn when the directory was made. */
+static int32_t check_twins(const struct reform *reform, const struct reform_dir *dir)
+{
+    for (const struct reform_dir *other = reform->dirs; other < dir; other++)
+        if (other->record && dir->scan.directory_state == LOG_FILE_GOOD &&
+            other->scan.directory.incarnation == dir->scan.directory.incarnation)
+            return gavel_fail(reform->error, GAVEL_E_INVALID,
+                              "%s and %s are the same directory, or one is a copy of the other: name one of them",
+                              other->path, dir->path);
+    return GAVEL_OK;
+}
+
+/* Nobody runs on it, and nobody starts on it until the end. A dry run makes no file: without one there is no lock. */
+static int32_t take_lock(struct reform *reform, struct reform_dir *dir)
+{
+    char path[OS_PATH_MAX];
+    int status;
+
+    if (!reform->options->dry_run)
+        status = log_lock_dir(reform->os, dir->path, &dir->lock, reform->error);
+    else if ((status = log_path(path, dir->path, "lock", reform->error)) == 0 &&
+             os_open(reform->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &dir->lock) == 0 &&
+             os_lock(reform->os, dir->lock) == -EWOULDBLOCK)
+        status = GAVEL_E_BUSY;
+    return status == GAVEL_E_BUSY
+               ? gavel_fail(reform->error, status, "a node runs on %s: stop it first", dir->path)
+               : status;
+}
+
+/* Nothing may be left behind in a directory that is none of ours: look before the lock. */
 static int32_t look(struct reform *reform, struct reform_dir *dir)
 {
     struct log_scan_options brief = {.brief = true};
     struct log_scan_options whole = {.seen = see_frame, .ctx = dir};
-    struct os_file *lock = NULL;
     struct os_stat stat;
-    char path[OS_PATH_MAX];
     int status = log_scan_run(&dir->scan, reform->os, dir->path, &brief, reform->error);
 
     if (status == 0 && !dir->scan.exists)
@@ -129,20 +157,14 @@ static int32_t look(struct reform *reform, struct reform_dir *dir)
     if (status == 0 && dir->scan.directory_state == LOG_FILE_NEWER)
         status = gavel_fail(reform->error, GAVEL_E_VERSION, "%s has data format %u; this program knows up to %u",
                             dir->path, dir->scan.directory.format, LOG_FORMAT_VERSION);
+    if (status == 0)
+        status = check_twins(reform, dir);
     if (status || dir->scan.empty)
         return status;
     log_scan_free(&dir->scan);
-    status = log_path(path, dir->path, "lock", reform->error);
-    if (status)
-        return status;
-    status = os_open(reform->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &lock);
-    if (status == 0 && os_lock(reform->os, lock) == -EWOULDBLOCK)
-        status = gavel_fail(reform->error, GAVEL_E_BUSY, "a node runs on %s: stop it first", dir->path);
-    else
-        status = 0; /* no lock, no node */
+    status = take_lock(reform, dir);
     if (status == 0)
         status = log_scan_run(&dir->scan, reform->os, dir->path, &whole, reform->error);
-    os_close(reform->os, lock);
     dir->record = status == 0 && dir->scan.directory_state == LOG_FILE_GOOD;
     if (dir->record)
         judge(dir);
@@ -189,19 +211,6 @@ static int32_t find_plan(struct reform *reform)
         reform->source = dir;
         return members_decode(reform->plan.members, &reform->next, reform->error);
     }
-    return GAVEL_OK;
-}
-
-/* Under two names it would be set aside for itself, and a copy would count as a voter of its own. */
-static int32_t check_twins(struct reform *reform)
-{
-    for (uint32_t i = 0; i < reform->count; i++)
-        for (uint32_t k = 0; k < i; k++)
-            if (reform->dirs[i].record && reform->dirs[k].record &&
-                reform->dirs[i].scan.directory.incarnation == reform->dirs[k].scan.directory.incarnation)
-                return gavel_fail(reform->error, GAVEL_E_INVALID,
-                                  "%s and %s are the same directory, or one is a copy of the other: name one of them",
-                                  reform->dirs[k].path, reform->dirs[i].path);
     return GAVEL_OK;
 }
 
@@ -479,9 +488,14 @@ static int32_t carry_out(struct reform *reform)
         status = log_renew_plan(reform->os, source, &reform->plan, reform->error);
     if (status == GAVEL_OK && !reform->finished)
         status = log_renew_finish(reform->os, source, !reform->source->intact, reform->error);
-    for (uint32_t i = 0; i < reform->count && status == GAVEL_OK; i++)
-        if (reform->dirs[i].aside)
-            status = log_set_aside(reform->os, reform->dirs[i].path, reform->aside, reform->error);
+    for (uint32_t i = 0; i < reform->count && status == GAVEL_OK; i++) {
+        struct reform_dir *dir = &reform->dirs[i];
+
+        if (dir->aside && !dir->lock) /* it was empty, and is none of ours unless an earlier run has emptied it */
+            status = take_lock(reform, dir);
+        if (dir->aside && status == GAVEL_OK)
+            status = log_set_aside(reform->os, dir->path, reform->aside, reform->error);
+    }
     if (status == GAVEL_OK && !reform->finished)
         status = log_renew_close(reform->os, source, reform->error);
     return status;
@@ -489,10 +503,8 @@ static int32_t carry_out(struct reform *reform)
 
 static int32_t prepare(struct reform *reform)
 {
-    int32_t status = check_twins(reform);
+    int32_t status = find_plan(reform);
 
-    if (status == GAVEL_OK)
-        status = find_plan(reform);
     if (status == GAVEL_OK)
         status = check_resumed(reform);
     if (status == GAVEL_OK)
@@ -528,6 +540,7 @@ static void release(struct reform *reform)
         }
         free(dir->members);
         log_scan_free(&dir->scan);
+        os_close(reform->os, dir->lock);
     }
     gavel_buffer_free(&reform->founding);
     gavel_buffer_free(&reform->payload);

@@ -21,6 +21,7 @@ struct reform_seen {
 
 struct reform_dir {
     const char *path;
+    struct os_file *lock; /* held from the look to the end: no node may start in between */
     struct log_scan scan;
     struct reform_seen *seen;
     struct members *members; /* the newest in it; NULL: none could be read */
