@@ -84,7 +84,8 @@
     METRIC(snapshot_bytes, HISTOGRAM, "snapshot.size", "By", "operation", "Bytes of such a snapshot") \
     METRIC(snapshot_failures, COUNTER, "snapshot.failures", "{snapshot}", "operation", \
            "Snapshots that came to nothing, by operation") \
-    METRIC(alarms, GAUGE, "alarms", "{alarm}", "alarm", "1 while the alarm is raised on this node, else 0")
+    METRIC(alarms, GAUGE, "alarms", "{alarm}", "alarm", \
+           "1 while the alarm is raised on this node, else 0: no_space, disk_stall, recovering, divergence")
 
 #define NODE_METRICS_CLIENTS(METRIC) \
     METRIC(clients, GAUGE, "client.connections", "{connection}", "", "Clients that are connected to this node") \
