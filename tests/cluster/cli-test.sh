@@ -1,52 +1,9 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # cli-test.sh: the command line against three real nodes: what it prints, its exit codes, and what it does without a
 # quorum.
-set -u
-top=${top_builddir:-.}
-gavel=$top/core/cli/gavel
-gaveld=$top/core/host/gaveld
-GAVEL_PLUGIN_DIR=${GAVEL_TEST_PLUGINDIR:-$top/tests/plugindir}
-export GAVEL_PLUGIN_DIR
-NO_COLOR=1
-export NO_COLOR
-if [ ! -x "$gavel" ] || [ ! -x "$gaveld" ] || [ ! -f "$GAVEL_PLUGIN_DIR/gavel-tcp-transport.so" ]; then
-    echo "skipped: no $gavel, $gaveld or tcp plugin"
-    exit 77
-fi
-dir=$(mktemp -d)
-pids=
-failed=0
-cleanup()
-{
-    # shellcheck disable=SC2086 # a list of numbers
-    [ -z "$pids" ] || kill -9 $pids 2>/dev/null
-    [ "$failed" = 0 ] || tail -n 20 "$dir"/*.log
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM
-
-# expect CODE TEXT WORD...: gavel WORD... leaves with CODE, and what it prints contains TEXT.
-expect()
-{
-    code=$1
-    text=$2
-    shift 2
-    out=$("$gavel" "$@" 2>&1)
-    got=$?
-    if [ "$got" != "$code" ]; then
-        echo "gavel $*: exit $got, not $code: $out"
-        failed=1
-    fi
-    case $out in
-    *"$text"*) ;;
-    *)
-        echo "gavel $*: does not say '$text': $out"
-        failed=1
-        ;;
-    esac
-}
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # until_leads NAME: status says so, within a minute; the lead is handed over again if it went elsewhere meanwhile.
 until_leads()
@@ -67,28 +24,7 @@ exactly()
     [ "$out" = "$text" ] || { echo "gavel $*: printed '$out', not '$text'"; failed=1; }
 }
 
-start()
-{
-    "$gaveld" --config "$dir/c/node-$1.ini" >>"$dir/node-$1.log" 2>&1 &
-    eval "pid$1=$!"
-    pids="$pids $!"
-}
-
-# Ports below those that the system gives out by itself, at random; again when one is taken.
-for try in 1 2 3 4 5; do
-    port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
-    rm -rf "$dir/c"
-    "$gavel" init --nodes 3 --port "$port" --transport tcp --machines workflow,counter "$dir/c" >/dev/null || exit 1
-    start 1
-    start 2
-    start 3
-    GAVEL_ENDPOINTS=tcp://127.0.0.1:$port,tcp://127.0.0.1:$((port + 1)),tcp://127.0.0.1:$((port + 2))
-    export GAVEL_ENDPOINTS
-    "$gavel" --timeout 20s set first 1 >/dev/null 2>&1 && break
-    # shellcheck disable=SC2086 # a list of numbers
-    kill -9 $pids 2>/dev/null
-    pids=
-done
+cluster 3 workflow,counter set first 1
 
 # the store
 exactly 'first: 1' get first
@@ -169,8 +105,7 @@ sed -e 's/node-1$/node-4/' -e '/^members/,/node-3=/d' -e "s/:$port\$/:$((port + 
 "$gaveld" --config "$dir/c/node-4.ini" >>"$dir/node-4.log" 2>&1
 [ $? -eq 78 ] || { echo 'a node with an empty directory, no members and no addresses to join by does not leave with 78'; failed=1; }
 "$gaveld" --config "$dir/c/node-4.ini" --join "tcp://127.0.0.1:$port" >>"$dir/node-4.log" 2>&1 &
-pid4=$!
-pids="$pids $pid4"
+pids[4]=$!
 expect 0 'caught up' member add node-4 "tcp://127.0.0.1:$((port + 3))" --wait 20s --timeout 10s --data-dir "$sock"
 expect 0 'voter' member list
 exactly 'first: 1' -e "tcp://127.0.0.1:$((port + 3))" get first
@@ -192,11 +127,12 @@ done
 expect 0 '2 changes were made in one step' member change --remove node-4 \
     --update "node-1=tcp://127.0.0.1:$port,tcp://127.0.0.1:$port/" --data-dir "$sock"
 expect 0 'was updated' member update node-1 "tcp://127.0.0.1:$port" --data-dir "$sock"
-wait "$pid4"
+wait "${pids[4]}"
 [ $? -eq 78 ] || { echo 'a node that was removed does not leave with 78'; failed=1; }
 expect 0 'taken' snapshot --data-dir "$dir/c/node-1"
 "$gavel" events --count 1 --type state_changed,balance --json >"$dir/events" 2>"$dir/note" &
 events=$!
+others+=("$events")
 for try in $(awk 'BEGIN { for (i = 0; i < 1000; i++) print i }'); do
     "$gavel" set watched "$try" >/dev/null
     kill -0 "$events" 2>/dev/null || break
@@ -217,6 +153,7 @@ expect 2 'w1' node keep w1
 expect 64 'gavel node register NAME' node register
 "$gavel" node register w3 zone=b --ttl 1s --hold >"$dir/hold" 2>&1 &
 hold=$!
+others+=("$hold")
 until_listed() { for try in $(awk 'BEGIN { for (i = 0; i < 300; i++) print i }'); do
     "$gavel" node list 2>/dev/null | grep -q "$1" && return; done; return 1; }
 until_listed '^w3 .*zone=b' || { echo "node register --hold: is not listed: $(cat "$dir/hold")"; failed=1; }
@@ -242,7 +179,7 @@ expect 0 'gavel 0' --version
 expect 64 'no endpoint' -e gopher://x get a
 
 # no quorum: two of three are gone; a leader needs a moment to see it, and what it takes until then is unknown
-kill -9 "$pid2" "$pid3"
+slay 2 3
 for try in $(awk 'BEGIN { for (i = 0; i < 200; i++) print i }'); do
     "$gavel" status >/dev/null 2>&1 || break
 done
@@ -250,7 +187,7 @@ expect 3 'no leader' status
 # The node waits for a leader as long as it was told, a tenth less than this: time for its answer to come back.
 expect 3 'no leader was found' --timeout 5s set lost 1
 exactly 'first: 1' get first --stale
-kill -9 "$pid1"
+slay 1
 expect 3 'nobody listens there' --timeout 2s get first
 expect 0 'sound' data check "$dir/c/node-1"
 expect 0 'command' data dump --count 3 --from 3 "$dir/c/node-1"

@@ -3,37 +3,20 @@
 # full-test.sh: the disk of a node runs full and has room again: writes are refused with a status, reads go on, the alarm
 # is seen in status and as an event, and all of it is over by itself when space returns; nothing that was acknowledged is
 # lost, and nobody restarts anything. On a small tmpfs, so it needs root.
-set -u
-top=${top_builddir:?run by make check}
 if [ "${1:-}" != inside ]; then
     [ "$(id -u)" = 0 ] || { echo "skipped: a small file system needs root"; exit 77; }
     unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here"; exit 77; }
     exec unshare -m "$0" inside
 fi
-gavel=$top/core/cli/gavel gaveld=$top/core/host/gaveld
-export GAVEL_PLUGIN_DIR=$GAVEL_TEST_PLUGINDIR NO_COLOR=1
-[ -x "$gaveld" ] && [ -f "$GAVEL_TEST_PLUGINDIR/gavel-tcp-transport.so" ] || { echo "skipped: no gaveld or tcp"; exit 77; }
-dir=$(mktemp -d /tmp/gavel-full-XXXXXX)
-pid='' events='' failed=0
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "$0")/lib.sh"
 cleanup()
 {
-    for p in $pid $events; do kill -KILL "$p" 2>/dev/null; done
-    wait 2>/dev/null
-    [ "$failed" = 0 ] || tail -n 20 "$dir/log"
+    end_all
     umount "$dir/disk" 2>/dev/null
     rm -rf "$dir"
 }
-trap cleanup EXIT
-die() { failed=1; echo "FAIL: $*"; exit 1; }
-until_true()
-{
-    local what=$1 end=$((SECONDS + 60))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || die "not in time: $what"
-        read -rt 0.05 <> <(:) || :
-    done
-}
+
 mkdir "$dir/disk"
 mount -t tmpfs -o size=48m none "$dir/disk" 2>/dev/null || { echo "skipped: no tmpfs can be mounted"; exit 77; }
 
@@ -56,17 +39,17 @@ plugin = workflow
 plugin = log
 level = info
 END
-"$gaveld" --config "$dir/node.ini" >"$dir/log" 2>&1 &
-pid=$!
-listens() { grep -q 'Listening on' "$dir/log"; }
+"$gaveld" --config "$dir/node.ini" >"$dir/node-1.log" 2>&1 &
+pids[1]=$!
+listens() { grep -q 'Listening on' "$dir/node-1.log"; }
 until_true "it listens" listens
-GAVEL_ENDPOINTS=$(sed -n 's/.*Listening on \(tcp:[^ ]*\).*/\1/p' "$dir/log" | head -n 1)
+GAVEL_ENDPOINTS=$(sed -n 's/.*Listening on \(tcp:[^ ]*\).*/\1/p' "$dir/node-1.log" | head -n 1)
 export GAVEL_ENDPOINTS
 until_true "it leads" "$gavel" --timeout 5s set before full
 alarm() { "$gavel" status --output json 2>/dev/null | grep -q 'no space: writes are refused'; }
 alarm && die "an alarm before anything is full"
 "$gavel" events --type alarm --count 2 >"$dir/events" 2>&1 &
-events=$!
+others+=($!)
 
 # All that is left, but for what the node has reserved.
 dd if=/dev/zero of="$dir/disk/filler" bs=64k >/dev/null 2>&1
@@ -84,7 +67,7 @@ grep -q 'disk is full' "$dir/out" || die "the refusal does not say that the disk
 until_true "the alarm" alarm
 [ "$("$gavel" get before)" = 'before: full' ] || die "a read while the disk is full"
 [ "$("$gavel" get "key-$((refused - 1))" | wc -c)" -gt 60000 ] || die "the last acknowledged write cannot be read"
-kill -0 "$pid" || die "the node has left"
+kill -0 "${pids[1]}" || die "the node has left"
 
 rm "$dir/disk/filler"
 heals() { "$gavel" --timeout 5s set after healed >/dev/null 2>&1; }
@@ -93,13 +76,11 @@ over() { ! alarm; }
 until_true "the alarm is over" over
 both() { [ "$(grep -c no_space "$dir/events")" = 2 ]; }
 until_true "the alarm on and over, as events" both
-events=''
-grep -q 'The disk is full' "$dir/log" && grep -q 'There is space again' "$dir/log" || die "the log does not tell"
+grep -q 'The disk is full' "$dir/node-1.log" && grep -q 'There is space again' "$dir/node-1.log" || die "the log does not tell"
 for n in $(seq $((refused - 1))); do
     [ "$("$gavel" get "key-$n" | wc -c)" -gt 60000 ] || die "key-$n was acknowledged and is lost"
 done
-kill -TERM "$pid"
-wait "$pid" || die "it left with $?"
-pid=''
+kill -TERM "${pids[1]}"
+wait "${pids[1]}" || die "it left with $?"
 echo "write $refused was refused on a full disk, and writes went on when there was room"
 exit 0

@@ -4,41 +4,15 @@
 # Whatever is cut, to the leader, from it, to a follower, from one, or all but one bridge between two halves: while a
 # majority can work, it has one leader, its term stands still, session writes go on, and when the links are healed nobody
 # is disturbed. Needs root, for namespaces. PARTITION_SECONDS: how long each state is looked at (2).
-set -u
-top=${top_builddir:?run by make check}
 if [ "${1:-}" != inside ]; then
     [ "$(id -u)" = 0 ] || { echo "skipped: network namespaces need root"; exit 77; }
     unshare -n -m true 2>/dev/null || { echo "skipped: no namespaces here"; exit 77; }
     command -v ip >/dev/null || { echo "skipped: no ip(8)"; exit 77; }
     exec unshare -n -m "$0" inside
 fi
-gavel=$(realpath "$top/core/cli/gavel") gaveld=$(realpath "$top/core/host/gaveld")
-GAVEL_TEST_PLUGINDIR=$(realpath "$GAVEL_TEST_PLUGINDIR")
-[ -f "$GAVEL_TEST_PLUGINDIR/gavel-tcp-transport.so" ] || { echo "skipped: no tcp plugin"; exit 77; }
-export GAVEL_PLUGIN_DIR=$GAVEL_TEST_PLUGINDIR NO_COLOR=1
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "$0")/lib.sh"
 seconds=${PARTITION_SECONDS:-2}
-dir=$(mktemp -d /tmp/gavel-partition-XXXXXX)
-pids=() failed=0 load=''
-cleanup()
-{
-    for p in $load "${pids[@]}"; do kill -KILL "$p" 2>/dev/null; done
-    wait 2>/dev/null
-    [ "$failed" = 0 ] || tail -n 12 "$dir"/*.log
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-die() { failed=1; echo "FAIL: $*"; exit 1; }
-pause() { read -rt "${1:-0.05}" <> <(:) || :; }
-# until_true WHAT COMMAND...: at most 60 s.
-until_true()
-{
-    local what=$1 end=$((SECONDS + 60))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || die "not in time: $what"
-        pause
-    done
-}
 
 # ---- a router with five nodes around it
 mount -t tmpfs none /run 2>/dev/null && ip link set lo up && echo 1 >/proc/sys/net/ipv4/ip_forward ||
@@ -84,7 +58,7 @@ plugin = log
 level = info
 END
     ip netns exec n$n "$gaveld" --config "$dir/$n.ini" >"$dir/$n.log" 2>&1 &
-    pids[n]=$!
+    pids[$n]=$!
 done
 
 # view NODE: "role= term= leader=" as the node itself says; status asks nobody else.
@@ -147,6 +121,7 @@ follower() { others "$l" | head -n 1; }
     pause
 done) &
 load=$!
+others+=("$load")
 : >"$dir/done"
 state='before'
 steady 1 2 3 4 5

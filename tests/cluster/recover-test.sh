@@ -1,69 +1,10 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # recover-test.sh: quorum lost and repaired, with real nodes: clusters of three and of five under load lose the disks of
 # a majority; gavel recover makes a new cluster out of what is left, and everything that the best directory held is
 # there. Nodes of the old cluster are refused. It is told before what it will do, may be cut short, and may run twice.
-set -u
-top=${top_builddir:-.}
-gavel=$top/core/cli/gavel
-gaveld=$top/core/host/gaveld
-GAVEL_PLUGIN_DIR=${GAVEL_TEST_PLUGINDIR:-$top/tests/plugindir}
-export GAVEL_PLUGIN_DIR
-NO_COLOR=1
-export NO_COLOR
-if [ ! -x "$gavel" ] || [ ! -x "$gaveld" ] || [ ! -f "$GAVEL_PLUGIN_DIR/gavel-tcp-transport.so" ]; then
-    echo "skipped: no $gavel, $gaveld or tcp plugin"
-    exit 77
-fi
-dir=$(mktemp -d)
-pids=
-failed=0
-cleanup()
-{
-    # shellcheck disable=SC2086 # a list of numbers
-    [ -z "$pids" ] || kill -9 $pids 2>/dev/null
-    [ "$failed" = 0 ] || tail -n 15 "$dir"/*.log
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM
-
-fail()
-{
-    echo "$*"
-    failed=1
-    exit 1
-}
-
-# until TEXT WORD...: the command is run again and again until it succeeds and says that.
-until_says()
-{
-    text=$1
-    shift
-    end=$(($(date +%s) + 60))
-    while :; do
-        out=$("$@" 2>&1)
-        case $out in *"$text"*) return 0 ;; esac
-        [ "$(date +%s)" -lt "$end" ] || fail "in vain for 60 s: $* does not say '$text': $out"
-        sleep 0.1
-    done
-}
-
-start()
-{
-    "$gaveld" --config "$dir/c/node-$1.ini" >>"$dir/node-$1.log" 2>&1 &
-    eval "pid$1=$!"
-    pids="$pids $!"
-}
-
-stop_all()
-{
-    # shellcheck disable=SC2086 # a list of numbers
-    kill -9 $pids 2>/dev/null
-    # shellcheck disable=SC2086
-    wait $pids 2>/dev/null
-    pids=
-}
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 field()
 {
@@ -80,27 +21,6 @@ joined()
     }'
 }
 
-# cluster N: found one, at ports below those that the system gives out by itself.
-cluster()
-{
-    for try in 1 2 3 4 5; do
-        port=$(awk -v seed="$$$try$1" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
-        rm -rf "$dir/c" "$dir"/node-*.log
-        "$gavel" init --nodes "$1" --port "$port" --transport tcp --machines workflow "$dir/c" >/dev/null || exit 1
-        GAVEL_ENDPOINTS=tcp://127.0.0.1:$port
-        i=1
-        while [ "$i" -le "$1" ]; do
-            start "$i"
-            [ "$i" = 1 ] || GAVEL_ENDPOINTS=$GAVEL_ENDPOINTS,tcp://127.0.0.1:$((port + i - 1))
-            i=$((i + 1))
-        done
-        export GAVEL_ENDPOINTS
-        "$gavel" --timeout 20s set first 1 >/dev/null 2>&1 && return
-        stop_all
-    done
-    fail "no cluster of $1 within five attempts"
-}
-
 # Writes one key after the other, and notes each that was acknowledged.
 load()
 {
@@ -113,9 +33,10 @@ load()
 
 for count in 3 5; do
     rm -f "$dir"/acked.*
-    cluster "$count"
+    cluster "$count" workflow set first 1
     load a & load_a=$!
     load b & load_b=$!
+    others+=("$load_a" "$load_b")
     "$gavel" bench --seconds 1 --connections 8 >/dev/null 2>&1
     until_says x sh -c "[ \$(cat $dir/acked.* 2>/dev/null | wc -l) -gt 200 ] && echo x"
     stop_all
@@ -128,10 +49,10 @@ for count in 3 5; do
         set -- "$@" --data-dir "$dir/c/node-$i"
         i=$((i + 1))
     done
-    out=$("$gavel" recover -o json --dry-run "$@") || fail "a dry run over all: $out"
+    out=$("$gavel" recover -o json --dry-run "$@") || die "a dry run over all: $out"
     best=$(printf '%s' "$out" | sed 's/.*"source":"[^"]*node-\([0-9]*\)".*/\1/')
-    [ "$(field "$out" complete)" = true ] || fail "all directories are there, and something is lost: $out"
-    [ -z "$(find "$dir/c" -name 'renew*')" ] || fail "a dry run left something behind"
+    [ "$(field "$out" complete)" = true ] || die "all directories are there, and something is lost: $out"
+    [ -z "$(find "$dir/c" -name 'renew*')" ] || die "a dry run left something behind"
 
     # The best one stays, another one is only a copy of the old cluster's now, the rest is destroyed.
     old=$((best % count + 1))
@@ -159,14 +80,14 @@ for count in 3 5; do
     until_says 'a node runs on' "$gavel" recover --dry-run $keep
     stop_all
     # shellcheck disable=SC2086 # words
-    out=$("$gavel" recover --dry-run --members "$names" $keep) || fail "a dry run: $out"
-    case $out in *"nothing was changed"*) ;; *) fail "a dry run does not say so: $out" ;; esac
-    case $out in *"the source: index 1 to"*) ;; *) fail "the source is not named: $out" ;; esac
+    out=$("$gavel" recover --dry-run --members "$names" $keep) || die "a dry run: $out"
+    case $out in *"nothing was changed"*) ;; *) die "a dry run does not say so: $out" ;; esac
+    case $out in *"the source: index 1 to"*) ;; *) die "the source is not named: $out" ;; esac
     # shellcheck disable=SC2086 # words
-    out=$("$gavel" recover --members "$names" $keep) || fail "gavel recover: $out"
+    out=$("$gavel" recover --members "$names" $keep) || die "gavel recover: $out"
     # shellcheck disable=SC2086 # words
-    again=$("$gavel" recover --members "$names" $keep) || fail "a second run: $again"
-    case $again in *"first member of a new cluster already"*) ;; *) fail "a second run says: $again" ;; esac
+    again=$("$gavel" recover --members "$names" $keep) || die "a second run: $again"
+    case $again in *"first member of a new cluster already"*) ;; *) die "a second run says: $again" ;; esac
 
     start "$best"
     GAVEL_ENDPOINTS=tcp://127.0.0.1:$((port + best - 1))
@@ -175,14 +96,14 @@ for count in 3 5; do
     sort "$dir"/acked.* >"$dir/acked"
     "$gavel" --timeout 30s list --all --keys --from load/ --to load0 | sort >"$dir/there"
     comm -23 "$dir/acked" "$dir/there" >"$dir/missing"
-    [ ! -s "$dir/missing" ] || fail "acknowledged and gone: $(head -3 "$dir/missing")"
+    [ ! -s "$dir/missing" ] || die "acknowledged and gone: $(head -3 "$dir/missing")"
 
     # The old cluster's node comes back by accident, with what it had: it is not let in, and changes nothing.
     rm -rf "$dir/c/node-$old"
     mv "$dir/old" "$dir/c/node-$old"
     start "$old"
     until_says 'another cluster' grep -h 'another cluster' "$dir/node-$old.log" "$dir/node-$best.log"
-    eval "kill -9 \$pid$old; wait \$pid$old" 2>/dev/null
+    slay "$old"
     rm -rf "$dir/c/node-$old"
 
     # The others join with empty directories.
@@ -192,12 +113,12 @@ for count in 3 5; do
         i=$((i + 1))
     done
     until_says "all $count" joined
-    eval "kill -9 \$pid$best; wait \$pid$best" 2>/dev/null
+    slay "$best"
     GAVEL_ENDPOINTS=tcp://127.0.0.1:$((port + old - 1))
     export GAVEL_ENDPOINTS
     until_says 'revision' "$gavel" --timeout 5s set after 2
     n=$("$gavel" --timeout 30s list --all --keys --from load/ --to load0 | wc -l)
-    [ "$n" = "$(wc -l <"$dir/there")" ] || fail "the new members hold $n of $(wc -l <"$dir/there") keys"
+    [ "$n" = "$(wc -l <"$dir/there")" ] || die "the new members hold $n of $(wc -l <"$dir/there") keys"
     stop_all
     echo "$count nodes: $(wc -l <"$dir/acked") acknowledged writes, all there; source node-$best"
 done

@@ -3,80 +3,14 @@
 # restore-test.sh: backup and restore as an operator does them: a snapshot saved from a follower under load, looked into,
 # damaged at every border of its parts, and made into new clusters, of three nodes and of one; and that the old nodes,
 # a second copy of a new one, a full directory and a half made one stay outside.
-set -u
-top=${top_builddir:?run by make check}
-gavel=$top/core/cli/gavel gaveld=$top/core/host/gaveld
-export NO_COLOR=1
-export GAVEL_PLUGIN_DIR=${GAVEL_TEST_PLUGINDIR:-$top/tests/plugindir}
-if [ ! -x "$gavel" ] || [ ! -x "$gaveld" ] || [ ! -f "$GAVEL_PLUGIN_DIR/gavel-tcp-transport.so" ]; then
-    echo "skipped: no $gavel, $gaveld or tcp plugin"
-    exit 77
-fi
-dir=$(mktemp -d /tmp/gavel-restore-XXXXXX)
-declare -A pids=()
-failed=0 load=''
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-# Only what was started here, by its number.
-cleanup()
-{
-    [ -z "$load" ] || kill -KILL "$load" 2>/dev/null
-    for p in "${pids[@]}"; do { kill -KILL "$p" && wait "$p"; } 2>/dev/null; done
-    [ "$failed" = 0 ] || tail -n 20 "$dir"/*.log
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() { echo "FAIL: $*"; failed=1; }
-die() { fail "$@"; exit 1; }
-
-# until_true WHAT COMMAND...: again and again until it succeeds, at most 60 s.
-until_true()
-{
-    local what=$1 end=$((SECONDS + 60))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || die "not in time: $what"
-        read -rt 0.05 <> <(:) || :
-    done
-}
-
-# expect CODE TEXT WORD...: gavel WORD... leaves with CODE, and what it prints contains TEXT.
-expect()
-{
-    local code=$1 text=$2 out got
-    shift 2
-    out=$("$gavel" "$@" 2>&1)
-    got=$?
-    [ "$got" = "$code" ] || fail "gavel $*: exit $got, not $code: $out"
-    [[ $out == *"$text"* ]] || fail "gavel $*: does not say '$text': $out"
-}
-
-start() # NODE [DIR]
-{
-    "$gaveld" --config "$dir/${2:-c}/node-$1.ini" >>"$dir/node-$1.log" 2>&1 &
-    pids[$1]=$!
-}
-stop_all()
-{
-    for n in "${!pids[@]}"; do
-        kill -KILL "${pids[$n]}"
-        wait "${pids[$n]}" 2>/dev/null
-        unset "pids[$n]"
-    done
-}
 answers() { "$gavel" --timeout 2s get first >"$dir/out" 2>&1; }
 says() { grep -q "$1" "$2"; }
 
-# Three nodes, below the ports that the system gives out by itself; again when one is taken.
-for try in 1 2 3 4 5; do
-    port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
-    rm -rf "$dir/c"
-    "$gavel" init --nodes 3 --port "$port" --transport tcp --machines workflow,counter "$dir/c" >/dev/null || exit 1
-    for n in 1 2 3; do start $n; done
-    one=tcp://127.0.0.1:$port two=tcp://127.0.0.1:$((port + 1)) three=tcp://127.0.0.1:$((port + 2))
-    export GAVEL_ENDPOINTS=$one,$two,$three
-    "$gavel" --timeout 20s set first 1 >/dev/null 2>&1 && break
-    stop_all
-done
+cluster 3 workflow,counter set first 1
+one=tcp://127.0.0.1:$port two=tcp://127.0.0.1:$((port + 1)) three=tcp://127.0.0.1:$((port + 2))
 data() { sed -n 's/^data_dir *= *//p' "$dir/c/node-$1.ini"; }
 first=$(data 1)
 [ -S "$first/admin.sock" ] || die "no $first/admin.sock"
@@ -92,6 +26,7 @@ done
 "$gavel" --data-dir "$first" member update node-1 --priority 0 >"$dir/out" 2>&1 || die "priority: $(cat "$dir/out")"
 (i=0; while :; do i=$((i + 1)); "$gavel" set load/$i $i >/dev/null 2>&1; done) &
 load=$!
+others+=("$load")
 for n in 1 2 3; do
     "$gavel" set "before/$n" "$n" >/dev/null || die "set"
     expect 0 "saved $dir/save-$n: index " --data-dir "$(data $n)" snapshot save "$dir/save-$n"
@@ -100,7 +35,6 @@ done
 "$gavel" --data-dir "$first" snapshot save - 2>"$dir/err" >"$dir/save-out" || fail "to standard output: $(cat "$dir/err")"
 says 'saved -: index' "$dir/err" || fail "nothing is said of it: $(cat "$dir/err")"
 kill -KILL "$load" && wait "$load" 2>/dev/null
-load=''
 expect 0 'checksums   good' snapshot inspect "$dir/save-out"
 
 # ---- nobody's place is taken ----
@@ -209,6 +143,7 @@ done
 kill -STOP "${pids[1]}"
 "$gavel" --data-dir "$first" snapshot save "$dir/killed" >"$dir/out" 2>&1 &
 saver=$!
+others+=("$saver")
 until_true 'the file is open' sh -c "ls -l /proc/$saver/fd | grep -q '$dir/[^o]'"
 kill -KILL "$saver" && wait "$saver" 2>/dev/null
 kill -CONT "${pids[1]}"
@@ -245,13 +180,13 @@ joined() { "$gavel" -o json member list 2>/dev/null | tr -d ' \n' | grep -o '"jo
 until_true 'the leader has noted all three directories' joined
 ordinary=$("$gavel" -o json member list 2>/dev/null | tr -d ' \n' | grep -o '"priority":1[,}]' | wc -l)
 [ "$ordinary" = 3 ] || fail "$ordinary of 3 have the ordinary priority: $("$gavel" member list)"
-kill -KILL "${pids[3]}" && wait "${pids[3]}" 2>/dev/null
+slay 3
 mv "$(data 3)" "$dir/new-3" && mv "$dir/old-3" "$(data 3)"
 : >"$dir/node-3.log"
 start 3
 until_true 'the old node is refused' says 'belongs to another cluster' "$dir/node-3.log"
 expect 0 'revision: ' set new 2
-kill -KILL "${pids[3]}" && wait "${pids[3]}" 2>/dev/null
+slay 3
 rm -rf "$(data 3)"
 
 # ---- nor does a second copy of a new one: it would vote twice ----
@@ -260,7 +195,7 @@ expect 0 'restored' snapshot restore "$file" --data-dir "$(data 3)" --name node-
 : >"$dir/node-3.log"
 start 3
 until_true 'the second copy is refused' says 'another data directory' "$dir/node-3.log"
-kill -KILL "${pids[3]}" && wait "${pids[3]}" 2>/dev/null
+slay 3
 rm -rf "$(data 3)" && mv "$dir/new-3" "$(data 3)"
 start 3
 until_true 'the real one is back' sh -c "'$gavel' --data-dir '$(data 3)' health >/dev/null 2>&1"

@@ -3,37 +3,10 @@
 # rolling-test.sh: three nodes go to a gaveld whose minor versions (ABI, protocol, disk) are one higher and that says
 # more than they know (next.c), one after the other, the leader last; and all the way back. Writers in sessions write all
 # the time, and no write fails. A plugin for the newer ABI runs in the new gaveld, and is refused by the old one.
-set -u
-top=${top_builddir:?run by make check}
-gavel=$top/core/cli/gavel
-export NO_COLOR=1
-if [ ! -x "$gavel" ] || [ ! -x "$top/tests/cluster/gaveld-next" ] ||
-    [ ! -f "$GAVEL_TEST_PLUGINDIR/gavel-tcp-transport.so" ]; then
-    echo "skipped: no $gavel, gaveld-next or tcp plugin"
-    exit 77
-fi
-dir=$(mktemp -d /tmp/gavel-rolling-XXXXXX)
-pids=() writers=() failed=0
-cleanup()
-{
-    touch "$dir/stop"
-    for p in "${pids[@]}" "${writers[@]}"; do kill -KILL "$p" 2>/dev/null; done
-    wait 2>/dev/null
-    [ "$failed" = 0 ] || tail -n 15 "$dir"/*.err
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-die() { failed=1; echo "FAIL: $*"; exit 1; }
-pause() { read -rt 0.05 <> <(:) || :; }
-until_true()
-{
-    local what=$1 end=$((SECONDS + 60))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || die "not in time: $what"
-        pause
-    done
-}
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "$0")/lib.sh"
+[ -x "$top/tests/cluster/gaveld-next" ] || { echo "skipped: no gaveld-next"; exit 77; }
+writers=()
 
 mkdir "$dir/old" "$dir/new"
 cp "$GAVEL_TEST_PLUGINDIR"/gavel-{tcp-transport,workflow-statemachine}.so "$GAVEL_TEST_PLUGINDIR"/gavel-*-serializer.so \
@@ -68,10 +41,10 @@ END
 # start NODE VERSION
 start()
 {
-    local daemon=$top/core/host/gaveld
+    local daemon=$gaveld
     [ "$2" = old ] || daemon=$top/tests/cluster/gaveld-next
     ini "$1" "$2"
-    "$daemon" --config "$dir/$1.ini" 2>>"$dir/$1.err" &
+    "$daemon" --config "$dir/$1.ini" 2>>"$dir/$1.log" &
     pids[$1]=$!
 }
 stop()
@@ -82,15 +55,14 @@ stop()
 }
 admin() { local n=$1; shift; "$gavel" --data-dir "$dir/node-$n" --timeout 20s "$@"; }
 ready() { admin "$1" status --output json 2>/dev/null | grep -q '"ready": *true'; }
-add_one() { "$gavel" --timeout 30s --retry counter.increment "name=$1" >/dev/null 2>>"$dir/load.err"; }
+add_one() { "$gavel" --timeout 30s --retry counter.increment "name=$1" >/dev/null 2>>"$dir/load.log"; }
 
 for try in 1 2 3 4 5; do
-    port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
-    export GAVEL_ENDPOINTS=tcp://127.0.0.1:$port,tcp://127.0.0.1:$((port + 1)),tcp://127.0.0.1:$((port + 2))
+    new_ports 3
     rm -rf "$dir"/node-*
     for n in 1 2 3; do start $n old; done
     add_one first && break
-    for n in 1 2 3; do kill -KILL "${pids[$n]}" 2>/dev/null; wait "${pids[$n]}" 2>/dev/null; done
+    stop_all
     [ "$try" != 5 ] || die "no three ports"
 done
 
@@ -104,6 +76,7 @@ for w in 1 2; do
     : >"$dir/done-$w"
     write_on $w &
     writers[w]=$!
+    others+=($!)
 done
 written() { cat "$dir"/done-* | wc -l; }
 more() { [ "$(written)" -ge "$1" ]; }
@@ -120,7 +93,7 @@ move()
         start "$n" "$version"
         until_true "node $n is back as $version" ready "$n"
         until_true "writes go on after node $n went to $version" more $((before + 4))
-        [ ! -e "$dir/failed" ] || die "a session write failed: $(tail -n 1 "$dir/load.err")"
+        [ ! -e "$dir/failed" ] || die "a session write failed: $(tail -n 1 "$dir/load.log")"
     done
 }
 # versions NODE PROTOCOL DISK COUNT: so many members speak and store that, as this node sees it.
@@ -150,13 +123,13 @@ until_true "three old ones again" versions "${nodes[1]}" 1.1 1.0 3
 mapfile -t nodes < <(order)
 move new "${nodes[@]}"
 for n in 1 2 3; do until_true "three new ones, as node $n sees it" versions $n 1.2 1.1 3; done
-new_speaks() { grep -q 'The next minor version speaks' "$dir"/*.err; }
+new_speaks() { grep -q 'The next minor version speaks' "$dir"/*.log; }
 until_true "the new one says something new" new_speaks
 
 # an old gaveld does not take the new plugin, and says why
 stop "${nodes[0]}"
 ini "${nodes[0]}" new
-"$top/core/host/gaveld" --config "$dir/${nodes[0]}.ini" >"$dir/out" 2>&1 && die "the old gaveld took a plugin for the next ABI"
+"$gaveld" --config "$dir/${nodes[0]}.ini" >"$dir/out" 2>&1 && die "the old gaveld took a plugin for the next ABI"
 grep -q 'gavel-counter-statemachine.so' "$dir/out" && grep -q '1\.2' "$dir/out" ||
     die "the refusal does not name the plugin and its ABI: $(cat "$dir/out")"
 start "${nodes[0]}" new
@@ -167,7 +140,7 @@ move old "${nodes[@]}"
 until_true "three old ones at the end" versions 2 1.1 1.0 3
 touch "$dir/stop"
 wait "${writers[@]}"
-[ ! -e "$dir/failed" ] || die "a session write failed: $(tail -n 1 "$dir/load.err")"
+[ ! -e "$dir/failed" ] || die "a session write failed: $(tail -n 1 "$dir/load.log")"
 for w in 1 2; do
     value=$("$gavel" --timeout 30s counter.get "name=writer-$w") || die "no counter of writer $w"
     [ "$value" = "$(wc -l <"$dir/done-$w")" ] ||

@@ -3,46 +3,16 @@
 # runbook-test.sh: gavel-runbook(7) at its word. Each section's trouble is made with three real nodes, then each command
 # that the section shows (its lines ".Dl $ ...") is typed as it stands there, and what the section expects has to be so.
 # Then: whatever the programs say of a section of that page, there is one of that name.
-set -u
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "${top_srcdir:-$here/../..}" && pwd -P)
-top=$(cd "${top_builddir:-.}" && pwd -P)
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+root=$(cd "${top_srcdir:-$(dirname "$0")/../..}" && pwd -P)
 page=$root/core/cli/gavel-runbook.7
-gavel_program=$top/core/cli/gavel gaveld=$top/core/host/gaveld
-export GAVEL_PLUGIN_DIR=${GAVEL_TEST_PLUGINDIR:-$top/tests/plugindir} NO_COLOR=1
-if [ ! -x "$gavel_program" ] || [ ! -x "$gaveld" ] || [ ! -f "$GAVEL_PLUGIN_DIR/gavel-tcp-transport.so" ]; then
-    echo "skipped: no gavel, gaveld or tcp plugin"
-    exit 77
-fi
-dir=$(mktemp -d)
-declare -A pid
-failed=0 commands=0
-cleanup()
-{
-    [ "$failed" = 0 ] || tail -n 12 "$dir"/*.log
-    for name in "${!pid[@]}"; do kill -KILL "${pid[$name]}" 2>/dev/null; done
-    wait 2>/dev/null
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM
-die() { echo "FAIL: ${section:-}: $*"; failed=1; exit 1; }
+commands=0
+section=
+die() { fail "$section: $*"; exit 1; }
 
-gavel() { "$gavel_program" "$@"; }
-
-# until_says TEXT COMMAND...: again and again until it says that, at most 60 s.
-until_says()
-{
-    local text=$1 end=$((SECONDS + 60)) out
-    shift
-    while :; do
-        out=$("$@" 2>&1)
-        case $out in *"$text"*) return ;; esac
-        [ $SECONDS -lt $end ] || die "in vain for 60 s: $* does not say '$text': $out"
-        sleep 0.1
-    done
-}
-
+gavel() { "$gavel" "$@"; }
 log() { cat "$dir/$1.log"; }
 
 # As the units do it: a start has come back when the node listens, a stop when it is gone.
@@ -51,48 +21,25 @@ systemctl()
     local verb=$1 name=${2#gaveld@} code
     case $verb in
         start)
-            [ -z "${pid[$name]:-}" ] || ! kill -0 "${pid[$name]}" 2>/dev/null || return 0
+            [ -z "${pids[$name]:-}" ] || ! kill -0 "${pids[$name]}" 2>/dev/null || return 0
             rm -f "$dir/c/$name/admin.sock"
             "$gaveld" --config "$dir/c/$name.ini" >>"$dir/$name.log" 2>&1 &
-            pid[$name]=$!
+            pids[$name]=$!
             until_says yes test_socket "$name"
             ;;
         stop)
-            [ -n "${pid[$name]:-}" ] || return 0
-            kill -TERM "${pid[$name]}" 2>/dev/null
-            wait "${pid[$name]}" 2>/dev/null
-            unset "pid[$name]"
+            [ -n "${pids[$name]:-}" ] || return 0
+            kill -TERM "${pids[$name]}" 2>/dev/null
+            wait "${pids[$name]}" 2>/dev/null
+            unset "pids[$name]"
             ;;
         restart) systemctl stop "gaveld@$name" && systemctl start "gaveld@$name" ;;
         *) die "systemctl $*" ;;
     esac
 }
-test_socket() { [ ! -S "$dir/c/$1/admin.sock" ] || echo yes; kill -0 "${pid[$1]}" 2>/dev/null || echo yes; }
+test_socket() { [ ! -S "$dir/c/$1/admin.sock" ] || echo yes; kill -0 "${pids[$1]}" 2>/dev/null || echo yes; }
 
-# cluster MACHINES: three nodes, founded and well.
-cluster()
-{
-    local try name
-    for try in 1 2 3 4 5; do
-        port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
-        rm -rf "$dir/c" "$dir"/node-*.log
-        gavel init --nodes 3 --port "$port" --transport tcp --machines "$1" "$dir/c" >/dev/null || die "gavel init"
-        export GAVEL_ENDPOINTS=tcp://127.0.0.1:$port,tcp://127.0.0.1:$((port + 1)),tcp://127.0.0.1:$((port + 2))
-        if [ "$1" = bad ]; then
-            printf 'fault = dice\n' >"$dir/fault"
-            sed -i "/^\[statemachine.bad\]/,/^\[/ { /^plugin/ r $dir/fault
-            }" "$dir/c/node-2.ini"
-        fi
-        for name in node-1 node-2 node-3; do systemctl start gaveld@$name; done
-        if [ "$1" = bad ]; then
-            gavel --timeout 20s bad.add by=1 >/dev/null 2>&1 && return
-        else
-            gavel --timeout 20s set first 1 >/dev/null 2>&1 && return
-        fi
-        for name in node-1 node-2 node-3; do systemctl stop gaveld@$name; done
-    done
-    die "no cluster within five attempts"
-}
+start() { systemctl start "gaveld@node-$1"; }
 
 fill()
 {
@@ -131,7 +78,7 @@ play()
     played="${played:-} $section "
 }
 
-cluster workflow
+cluster 3 workflow set first 1
 fill
 play first-look
 play no-leader
@@ -169,10 +116,10 @@ spoil node-1
 spoil node-3
 for name in node-1 node-2 node-3; do systemctl start gaveld@$name; done
 for name in node-1 node-2 node-3; do
-    wait "${pid[$name]}"
+    wait "${pids[$name]}"
     code=$?
     [ "$code" = 65 ] || die "$name leaves with $code, not 65, when a majority recovers"
-    unset "pid[$name]"
+    unset "pids[$name]"
     until_says 'a majority of the voters recovers from damage' log $name
     until_says "gavel recover --dry-run --data-dir $dir/c/$name" log $name
 done
@@ -215,7 +162,13 @@ ${CC:-cc} -shared -fPIC -O1 -I"$root/include" -DBAD_KIND=3 -o "$dir/plugins/gave
 chmod 755 "$dir/plugins" "$dir"/plugins/*
 export GAVEL_PLUGIN_DIR=$dir/plugins
 section=divergence
-cluster bad
+configured()
+{
+    printf 'fault = dice\n' >"$dir/fault"
+    sed -i "/^\[statemachine.bad\]/,/^\[/ { /^plugin/ r $dir/fault
+    }" "$dir/c/node-2.ini"
+}
+cluster 3 bad bad.add by=1
 gavel leader transfer --to node-1 --data-dir "$dir/c/node-2" >/dev/null 2>&1
 gavel bad.add by=13 >/dev/null || die "bad.add"
 gavel bad.add by=2 >/dev/null || die "bad.add"

@@ -3,39 +3,8 @@
 # upgrade-test.sh: replicated settings and the upgrade of a state machine as an operator does them: three daemons under
 # load, two versions of one plugin (dial.c), from the INI files and the command line alone. Also what each wrong turn is
 # told: a file with another value, an old plugin behind the barrier, a way back.
-set -u
-top=${top_builddir:?run by make check}
-gavel=$top/core/cli/gavel gaveld=$top/core/host/gaveld
-export NO_COLOR=1
-if [ ! -x "$gavel" ] || [ ! -x "$gaveld" ] || [ ! -f "$GAVEL_TEST_PLUGINDIR/gavel-tcp-transport.so" ]; then
-    echo "skipped: no $gavel, $gaveld or tcp plugin"
-    exit 77
-fi
-dir=$(mktemp -d /tmp/gavel-upgrade-XXXXXX)
-pids=() failed=0 load=''
-
-# Only what was started here, by its number.
-cleanup()
-{
-    [ -z "$load" ] || kill -KILL "$load" 2>/dev/null
-    for p in "${pids[@]}"; do kill -KILL "$p" 2>/dev/null; done
-    [ "$failed" = 0 ] || tail -n 20 "$dir"/*.err
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() { echo "FAIL: $*"; failed=1; }
-die() { fail "$@"; exit 1; }
-
-# until_true WHAT COMMAND...: again and again until it succeeds, at most 60 s.
-until_true()
-{
-    local what=$1 end=$((SECONDS + 60))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || die "not in time: $what"
-        read -rt 0.05 <> <(:) || :
-    done
-}
+# shellcheck source=tests/cluster/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # build VERSION: the plugin of that version alone in a directory; beside it what is always needed.
 build()
@@ -72,7 +41,7 @@ END
 
 start()
 {
-    "$gaveld" --config "$dir/$1.ini" 2>>"$dir/$1.err" &
+    "$gaveld" --config "$dir/$1.ini" 2>>"$dir/$1.log" &
     pids[$1]=$!
 }
 
@@ -92,7 +61,7 @@ leaves()
     wait "${pids[$1]}"
     code=$?
     [ "$code" = 78 ] || fail "node $1 left with $code, not 78"
-    grep -qF -- "$2" "$dir/$1.err" || fail "node $1 says '$(tail -n 1 "$dir/$1.err")', not '$2'"
+    grep -qF -- "$2" "$dir/$1.log" || fail "node $1 says '$(tail -n 1 "$dir/$1.log")', not '$2'"
 }
 
 # admin NODE WORD...: gavel through its socket.
@@ -105,7 +74,7 @@ asked()
         "$@" >"$dir/out" 2>&1
         got=$?
         [ $got != 0 ] && [ $SECONDS -lt $end ] && grep -Eq 'a moment ago only|no leader|no quorum' "$dir/out" || return $got
-        read -rt 0.05 <> <(:) || :
+        pause
     done
 }
 # says TEXT COMMAND...: what it prints contains the text.
@@ -134,18 +103,18 @@ turns() { "$gavel" --timeout 20s --retry dial.turn by=1 >/dev/null 2>&1; }
 build 1
 build 2
 for try in 1 2 3 4 5; do
-    port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print 10000 + int(rand() * 20000) }')
-    export GAVEL_ENDPOINTS=tcp://127.0.0.1:$port,tcp://127.0.0.1:$((port + 1)),tcp://127.0.0.1:$((port + 2))
+    new_ports 3
     rm -rf "$dir"/node-*
     for n in 1 2 3; do ini $n 1; start $n; done
     turns && break
-    for n in 1 2 3; do kill -KILL "${pids[$n]}" 2>/dev/null; wait "${pids[$n]}" 2>/dev/null; done
+    stop_all
     [ "$try" != 5 ] || die "no three ports"
 done
 # Each line of "done" is an acknowledged write in a session of its own; the dial cannot have turned less.
 : >"$dir/done"
-(while :; do "$gavel" --timeout 30s --retry dial.turn by=1 >/dev/null 2>>"$dir/load.err" && echo . >>"$dir/done"; done) &
+(while :; do "$gavel" --timeout 30s --retry dial.turn by=1 >/dev/null 2>>"$dir/load.log" && echo . >>"$dir/done"; done) &
 load=$!
+others+=("$load")
 loaded() { [ "$(wc -l <"$dir/done")" -ge "$1" ]; }
 until_true "load" loaded 5
 
@@ -217,7 +186,6 @@ until_true "the load goes on" loaded $(($(wc -l <"$dir/done") + 3))
 # ---- nothing was lost, nothing done twice, and all three have the same state
 kill -TERM "$load"
 wait "$load" 2>/dev/null
-load=''
 same() { [ "$("$gavel" status --output json | grep -o '"digest": *"[0-9a-f]\{16\}"' | sort -u | wc -l)" = 1 ]; }
 until_true "equal digests" same
 "$gavel" dial.look >"$dir/out" || fail "look"
