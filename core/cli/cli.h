@@ -8,12 +8,15 @@
  *   cli_tables.c   commands of installed plugins
  *   cli_call.c     call, and every command of a machine      cli_data.c    data check, dump, repair
  *   cli_help.c     help, from the machines' own tables       cli_init.c    init
- *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, snapshot, log-level, stop
+ *   cli_store.c    short forms of the store and workflows    cli_admin.c   leader, log-level, reload, stop
  *   cli_output.c   documents as tables, text or JSON         cli_bench.c   bench
- *   cli_node.c     node: those that register themselves
- *   cli_health.c   health                                   cli_ask.c     status of several nodes at once
- *   cli_top.c      top                                      cli_rows.c    a line for each member
- *   cli_plugin.c  plugin new, by scaffold.c              cli_recover.c recover
+ *   cli_member.c   member                                    cli_member_change.c  member change: several at once
+ *   cli_node.c     node: those that register themselves      cli_settings.c  settings
+ *   cli_health.c   health                                    cli_ask.c      status of several nodes at once
+ *   cli_top.c      top                                       cli_rows.c     a line for each member
+ *   cli_snapshot.c snapshot, and its save                    cli_restore.c  its inspect and restore
+ *   cli_plugin.c   plugin new, by scaffold.c                 cli_out.c      a file that is whole or not there
+ *   cli_recover.c  recover
  */
 #ifndef CORE_CLI_CLI_H
 #define CORE_CLI_CLI_H
@@ -159,8 +162,13 @@ const struct client_command *cli_command(struct cli *cli, const char *name);
 /* Call a command with words (key=value, or values in the table's order) and print its result; an exit code. */
 int cli_call_words(struct cli *cli, const char *name, const char *const *words, int count);
 
-/* Call a command of the nodes' own ("gavel") with a built document; the result is the caller's; an exit code. */
+/*
+ * Call a command of the nodes' own ("gavel") with a built document, which stays the caller's; so does the result. An
+ * exit code. cli_call_node is for what may be asked again, cli_change_node asks once, also when the outcome is unknown.
+ */
 int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *arguments, struct gavel_result **result);
+int cli_change_node(struct cli *cli, const char *command, struct gavel_builder *arguments,
+                    struct gavel_result **result);
 
 /* Call a command with a document and print its result; an exit code. */
 int cli_call_document(struct cli *cli, const struct client_command *command, struct gavel_slice arguments);
@@ -265,13 +273,6 @@ extern const struct usage_option cli_init_options[];
 extern const struct usage_option cli_leader_options[];
 extern const struct usage_option cli_list_options[];
 extern const struct usage_option cli_member_options[];
-
-/* cli_member_change.c: what its options said, and the command itself; `version` may be NULL. */
-struct cli_member_changes {
-    struct usage_each add, add_learner, remove, promote, demote, replace, update;
-};
-extern struct cli_member_changes cli_member_changes;
-int cli_member_change(struct cli *cli, const char *version);
 extern const struct usage_option cli_node_options[];
 extern const struct usage_option cli_settings_options[];
 extern const struct usage_option cli_plugin_options[];
@@ -279,6 +280,13 @@ extern const struct usage_option cli_recover_options[];
 extern const struct usage_option cli_status_options[];
 extern const struct usage_option cli_health_options[];
 extern const struct usage_option cli_top_options[];
+
+/* cli_member_change.c: what its options said, and the command itself; `version` may be NULL. */
+struct cli_member_changes {
+    struct usage_each add, add_learner, remove, promote, demote, replace, update;
+};
+extern struct cli_member_changes cli_member_changes;
+int cli_member_change(struct cli *cli, const char *version);
 
 /* Print the general usage. */
 void cli_usage(FILE *out);
@@ -296,6 +304,9 @@ void cli_print_json(struct gavel_slice document, bool pretty, FILE *out);
 
 /* One value as safe text on one line: strings as they are, the rest as codec_value_text. Its length in columns. */
 void cli_print_value(struct gavel_slice value, FILE *out);
+
+/* "zone=a disk=ssd" on stdout, behind two blanks: what a member or a registered node declares. Nothing for none. */
+void cli_print_capabilities(struct gavel_slice member);
 
 /* A text of somebody else's, with ? for whatever would drive a terminal; lines and tabs stay. */
 void cli_put_plain(FILE *out, const char *text);

@@ -73,7 +73,7 @@ static int show_levels(struct cli *cli)
     if (code != CLI_OK)
         return code;
     count = gavel_get_count(result->value, NULL);
-    for (i = 0; i < count && strcmp(cli->output, "json") != 0; i++) {
+    for (i = 0; i < count && !cli->json; i++) {
         struct gavel_slice row = gavel_document_at(result->value, i, NULL);
         struct gavel_slice observer = gavel_get_bytes(row, "observer"), level = gavel_get_bytes(row, "level");
         struct gavel_slice levels = codec_map_find(row, "levels");
@@ -89,7 +89,7 @@ static int show_levels(struct cli *cli)
         }
         puts("");
     }
-    if (strcmp(cli->output, "json") == 0)
+    if (cli->json)
         code = cli_print(cli, result->value);
     gavel_result_free(result);
     return code;
@@ -151,7 +151,7 @@ int cli_area_reload(struct cli *cli, int count, char **words)
     if (code != CLI_OK)
         return code;
     done = gavel_get_bool(result->value, "reloaded", 0) != 0;
-    if (strcmp(cli->output, "json") == 0) {
+    if (cli->json) {
         code = cli_print(cli, result->value);
     } else {
         (void)print_lines(codec_map_find(result->value, "faults"), stderr, "gavel: ");

@@ -22,24 +22,38 @@ static void drop_name(struct gavel_error *error, const char *command)
         memmove(error->text, error->text + length + 2, strlen(error->text + length + 2) + 1);
 }
 
-int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *arguments, struct gavel_result **result)
+static int call_node(struct cli *cli, struct gavel_request *request, const char *command,
+                     struct gavel_builder *arguments, struct gavel_result **result)
 {
-    struct gavel_request request = gavel_request_defaults();
     struct gavel_error error = {0, ""};
     int32_t status = GAVEL_OK;
 
     if (arguments)
-        status = gavel_builder_end(arguments, &request.arguments, &error);
-    request.traceparent = cli->traceparent;
-    request.machine = "gavel";
-    request.command = command;
-    request.read = GAVEL_STALE;
-    request.flags = GAVEL_REPEATABLE;
+        status = gavel_builder_end(arguments, &request->arguments, &error);
+    request->traceparent = cli->traceparent;
+    request->machine = "gavel";
+    request->command = command;
     if (status == GAVEL_OK)
-        status = gavel_call(cli->client, &request, result, &error);
+        status = gavel_call(cli->client, request, result, &error);
     if (status < 0)
         drop_name(&error, command);
     return status >= 0 ? CLI_OK : cli_error(status, &error);
+}
+
+int cli_call_node(struct cli *cli, const char *command, struct gavel_builder *arguments, struct gavel_result **result)
+{
+    struct gavel_request request = gavel_request_defaults();
+
+    request.read = GAVEL_STALE;
+    request.flags = GAVEL_REPEATABLE;
+    return call_node(cli, &request, command, arguments, result);
+}
+
+int cli_change_node(struct cli *cli, const char *command, struct gavel_builder *arguments, struct gavel_result **result)
+{
+    struct gavel_request request = gavel_request_defaults();
+
+    return call_node(cli, &request, command, arguments, result);
 }
 
 int cli_tables_take(struct cli *cli, struct gavel_slice described)

@@ -185,8 +185,7 @@ static void print_short(const struct cli_area *area, FILE *out)
         return;
     if (end)
         end[1] = 0;
-    used = fprintf(out, "  %s%s%s", area->name, *area->words ? " " : "",
-           area->words);
+    used = fprintf(out, "  %s%s%s", area->name, *area->words ? " " : "", area->words);
     fprintf(out, "%*s", used < 34 ? 34 - used : 0, "");
     if (used >= 34)
         fprintf(out, "\n%34s", "");

@@ -89,23 +89,6 @@ static void print_addresses(struct gavel_slice member)
     }
 }
 
-/* "zone=a disk=ssd", behind two blanks; nothing when there are none. */
-static void print_capabilities(struct gavel_slice member)
-{
-    struct codec_walk walk;
-    struct gavel_slice key, value;
-    const char *before = "  ";
-
-    codec_walk_begin(&walk, codec_map_find(member, "capabilities"));
-    while (codec_walk_next(&walk, &key, &value)) {
-        fputs(before, stdout);
-        cli_print_value(key, stdout);
-        putchar('=');
-        cli_print_value(value, stdout);
-        before = " ";
-    }
-}
-
 /* Nodes that registered themselves have no id, no priority, and no health that a member would know of. */
 static void print_registered(struct gavel_slice list)
 {
@@ -118,7 +101,7 @@ static void print_registered(struct gavel_slice list)
 
         printf("%5s  %-20.*s %-10s %8s %-10s ", "-", (int)name.size, (const char *)name.data, "registered", "-", "-");
         cli_print_value(codec_map_find(node, "address"), stdout);
-        print_capabilities(node);
+        cli_print_capabilities(node);
         putchar('\n');
     }
 }
@@ -142,7 +125,7 @@ static void print_list(struct gavel_slice list)
                (int)name.size, (const char *)name.data, (int)role.size, (const char *)role.data,
                (unsigned long long)gavel_get_uint(member, "priority", 0), (int)health.size, (const char *)health.data);
         print_addresses(member);
-        print_capabilities(member);
+        cli_print_capabilities(member);
         printf("%s%s\n", gavel_get_bool(member, "leader", 0) ? "  (leads)" : "",
                gavel_get_bool(member, "joined", 1) ? "" : "  (has not come yet)");
         if (gavel_get_bytes(member, "reason").size) {
@@ -181,16 +164,13 @@ static void put_text(struct gavel_writer *w, const char *key, const char *value)
     gavel_put_text(w, value);
 }
 
-/* Once, and not again when its outcome is unknown: then the list tells. */
 static int change(struct cli *cli, const struct verb *verb, const struct member_options *options,
                   struct gavel_result **result)
 {
     const char *addresses = cli->word_count > 3 ? cli->words[3] : NULL;
-    struct gavel_request request = gavel_request_defaults();
     struct gavel_builder *builder = gavel_builder_new();
-    struct gavel_error error = {0, ""};
     struct gavel_writer *w;
-    int32_t status;
+    int code;
 
     if (!builder)
         return cli_fail(CLI_FAILED, "no memory");
@@ -203,13 +183,9 @@ static int change(struct cli *cli, const struct verb *verb, const struct member_
     put_text(w, "priority", options->priority);
     put_text(w, "version", options->version);
     gavel_put_end(w);
-    request.machine = "gavel";
-    request.command = verb->command;
-    status = gavel_builder_end(builder, &request.arguments, &error);
-    if (status == GAVEL_OK)
-        status = gavel_call(cli->client, &request, result, &error);
+    code = cli_change_node(cli, verb->command, builder, result);
     gavel_builder_free(builder);
-    return status >= 0 ? CLI_OK : cli_error(status, &error);
+    return code;
 }
 
 static bool has_arrived(struct gavel_slice list_now, const char *name)

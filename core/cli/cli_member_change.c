@@ -70,20 +70,6 @@ static void put_one(struct gavel_writer *w, size_t kind, const char *word)
     gavel_put_end(w);
 }
 
-/* Once, and not again when its outcome is unknown: then the list tells. */
-static int ask(struct cli *cli, struct gavel_builder *builder, struct gavel_result **result)
-{
-    struct gavel_request request = gavel_request_defaults();
-    struct gavel_error error = {0, ""};
-    int32_t status = gavel_builder_end(builder, &request.arguments, &error);
-
-    request.machine = "gavel";
-    request.command = "member_change";
-    if (status == GAVEL_OK)
-        status = gavel_call(cli->client, &request, result, &error);
-    return status >= 0 ? CLI_OK : cli_error(status, &error);
-}
-
 int cli_member_change(struct cli *cli, const char *version)
 {
     struct gavel_result *result = NULL;
@@ -110,7 +96,7 @@ int cli_member_change(struct cli *cli, const char *version)
             put_one(w, i, kinds[i].names->values[k]);
     gavel_put_end(w);
     gavel_put_end(w);
-    code = ask(cli, builder, &result);
+    code = cli_change_node(cli, "member_change", builder, &result);
     gavel_builder_free(builder);
     if (code != CLI_OK)
         return code;

@@ -40,8 +40,8 @@ static int usage(const struct cli *cli)
 
 static void print_nodes(struct gavel_slice list)
 {
-    struct codec_walk walk, pairs;
-    struct gavel_slice key, node, name, value;
+    struct codec_walk walk;
+    struct gavel_slice key, node, name;
 
     printf("%s%-20s %8s %8s %s%s\n", cli_bold(), "name", "ttl", "heard", "address  capabilities", cli_plain());
     codec_walk_begin(&walk, list);
@@ -50,13 +50,7 @@ static void print_nodes(struct gavel_slice list)
         printf("%-20.*s %7.1fs %7.1fs ", (int)name.size, (const char *)name.data,
                (double)gavel_get_uint(node, "ttl_ms", 0) / 1000.0, (double)gavel_get_uint(node, "age_ms", 0) / 1000.0);
         cli_print_value(codec_map_find(node, "address"), stdout);
-        codec_walk_begin(&pairs, codec_map_find(node, "capabilities"));
-        for (const char *before = "  "; codec_walk_next(&pairs, &key, &value); before = " ") {
-            fputs(before, stdout);
-            cli_print_value(key, stdout);
-            putchar('=');
-            cli_print_value(value, stdout);
-        }
+        cli_print_capabilities(node);
         putchar('\n');
     }
 }

@@ -69,6 +69,22 @@ void cli_print_value(struct gavel_slice value, FILE *out)
     gavel_buffer_free(&text);
 }
 
+void cli_print_capabilities(struct gavel_slice member)
+{
+    struct codec_walk walk;
+    struct gavel_slice key, value;
+    const char *before = "  ";
+
+    codec_walk_begin(&walk, codec_map_find(member, "capabilities"));
+    while (codec_walk_next(&walk, &key, &value)) {
+        fputs(before, stdout);
+        cli_print_value(key, stdout);
+        putchar('=');
+        cli_print_value(value, stdout);
+        before = " ";
+    }
+}
+
 void cli_print_json(struct gavel_slice document, bool pretty, FILE *out)
 {
     struct gavel_buffer text = codec_buffer(0);

@@ -19,12 +19,6 @@
  */
 #define INDEX_SKIP UINT64_C(1000000000000)
 
-static int fail(int32_t status, const struct gavel_error *error)
-{
-    (void)status;
-    return cli_fail(CLI_FAILED, "%s", error->text);
-}
-
 static void hex(char *to, const struct log_cluster_id *id)
 {
     for (size_t i = 0; i < sizeof id->bytes; i++)
@@ -198,12 +192,12 @@ static int open_whole(struct saved *saved, const struct os *os, const char *file
     int32_t status = saved_open(saved, os, file, &error);
 
     if (status != GAVEL_OK)
-        return fail(status, &error);
+        return cli_fail(CLI_FAILED, "%s", error.text);
     status = saved_check(saved, contents, &error);
     if (status == GAVEL_OK)
         return CLI_OK;
     saved_close(saved);
-    return fail(status, &error);
+    return cli_fail(CLI_FAILED, "%s", error.text);
 }
 
 int cli_snapshot_inspect(struct cli *cli, const char *file)
@@ -219,7 +213,7 @@ int cli_snapshot_inspect(struct cli *cli, const char *file)
     code = open_whole(saved, &os, file, contents);
     if (code != CLI_OK)
         return code;
-    code = strcmp(cli->output, "json") == 0 ? print_json(cli, saved, contents) : print_text(saved, contents);
+    code = cli->json ? print_json(cli, saved, contents) : print_text(saved, contents);
     saved_close(saved);
     return code;
 }
@@ -359,7 +353,7 @@ static int restore_into(struct cli *cli, const struct os *os, const struct saved
     plan.member_id = self->id;
     status = reset_from_snapshot(&plan, file, saved->snapshot_at, 0, saved->about.founding, INDEX_SKIP, &error);
     if (status != GAVEL_OK)
-        return fail(status, &error);
+        return cli_fail(CLI_FAILED, "%s", error.text);
     hex(cluster, &plan.cluster_id);
     printf("restored into %s: node %s, id %llu, %s the new cluster %s, at %s\n", cli->data_dir, plan.name,
            (unsigned long long)plan.member_id, members->count == 1 ? "alone in" : "a member of", cluster,

@@ -121,24 +121,15 @@ static void put_text(struct gavel_writer *w, const char *key, const char *value)
     gavel_put_text(w, value);
 }
 
-/* Once, and not again when its outcome is unknown: then the table tells. Takes the builder. */
+/* Takes the builder. */
 static int change(struct cli *cli, const char *command, struct gavel_builder *builder)
 {
-    struct gavel_request request = gavel_request_defaults();
     struct gavel_result *result = NULL;
-    struct gavel_error error = {0, ""};
-    int32_t status;
-    int code;
+    int code = cli_change_node(cli, command, builder, &result);
 
-    request.machine = "gavel";
-    request.command = command;
-    status = gavel_builder_end(builder, &request.arguments, &error);
-    if (status == GAVEL_OK)
-        status = gavel_call(cli->client, &request, &result, &error);
     gavel_builder_free(builder);
-    if (status < 0)
-        return cli_error(status, &error);
-    code = CLI_OK;
+    if (code != CLI_OK)
+        return code;
     if (cli->json)
         code = cli_print(cli, result->value);
     else

@@ -303,7 +303,7 @@ int cli_area_top(struct cli *cli, int count, char **words)
     top = (struct top){.interval_ms = TOP_INTERVAL_MS};
     code = cli_options_take(cli, cli_top_options, count, words);
     if (code == CLI_OK && cli->word_count > 1)
-        code = cli_misused(cli, "gavel top [--interval TIME] [--once]");
+        code = cli_misused(cli, "gavel top [--interval TIME] [--once] [--frames N]");
     if (code != CLI_OK)
         return code;
     if (top.interval_ms < 100)
