@@ -8,7 +8,7 @@
  *   grow       1 -> 3 -> 5 -> 3, the leader among those that go
  *   stop       the leader gets SIGTERM and comes back, then SIGKILL, then is told to hand over
  *
- * usage: member_test [replace|grow|stop|all] [tcp|websocket] [WRITES A SECOND] [TIMES]
+ * usage: member-test [replace|grow|stop|all] [tcp|websocket] [WRITES A SECOND] [TIMES]
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -184,6 +184,10 @@ int main(int count, char **words)
     int times = count > 4 ? (int)strtol(words[4], NULL, 10) : 1;
     bool all = strcmp(what, "all") == 0;
 
+    if (!all && strcmp(what, "replace") != 0 && strcmp(what, "grow") != 0 && strcmp(what, "stop") != 0) {
+        fputs("usage: member-test [replace|grow|stop|all] [tcp|websocket] [WRITES A SECOND] [TIMES]\n", stderr);
+        return 64;
+    }
     for (int i = 0; i < times; i++) {
         if (all || strcmp(what, "replace") == 0)
             replace(transport, rate);

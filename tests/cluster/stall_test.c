@@ -124,6 +124,8 @@ static void the_leader_hangs(struct load *load)
     await_leader_other_than(leader);
     load_await(load, SOME);
     await_alarm(leader, true);
+    if (cluster_leader(&cluster, -1) == leader)
+        cluster_fail(&cluster, "%s has the lead again while its disk hangs", cluster.nodes[leader].name);
     hang(leader, 0);
     await_alarm(leader, false);
     load_await(load, SOME);
