@@ -11,6 +11,7 @@ import threading
 import time
 
 DEADLINE = 60  # seconds, for whatever is waited for
+news = threading.Condition()  # a request has come
 
 
 def until(condition, what):
@@ -18,7 +19,8 @@ def until(condition, what):
     while not condition():
         if time.monotonic() > end:
             raise AssertionError("waited in vain for: " + what)
-        time.sleep(0.005)
+        with news:
+            news.wait(0.03)  # not every condition is about requests
 
 
 class Request:
@@ -105,6 +107,8 @@ class Collector:
         request = Request(line[1], headers, stream.read(size))
         with self.lock:
             self.requests.append(request)
+        with news:
+            news.notify_all()
         act = self.behaviour(request, number)
         if act is SILENT:
             while not self.closed and connection.recv(4096):
