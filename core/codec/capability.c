@@ -53,14 +53,6 @@ static bool read_value(struct pair *pair, struct gavel_slice value)
     }
 }
 
-static int compare_slices(struct gavel_slice a, struct gavel_slice b)
-{
-    uint64_t least = a.size < b.size ? a.size : b.size;
-    int order = least ? memcmp(a.data, b.data, least) : 0;
-
-    return order ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 static int32_t read_pair(struct pair *pair, struct gavel_slice key, struct gavel_slice value, struct gavel_error *error)
 {
     int shown;
@@ -85,12 +77,12 @@ static int32_t insert(struct pair **sorted, uint32_t count, struct pair *pair, s
 {
     uint32_t at = count;
 
-    while (at > 0 && compare_slices(sorted[at - 1]->name, pair->name) > 0) {
+    while (at > 0 && gavel_slice_compare(sorted[at - 1]->name, pair->name) > 0) {
         sorted[at] = sorted[at - 1];
         at--;
     }
     sorted[at] = pair;
-    if (at > 0 && compare_slices(sorted[at - 1]->name, pair->name) == 0)
+    if (at > 0 && gavel_slice_compare(sorted[at - 1]->name, pair->name) == 0)
         return gavel_fail(error, GAVEL_E_INVALID, "the capability %.*s is given twice", (int)pair->name.size,
                           (const char *)pair->name.data);
     return GAVEL_OK;

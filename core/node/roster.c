@@ -127,17 +127,9 @@ int32_t roster_declare(struct roster *roster, uint64_t id, struct gavel_slice se
 
 /* ---- registered nodes ---------------------------------------------------------------------------------- */
 
-static int compare_slices(struct gavel_slice a, struct gavel_slice b)
-{
-    uint64_t least = a.size < b.size ? a.size : b.size;
-    int order = least ? memcmp(a.data, b.data, least) : 0;
-
-    return order ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 static int compare_name(const struct roster_node *node, struct gavel_slice name)
 {
-    return compare_slices(gavel_text(node->name), name);
+    return gavel_slice_compare(gavel_text(node->name), name);
 }
 
 /* Position of the first one whose name is not below `name`. */
