@@ -525,21 +525,23 @@ static int32_t work_out(struct node *node, const char *command, struct gavel_sli
     return status == GAVEL_OK ? check_quorum(node, target, error) : status;
 }
 
-static struct trace_span trace_change(struct node *node, const char *command)
+static struct trace_span trace_change(struct node *node, const char *command, struct gavel_slice traceparent)
 {
-    return trace_begin(node, strcmp(command, "member_add") == 0      ? SPAN_ADD
-                             : strcmp(command, "member_remove") == 0 ? SPAN_REMOVE
-                                                                     : SPAN_CHANGE);
+    return trace_asked(node,
+                       strcmp(command, "member_add") == 0      ? SPAN_ADD
+                       : strcmp(command, "member_remove") == 0 ? SPAN_REMOVE
+                                                               : SPAN_CHANGE,
+                       traceparent);
 }
 
 void change_command(struct conn *conn, const struct codec_request *request, const char *command, struct origin origin,
                     uint64_t deadline_ns)
 {
     if (client_leads(conn, request, origin, deadline_ns))
-        change_ask(conn->node, command, request->arguments, origin, deadline_ns);
+        change_ask(conn->node, command, request, origin, deadline_ns);
 }
 
-void change_ask(struct node *node, const char *command, struct gavel_slice arguments, struct origin origin,
+void change_ask(struct node *node, const char *command, const struct codec_request *request, struct origin origin,
                 uint64_t deadline_ns)
 {
     struct gavel_error error = {0};
@@ -548,9 +550,9 @@ void change_ask(struct node *node, const char *command, struct gavel_slice argum
     int32_t status;
 
     change_settle(node);
-    status = work_out(node, command, arguments, &target, &id, &error);
+    status = work_out(node, command, request->arguments, &target, &id, &error);
     if (status == GAVEL_OK) {
-        node->spans.change = trace_change(node, command);
+        node->spans.change = trace_change(node, command, request->traceparent);
         status = propose_members(node, &target, &error);
     }
     if (status != GAVEL_OK) {

@@ -715,7 +715,7 @@ void change_command(struct conn *conn, const struct codec_request *request, cons
 /* The leader notes the incarnation of a member that answers for the first time. False: not now. */
 bool change_incarnation(struct node *node, uint64_t id, uint64_t incarnation);
 /* One of them on the node's own behalf; it leads. */
-void change_ask(struct node *node, const char *command, struct gavel_slice arguments, struct origin origin,
+void change_ask(struct node *node, const char *command, const struct codec_request *request, struct origin origin,
                 uint64_t deadline_ns);
 /* Answer whoever waits for a change that is over. */
 void change_settle(struct node *node);

@@ -82,7 +82,7 @@ static void ask(struct node *node)
     request.arguments = gavel_buffer_slice(&arguments);
     if (node->role == RAFT_LEADER) {
         node->wish.asked = true;
-        change_ask(node, "member_update", request.arguments, origin, deadline);
+        change_ask(node, "member_update", &request, origin, deadline);
     } else if (leader && leader->out && leader->out->state == CONN_READY) {
         node->wish.asked = true;
         client_forward(node, leader, &request, origin, deadline);

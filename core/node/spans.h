@@ -32,7 +32,7 @@
     SPAN(CLUSTER_INITIALIZE, "cluster.initialize", INTERNAL, "", \
          "A node without a cluster, until it has founded or joined one") \
     SPAN(ADD, "cluster.addNode", SERVER, "member, index", \
-         "On the leader: a change that adds members, until it is over") \
+         "On the leader: a change that adds members, until it is over; in the trace of whoever asked for it") \
     SPAN(REMOVE, "cluster.removeNode", SERVER, "member, index", "On the leader: a change that removes members") \
     SPAN(CHANGE, "cluster.changeNode", SERVER, "member, index", "On the leader: any other change of members") \
     SPAN(HEALTH, "cluster.healthCheck", CLIENT, "peer", \

@@ -136,6 +136,14 @@ struct trace_span trace_begin(struct node *node, const char *name)
     return node->traces ? trace_child(node, name, &always) : (struct trace_span){0};
 }
 
+struct trace_span trace_asked(struct node *node, const char *name, struct gavel_slice traceparent)
+{
+    struct gavel_trace parent;
+
+    return node->traces && traceparent.size && trace_parse(traceparent, &parent) ? trace_child(node, name, &parent)
+                                                                                 : trace_begin(node, name);
+}
+
 struct trace_span trace_sampled(struct node *node, const char *name)
 {
     return node->traces ? trace_child(node, name, NULL) : (struct trace_span){0};

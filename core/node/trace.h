@@ -85,6 +85,8 @@ void traces_free(struct node *node);
 
 /* Spans of the node itself, which have no parent and are always traced: they are rare. */
 struct trace_span trace_begin(struct node *node, const char *name);
+/* The same for what a request asks for: in its trace, as that is sampled, if it carries one. */
+struct trace_span trace_asked(struct node *node, const char *name, struct gavel_slice traceparent);
 /* The same by the ratio of [trace]: for what happens all the time. */
 struct trace_span trace_sampled(struct node *node, const char *name);
 void trace_end(struct node *node, struct trace_span *span, int64_t status, struct trace_attributes *attributes);

@@ -225,6 +225,19 @@ def one_write_is_one_trace():
     assert index and list(index[0]) == ["intValue"], state["attributes"]
 
 
+def changes_belong_to_their_trace():
+    """What an operator asks for, once and through the admin socket, carries the trace like anything else."""
+    admin = ("--data-dir", data_dir("node-1"))
+    version = str(json.loads(cluster.gavel("member", "list", "-o", "json")[1])["version"])
+    for trace, words in (("1" * 32, ("member", "update", "node-1", "--priority", "2", "--if-version", version)),
+                         ("2" * 32, ("member", "change", "--update", "node-1=" + cluster.address(0)))):
+        code, out = cluster.gavel(*words, *admin, TRACEPARENT="00-%s-%s-01" % (trace, PARENT))
+        assert code == 0, out
+        until(lambda: any(s["traceId"] == trace and s["name"] == "cluster.changeNode" and s["parentSpanId"]
+                          for s, _ in one.spans()),
+              "the span of " + " ".join(words))
+
+
 def a_swap_goes_on_where_it_was():
     """The exporter is another one after a reload; counters go on, with the same start, and nothing fails."""
     before = one.value("node-1", "consensus.commands.total")
@@ -264,7 +277,8 @@ cluster = None
 try:
     cluster = Cluster(one, two)
     run([the_metrics_arrive, they_are_what_they_should_be, two_exporters_say_the_same, log_records_arrive,
-         one_write_is_one_trace, a_swap_goes_on_where_it_was, a_dead_collector_costs_no_write, a_stop_flushes])
+         one_write_is_one_trace, changes_belong_to_their_trace, a_swap_goes_on_where_it_was,
+         a_dead_collector_costs_no_write, a_stop_flushes])
 finally:
     if cluster:
         if sys.exc_info()[1] and getattr(sys.exc_info()[1], "code", 1):
