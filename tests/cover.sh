@@ -12,12 +12,9 @@ export top_srcdir
 LEAST=95 # percent of the lines
 DIRECTORIES="core/raft core/log" # held to it; core/node is only told
 
-programs="tests/unit/raft-core tests/unit/raft-random tests/scenarios/scenario tests/recovery/crash_test
-    tests/unit/log_test tests/unit/log_batch_test tests/unit/log_recovery_test tests/unit/log_snapshot_test
-    tests/unit/log_inspect_test tests/unit/log_real_test tests/unit/log_sweep_test
-    tests/unit/node_test tests/unit/node_more_test tests/unit/node_member_test tests/unit/node_refuse_test
-    tests/unit/node_term_test tests/unit/node_bounds_test tests/unit/node_chaos_test"
 cd "$build" || exit 1
+programs="tests/scenarios/scenario tests/recovery/crash_test
+    $(make -s print-tests | tr ' ' '\n' | grep -E '^tests/unit/(raft|log|node|reform|save)[a-z_-]*$' | xargs)"
 jobs=$(nproc 2>/dev/null || echo 2)
 sim=
 [ "$seeds" = 0 ] || sim=tests/sim/gavel-sim

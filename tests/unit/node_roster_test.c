@@ -16,6 +16,7 @@
 
 #include "core/codec/capability.h"
 #include "core/codec/value.h"
+#include "core/node/internal.h"
 #include "core/node/roster.h"
 #include "node_member.h"
 
@@ -561,6 +562,58 @@ static void test_who_is_not_heard_of_goes(void **state)
     cluster_free(&cluster);
 }
 
+/* Run to where the leader has looked just now for who is over; it looks once a second. */
+static void run_to_the_look(struct cluster *cluster, const struct node *leader)
+{
+    uint64_t next = leader->maintain_at;
+
+    for (int i = 0; i < 2000 && leader->maintain_at == next; i++)
+        cluster_run(cluster, 1);
+    assert_int_not_equal(leader->maintain_at, next);
+}
+
+/*
+ * A sign of life that is in the log, not committed yet, when the leader finds its node over: it came first, so it
+ * counts, though the expiry is proposed too.
+ */
+static void test_a_sign_of_life_in_the_last_moment(void **state)
+{
+    static const char *const pairs[] = {"name=w", NULL};
+    struct gavel_buffer arguments = codec_buffer(0);
+    struct codec_request request = {.command = gavel_text("gavel.node_keep"), .remaining_ms = 60000};
+    struct cluster cluster;
+    struct cluster_client *admin;
+    struct cluster_reply reply;
+    struct gavel_error error;
+    uint32_t leader;
+
+    (void)state;
+    begin(&cluster, 3);
+    leader = member_leader_of(&cluster);
+    admin = cluster_client(&cluster, leader, CODEC_ROLE_ADMIN);
+    assert_int_equal(codec_pairs(NULL, "node_keep", pairs, 1, NULL, NULL, &arguments, &error), 0);
+    request.arguments = gavel_buffer_slice(&arguments);
+    run_to_the_look(&cluster, cluster.nodes[leader].node);
+    member_must(&cluster, "node_register", &reply, (const char *const[]){"name=w", "ttl=1500", NULL});
+    run_to_the_look(&cluster, cluster.nodes[leader].node); /* a second later: not over yet */
+    cluster_run(&cluster, 980);
+    member_cut_off(&cluster, leader, true);
+    cluster_post(admin, 1, &request);
+    run_to_the_look(&cluster, cluster.nodes[leader].node);
+    assert_false(cluster_client_answered(admin, 1));
+    member_cut_off(&cluster, leader, false);
+    cluster_run(&cluster, 500);
+    assert_true(cluster_client_answered(admin, 1));
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(registered(&cluster, i), 1);
+    cluster_run(&cluster, 2000);
+    assert_int_equal(registered(&cluster, leader), 0); /* and now it is over */
+    same_digests(&cluster);
+    cluster_client_free(admin);
+    gavel_buffer_free(&arguments);
+    cluster_free(&cluster);
+}
+
 static void test_a_member_of_that_name_has_the_better_right(void **state)
 {
     struct cluster cluster;
@@ -631,6 +684,7 @@ int main(void)
         cmocka_unit_test(test_it_goes_with_the_member),
         cmocka_unit_test(test_refused_with_the_reason),
         cmocka_unit_test(test_who_is_not_heard_of_goes),
+        cmocka_unit_test(test_a_sign_of_life_in_the_last_moment),
         cmocka_unit_test(test_a_member_of_that_name_has_the_better_right),
         cmocka_unit_test(test_events_are_the_same_everywhere),
     };

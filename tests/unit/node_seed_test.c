@@ -400,6 +400,36 @@ static void test_who_gave_its_word_keeps_it(void **state)
     cluster_free(&cluster);
 }
 
+/* The other way round: {n2 n3}, of which n3 holds the record, and then n1 comes, which would found with n3. */
+static void test_another_founder_does_not_get_it(void **state)
+{
+    struct cluster cluster;
+    struct node *held;
+    bool founded = false;
+
+    (void)state;
+    prepare(&cluster, 3, 2, 1100);
+    cluster_start(&cluster, 1);
+    cluster_start(&cluster, 2);
+    held = cluster.nodes[2].node;
+    for (int i = 0; i < 400000 && !founded && (held->record.size == 0 || held->founding_saving); i++) {
+        cluster_steps(&cluster, 1);
+        founded = formed(&cluster, 1);
+        if (i % 2000 == 1999)
+            cluster_run(&cluster, 1);
+    }
+    assert_false(founded);
+    cluster_crash(&cluster, 1, OS_MEM_KEEP_ALL);
+    cluster_start(&cluster, 0);
+    cluster_run(&cluster, 20000);
+    assert_int_equal(clusters(&cluster), 0);
+    cluster_start(&cluster, 1);
+    cluster_run(&cluster, 20000);
+    assert_true(clusters(&cluster) <= 1);
+    assert_false(formed(&cluster, 0));
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_the_founder_loses_its_disk),
         cmocka_unit_test(test_another_loses_its_disk),
         cmocka_unit_test(test_who_gave_its_word_keeps_it),
+        cmocka_unit_test(test_another_founder_does_not_get_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
