@@ -145,7 +145,7 @@ count_trs()
                 PASS | XFAIL) count_pass ;;
                 SKIP)
                     count_skip
-                    say "skipped: $1: ${trs#"$2"/}: $(skip_reason "${trs%.trs}.log")"
+                    say "skipped: $1: $(basename "$trs" .trs): $(skip_reason "${trs%.trs}.log")"
                     ;;
                 *) count_fail "$1: ${trs#"$2"/}" "${trs%.trs}.log" ;;
             esac

@@ -55,6 +55,10 @@
     METRIC(nodes, GAUGE, "cluster.nodes.total", "{node}", "", "Members of the cluster") \
     METRIC(healthy, GAUGE, "cluster.nodes.healthy", "{node}", "", \
            "Members that this node finds healthy, itself included") \
+    METRIC(voters, GAUGE, "cluster.voters", "{node}", "", \
+           "Members that vote; while a change of them is under way those of before and after") \
+    METRIC(voters_healthy, GAUGE, "cluster.voters.healthy", "{node}", "", \
+           "Voters that this node finds healthy, itself included") \
     METRIC(changes, COUNTER, "cluster.membership.changes", "{change}", "", "Configurations that took effect") \
     METRIC(peer_connected, GAUGE, "peer.connected", "1", "peer", \
            "1 while this node has a connection to the peer, else 0") \

@@ -345,23 +345,42 @@ void status_describe(const struct node *node, struct gavel_writer *out)
     gavel_put_end(out);
 }
 
+/* Members and voters, and how many of them this node finds healthy. A quorum is one of voters. */
+static void gauge_members(struct node *node)
+{
+    const struct raft_configuration *configuration = node->raft ? raft_configuration(node->raft) : NULL;
+    bool well = node->self.verdict.state == HEALTH_HEALTHY;
+    uint32_t healthy = well, voters = 0, healthy_voters = 0;
+    struct peer *peer;
+
+    if (configuration) {
+        for (uint32_t i = 0; i < configuration->count; i++)
+            voters += raft_configuration_voter(configuration, configuration->members[i].id);
+        healthy_voters = well && raft_configuration_voter(configuration, node->member_id);
+    }
+    os_list_each (peer, &node->peers, struct peer, link) {
+        if (!peer->id || peer->stranger || peer->watched.verdict.state != HEALTH_HEALTHY)
+            continue;
+        healthy++;
+        healthy_voters += configuration && raft_configuration_voter(configuration, peer->id);
+    }
+    node_observe(node, node->series.nodes, configuration ? configuration->count : 0);
+    node_observe(node, node->series.healthy, healthy);
+    node_observe(node, node->series.voters, voters);
+    node_observe(node, node->series.voters_healthy, healthy_voters);
+}
+
 void node_gauges(struct node *node)
 {
     struct raft_status status = engine_status(node);
-    const struct raft_configuration *configuration = node->raft ? raft_configuration(node->raft) : NULL;
-    struct peer *peer;
-    uint32_t healthy = node->self.verdict.state == HEALTH_HEALTHY;
     double state = status.recovering                             ? 5
                    : !status.voter && node->raft                 ? 3
                    : status.role == RAFT_LEADER                  ? 2
                    : status.role == RAFT_FOLLOWER || !node->raft ? 0
                                                                  : 1;
 
-    os_list_each (peer, &node->peers, struct peer, link)
-        healthy += peer->id && !peer->stranger && peer->watched.verdict.state == HEALTH_HEALTHY;
     node_observe(node, node->series.state, state);
-    node_observe(node, node->series.nodes, configuration ? configuration->count : 0);
-    node_observe(node, node->series.healthy, healthy);
+    gauge_members(node);
     if (work_idle(node) && !node->apply_hold && node->raft) {
         double entries = 0;
         double changelog = 0;

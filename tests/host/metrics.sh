@@ -16,6 +16,7 @@ for n in 1 2 3; do
     printf '[node]\nname = n%d\ndata_dir = %s/d%d\n[cluster]\nmembers = n1=unix://%s/1, n2=unix://%s/2, n3=unix://%s/3\n' \
         $n "$dir" $n "$dir" "$dir" "$dir" >"$dir/$n.ini"
     printf '[transport.main]\nplugin = tcp\nlisten = unix://%s/%d\n[statemachine.workflow]\n' "$dir" $n >>"$dir/$n.ini"
+    printf '[health]\ninterval = 200ms\n' >>"$dir/$n.ini"
     "$gaveld" --config "$dir/$n.ini" >"$dir/$n.log" 2>&1 &
     pids+=($!)
 done
@@ -64,8 +65,9 @@ if not wrong:
             wrong.append("%s has moved nowhere" % name)
     if sorted(total(m, "consensus.node.state") for m in nodes) != [0, 0, 2]:
         wrong.append("the states are not those of one leader and two followers")
-    if [total(m, "cluster.nodes.total") for m in nodes] != [3, 3, 3]:
-        wrong.append("there are not three members everywhere")
+    for name in "cluster.nodes.total cluster.nodes.healthy cluster.voters cluster.voters.healthy".split():
+        if [total(m, name) for m in nodes] != [3, 3, 3]:
+            wrong.append("%s is not 3 everywhere" % name)
 print("\n".join(wrong))
 sys.exit(bool(wrong))
 PY

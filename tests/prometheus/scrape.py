@@ -198,6 +198,11 @@ def check_values(prometheus, made, ports):
                 return name + ": role"
             if prometheus.value("cluster_nodes", port) != len(said["members"]):
                 return name + ": members"
+            voters = [m for m in said["members"] if m["role"] == "voter"]
+            if prometheus.value("cluster_voters", port) != len(voters) or len(voters) != 3:
+                return name + ": voters"
+            if prometheus.value("cluster_voters_healthy", port) != 3:
+                return name + ": healthy voters"
             if prometheus.value("state_size", port) != sum(m["entries"] for m in said["machines"].values()):
                 return name + ": state.size"
         return ""
