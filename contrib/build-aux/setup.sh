@@ -3,11 +3,15 @@
 # setup.sh: what test.sh and demo.sh share, sourced by both: the packages, configure, a build out of the tree, and
 # the counting of results. From a bare Debian 12 with nothing but git to a build in one go, and safe to run twice.
 #
-# Sets root (the source tree) and work (where builds and logs go: $GAVEL_BUILD_DIR, else build/ in the tree).
+# Sets root (the source tree), work (where builds and logs go: $GAVEL_BUILD_DIR, else build/ in the tree), and jobs.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 work=${GAVEL_BUILD_DIR:-$root/build}
 jobs=$(nproc 2>/dev/null || echo 2)
+
+# The build "normal": tested by test.sh, and installed below $installed for its stage "stranger" and for demo.sh.
+installed=$work/installed
+normal=(--enable-werror "--prefix=$installed")
 
 # What a build needs, and what only tests use (a test whose tool is absent skips).
 setup_packages="autoconf automake libtool pkg-config make gcc g++ libc6-dev libuv1-dev libwebsockets-dev
@@ -115,9 +119,11 @@ setup_build()
     }
 }
 
-# The totals of a run. count KIND N; totals prints the line that everything ends with, and fails if anything did.
+# The totals of a run; totals prints the line that everything ends with, and fails if anything did. What failed is kept in
+# a file as well, "failed: NAME" and the end of its log below it, for .ci/run, whose last words say it again.
 passed=0 failed=0 skipped=0
 failures=()
+rm -f "$work/failures.${0##*/}"
 
 count_pass() { passed=$((passed + 1)); }
 count_skip() { skipped=$((skipped + 1)); }
@@ -127,8 +133,10 @@ count_fail()
     failed=$((failed + 1))
     failures+=("$1")
     say "FAILED: $1"
+    say "failed: $1" >>"$work/failures.${0##*/}"
     if [ -n "${2:-}" ] && [ -s "$2" ]; then
         tail -n 40 "$2" | sed 's/^/    | /'
+        tail -n 15 "$2" | cut -c1-200 | sed 's/^/    | /' >>"$work/failures.${0##*/}"
     fi
 }
 
