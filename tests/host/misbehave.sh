@@ -70,6 +70,14 @@ elected() { grep -qs "Leader elected" "$dir/a.err"; }
 says() { grep -qsF -- "$1" "$dir/a.err"; }
 # said SENTENCE: in time; the log's own time, level and module stand around it.
 said() { count=$((count + 1)); until_true "$1" says "$1"; }
+# waited TEXT MS [FILE]: a line says TEXT and then how long it waits, which is so much or more: the watch looks when the
+# machine lets it.
+longer()
+{
+    awk -v t="$1" -v ms="$2" 'i = index($0, t) { if (substr($0, i + length(t)) + 0 >= ms) f = 1 } END { exit !f }' "$3" \
+        2>/dev/null
+}
+waited() { count=$((count + 1)); until_true "$1$2" longer "$1" "$2" "${3:-$dir/a.err}"; }
 leaves()
 {
     local code
@@ -150,9 +158,9 @@ ends own-thread 134 "$M, in timer_new: called from the wrong lane (a thread of i
 # A machine that blocks: on its own lane the log says so while it lasts; on the loop, where the log waits too, stderr.
 machine blocks
 on_a m.add 13 >"$dir/answer" &
-said "$M, in add: has not returned for 2"
+waited "$M, in add: has not returned for " 200
 said "the apply lane waits for it"
-said "$M, in add: has not returned for 4"
+waited "$M, in add: has not returned for " 400
 touch "$dir/gate"
 said "$M, in add: returned after "
 wait $!
@@ -160,7 +168,7 @@ wait $!
 stop
 machine blocks bounded
 on_a m.add 13 >"$dir/answer" &
-said "gaveld: [a] $M, in add: has not returned for 2"
+waited "gaveld: [a] $M, in add: has not returned for " 200
 said "the loop lane waits for it"
 touch "$dir/gate"
 said "$M, in add: returned after "
@@ -213,7 +221,7 @@ observer()
 }
 cp "$GAVEL_TEST_PLUGINDIR/gavel-log-observer.so" "$dir/bad"
 observer blocks
-said "gaveld: [a] $O, in log: has not returned for 2"
+waited "gaveld: [a] $O, in log: has not returned for " 200
 said "the observer lane waits for it"
 [ "$(on_a m.add 5)" = 5 ] || fail "an observer that blocks costs a commit"
 touch "$dir/gate"
@@ -263,13 +271,13 @@ said "gaveld: [a] $T, in quiet: called up from the wrong lane (a thread of its o
 use host->deliver"
 leaves 134
 transport blocks
-said "gaveld: [a] $T, in a timer: has not returned for 2"
+waited "gaveld: [a] $T, in a timer: has not returned for " 200
 touch "$dir/gate"
 said "$T, in a timer: returned after "
 stop
 said "$T, in quiesce: left 1 timers of the host unfreed; the host frees them"
 transport blocks-in-a-handle
-said "gaveld: [a] The loop has not turned for 2"
+waited "gaveld: [a] The loop has not turned for " 200
 touch "$dir/gate"
 said "The loop turns again after "
 stop
@@ -402,8 +410,8 @@ add 1 7
 term=$(field 1 term)
 (on 1 --retry --timeout 60s m.add 5000 >"$dir/answer") &
 late=$!
-said3 "$M, in add: has not returned for 2"
-said3 "$M, in add: has not returned for 32" # the threshold doubles: 200 ms, 400 ms ... 3.2 s, longer than an election
+waited "$M, in add: has not returned for " 200 "$dir/3.err"
+waited "$M, in add: has not returned for " 3200 "$dir/3.err" # longer than an election
 [ "$(field 1 term)" = "$term" ] || fail "a blocked machine cost an election: term $(field 1 term), was $term"
 [ "$(field 1 leader)" = node-3 ] || fail "a blocked machine cost the leadership"
 touch "$dir/gate"
