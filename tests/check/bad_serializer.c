@@ -59,7 +59,7 @@ static int32_t read_begin(void *self, void *memory, struct gavel_slice input, co
 #endif
 #ifdef BAD_BOMB
     if (input.size > 4 && (bytes[0] & 0xf0) == 0xd0) {
-        void *volatile announced = malloc((size_t)bytes[1] << 24 | (size_t)bytes[2] << 16);
+        void *volatile announced = malloc((size_t)bytes[1] << 16 | (size_t)bytes[2] << 8);
         free(announced);
     }
 #endif
