@@ -24,6 +24,14 @@ def partial(rejected, message):
     return b"\x0a" + bytes([len(inner)]) + inner
 
 
+def waits_for_nothing(end):
+    """It may take as long as a busy machine lets it, but who waits for shutdown_timeout, 2500 ms, does so each time."""
+    took = []
+    while not took or took[-1] >= 2500:
+        took.append(end())
+        assert len(took) < 5, took
+
+
 def first(count, act, then=OK):
     return lambda request, number: act if number < count else then
 
@@ -104,15 +112,18 @@ def retry_after_nonsense():
 
 def retry_after_for_ever():
     """A pause of 31 years is cut to minutes; meanwhile the stop waits for nothing."""
-    collector = Collector(lambda request, number: answer(503, headers=["Retry-After: 999999999"]))
-    plugin = feed(collector)
-    plugin.ask("log 3 hello")
-    plugin.wait("retries", "logs", 1)
-    plugin.ask("log 3 hello")
-    took = plugin.stop()
-    assert took < 2000, took
-    assert collector.count() == 1, collector.count()
-    collector.close()
+    def end():
+        collector = Collector(lambda request, number: answer(503, headers=["Retry-After: 999999999"]))
+        plugin = feed(collector, "shutdown_timeout=2500ms")
+        plugin.ask("log 3 hello")
+        plugin.wait("retries", "logs", 1)
+        plugin.ask("log 3 hello")
+        took = plugin.stop()
+        assert collector.count() == 1, collector.count()
+        collector.close()
+        return took
+
+    waits_for_nothing(end)
 
 
 def pauses_grow():
@@ -129,9 +140,9 @@ def others_are_not_retried():
         plugin = feed(collector)
         plugin.ask("log 3 hello")
         plugin.wait("dropped", "logs", 1)
+        until(lambda: any("HTTP status %d: noway" % status in line for line in plugin.logged()), "a line of it")
         plugin.ask("settle")
         assert plugin.counts() == {"dropped logs refused": 1}, plugin.counts()
-        assert any("HTTP status %d: noway" % status in line for line in plugin.logged()), plugin.logged()
         plugin.stop()
         assert collector.count() == 1, (status, collector.count())
         collector.close()
@@ -143,9 +154,9 @@ def partial_success():
     for i in range(10):
         plugin.ask("log 3 hello")
     plugin.wait("exported", "logs", 7)
-    plugin.ask("settle")
+    plugin.wait("dropped", "logs", 3)
     assert plugin.counts() == {"exported logs": 7, "dropped logs partial": 3}, plugin.counts()
-    assert any("3 of 10 records refused: too old" in line for line in plugin.logged()), plugin.logged()
+    until(lambda: any("3 of 10 records refused: too old" in line for line in plugin.logged()), "a line of it")
     plugin.stop()
     assert collector.count() == 1, "a partial success was sent again"
     collector.close()
@@ -158,9 +169,9 @@ def partial_success_in_json():
     for i in range(5):
         plugin.ask("log 3 hello")
     plugin.wait("exported", "logs", 3)
-    plugin.ask("settle")
+    plugin.wait("dropped", "logs", 2)
     assert plugin.counts() == {"exported logs": 3, "dropped logs partial": 2}, plugin.counts()
-    assert any("2 of 5 records refused: no   room" in line for line in plugin.logged()), plugin.logged()
+    until(lambda: any("2 of 5 records refused: no   room" in line for line in plugin.logged()), "a line of it")
     plugin.stop()
     collector.close()
 
@@ -190,8 +201,8 @@ def garbage():
         collector = Collector(first(2, raw(data)))
         plugin = feed(collector)
         plugin.ask("log 3 hello")
-        plugin.ask("settle")
-        assert sum(plugin.counts().get(k, 0) for k in ("exported logs", "dropped logs refused")) == 1, plugin.counts()
+        until(lambda: sum(plugin.counts().get(k, 0) for k in ("exported logs", "dropped logs refused")) == 1,
+              "the end of a record that %r answers" % data)
         plugin.stop()
         collector.close()
 
@@ -209,7 +220,8 @@ def silence():
     plugin = feed(collector, "timeout=200ms", "retry_time=1m")
     plugin.ask("log 3 hello")
     plugin.wait("exported", "logs", 1)
-    assert plugin.counts() == {"exported logs": 1, "retries logs": 2}, plugin.counts()
+    counts = plugin.counts()  # on a busy machine the third one may be too late as well
+    assert counts["exported logs"] == 1 and counts["retries logs"] >= 2 and len(counts) == 2, counts
     plugin.stop()
     collector.close()
 
@@ -233,6 +245,10 @@ def huge_answers():
 
 def dead():
     """Nobody listens: the queue fills, the rest is dropped, no call ever waits, and it is said once."""
+    waits_for_nothing(dead_once)
+
+
+def dead_once():
     collector = Collector()
     collector.close()
     plugin = feed(collector, "queue_records=100", "batch_records=10", "retry_time=1h", "shutdown_timeout=2500ms",
@@ -242,17 +258,17 @@ def dead():
     plugin.wait("retries", "logs", 3)
     counts = plugin.counts()
     assert counts["dropped logs queue-full"] <= 900, counts
+    until(plugin.logged, "a line of it")
     lines = plugin.logged()
     assert len(lines) == 1, lines
     assert lines[0].startswith("4 otlp http://127.0.0.1:%d/v1/logs takes no logs: " % collector.port), lines
     assert "secret" not in lines[0], lines
-    took = plugin.stop()
-    assert took < 2000, "the end took %d ms though nobody listens" % took
+    return plugin.stop()
 
 
 def dropped_after_retry_time():
     collector = Collector(lambda request, number: answer(503))
-    plugin = feed(collector, "retry_time=200ms")
+    plugin = feed(collector, "retry_time=2s")
     plugin.ask("log 3 hello")
     plugin.wait("dropped", "logs", 1)
     counts = plugin.counts()
@@ -272,6 +288,7 @@ def comes_back():
     plugin.wait("retries", "logs", 2)
     here.append(True)
     plugin.wait("exported", "logs", 20)
+    until(lambda: len(plugin.logged()) > 1, "a line that says so")
     lines = plugin.logged()
     assert len(lines) == 2 and lines[1].startswith("3 otlp ") and "takes logs again; 0 records" in lines[1], lines
     plugin.stop()
@@ -281,13 +298,10 @@ def comes_back():
 
 
 def slow_calls_cost_nothing():
-    """A collector that never answers, and 20,000 events: no call of the lane waits for it."""
+    """A collector that never answers, and 20,000 events: no call of the lane waits for it, or it would for an hour."""
     collector = Collector(lambda request, number: SILENT)
-    plugin = feed(collector, "queue_bytes=64KiB", "timeout=10s")
-    before = time.monotonic()
+    plugin = feed(collector, "queue_bytes=64KiB", "timeout=1h")
     plugin.ask("burst 20000 300")
-    took = time.monotonic() - before
-    assert took < 10, took
     plugin.ask("settle")
     assert plugin.counts()["dropped logs queue-full"] > 19000, plugin.counts()
     plugin.stop()
@@ -325,7 +339,7 @@ def end_has_a_deadline():
     until(lambda: collector.count() == 1, "the request")
     plugin.ask("burst 600 10")
     took = int(plugin.ask("stop"))
-    assert 250 <= took < 10000, took
+    assert 250 <= took < 60000, took  # and not the hour
     assert plugin.counts() == {"dropped logs shutdown": 601}, plugin.counts()
     collector.close()
 
@@ -402,7 +416,7 @@ def not_taken(collector, *options):
     plugin = Feed("endpoint=" + collector.url("https"), *FAST, "retry_time=100ms", *options)
     plugin.ask("log 3 hello")
     plugin.wait("dropped", "logs", 1)
-    plugin.ask("settle")
+    until(plugin.logged, "a line of it")
     lines = plugin.logged()
     plugin.stop()
     assert collector.count() == 0, "something was sent to a collector that is none of ours"
