@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #define FAST_ASKS 100 /* a start is looked at closely at first, so that it can be measured; then patiently */
-#define STOP_MS 20000 /* a node that does not end on a signal in this time is stuck */
+#define CLUSTER_CALL_MS 20000 /* of one call; who hangs is found out that soon */
+#define STOP_MS 60000 /* a node that does not end on a signal in this time is stuck */
 
 uint64_t cluster_now(void)
 {
@@ -381,7 +382,7 @@ struct gavel_client *cluster_client(struct cluster *cluster, int number)
     options.endpoints = number >= 0 ? cluster->nodes[number].uri : cluster->endpoints;
     options.name = "test";
     options.stay = number >= 0;
-    options.timeout_ms = CLUSTER_READY_MS;
+    options.timeout_ms = CLUSTER_CALL_MS;
     if (gavel_client_open(&options, &client, &error) != GAVEL_OK)
         cluster_fail(cluster, "%s", error.text);
     return client;

@@ -14,7 +14,7 @@
 #include <gavel/client.h>
 
 #define CLUSTER_NODES 8
-#define CLUSTER_READY_MS 20000 /* under a sanitizer on a busy machine; a healthy start takes some 300 ms */
+#define CLUSTER_READY_MS 60000 /* under a sanitizer on a busy machine; a healthy start takes some 300 ms */
 
 struct cluster_node {
     pid_t pid; /* 0: not running */

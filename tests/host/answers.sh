@@ -15,7 +15,7 @@ answer()
     local want=$1 code
     shift
     count=$((count + 1))
-    timeout 20 "$gaveld" "$@" >"$dir/out" 2>"$dir/err"
+    timeout 60 "$gaveld" "$@" >"$dir/out" 2>"$dir/err"
     code=$?
     [ "$code" = "$want" ] || { echo "gaveld $*: exit $code, wanted $want"; cat "$dir/err"; failed=1; }
 }

@@ -14,10 +14,10 @@ failed=0
 
 fail() { echo "FAIL: $*"; failed=1; }
 
-# wait_for FILE PATTERN: until the line is there; the process's own log is the signal, and 20 s the patience.
+# wait_for FILE PATTERN: until the line is there; the process's own log is the signal, and 60 s the patience.
 wait_for()
 {
-    timeout 20 bash -c 'until grep -Eq -- "$2" "$1" 2>/dev/null; do read -rt 0.02 <> <(:) || :; done' - "$1" "$2" \
+    timeout 60 bash -c 'until grep -Eq -- "$2" "$1" 2>/dev/null; do read -rt 0.02 <> <(:) || :; done' - "$1" "$2" \
         || { fail "no line like \"$2\" in $1:"; cat "$1"; return 1; }
 }
 
@@ -25,7 +25,7 @@ wait_for()
 leaves()
 {
     local code
-    timeout 20 tail -s 0.05 --pid="$1" -f /dev/null || { fail "$1 does not leave"; kill -KILL "$1"; }
+    timeout 60 tail -s 0.05 --pid="$1" -f /dev/null || { fail "$1 does not leave"; kill -KILL "$1"; }
     wait "$1"
     code=$?
     [ "$code" = "$2" ] || fail "exit $code, wanted $2"
@@ -132,7 +132,7 @@ sum() { (cd "$dir/loud" && find . -type f ! -name lock -exec cksum {} + | sort);
 before=$(sum)
 sed 's/node-1/node-2/' "$dir/loud.ini" >"$dir/other.ini"
 start other
-timeout 20 tail -s 0.05 --pid="$pid" -f /dev/null || { fail "a node on another's data runs"; kill -KILL "$pid"; }
+timeout 60 tail -s 0.05 --pid="$pid" -f /dev/null || { fail "a node on another's data runs"; kill -KILL "$pid"; }
 wait "$pid"
 code=$?
 [ "$code" = 78 ] || [ "$code" = 65 ] || fail "a node on another's data left with $code"

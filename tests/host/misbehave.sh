@@ -132,8 +132,9 @@ stop
 ends()
 {
     machine "$1" "${4:-bad}"
-    on_a --timeout 1s m.add 13 >/dev/null
-    [ -z "${5-}" ] || for i in 1 2 3 4 5 6; do on_a --timeout 1s m.add 1 >/dev/null; done
+    for i in 1 ${5:+2 3 4 5 6 7}; do
+        gone "$pid" || on_a m.add 13 >/dev/null # ends with the node, not with its time-out
+    done
     said "gaveld: [a] $3"
     leaves "$2"
 }
@@ -178,11 +179,13 @@ stop
 
 # For ever: the stop is cut short, and says for whom.
 machine blocks
-on_a --timeout 1s m.add 13 >/dev/null
+on_a m.add 13 >/dev/null &
+waited "$M, in add: has not returned for " 200
 kill -TERM "$pid"
 said "gaveld: [a] $M, in add: has not returned; the apply lane waits for it"
 said "gaveld: the stop took too long and is cut short"
 leaves 70
+wait $!
 
 # ---- life: create, start, quiesce, destroy
 for fault in create-returns-77 create-fails-silently; do

@@ -24,7 +24,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_MS 30000
+#define PATIENCE_MS 60000
 #define HEARD_MAX (1 << 20)
 
 static char dir[64];

@@ -109,7 +109,7 @@ for i in {1..300}; do
         && fail "not ready: $(cat "$dir/ready")"
 done
 get /metrics | grep -q '^consensus_commands_total 30[1-9]\|^consensus_commands_total 3[1-9]' || fail "no metrics of now"
-timeout 20 cat <&9 >/dev/null & reader=$!
+timeout 60 cat <&9 >/dev/null & reader=$!
 kill -TERM "$pid"
 wait "$pid"
 code=$?
