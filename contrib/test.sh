@@ -29,38 +29,49 @@ done
 
 stage() { say ""; say "== $1 ($(date +%H:%M:%S))"; }
 
-# check NAME [make arguments]: make check in work/NAME, every result counted; no results at all is a failure too.
+# check NAME PATTERN...: make check in work/NAME but for the tests whose names begin so; every result counted; no results
+# at all is a failure too. Twice as many run at once as there are processors: those of whole processes mostly wait, for
+# time-outs and for the disk.
 check()
 {
-    local name=$1 mark=$work/$1.mark before=$((passed + failed + skipped))
-    shift
+    local name=$1 mark=$work/$1.mark before=$((passed + failed + skipped)) status
+    local log=$work/$1-check.log programs
+    programs=$(all_but print-check-programs "$@")
     touch "$mark"
-    make -C "$work/$name" -j"$jobs" -k check "$@" >"$work/$name-check.log" 2>&1
-    local status=$?
+    make -C "$work/$name" -j"$jobs" -k check TESTS= check_PROGRAMS="$programs" >"$log" 2>&1
+    make -C "$work/$name" -j$((2 * jobs)) -k check TESTS="$(all_but print-tests "$@")" check_PROGRAMS="$programs" \
+        >>"$log" 2>&1
+    status=$?
     count_trs "$name" "$work/$name" "$mark"
     if [ $((passed + failed + skipped)) = "$before" ] || { [ $status != 0 ] && [ ${#failures[@]} = 0 ]; }; then
-        count_fail "$name: make check" "$work/$name-check.log"
+        count_fail "$name: make check" "$log"
     fi
     say "$name: $((passed + failed + skipped - before)) results"
 }
 
-# all_but NAME PATTERN...: the tests of the build but those whose names begin so.
+# all_but LIST NAME PATTERN...: what the target LIST of the build prints, but what begins so. The tests that wait most come
+# first, so that at the end none of them runs alone.
 all_but()
 {
-    local name=$1 test pattern
-    shift
-    for test in $(make -s -C "$work/$name" print-tests); do
+    local list=$1 name=$2 each pattern
+    shift 2
+    for each in $(make -s -C "$work/$name" "$list"); do
         for pattern; do
-            case $test in "$pattern"*) continue 2 ;; esac
+            case $each in "$pattern"*) continue 2 ;; esac
         done
-        echo "$test"
-    done
+        case $each in
+            tests/cluster/* | tests/otlp/* | tests/host/*) echo "1 $each" ;;
+            tests/sim/* | tests/check/* | tests/stranger/* | tests/prometheus/* | tests/recovery/*) echo "2 $each" ;;
+            *) echo "3 $each" ;;
+        esac
+    done | sort -s -n -k 1,1 | cut -d' ' -f2 | xargs
 }
 
 run_normal()
 {
     stage "normal build, warnings are errors"
-    if setup_build normal --enable-werror; then check normal; else count_fail "normal: build"; fi
+    setup_build normal "${normal[@]}" || { count_fail "normal: build"; return; }
+    check normal
 }
 
 # No --enable-werror with sanitizers: the code that they put in makes gcc warn of overlaps and overflows that are not
@@ -70,7 +81,7 @@ run_asan()
 {
     stage "address and undefined-behaviour sanitizers"
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
-        check asan TESTS="$(all_but asan tests/{style,dist,abi,fields}/ tests/sim/{seeds,enumerate,determinism}.sh | xargs)"
+        check asan tests/{style,dist,abi,fields}/ tests/sim/{seeds,enumerate,determinism}.sh
     else
         count_fail "asan: build"
     fi
@@ -81,8 +92,8 @@ run_tsan()
 {
     stage "thread sanitizer"
     if setup_build tsan --enable-tsan "CFLAGS=-g -O1"; then
-        check tsan TESTS="$(all_but tsan tests/{style,dist,abi,fields,fuzz,sim,linear,scenarios,stranger}/ \
-            tests/unit/{raft,node_,test_codec,observer-names,log_{test,batch,inspect,recovery,snapshot,sweep}} | xargs)"
+        check tsan tests/{style,dist,abi,fields,fuzz,sim,scenarios,stranger}/ tests/linear/linear_test \
+            tests/unit/{raft,node_,test_codec,observer-names,log_{test,batch,inspect,recovery,snapshot,sweep}}
     else
         count_fail "tsan: build"
     fi
@@ -93,13 +104,19 @@ run_tsan()
 run_mutants()
 {
     stage "seeded bugs"
+    local programs
     setup_build mutants --enable-werror --enable-seeded-bugs || { count_fail "mutants: build"; return; }
-    make -C "$work/mutants" -j"$jobs" check TESTS= >"$work/mutants-check.log" 2>&1 \
+    # Those that the list names, and no other test.
+    programs=$(sed -n 's/^[a-z][^ ]* \(tests[^ ]*\)$/\1/p' "$root/tests/mutants.list" | sort -u | xargs)
+    make -C "$work/mutants" -j"$jobs" check TESTS= check_PROGRAMS="$programs tests/scenarios/scenario tests/sim/gavel-sim" \
+        >"$work/mutants-check.log" 2>&1 \
         || { count_fail "mutants: test programs" "$work/mutants-check.log"; return; }
     (cd "$work/mutants" && top_srcdir=$root top_builddir=$work/mutants \
         GAVEL_TEST_PLUGINDIR=$work/mutants/tests/plugindir "$root/tests/mutants.sh") >"$work/mutants.txt" 2>&1
     local status=$? caught line
-    (cd "$work/mutants" && "$root/tests/sim/bugs.sh") >>"$work/mutants.txt" 2>&1 || status=1
+    # Each bug is a run of its own, so that no processor idles while another one looks for a bug whose seed has moved.
+    (cd "$work/mutants" && sed -n 's/^\([a-z][^ ]*\) .*/\1/p' "$root/tests/sim/bugs.txt" \
+        | xargs -n 1 -P "$jobs" "$root/tests/sim/bugs.sh") >>"$work/mutants.txt" 2>&1 || status=1
     caught=$(grep -c '^caught ' "$work/mutants.txt")
     passed=$((passed + caught))
     while read -r line; do count_fail "mutants: $line"; done < <(grep -E '^(SURVIVED|FAIL) ' "$work/mutants.txt")
@@ -154,7 +171,7 @@ correlate()
 run_sim()
 {
     stage "simulator"
-    if setup_build normal --enable-werror; then
+    if setup_build normal "${normal[@]}"; then
         simulate normal 1..900 2
         enumerate normal 1
         correlate normal 1..200
@@ -183,14 +200,18 @@ run_coverage()
     fi
 }
 
-# The tarball: made, unpacked read-only, built, checked, installed, uninstalled, cleaned. One result.
+# The tarball: made, unpacked read-only, built, checked, installed, uninstalled, cleaned. One result. Of the tests that
+# take long, those of whole clusters and of the simulator, which the stage "normal" runs with the same sources, a few are
+# run here: that their files are in the tarball, tests/dist/tarball.sh has seen.
 run_distcheck()
 {
     stage "distcheck"
-    setup_build dist --enable-werror || { count_fail "distcheck: build"; return; }
-    if make -C "$work/dist" -j"$jobs" distcheck >"$work/distcheck.log" 2>&1; then
+    setup_build normal "${normal[@]}" || { count_fail "distcheck: build"; return; }
+    if make -C "$work/normal" -j"$jobs" distcheck TESTS="$(all_but print-tests normal tests/{cluster,sim,otlp,prometheus}/) \
+        tests/cluster/kill-test tests/cluster/cli-test.sh tests/sim/sim_test tests/otlp/units" \
+        >"$work/distcheck.log" 2>&1; then
         count_pass
-        say "distcheck: $(basename "$(ls -t "$work"/dist/gavel-*.tar.xz | head -n 1)")"
+        say "distcheck: $(basename "$(ls -t "$work"/normal/gavel-*.tar.xz | head -n 1)")"
     else
         grep -n -E '^(FAIL|ERROR):|[Ee]rror' "$work/distcheck.log" | tail -n 20
         count_fail "distcheck" "$work/distcheck.log"
@@ -226,11 +247,11 @@ run_packaging()
     stage "tarball, packages, image"
     # shellcheck disable=SC2086 # a list of names
     setup_install $setup_packaging_packages
-    rm -rf "$at/dist" "$debs"
-    mkdir -p "$at/dist" "$debs"
-    (cd "$at/dist" && "$root/configure" && make dist) >"$at/dist.txt" 2>&1 \
-        || { count_fail "packaging: make dist" "$at/dist.txt"; return; }
-    tarball=$(echo "$at"/dist/gavel-*.tar.xz)
+    rm -rf "$debs" "$work"/normal/gavel-*.tar.xz
+    mkdir -p "$debs"
+    setup_build normal "${normal[@]}" || { count_fail "packaging: build"; return; }
+    make -C "$work/normal" dist >"$at/dist.txt" 2>&1 || { count_fail "packaging: make dist" "$at/dist.txt"; return; }
+    tarball=$(echo "$work"/normal/gavel-*.tar.xz)
     tried release "$root/tests/dist/release.sh" "$tarball"
     tried image "$root/contrib/packaging/try-image.sh" "$tarball"
     command -v dpkg-buildpackage >/dev/null || { say "packaging: no Debian here"; count_skip; return; }
@@ -251,11 +272,11 @@ run_stranger()
 {
     stage "a stranger's plugins"
     local p=0 f=0 s=0 line
-    setup_build stranger --prefix="$work/stranger-prefix" || { count_fail "stranger: build"; return; }
-    rm -rf "$work/stranger-prefix" "$work/stranger-work"
-    make -C "$work/stranger" install >"$work/stranger-install.log" 2>&1 \
+    setup_build normal "${normal[@]}" || { count_fail "stranger: build"; return; }
+    rm -rf "$installed" "$work/stranger-work"
+    make -C "$work/normal" install >"$work/stranger-install.log" 2>&1 \
         || { count_fail "stranger: make install" "$work/stranger-install.log"; return; }
-    "$root/tests/stranger/stranger.sh" "$work/stranger-prefix" "$work/stranger-work" >"$work/stranger.txt" 2>&1
+    "$root/tests/stranger/stranger.sh" "$installed" "$work/stranger-work" >"$work/stranger.txt" 2>&1
     read -r p f s < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$work/stranger.txt")
     passed=$((passed + ${p:-0})) skipped=$((skipped + ${s:-0}))
     while read -r line; do count_fail "stranger: ${line#NOT OK: }"; done < <(grep '^NOT OK: ' "$work/stranger.txt")
@@ -272,6 +293,7 @@ run_all()
 {
     local name began took=()
     passed=0 failed=0 skipped=0 failures=()
+    rm -f "$work/failures.${0##*/}"
     setup_bootstrap
     for name in "${stages[@]}"; do
         began=$SECONDS

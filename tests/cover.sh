@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # cover.sh BUILD [SEEDS]: what the tests reach, all together. BUILD is a build configured with --enable-cover and
-# CFLAGS="-g -O0 --coverage". Runs the unit tests of core/raft, core/log and core/node, the scenarios, the crash tests
+# CFLAGS="-g -O0 --coverage". Runs all unit tests of core/raft, core/log and core/node, the scenarios, the crash tests
 # and the simulator (SEEDS seeds, 20; 0: without), then prints a table and fails when
 #   - a mark on a rare branch was never met (core/os/cover.h, core/raft/cover.h), or
 #   - fewer than 95 % of the lines of core/raft or of core/log were run. No line is excluded.
@@ -25,14 +25,19 @@ GAVEL_COVER_FILE=$PWD/cover.counts
 export GAVEL_COVER_FILE
 rm -f "$GAVEL_COVER_FILE"
 
+# Counts of programs that run at once add up: gcov locks its files, and marks are appended in one piece.
 failed=0
-for program in $programs; do
-    timeout -k 10 600 "$program" >cover-run.log 2>&1 || { echo "FAILED: $program"; tail -n 20 cover-run.log; failed=1; }
-done
-if [ -n "$sim" ]; then
-    timeout -k 10 1200 $sim --seeds 1+"$seeds" --seconds 40 >cover-run.log 2>&1 \
-        || { echo "FAILED: $sim"; tail -n 20 cover-run.log; failed=1; }
-fi
+rm -f cover-run.*.log
+# shellcheck disable=SC2016 # the inner shell expands it
+while read -r log; do
+    echo "FAILED: $(sed 1q "$log")"
+    tail -n 20 "$log"
+    failed=1
+done < <(printf '%s\n' ${sim:+"$sim --seeds 1+$seeds --seconds 40 --jobs 1"} $programs \
+    | xargs -P "$jobs" -d '\n' -I {} sh -c '
+    log=cover-run.$$.log
+    echo "{}" >$log
+    timeout -k 10 1200 {} >>$log 2>&1 || echo $log')
 
 # lines DIRECTORY: run, all, percent of its .c files, and a line for each file.
 lines()
