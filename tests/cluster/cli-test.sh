@@ -106,7 +106,7 @@ sed -e 's/node-1$/node-4/' -e '/^members/,/node-3=/d' -e "s/:$port\$/:$((port + 
 [ $? -eq 78 ] || { echo 'a node with an empty directory, no members and no addresses to join by does not leave with 78'; failed=1; }
 "$gaveld" --config "$dir/c/node-4.ini" --join "tcp://127.0.0.1:$port" >>"$dir/node-4.log" 2>&1 &
 pids[4]=$!
-expect 0 'caught up' member add node-4 "tcp://127.0.0.1:$((port + 3))" --wait 20s --timeout 10s --data-dir "$sock"
+expect 0 'caught up' member add node-4 "tcp://127.0.0.1:$((port + 3))" --wait 60s --timeout 60s --data-dir "$sock"
 expect 0 'voter' member list
 exactly 'first: 1' -e "tcp://127.0.0.1:$((port + 3))" get first
 expect 0 'is a learner' member demote node-4 --data-dir "$sock"
@@ -151,7 +151,7 @@ expect 64 'neither an address' node register w2 zone
 expect 0 'w1 was taken out' node deregister w1
 expect 2 'w1' node keep w1
 expect 64 'gavel node register NAME' node register
-"$gavel" node register w3 zone=b --ttl 1s --hold >"$dir/hold" 2>&1 &
+"$gavel" node register w3 zone=b --ttl 30s --hold >"$dir/hold" 2>&1 &
 hold=$!
 others+=("$hold")
 until_listed() { for try in $(awk 'BEGIN { for (i = 0; i < 300; i++) print i }'); do

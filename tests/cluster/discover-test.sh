@@ -77,14 +77,16 @@ field()
     "$gavel" --timeout 2s --endpoints "$address" status --json 2>/dev/null |
         sed -n "s/^ *\"$2\": \"\(..*\)\",\{0,1\}$/\1/p" | head -1
 }
-in_cluster() { for n in "$@"; do id=$(field "$n" cluster_id); [ -n "$id" ] || return 1; done; }
-leads() { for n in "$@"; do [ -n "$(field "$n" leader)" ] || return 1; done; }
+in_cluster() { local n; for n in "$@"; do id=$(field "$n" cluster_id); [ -n "$id" ] || return 1; done; }
+leads() { local n; for n in "$@"; do [ -n "$(field "$n" leader)" ] || return 1; done; }
+# id_of NODE: of the cluster that it is in, as soon as it says so.
+id_of() { until_true 60 in_cluster "$1" && echo "$id"; }
 same_id()
 {
     local first id
-    first=$(field "$1" cluster_id)
+    first=$(id_of "$1")
     for n in "$@"; do
-        id=$(field "$n" cluster_id)
+        id=$(id_of "$n")
         [ "$id" = "$first" ] || { fail "$n is in cluster $id, $1 in $first"; return 1; }
     done
 }
@@ -130,13 +132,13 @@ ini n2 "$b" "$seeds" 'bootstrap_expect = 3'
 ini n3 "$c" "$seeds" 'bootstrap_expect = 3'
 start n3
 start n2
-until_true 30 grep -q 'Founding: 2 of 3 nodes are there: n2, n3' "$dir/n2.log" || fail "n2 does not see n3"
+until_true 60 grep -q 'Founding: 2 of 3 nodes are there: n2, n3' "$dir/n2.log" || fail "n2 does not see n3"
 [ "$(field n2 cluster_id)" = "" ] || fail "two of three have founded"
 start n1
 until_true 60 in_cluster n1 n2 n3 || fail "three by seeds are in no cluster"
 until_true 60 leads n1 n2 n3 || fail "three by seeds have no leader"
 same_id n1 n2 n3 && echo "ok: three by seeds"
-before=$(field n1 cluster_id)
+before=$(id_of n1)
 
 # A restart discovers nothing: seeds that lead nowhere, and a number that would found alone.
 for n in n1 n2 n3; do stop "$n"; done
@@ -145,13 +147,13 @@ for n in n1 n2 n3; do
     start "$n"
 done
 until_true 60 leads n1 n2 n3 || fail "no leader after a restart"
-[ "$(field n2 cluster_id)" = "$before" ] && same_id n1 n2 n3 && echo "ok: a restart discovers nothing"
+[ "$(id_of n2)" = "$before" ] && same_id n1 n2 n3 && echo "ok: a restart discovers nothing"
 
 # One more by the same seeds meets a formed cluster: it waits, and joins when it is added.
 read -r d < <(ports 1)
 ini n4 "$d" "$seeds" 'bootstrap_expect = 3'
 start n4
-until_true 30 grep -q 'waits to be added' "$dir/n4.log" || fail "n4 does not say that it waits"
+until_true 60 grep -q 'waits to be added' "$dir/n4.log" || fail "n4 does not say that it waits"
 [ "$(field n4 cluster_id)" = "" ] || fail "n4 has founded"
 "$gavel" member add n4 "tcp://127.0.0.1:$d" --data-dir "$dir/n1" --wait 1m >/dev/null || fail "n4 cannot be added"
 until_true 60 in_cluster n4 && same_id n1 n4 && echo "ok: one that comes later joins"
@@ -192,7 +194,7 @@ for i in 1 2 3; do
     sed -i "s/^listen.*/listen = tcp:\/\/127.0.0.2$i:$p/" "$dir/a$i.ini"
     start "a$i"
 done
-until_true 30 grep -q 'Founding: 2 of 3 nodes are there: a1, a2' "$dir/a1.log" || fail "a1 does not see a2"
+until_true 60 grep -q 'Founding: 2 of 3 nodes are there: a1, a2' "$dir/a1.log" || fail "a1 does not see a2"
 echo 'A gavel.test 127.0.0.23' >>"$dir/records" # the third pod has come
 until_true 60 in_cluster a1 a2 a3 || fail "three by A are in no cluster"
 until_true 60 leads a1 a2 a3 || fail "three by A have no leader"
@@ -201,6 +203,7 @@ for n in a1 a2 a3; do stop "$n"; done
 
 # A stop while a name server is being waited for takes no time.
 kill "$dns_pid"
+wait "$dns_pid" 2>/dev/null # and its port is free
 python3 -c 'import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("127.0.0.1", int(sys.argv[1])))
@@ -210,7 +213,7 @@ while True: s.recv(4096)' "$dns" "$dir/silent" &
 pids+=($!)
 ini q1 "$p" 'discover = dns+srv://_gavel._tcp.test' "discover_server = 127.0.0.1:$dns" 'bootstrap_expect = 3'
 start q1
-until_true 30 test -e "$dir/silent" || fail "q1 asks nobody"
+until_true 60 test -e "$dir/silent" || fail "q1 asks nobody"
 # shellcheck disable=SC2154 # set by start
 kill "$pid_q1"
 wait "$pid_q1"

@@ -56,7 +56,7 @@ dd if=/dev/zero of="$dir/disk/filler" bs=64k >/dev/null 2>&1
 value=$(printf '%060000d' 7)
 refused=''
 for n in $(seq 400); do
-    if ! "$gavel" --timeout 5s set "key-$n" "$value" >"$dir/out" 2>&1; then
+    if ! "$gavel" --timeout 20s set "key-$n" "$value" >"$dir/out" 2>&1; then
         refused=$n
         break
     fi

@@ -67,6 +67,9 @@ view()
     "$gavel" -e "tcp://$(address "$1"):7000" --timeout 2s -o json status 2>/dev/null |
         sed -n 's/^  "\(role\|term\|leader\)": *"\{0,1\}\([^",]*\).*/\1=\2/p' | tr '\n' ' '
 }
+seen() { v=$(view "$1") && [ -n "$v" ]; }
+# look NODE: a view of it into v, as soon as the machine has time for it.
+look() { until_true "node $1 answers" seen "$1"; }
 leads() { case $(view "$1") in *role=leader*) ;; *) return 1 ;; esac }
 one_leads() { for l in "$@"; do leads "$l" && return 0; done; return 1; }
 sees() { case $(view "$1") in *leader=node-"$2"\ *) ;; *) return 1 ;; esac }
@@ -79,8 +82,8 @@ steady()
     local end n
     until_true "a leader among $*" one_leads "$@"
     for n in "$@"; do until_true "node $n sees node $l" sees "$n" "$l"; done
-    term=$(view "$l")
-    term=${term##*term=} term=${term%% *}
+    look "$l"
+    term=${v##*term=} term=${term%% *}
     end=$((SECONDS + seconds))
     while [ $SECONDS -lt $end ]; do
         for n in "$@"; do
@@ -175,7 +178,7 @@ for a in "${left[@]}"; do for b in "${right[@]}"; do cut "$a" "$b"; cut "$b" "$a
 steady "${left[@]}" "$bridge"
 [ "$term" = "$was" ] || die "$state: the term grew"
 for n in "${right[@]}"; do
-    v=$(view "$n")
+    look "$n"
     has_term "$was" || die "$state: the term of the half that is cut off grew: $v"
 done
 healed
