@@ -21,25 +21,27 @@ joined()
     }'
 }
 
-# Writes one key after the other, and notes each that was acknowledged.
+# Writes one key after the other until it is told to stop, and notes each that was acknowledged.
 load()
 {
     n=0
-    while [ "$n" -lt 400 ] && "$gavel" --timeout 5s set "load/$1/$n" "$n" >/dev/null 2>&1; do
-        echo "load/$1/$n" >>"$dir/acked.$1"
+    while [ "$n" -lt 400 ] && [ ! -e "$dir/stop" ]; do
+        "$gavel" --timeout 5s set "load/$1/$n" "$n" >/dev/null 2>&1 && echo "load/$1/$n" >>"$dir/acked.$1"
         n=$((n + 1))
     done
 }
+acked() { [ "$(cat "$dir"/acked.* 2>/dev/null | wc -l)" -gt 60 ]; }
 
 for count in 3 5; do
-    rm -f "$dir"/acked.*
+    rm -f "$dir"/acked.* "$dir/stop"
     cluster "$count" workflow set first 1
     load a & load_a=$!
     load b & load_b=$!
     others+=("$load_a" "$load_b")
     "$gavel" bench --seconds 1 --connections 8 >/dev/null 2>&1
-    until_says x sh -c "[ \$(cat $dir/acked.* 2>/dev/null | wc -l) -gt 200 ] && echo x"
+    until_true "writes of both" acked
     stop_all
+    touch "$dir/stop"
     wait "$load_a" "$load_b" 2>/dev/null
 
     # What all of them hold, and which one is furthest along.

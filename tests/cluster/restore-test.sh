@@ -6,7 +6,7 @@
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-answers() { "$gavel" --timeout 2s get first >"$dir/out" 2>&1; }
+answers() { "$gavel" --timeout 5s get first >"$dir/out" 2>&1; }
 says() { grep -q "$1" "$2"; }
 
 cluster 3 workflow,counter set first 1

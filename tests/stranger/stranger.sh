@@ -295,12 +295,12 @@ else
     bad "$acknowledged of $asked deposits were acknowledged, and $sum are there"
 fi
 for bank in "${banks[@]}"; do
-    [ "$bank" = bank ] || gavel "$bank.deposit" ann "$sum" >/dev/null
+    [ "$bank" = bank ] || gavel --retry --timeout 60s "$bank.deposit" ann "$sum" >/dev/null
 done
 
 node_start "$old"
 wait_for "one applied index on all nodes" same applied && ok "node-$old returns and catches up"
-step "one digest on all nodes" same digest
+wait_for "one digest on all nodes" same digest && ok "one digest on all nodes"
 gavel bank.list -o json >"$work/list"
 step "the whole list is there" grep -q '"ann"' "$work/list"
 for bank in "${banks[@]}"; do
