@@ -145,6 +145,9 @@ void cli_rows(FILE *out, const struct cli_asked *asked, int count, const struct 
 /* "3 members: 2 HEALTHY, 1 DEGRADED" */
 void cli_rows_summary(FILE *out, const struct cli_asked *best);
 
+/* Why a node is not ready, by its own status: the sentences, joined; "" when it is, or does not say. */
+void cli_rows_not_ready(struct gavel_slice status, char *text, size_t size);
+
 /* What is wrong with nodes, by themselves: a line each. */
 void cli_rows_alarms(FILE *out, const struct cli_asked *asked, int count);
 

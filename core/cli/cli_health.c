@@ -5,8 +5,8 @@
  * Of the cluster: a line each member, as the leader sees it, with the reason for whatever is not HEALTHY; the exit code
  * is that of the worst. What is not known is worse than what limps, and better than what is known to be down.
  *
- * Of one node, for whoever supervises it (--live, --ready, --wait). Live: it answers. Ready: it knows a leader and has
- * applied what was committed when it started. A node without a majority is live and not ready, and killing it would
+ * Of one node, for whoever supervises it (--live, --ready, --wait). Live: it answers. Ready: what its status says of
+ * it, which is the table of core/node/node.h. A node without a majority is live and not ready, and killing it would
  * help nobody.
  */
 #include "cli.h"
@@ -55,12 +55,14 @@ static void look(const struct cli *cli, bool whole, uint64_t timeout_ms, struct 
         struct gavel_slice role = gavel_get_bytes(asked->result->value, "role");
         struct gavel_slice leader = gavel_get_bytes(asked->result->value, "leader");
         bool good = gavel_get_bool(asked->result->value, "ready", 0) != 0;
+        char why[sizeof looked->line / 2];
 
+        cli_rows_not_ready(asked->result->value, why, sizeof why);
         looked->code = good || !whole ? CLI_OK : CLI_FALSE;
-        (void)snprintf(looked->line, sizeof looked->line, "%s: %.*s%s%.*s, term %llu",
+        (void)snprintf(looked->line, sizeof looked->line, "%s: %.*s%s%.*s, term %llu%s%s",
                        good ? "ready" : "live, not ready", (int)role.size, (const char *)role.data,
                        leader.size ? ", leader " : "", (int)leader.size, (const char *)leader.data,
-                       (unsigned long long)gavel_get_uint(asked->result->value, "term", 0));
+                       (unsigned long long)gavel_get_uint(asked->result->value, "term", 0), why[0] ? ": " : "", why);
     }
     cli_ask_end(asked, count);
 }

@@ -149,6 +149,23 @@ void cli_rows_summary(FILE *out, const struct cli_asked *best)
     }
 }
 
+void cli_rows_not_ready(struct gavel_slice status, char *text, size_t size)
+{
+    struct codec_walk walk;
+    struct gavel_slice key;
+    struct gavel_slice row;
+    size_t used = 0;
+
+    text[0] = 0;
+    codec_walk_begin(&walk, codec_map_find(status, "not_ready"));
+    while (codec_walk_next(&walk, &key, &row) && used < size) {
+        struct gavel_slice reason = gavel_get_bytes(row, "reason");
+
+        used += (size_t)snprintf(text + used, size - used, "%s%.*s", used ? "; " : "", (int)reason.size,
+                                 (const char *)reason.data);
+    }
+}
+
 void cli_rows_alarms(FILE *out, const struct cli_asked *asked, int count)
 {
     for (int i = 0; i < count; i++) {

@@ -23,6 +23,7 @@ static void print_node(const struct cli_asked *asked)
     struct gavel_slice status;
     struct gavel_slice role;
     bool leads;
+    char why[512];
 
     if (asked->status < 0) {
         printf("  %s%-28s ", cli_red(), asked->uri);
@@ -33,14 +34,17 @@ static void print_node(const struct cli_asked *asked)
     status = asked->result->value;
     role = gavel_get_bytes(status, "role");
     leads = gavel_slice_equal(role, gavel_text("leader"));
-    printf("  %-28s %-10.*s %s%-10.*s%s %6llu %10llu %10llu  %-16.*s %s\n", asked->uri,
+    cli_rows_not_ready(status, why, sizeof why);
+    printf("  %-28s %-10.*s %s%-10.*s%s %6llu %10llu %10llu  %-16.*s %s", asked->uri,
            (int)gavel_get_bytes(status, "name").size, (const char *)gavel_get_bytes(status, "name").data,
            leads ? cli_green() : "", (int)role.size, (const char *)role.data, leads ? cli_plain() : "",
            (unsigned long long)gavel_get_uint(status, "term", 0),
            (unsigned long long)gavel_get_uint(status, "commit", 0),
            (unsigned long long)gavel_get_uint(status, "applied", 0), (int)gavel_get_bytes(status, "digest").size,
            (const char *)gavel_get_bytes(status, "digest").data,
-           gavel_get_bool(status, "ready", 0) ? "ready" : "not ready");
+           gavel_get_bool(status, "ready", 0) ? "ready" : why[0] ? "not ready: " : "not ready");
+    cli_put_plain(stdout, why);
+    putchar('\n');
 }
 
 static void print_machines(struct gavel_slice status)
@@ -93,7 +97,8 @@ static void print_screen(const struct cli_asked *asked, int count, const struct 
 
 static void put_endpoint(struct gavel_writer *w, const struct cli_asked *asked)
 {
-    static const char *const shown[] = {"name", "role", "term", "commit", "applied", "digest", "ready"};
+    static const char *const shown[] = {"name", "role", "term", "commit", "applied", "digest",
+                                        "ready", "not_ready"};
     size_t i;
 
     gavel_put_map(w, asked->status < 0 ? 2 : 1 + sizeof shown / sizeof shown[0]);

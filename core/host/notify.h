@@ -6,9 +6,9 @@
  * work of starting is done, STATUS= when the line for people changes, RELOADING=1 and READY=1 around a reload,
  * STOPPING=1, WATCHDOG=1 at half of WATCHDOG_USEC, EXTEND_TIMEOUT_USEC= while a start or a stop takes long.
  *
- * READY means what this node can answer for alone: it listens, and its snapshot and log are read back. It does not mean
- * that there is a leader: a node that waited for the others before it said so would keep "systemctl start" of the first
- * of three nodes from ever returning. STATUS says the rest.
+ * READY means what this node can answer for alone (NODE_PROBE_STARTED of core/node/node.h): it listens, and its
+ * snapshot and log are read back. It does not mean that there is a leader: a node that waited for the others before it
+ * said so would keep "systemctl start" of the first of three nodes from ever returning. STATUS says the rest.
  *
  * Nothing here waits: a socket whose reader is behind is tried again a little later, with what is true then. Without
  * NOTIFY_SOCKET every function does nothing. Everything is [loop].

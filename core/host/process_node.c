@@ -5,6 +5,7 @@
 #include "core/host/process.h"
 
 #include "core/codec/field.h"
+#include "core/host/ready.h"
 #include "core/host/reload.h"
 
 #include <assert.h>
@@ -178,13 +179,12 @@ static void probe_due(uv_timer_t *timer)
 
 void host_process_probe(struct host_process *process, bool begin)
 {
-    struct node_probe found[NODE_PROBES_MAX] = {{.name = "restored", .reason = "this node is starting"}};
+    struct node_probe found[NODE_PROBES_MAX] = {{.name = "restored", .decides = NODE_PROBE_READY,
+                                                 .reason = "this node is starting"}};
     uint32_t count = process->node ? node_probes(process->node, found) : 1;
     struct gavel_probe rows[NODE_PROBES_MAX];
 
-    for (uint32_t i = 0; i < count; i++)
-        rows[i] = (struct gavel_probe){.size = GAVEL_END(struct gavel_probe, reason), .name = found[i].name,
-                                       .questions = GAVEL_PROBE_READY, .ok = found[i].ok, .reason = found[i].reason};
+    host_ready_rows(found, count, rows);
     host_probes_put(host_services_probes(process->services), rows, count,
                     process->running ? os_mono_ns(host_services_os(process->services)) / NS_PER_MS : 0);
     if (!begin)

@@ -4,37 +4,16 @@
  * between two turns of the loop, and how long its start may take.
  */
 #include "core/host/process.h"
+#include "core/host/ready.h"
 
 #include <assert.h>
 #include <dirent.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #define LOOK_EVERY_MS 100           /* once it is ready; before that each turn of the loop */
 #define READ_BYTES_PER_MS 20000     /* a slow disk: 20 MB/s */
 #define READ_AT_LEAST_MS 30000
-
-static void write_line(const struct node_view *view, char *line, size_t size)
-{
-    const char *ready = view->ready || strcmp(view->role, "leader") == 0 ? "" : ", not ready";
-
-    if (view->restoring)
-        (void)snprintf(line, size, "restoring: snapshot and log are read back");
-    else if (strcmp(view->role, "founding") == 0)
-        (void)snprintf(line, size, "founding: waits for the listed members");
-    else if (strcmp(view->role, "joining") == 0)
-        (void)snprintf(line, size, "joining: waits until it has been added");
-    else if (strcmp(view->role, "leader") == 0)
-        (void)snprintf(line, size, "leader, term %llu", (unsigned long long)view->term);
-    else if (!view->leader[0])
-        (void)snprintf(line, size, "%s, no leader, term %llu, not ready",
-                       strcmp(view->role, "candidate") == 0 ? "follower" : view->role,
-                       (unsigned long long)view->term); /* a candidate is a follower again in a moment, and so on */
-    else
-        (void)snprintf(line, size, "%s of %s, term %llu%s", view->role, view->leader, (unsigned long long)view->term,
-                       ready);
-}
 
 static void look(uv_prepare_t *prepare)
 {
@@ -50,10 +29,10 @@ static void look(uv_prepare_t *prepare)
         return; /* the node wakes up often enough for the next look */
     process->looked_ms = uv_now(&process->loop);
     node_view(process->node, &view);
-    write_line(&view, line, sizeof line);
-    host_notify_restoring(notify, view.restoring);
+    host_ready_line(&view, line, sizeof line);
+    host_notify_restoring(notify, !view.started);
     host_notify_status(notify, line);
-    if (!ready && !view.restoring)
+    if (!ready && view.started)
         host_notify_ready(notify);
 }
 

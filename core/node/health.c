@@ -128,6 +128,7 @@ ALARM_ROW(fenced, HEALTH_ALARM_FENCED, "fenced: its state differs from the major
 ALARM_ROW(no_space, HEALTH_ALARM_NO_SPACE, "its disk is full: it takes no writes")
 ALARM_ROW(recovering, HEALTH_ALARM_RECOVERING, "recovering: damaged entries of its log are being fetched again")
 ALARM_ROW(restoring, HEALTH_ALARM_RESTORING, "it is reading its snapshot and its log back")
+ALARM_ROW(no_member, HEALTH_ALARM_NO_MEMBER, "it is in no cluster: it waits to be founded or added, or was removed")
 ALARM_ROW(no_leader, HEALTH_ALARM_NO_LEADER, "it knows no leader")
 
 static bool lag_entries(SEEN, LIMITS)
@@ -212,6 +213,7 @@ static const struct health_row {
     {"no_space", HEALTH_DEGRADED, true, no_space, say_no_space},
     {"recovering", HEALTH_DEGRADED, true, recovering, say_recovering},
     {"restoring", HEALTH_DEGRADED, true, restoring, say_restoring},
+    {"no_member", HEALTH_DEGRADED, true, no_member, say_no_member},
     {"no_leader", HEALTH_DEGRADED, true, no_leader, say_no_leader},
     {"lag_entries", HEALTH_DEGRADED, true, lag_entries, say_lag_entries},
     {"lag_bytes", HEALTH_DEGRADED, true, lag_bytes, say_lag_bytes},

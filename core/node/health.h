@@ -12,6 +12,7 @@
  *   DEGRADED   no_space         its disk is full: it takes no writes
  *   DEGRADED   recovering       damaged entries of its log are being fetched again
  *   DEGRADED   restoring        it reads its snapshot and its log back
+ *   DEGRADED   no_member        it is in no cluster: it waits to be founded or added, or was removed
  *   DEGRADED   no_leader        it has known no leader for longer than a check may take
  *   DEGRADED   lag_entries      so many committed entries are not in its log yet
  *   DEGRADED   lag_bytes        the same in bytes
@@ -40,6 +41,7 @@ enum health_state { HEALTH_UNKNOWN = 0, HEALTH_HEALTHY = 1, HEALTH_DEGRADED = 2,
 #define HEALTH_ALARM_RECOVERING 4u
 #define HEALTH_ALARM_NO_LEADER 8u
 #define HEALTH_ALARM_RESTORING 16u
+#define HEALTH_ALARM_NO_MEMBER 32u
 
 #define HEALTH_REASON_MAX 320 /* bytes of a reason with its NUL */
 

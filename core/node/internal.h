@@ -406,6 +406,7 @@ struct node {
     uint64_t tick_base;    /* cluster tick when we became leader ... */
     uint64_t tick_base_ns; /* ... and our monotonic clock then */
     bool fenced;
+    bool caught_up; /* it has applied all that it knew to be committed, once */
     bool transfer_asked;
     struct origin transfer_origin;
 

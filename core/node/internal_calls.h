@@ -68,6 +68,15 @@ void event_conn_gone(struct conn *conn);
 void event_end_all(struct node *node, int32_t status, const char *why);
 uint64_t event_stream_count(const struct node *node);
 
+/* ---- probe.c ------------------------------------------------------------------------------------------- */
+
+/* What the table says for answers to checks: a sum of HEALTH_ALARM_.... */
+uint64_t probe_alarms(const struct node *node, uint64_t now);
+/* The reason of the first row that fails and decides one of these; "" when all are well. */
+void probe_first(const struct node *node, uint32_t decides, char reason[NODE_REASON_MAX]);
+/* The rows that keep it from being ready, as an array of maps: probe, reason. */
+void probe_put_not_ready(const struct node *node, struct gavel_writer *out);
+
 /* ---- status.c ------------------------------------------------------------------------------------------ */
 
 /* "leader", "follower" ...; a constant. */

@@ -608,12 +608,6 @@ bool node_is_leader(const struct node *node)
     return node->raft && node->role == RAFT_LEADER;
 }
 
-bool node_ready(const struct node *node)
-{
-    return node->raft && node->phase == NODE_RUNNING && node->leader &&
-           node->applied >= engine_commit(node);
-}
-
 uint64_t node_applied(const struct node *node)
 {
     return node->applied;

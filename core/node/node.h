@@ -337,33 +337,59 @@ void node_answer(struct node *node, struct node_caller caller, int32_t status, c
 /* Write the status of design 5 as one map. The names in it are those of gavel-protocol(7). */
 void node_status(struct node *node, struct gavel_writer *out);
 
+#define NODE_REASON_MAX 232 /* bytes of a reason with its NUL */
+
 /* What fits on one line of a service manager. The texts are borrowed until the node does something. */
 struct node_view {
     const char *role;   /* as in the status document */
     const char *leader; /* its name; "" while none is known */
     uint64_t term;
-    bool restoring; /* still busy with its own disk; false: what it waits for, if anything, is others */
-    bool ready;     /* node_ready */
+    bool started;   /* NODE_PROBE_STARTED; what it waits for then, if anything, is others */
+    bool ready;     /* NODE_PROBE_READY */
+    char reason[NODE_REASON_MAX]; /* of the first row that keeps it from being ready; "" when it is */
 };
 
 void node_view(const struct node *node, struct node_view *view);
 
-/* One thing that must be well for this node to serve. */
-struct node_probe {
-    const char *name; /* "restored", "member", "running", "leader", "applied", "recovered", "state", "disk" */
-    bool ok;
-    char reason[232]; /* one sentence; "" when it is well */
-};
-
+/*
+ * Whether this node is well, one thing after the other: one table (probe_rows in probe.c), which is all that anybody
+ * who asks from outside is answered from.
+ *
+ *   row        decides  alarm       fails while
+ *   restored   S R      restoring   snapshot and log are read back
+ *   member     R        no_member   it is in no cluster: it waits to be founded or added, or was removed
+ *   running    R                    it is stopping
+ *   leader     R        no_leader   it knows no leader; the alarm: for longer than a check of health may take
+ *   applied    R                    it is behind what it knows to be committed: at all until it has caught up once,
+ *                                   then by more than 2,048 entries
+ *   recovered  R        recovering  damaged entries of its log are fetched again
+ *   state      R        fenced      its state differs from the majority's
+ *   disk                no_space    its disk is full: writes are refused, but reads go on, and where all disks are full
+ *                                   a supervisor that took every node out of service would end those too
+ *
+ * S, started: sd_notify's READY=1, for nobody may wait for others there. R, ready: status, gavel health --ready, the
+ * STATUS of sd_notify, /readyz. The alarm: what it says of itself in answers to checks, hence gavel health.
+ */
+#define NODE_PROBE_STARTED 1u
+#define NODE_PROBE_READY 2u
 #define NODE_PROBES_MAX 8
+
+struct node_probe {
+    const char *name;
+    uint32_t decides; /* a sum of NODE_PROBE_... */
+    bool ok;
+    char reason[NODE_REASON_MAX]; /* one sentence; "" when it is well */
+};
 
 /* Look at each; how many there are, always the same ones in the same order. */
 uint32_t node_probes(const struct node *node, struct node_probe probes[NODE_PROBES_MAX]);
 
-/* Small views, for tests and for the host's own probes. */
+/* Whether all those rows are well that decide one of these. */
+bool node_well(const struct node *node, uint32_t decides);
+bool node_ready(const struct node *node); /* NODE_PROBE_READY */
+
+/* Small views, for tests. */
 bool node_is_leader(const struct node *node);
-bool node_ready(
-    const struct node *node); /* knows a leader, or leads, and has applied all that was committed at start */
 uint64_t node_applied(const struct node *node);
 uint64_t node_commit(const struct node *node);
 

@@ -7,23 +7,6 @@
 #include "core/codec/value.h"
 #include "core/log/snapshot.h"
 
-static uint64_t alarms_of(const struct node *node, uint64_t now)
-{
-    uint64_t alarms = 0;
-
-    if (!log_space_ok(node->log))
-        alarms |= HEALTH_ALARM_NO_SPACE;
-    if (node->fenced)
-        alarms |= HEALTH_ALARM_FENCED;
-    if (engine_status(node).recovering)
-        alarms |= HEALTH_ALARM_RECOVERING;
-    if (!node->raft)
-        alarms |= HEALTH_ALARM_RESTORING;
-    if (node->leaderless_ns && now - node->leaderless_ns > node->limits.health.timeout_ms * NS_PER_MS)
-        alarms |= HEALTH_ALARM_NO_LEADER;
-    return alarms;
-}
-
 struct codec_check_answer report_make(struct node *node)
 {
     uint64_t now = node_now(node);
@@ -32,7 +15,7 @@ struct codec_check_answer report_make(struct node *node)
     struct log_snapshot_info snapshot = log_snapshot_newest(node->log);
     const struct member *leader = node->leader ? directory_find(&node->directory, node->leader) : NULL;
     struct log_figures log;
-    struct codec_check_answer report = {.alarms = alarms_of(node, now)};
+    struct codec_check_answer report = {.alarms = probe_alarms(node, now)};
     struct peer *peer;
 
     log_figures(node->log, &log);

@@ -142,7 +142,7 @@ void declare_step(struct node *node)
 {
     uint64_t now;
 
-    if (node->declare.settled || !node_ready(node) || node->phase != NODE_RUNNING)
+    if (node->declare.settled || node->phase != NODE_RUNNING || !node->leader || node->applied < engine_commit(node))
         return;
     if (is_done(node, roster_member(node->roster, node->member_id))) {
         node->declare.settled = true;

@@ -248,7 +248,7 @@ void node_status(struct node *node, struct gavel_writer *out)
 
     if (quiet)
         (void)snprintf(digest, sizeof digest, "%016llx", (unsigned long long)apply_digest(node->apply));
-    gavel_put_map(out, 28 + REPORT_HEALTH_KEYS);
+    gavel_put_map(out, 29 + REPORT_HEALTH_KEYS);
     gavel_put_key(out, "cluster_id");
     put_hex(out, node->cluster_id.bytes, node->founded ? sizeof node->cluster_id.bytes : 0);
     put_text(out, "name", node->setup.name);
@@ -264,6 +264,8 @@ void node_status(struct node *node, struct gavel_writer *out)
     put_text(out, "digest", digest);
     gavel_put_key(out, "ready");
     gavel_put_bool(out, node_ready(node));
+    gavel_put_key(out, "not_ready");
+    probe_put_not_ready(node, out);
     report_put_health(node, &node->self, out);
     gavel_put_key(out, "report");
     report_put(&report, 0, out);
@@ -297,9 +299,10 @@ void node_view(const struct node *node, struct node_view *view)
         .role = status_role(node),
         .leader = leader ? leader->name : "",
         .term = status.term,
-        .restoring = node->phase == NODE_NEW || node->phase == NODE_RESTORING,
+        .started = node_well(node, NODE_PROBE_STARTED),
         .ready = node_ready(node),
     };
+    probe_first(node, NODE_PROBE_READY, view->reason);
 }
 
 static void describe_command(const struct gavel_command *command, struct gavel_writer *out)

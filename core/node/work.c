@@ -106,6 +106,7 @@ static void run_done(struct node *node)
         return;
     }
     node->applied = run->last;
+    node->caught_up = node->caught_up || node->applied >= engine_commit(node);
     node->applied_tick = run->tick;
     if (node->measures) {
         node_observe(node, node->series.apply_seconds, (double)(node_now(node) - run->ns) / 1e9);

@@ -278,7 +278,7 @@ static void alone_of_three(void **state)
     manager_open(false);
     start("three", manager_name, 0, 0);
     (void)hear(heard, "READY=1"); /* else starting the first of three would wait for ever */
-    (void)hear(heard, "STATUS=founding: waits for the listed members");
+    (void)hear(heard, "STATUS=founding: it waits for the listed members to found the cluster");
     stop();
 }
 

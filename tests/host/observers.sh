@@ -71,6 +71,26 @@ level = error
 [observer.prometheus]
 listen = 127.0.0.1:0
 END
+# A node that waits for the other one of its cluster is not ready, for the same reason at each door.
+sed "s,^members = .*,&\, n2=unix://$dir/nobody," "$dir/ini" >"$dir/two"
+"$gaveld" --config "$dir/two" 2>"$dir/err" & pid=$!
+until_true "a port for metrics" grep -q 'Metrics at' "$dir/err"
+port=$(sed -n 's,.*http://127.0.0.1:\([0-9]*\)/metrics.*,\1,p' "$dir/err")
+waits() { get '/readyz?verbose' | grep -q '^\[-\]member failed: it waits for'; }
+until_true "that it is not ready" waits
+why=$(get '/readyz?verbose' | sed -n 's/^\[-\]member failed: //p')
+get '/readyz?verbose' | tr -d '\r' | grep -q '^\[+\]restored ok$' || fail "it is not restored"
+for words in "health --ready" status "-o json status"; do
+    said=$(admin $words)
+    grep -qF "$why" <<<"$said" || fail "$words says $said"
+done
+admin health --ready >/dev/null
+is $? 2
+kill -TERM "$pid"
+wait "$pid"
+is $? 0
+rm -rf "$dir/node"
+
 "$gaveld" --config "$dir/ini" 2>"$dir/err" & pid=$!
 until_true "a port for metrics" grep -q 'Metrics at' "$dir/err"
 port=$(sed -n 's,.*http://127.0.0.1:\([0-9]*\)/metrics.*,\1,p' "$dir/err")

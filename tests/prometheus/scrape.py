@@ -296,7 +296,11 @@ def run():
     url = "http://127.0.0.1:%d" % ports["node-3"]
     until(lambda: get(url + "/readyz")[0] == 503, "a node without a quorum that is not ready")
     code, text, _ = get(url + "/readyz?verbose")
-    assert code == 503 and "[-]leader failed: no leader is known" in text and "[+]disk ok" in text, text
+    assert code == 503 and "[-]leader failed: no leader is known" in text and "[+]state ok" in text, text
+    # The same table, through the other doors.
+    for words, ready in ((("health", "--ready"), "live, not ready: "), (("status",), '"not_ready"')):
+        said = gavel(made, "node-3", *words)
+        assert said.returncode and ready in said.stdout and "no leader is known in term" in said.stdout, said
     assert get(url + "/livez")[0] == 200
     until(lambda: [1 for each in prometheus.query("up == 0")][1:], "two targets that are down")
 

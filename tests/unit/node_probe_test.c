@@ -9,7 +9,13 @@
 
 #include <cmocka.h>
 
+#include "core/codec/value.h"
+#include "core/host/probes.h"
+#include "core/host/ready.h"
 #include "core/node/internal.h"
+#include "core/raft/internal.h"
+
+#define PROBE_LAG 2048
 
 /* The reason of a probe; "" when it is well. */
 static const char *reason_of(struct cluster *cluster, uint32_t number, const char *name)
@@ -65,6 +71,8 @@ static void test_from_start_to_loss_of_the_majority(void **state)
     cluster_free(&cluster);
 }
 
+/* ---- each row, through each door --------------------------------------------------------------------------- */
+
 static bool disk_full;
 
 static int no_room(void *ctx, enum os_mem_op op, const char *path)
@@ -83,8 +91,168 @@ static bool is_well(struct cluster *cluster)
     return failing(cluster, 0) == 0;
 }
 
-/* What is wrong with one node fails one probe, and no other. */
-static void test_one_trouble_one_probe(void **state)
+/* What one trouble has to look like from everywhere. */
+static const struct trouble {
+    const char *row;
+    const char *sentence; /* a part of it */
+    bool not_ready;
+    bool not_started;
+    uint64_t alarm;
+} troubles[] = {
+    {"restored", "being read back", true, true, HEALTH_ALARM_RESTORING},
+    {"member", "was removed", true, false, HEALTH_ALARM_NO_MEMBER},
+    {"member", "waits for the listed members", true, false, HEALTH_ALARM_NO_MEMBER},
+    {"running", "is stopping", true, false, 0},
+    {"leader", "no leader is known in term 1", true, false, HEALTH_ALARM_NO_LEADER},
+    {"applied", "committed entries", true, false, 0},
+    {"recovered", "are being fetched again", true, false, HEALTH_ALARM_RECOVERING},
+    {"state", "differs from the majority's", true, false, HEALTH_ALARM_FENCED},
+    {"disk", "disk is full", false, false, HEALTH_ALARM_NO_SPACE},
+};
+
+struct shown {
+    const struct trouble *trouble;
+    bool seen;
+    bool ready;
+};
+
+/* As the observer prometheus goes through them for /readyz. */
+static void show(void *context, const struct gavel_probe *rows, uint64_t count, uint64_t stride)
+{
+    struct shown *shown = context;
+
+    assert_int_equal(stride, sizeof rows[0]);
+    assert_int_equal(count, 1 + NODE_PROBES_MAX);
+    for (uint64_t i = 0; i < count; i++) {
+        if (!(rows[i].questions & GAVEL_PROBE_READY))
+            continue;
+        shown->ready = shown->ready && rows[i].ok;
+        if (shown->trouble && strcmp(rows[i].name, shown->trouble->row) == 0) {
+            shown->seen = true;
+            assert_false(rows[i].ok);
+            assert_non_null(strstr(rows[i].reason, shown->trouble->sentence));
+        } else {
+            assert_true(rows[i].ok);
+        }
+    }
+}
+
+static void through_readyz(const struct node *node, const struct trouble *trouble)
+{
+    struct host_probes *probes = host_probes_new();
+    struct shown shown = {.trouble = trouble, .ready = true};
+    struct node_probe found[NODE_PROBES_MAX];
+    struct gavel_probe rows[NODE_PROBES_MAX];
+
+    assert_non_null(probes);
+    host_ready_rows(found, node_probes(node, found), rows);
+    host_probes_put(probes, rows, NODE_PROBES_MAX, 1);
+    host_probes_show(probes, 1, show, &shown);
+    assert_int_equal(shown.ready, !trouble || !trouble->not_ready);
+    assert_int_equal(shown.seen, trouble && trouble->not_ready);
+    host_probes_free(probes);
+}
+
+/* The document that gavel status and gavel health --ready read. */
+static void through_status(struct node *node, const struct trouble *trouble)
+{
+    struct gavel_buffer body = codec_buffer(0);
+    struct codec_writer writer;
+    struct gavel_slice document, rows, key, row, reason;
+    struct codec_walk walk;
+    char text[NODE_REASON_MAX];
+    bool bad = trouble && trouble->not_ready;
+    uint64_t ready = 2;
+
+    node_status(node, codec_writer_begin(&writer, &body));
+    assert_int_equal(codec_writer_end(&writer, NULL), GAVEL_OK);
+    document = gavel_buffer_slice(&body);
+    assert_int_equal(codec_get_bool(codec_map_find(document, "ready"), &ready), GAVEL_OK);
+    assert_int_equal(ready, !bad);
+    rows = codec_map_find(document, "not_ready");
+    assert_int_equal(codec_value_count(rows), bad);
+    codec_walk_begin(&walk, rows);
+    while (codec_walk_next(&walk, &key, &row)) {
+        assert_true(gavel_slice_equal(codec_string_or(codec_map_find(row, "probe"), ""), gavel_text(trouble->row)));
+        reason = codec_string_or(codec_map_find(row, "reason"), "");
+        snprintf(text, sizeof text, "%.*s", (int)reason.size, (const char *)reason.data);
+        assert_non_null(strstr(text, trouble->sentence));
+    }
+    row = codec_map_find(document, "report");
+    assert_int_equal(codec_uint_or(codec_map_find(row, "alarms"), 99), trouble ? trouble->alarm : 0);
+    gavel_buffer_free(&body);
+}
+
+/* READY=1 and STATUS= of sd_notify. */
+static void through_notify(const struct node *node, const struct trouble *trouble)
+{
+    struct node_view view;
+    char line[512];
+
+    node_view(node, &view);
+    host_ready_line(&view, line, sizeof line);
+    assert_int_equal(view.started, !trouble || !trouble->not_started);
+    assert_int_equal(view.ready, !trouble || !trouble->not_ready);
+    if (trouble && trouble->not_ready)
+        assert_non_null(strstr(line, trouble->sentence));
+    else
+        assert_string_equal(line, "leader, term 1");
+}
+
+static void through_all_doors(struct cluster *cluster, const struct trouble *trouble)
+{
+    struct node *node = cluster->nodes[0].node;
+
+    assert_int_equal(failing(cluster, 0), trouble ? 1 : 0);
+    if (trouble)
+        assert_non_null(strstr(reason_of(cluster, 0, trouble->row), trouble->sentence));
+    assert_int_equal(node_ready(node), !trouble || !trouble->not_ready);
+    assert_int_equal(node_well(node, NODE_PROBE_STARTED), !trouble || !trouble->not_started);
+    through_readyz(node, trouble);
+    through_status(node, trouble);
+    through_notify(node, trouble);
+}
+
+/* The disk is filled for real: what it says of itself is not a flag. */
+static void fill_disk(struct cluster *cluster, struct cluster_client *client, bool full)
+{
+    struct cluster_reply reply;
+
+    disk_full = full;
+    os_mem_set_hook(cluster->nodes[0].disk, no_room, NULL);
+    for (int i = 0; full && i < 400 && !says_full(cluster); i++)
+        cluster_pad(client, 500000, &reply);
+    assert_true(full ? says_full(cluster) : cluster_until(cluster, is_well, 60000));
+}
+
+/* One trouble, made or undone. */
+static void make(struct cluster *cluster, struct cluster_client *client, size_t number, bool on)
+{
+    struct node *node = cluster->nodes[0].node;
+    const char *row = troubles[number].row;
+
+    if (strcmp(row, "restored") == 0)
+        node->phase = on ? NODE_RESTORING : NODE_RUNNING;
+    else if (strcmp(row, "member") == 0 && strstr(troubles[number].sentence, "removed"))
+        node->removed = on;
+    else if (strcmp(row, "member") == 0)
+        node->phase = on ? NODE_FOUNDING : NODE_RUNNING;
+    else if (strcmp(row, "running") == 0)
+        node->phase = on ? NODE_HANDING : NODE_RUNNING;
+    else if (strcmp(row, "leader") == 0) {
+        node->leader = on ? 0 : node->member_id;
+        node->leaderless_ns = on ? 1 : 0; /* for long */
+    } else if (strcmp(row, "applied") == 0)
+        node->applied = on ? node->applied - PROBE_LAG - 1 : node->applied + PROBE_LAG + 1;
+    else if (strcmp(row, "recovered") == 0)
+        node->raft->recovering = on;
+    else if (strcmp(row, "state") == 0)
+        node->fenced = on;
+    else
+        fill_disk(cluster, client, on);
+}
+
+static void test_each_row_through_each_door(void **state)
 {
     struct cluster cluster;
     struct cluster_client *client;
@@ -96,39 +264,29 @@ static void test_one_trouble_one_probe(void **state)
     cluster_start(&cluster, 0);
     assert_true(cluster_until(&cluster, cluster_has_leader, 10000));
     node = cluster.nodes[0].node;
-    assert_int_equal(failing(&cluster, 0), 0);
-    node->fenced = true;
-    assert_int_equal(failing(&cluster, 0), 1);
-    assert_non_null(strstr(reason_of(&cluster, 0, "state"), "differs from the majority's"));
-    node->fenced = false;
-    node->removed = true;
-    assert_int_equal(failing(&cluster, 0), 1);
-    assert_non_null(strstr(reason_of(&cluster, 0, "member"), "was removed"));
-    node->removed = false;
-    node->phase = NODE_RESTORING;
-    assert_int_equal(failing(&cluster, 0), 1);
-    assert_non_null(strstr(reason_of(&cluster, 0, "restored"), "being read back"));
-    node->phase = NODE_RUNNING;
-
-    /* A machine that does not follow: more is committed than it has applied by two full batches. */
     client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
     for (int i = 0; i < 2100; i++)
         cluster_pad(client, 1, &reply);
-    node->applied -= 2049;
-    assert_int_equal(failing(&cluster, 0), 1);
-    assert_non_null(strstr(reason_of(&cluster, 0, "applied"), "committed entries"));
-    node->applied++;
-    assert_int_equal(failing(&cluster, 0), 0);
-    node->applied += 2048;
+    through_all_doors(&cluster, NULL);
+    for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
+        make(&cluster, client, i, true);
+        through_all_doors(&cluster, &troubles[i]);
+        make(&cluster, client, i, false);
+        through_all_doors(&cluster, NULL);
+    }
 
-    disk_full = true;
-    os_mem_set_hook(cluster.nodes[0].disk, no_room, NULL);
-    for (int i = 0; i < 400 && !says_full(&cluster); i++)
-        cluster_pad(client, 500000, &reply);
-    assert_true(says_full(&cluster));
-    assert_int_equal(failing(&cluster, 0), 1);
-    disk_full = false;
-    assert_true(cluster_until(&cluster, is_well, 60000));
+    /* Who lags by what it may is well, but not before it has caught up once. */
+    node->applied -= PROBE_LAG;
+    through_all_doors(&cluster, NULL);
+    node->caught_up = false;
+    assert_string_not_equal(reason_of(&cluster, 0, "applied"), "");
+    node->applied += PROBE_LAG;
+    through_all_doors(&cluster, NULL);
+    /* A passing election is no alarm. */
+    node->leader = 0;
+    assert_false(node_ready(node));
+    assert_int_equal(report_make(node).alarms, 0);
+    node->leader = node->member_id;
     cluster_client_free(client);
     cluster_free(&cluster);
 }
@@ -136,7 +294,7 @@ static void test_one_trouble_one_probe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_trouble_one_probe),
+        cmocka_unit_test(test_each_row_through_each_door),
         cmocka_unit_test(test_from_start_to_loss_of_the_majority),
     };
 
