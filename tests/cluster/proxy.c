@@ -5,9 +5,10 @@
  * J, and dials the real J in J's namespace. So every byte between two nodes passes here, each directed link has rules
  * of its own, and no node notices that its peers are elsewhere.
  *
- * usage: proxy CONTROL PORT FD0 FD1 ... FDn
+ * usage: proxy CONTROL PORT[+MORE] FD0 FD1 ... FDn
  *
- * FD0 is the namespace of the clients, FD1 to FDn those of the nodes; node J listens on 127.0.0.J:PORT. CONTROL is the
+ * FD0 is the namespace of the clients, FD1 to FDn those of the nodes; node J listens on 127.0.0.J:PORT, and perhaps on
+ * some of the MORE ports behind it: who dials one of them comes to the same one. CONTROL is the
  * path of a Unix socket: one command a line, answered by "ok ..." or "no ...". FROM and TO are numbers or '*':
  *
  *     drop FROM TO             nothing passes, no end of a connection either; the kernels hold what was sent
@@ -43,6 +44,7 @@
 #include <unistd.h>
 
 #define SIDES_MAX 9            /* the clients and eight nodes */
+#define PORTS_MAX 4            /* of each node */
 #define CONNECTIONS_MAX 1024   /* 16 clients and 5 nodes need some 130; more are closed at once */
 #define PIPE_BYTES (256 << 10) /* held in one direction; then the sender is not read any more */
 #define PIECES_MAX 128         /* reads that wait in one direction */
@@ -84,18 +86,21 @@ struct connection {
     bool connected; /* and its connect has ended well */
     int fd[2];      /* -1: that side broke, and the other one has not heard of it yet */
     int node[2];
+    int port; /* that was dialled: so many behind the first */
     struct pipe_state pipes[2];
 };
 
 static struct rule rules[SIDES_MAX][SIDES_MAX];
 static struct connection connections[CONNECTIONS_MAX];
-static struct pollfd polls[1 + SIDES_MAX * SIDES_MAX + CONNECTIONS_MAX * 2]; /* no empty places: poll counts them */
-static size_t listener_place[SIDES_MAX][SIDES_MAX]; /* in polls; 0, the control's: none */
+/* No empty places: poll counts them. */
+static struct pollfd polls[1 + SIDES_MAX * SIDES_MAX * PORTS_MAX + CONNECTIONS_MAX * 2];
+static size_t listener_place[SIDES_MAX][SIDES_MAX][PORTS_MAX]; /* in polls; 0, the control's: none */
 static size_t place[CONNECTIONS_MAX][2];
 static int spaces[SIDES_MAX];
-static int listeners[SIDES_MAX][SIDES_MAX];
+static int listeners[SIDES_MAX][SIDES_MAX][PORTS_MAX];
 static int sides;
-static unsigned port;
+static unsigned first_port;
+static int ports;
 static uint64_t total_made, total_refused, total_reset, total_cut, total_bytes;
 static uint64_t dice = 88172645463325252u;
 
@@ -121,9 +126,9 @@ static void die(const char *what)
     exit(1);
 }
 
-static struct sockaddr_in address_of(int node)
+static struct sockaddr_in address_of(int node, int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(first_port + (unsigned)port))};
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + (uint32_t)node);
     return address;
@@ -142,22 +147,24 @@ static int socket_in(int node)
     return fd;
 }
 
+static int listen_in(int in, int as, int port)
+{
+    struct sockaddr_in address = address_of(as, port);
+    int one = 1;
+    int fd = socket_in(in);
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 64) != 0)
+        die("listen");
+    return fd;
+}
+
 static void listen_all(void)
 {
     for (int in = 0; in < sides; in++)
-        for (int as = 1; as < sides; as++) {
-            struct sockaddr_in address = address_of(as);
-            int one = 1;
-            int fd;
-
-            if (in == as)
-                continue;
-            fd = socket_in(in);
-            (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-            if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 64) != 0)
-                die("listen");
-            listeners[in][as] = fd;
-        }
+        for (int as = 1; as < sides; as++)
+            for (int port = 0; port < ports && in != as; port++)
+                listeners[in][as][port] = listen_in(in, as, port);
 }
 
 /* ---- connections ------------------------------------------------------------------------------------------------- */
@@ -202,9 +209,9 @@ static void broke(struct connection *at, int side)
         reset_both(at);
 }
 
-static void take(int in, int as)
+static void take(int in, int as, int port)
 {
-    int fd = accept4(listeners[in][as], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(listeners[in][as][port], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     struct connection *at = NULL;
     int one = 1;
 
@@ -225,6 +232,7 @@ static void take(int in, int as)
     at->fd[1] = -1;
     at->node[0] = in;
     at->node[1] = as;
+    at->port = port;
     for (int i = 0; i < 2; i++) {
         at->pipes[i].data = malloc(PIPE_BYTES);
         if (!at->pipes[i].data)
@@ -235,7 +243,7 @@ static void take(int in, int as)
 /* Dial on, once the way there and back is open: before, a SYN or its answer would have been lost. */
 static void dial(struct connection *at)
 {
-    struct sockaddr_in address = address_of(at->node[1]);
+    struct sockaddr_in address = address_of(at->node[1], at->port);
     int one = 1;
 
     if (rules[at->node[0]][at->node[1]].drop || rules[at->node[1]][at->node[0]].drop)
@@ -509,7 +517,8 @@ static int prepare(int control, size_t *count)
     (void)watch(count, control, POLLIN);
     for (int i = 0; i < sides; i++)
         for (int k = 1; k < sides; k++)
-            listener_place[i][k] = i == k ? 0 : watch(count, listeners[i][k], POLLIN);
+            for (int port = 0; port < ports; port++)
+                listener_place[i][k][port] = i == k ? 0 : watch(count, listeners[i][k][port], POLLIN);
     for (unsigned c = 0; c < CONNECTIONS_MAX; c++) {
         const struct connection *one = &connections[c];
         short events[2] = {0, 0};
@@ -560,8 +569,9 @@ static void turn(int control)
         exit(0);                            /* the test is over, or was killed */
     for (int i = 0; i < sides; i++)
         for (int k = 1; k < sides; k++)
-            if (listener_place[i][k] && (polls[listener_place[i][k]].revents & POLLIN))
-                take(i, k);
+            for (int port = 0; port < ports; port++)
+                if (listener_place[i][k][port] && (polls[listener_place[i][k][port]].revents & POLLIN))
+                    take(i, k, port);
     for (unsigned c = 0; c < CONNECTIONS_MAX; c++) {
         short ready[2];
 
@@ -576,15 +586,19 @@ static void turn(int control)
 
 int main(int count, char **words)
 {
+    char *more = NULL;
     int control;
 
-    if (count < 5 || count - 3 > SIDES_MAX) {
-        (void)fprintf(stderr, "usage: proxy CONTROL PORT FD0 FD1 ...\n");
+    if (count >= 5 && count - 3 <= SIDES_MAX) {
+        first_port = (unsigned)strtoul(words[2], &more, 10);
+        ports = 1 + (*more == '+' ? (int)strtol(more + 1, NULL, 10) : 0);
+    }
+    if (ports < 1 || ports > PORTS_MAX) {
+        (void)fprintf(stderr, "usage: proxy CONTROL PORT[+MORE] FD0 FD1 ...\n");
         return 64;
     }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)signal(SIGPIPE, SIG_IGN);
-    port = (unsigned)strtoul(words[2], NULL, 10);
     sides = count - 3;
     for (int i = 0; i < sides; i++)
         spaces[i] = (int)strtol(words[3 + i], NULL, 10);

@@ -38,6 +38,7 @@
 static int spaces[2];
 static int control = -1;
 static int listener = -1;
+static int second_listener = -1; /* of the port behind it */
 static pid_t proxy;
 
 static uint64_t now_ms(void)
@@ -50,9 +51,9 @@ static uint64_t now_ms(void)
 
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */
 
-static struct sockaddr_in node_1(void)
+static struct sockaddr_in node_1(int more)
 {
-    return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(PORT),
+    return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)(PORT + more)),
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
@@ -62,15 +63,21 @@ static int socket_in(int side)
     return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
+static int listen_at(int more)
+{
+    struct sockaddr_in address = node_1(more);
+    int one = 1;
+    int fd = socket_in(1);
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    return fd;
+}
+
 static void listen_again(void)
 {
-    struct sockaddr_in address = node_1();
-    int one = 1;
-
-    listener = socket_in(1);
-    (void)setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(listener, 8), 0);
+    listener = listen_at(0);
 }
 
 static bool ready(int fd, int wait_ms)
@@ -80,13 +87,18 @@ static bool ready(int fd, int wait_ms)
     return poll(&one, 1, wait_ms) == 1;
 }
 
-static int dial(void)
+static int dial_at(int more)
 {
-    struct sockaddr_in address = node_1();
+    struct sockaddr_in address = node_1(more);
     int fd = socket_in(0);
 
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     return fd;
+}
+
+static int dial(void)
+{
+    return dial_at(0);
 }
 
 static int answer(void)
@@ -301,6 +313,24 @@ static bool become_root(void)
     return good;
 }
 
+/* A node has several ports; each leads to itself, and the rules of the link hold for all. */
+static void each_port_leads_to_itself(void **state)
+{
+    int fd = dial_at(1);
+    int node;
+
+    (void)state;
+    assert_true(ready(second_listener, SOON_MS));
+    assert_false(ready(listener, 0));
+    node = accept(second_listener, NULL, NULL);
+    put(fd, 10);
+    assert_int_equal(read_all(node, 10), 10);
+    say("reset 0 1\n");
+    assert_int_equal(read_all(fd, 1), -ECONNRESET);
+    (void)close(fd);
+    (void)close(node);
+}
+
 /* Two namespaces, without their descriptors closed on exec: the proxy is given them. */
 static bool make_spaces(void)
 {
@@ -325,7 +355,7 @@ static void start_proxy(const char *path, const char *program)
     proxy = fork();
     if (proxy == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)execl(program, "proxy", path, "7000", numbers[0], numbers[1], (char *)NULL);
+        (void)execl(program, "proxy", path, "7000+1", numbers[0], numbers[1], (char *)NULL);
         _exit(127);
     }
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
@@ -345,7 +375,7 @@ int main(void)
         cmocka_unit_test(what_is_dropped_is_held),        cmocka_unit_test(an_end_is_not_heard_either),
         cmocka_unit_test(a_dial_waits_for_both_ways),     cmocka_unit_test(delays_and_rates_take_their_time),
         cmocka_unit_test(a_cut_comes_in_the_middle),      cmocka_unit_test(a_reset_is_one_on_both_sides),
-        cmocka_unit_test(refused_and_nobody_there_look_alike),
+        cmocka_unit_test(refused_and_nobody_there_look_alike), cmocka_unit_test(each_port_leads_to_itself),
     };
     const char *top = getenv("top_builddir");
     const char *temporary = getenv("TMPDIR");
@@ -369,6 +399,7 @@ int main(void)
     }
     start_proxy(path, program);
     listen_again();
+    second_listener = listen_at(1);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     (void)kill(proxy, SIGTERM);
     (void)waitpid(proxy, NULL, 0);

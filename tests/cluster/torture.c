@@ -78,6 +78,16 @@ void torture_say(const struct torture *torture, const char *format, ...)
     printf("%8.3f  %s\n", (double)now / 1000, text);
 }
 
+void torture_short(struct torture *torture, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (!torture->shortfall[0])
+        (void)vsnprintf(torture->shortfall, sizeof torture->shortfall, format, arguments);
+    va_end(arguments);
+}
+
 int torture_run(struct torture *torture, const char *log, char *const words[])
 {
     int status = 0;
@@ -121,7 +131,7 @@ static void show_tail(const char *path)
 /* The disks are gone with this process: what they hold is copied to where it stays. */
 static void keep_data(struct torture *torture)
 {
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
         char kept[TORTURE_PATH];
         char program[] = "cp";
@@ -157,7 +167,7 @@ void torture_fail(struct torture *torture, const char *format, ...)
         (void)fflush(stdout);
         _exit(INTERRUPTED); /* nothing stays of it */
     }
-    for (int i = 0; i < torture->count; i++)
+    for (int i = 0; i < torture->slots; i++)
         show_tail(torture->nodes[i].log);
     keep_data(torture);
     printf("kept: data directories, logs, configuration and the history of the clients in %s\n", torture->dir);
@@ -179,6 +189,8 @@ static void usage(FILE *out)
             "seed, while 16 clients write and read. Afterwards: no acknowledged write lost or doubled, the clients'\n"
             "history is linearizable, all digests are equal, every node exits with 0, 'gavel data check' and the\n"
             "sanitizers are silent. Without arguments the short form of make check: 15 seconds of faults on 3 nodes.\n"
+            "In a run of a minute or more operators change the members, the transports and the addresses meanwhile;\n"
+            "from five minutes on a fault or task that was hardly ever done fails the run.\n"
             "\n"
             "  --minutes N, --seconds N  how long there are faults\n"
             "  --nodes N                 3 (the default) or 5\n"
@@ -346,8 +358,13 @@ static const char *missing(struct torture *torture)
     (void)snprintf(module, sizeof module, "%s/gavel-json-serializer.so", torture->plugins);
     torture->has_json = access(module, R_OK) == 0;
     (void)snprintf(module, sizeof module, "%s/gavel-websocket-transport.so", torture->plugins);
+    if (access(module, R_OK) == 0)
+        torture->transports |= WAY_WS;
+    (void)snprintf(module, sizeof module, "%s/gavel-tcp-transport.so", torture->plugins);
+    if (access(module, R_OK) == 0)
+        torture->transports |= WAY_TCP;
     if (!torture->transport)
-        torture->transport = access(module, R_OK) == 0 && torture->seed % 2 ? "websocket" : "tcp";
+        torture->transport = (torture->transports & WAY_WS) && torture->seed % 2 ? "websocket" : "tcp";
     return NULL;
 }
 
@@ -386,18 +403,38 @@ static void see_sanitizer(struct torture *torture)
         torture->rate = torture->slow ? RATE_SLOW : RATE;
 }
 
+/* All addresses that a node may ever have: a client is told them, since the node may have moved when it comes. */
+static void list_addresses(struct torture *torture, struct torture_node *node)
+{
+    static const unsigned turns[] = {WAY_TRANSPORTS, WAY_MOVED, WAY_TRANSPORTS | WAY_MOVED};
+    char address[TORTURE_URIS];
+
+    node->way = strcmp(torture->transport, "websocket") == 0 ? WAY_WS : WAY_TCP;
+    node_addresses(node, node->way, address);
+    (void)snprintf(node->uri, sizeof node->uri, "%.39s", address);
+    (void)snprintf(node->uris, sizeof node->uris, "%s", node->uri);
+    for (size_t i = 0; i < sizeof turns / sizeof *turns && torture->crew; i++) {
+        size_t used = strlen(node->uris);
+
+        node_addresses(node, node->way ^ turns[i], address);
+        (void)snprintf(node->uris + used, sizeof node->uris - used, ",%s", address);
+    }
+}
+
 static void name_nodes(struct torture *torture)
 {
     (void)snprintf(torture->history, sizeof torture->history, "%s/history", torture->dir);
-    for (int i = 0; i < torture->count; i++) {
+    torture->voters = torture->count;
+    torture->slots = torture->count + (torture->crew ? TORTURE_SPARES : 0);
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
 
+        node->out = node->joins = i >= torture->count;
         node->number = i + 1;
         node->device_fd = -1;
         node->space = -1;
         (void)snprintf(node->name, sizeof node->name, "n%d", i + 1);
-        (void)snprintf(node->uri, sizeof node->uri, "%s://127.0.0.%d:%d",
-                       strcmp(torture->transport, "websocket") == 0 ? "ws" : "tcp", i + 1, TORTURE_PORT);
+        list_addresses(torture, node);
         (void)snprintf(node->disk, sizeof node->disk, "%s/n%d", torture->dir, i + 1);
         (void)snprintf(node->data, sizeof node->data, "%s/n%d/data", torture->dir, i + 1);
         (void)snprintf(node->config, sizeof node->config, "%s/n%d.ini", torture->dir, i + 1);
@@ -453,7 +490,11 @@ static int inside(struct torture *torture)
     torture_say(torture, "the cluster is founded");
     watch_start(torture);
     load_start(torture);
+    crew_start(torture);
     storm_run(torture);
+    crew_stop(torture);
+    check_settled(torture);
+    crew_restore(torture);
     check_settled(torture);
     load_stop(torture);
     watch_check(torture, load_mark(torture));
@@ -463,7 +504,10 @@ static int inside(struct torture *torture)
     load_free(torture);
     check_ends(torture);
     node_report(torture);
+    crew_report(torture);
     check_history(torture);
+    if (torture->shortfall[0])
+        torture_fail(torture, "all is well, but this shows little: %s", torture->shortfall);
     net_stop(torture);
     room_leave(torture);
     torture_say(torture, "good");
@@ -508,7 +552,8 @@ static int supervise(struct torture *torture)
 
 int main(int count, char **words)
 {
-    static struct torture torture = {.count = 3, .storm_ms = SHORT_MS, .proxy_fd = -1};
+    static struct torture torture = {.count = 3, .storm_ms = SHORT_MS, .proxy_fd = -1,
+                                     .lock = PTHREAD_MUTEX_INITIALIZER};
     const char *lacks;
     int code;
 
@@ -537,6 +582,7 @@ int main(int count, char **words)
         return SKIP;
     }
     see_sanitizer(&torture);
+    crew_make(&torture);
     name_nodes(&torture);
     printf("seed: GAVEL_SEED=%" PRIu64 ", %d nodes, %s, %u operations a second, %" PRIu64 " s of faults\n%s\n",
            torture.seed, torture.count, torture.transport, torture.rate, torture.storm_ms / 1000, torture.gaveld);

@@ -10,16 +10,22 @@
  *   torture_damage.c  bits flipped and files cut while a node is down
  *   torture_net.c     the proxy between the nodes
  *   torture_storm.c   the faults: a schedule from a seed, and what carries it out
+ *   torture_crew.c    the operators: tasks beside the faults, on threads of their own
+ *   torture_hand.c    what an operator does with his hands: gavel(1), INI files, empty disks, and looking
+ *   torture_members.c tasks: members come, go, learn, vote, lose their disks
+ *   torture_ways.c    tasks: transports, serializers and addresses change; nodes restart one after the other
  *   torture_load.c    16 clients, their history and their ledger of acknowledged writes
  *   torture_watch.c   watchers, whose events are in order and complete
  *   torture_check.c   afterwards: healed, settled, nothing lost, linearizable, sound on the disk
  *
- * One thread carries out the faults and looks at everything; each client of the load has its own. Times are
- * milliseconds since the run began unless said otherwise.
+ * One thread carries out the faults, starts the nodes and looks at everything; each client of the load has its own, and
+ * so has each operator, who changes a node only while he holds `lock`. Times are milliseconds since the run began, unless
+ * said otherwise.
  */
 #ifndef TESTS_CLUSTER_TORTURE_H
 #define TESTS_CLUSTER_TORTURE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,14 +35,19 @@
 
 #include "shim.h"
 
-#define TORTURE_NODES 5
+#define TORTURE_SPARES 2 /* beside the founders: they come and go */
+#define TORTURE_NODES (5 + TORTURE_SPARES)
 #define TORTURE_CLIENTS 16
 #define TORTURE_WATCHERS 3
 #define TORTURE_LEDGER_MAX 200000 /* writes of one client: an hour at fifty a second */
-#define TORTURE_PORT 7000      /* in namespaces that nobody shares */
+#define TORTURE_PORT 7000      /* in namespaces that nobody shares: */
+#define TORTURE_PORTS 4        /* websocket and tcp, and the same again for who moves */
+#define TORTURE_URIS (4 * 40)  /* bytes of all addresses that a node can have */
 #define TORTURE_PATH 96        /* bytes of a path below the run's directory; gaveld takes no longer data_dir */
 #define TORTURE_READY_MS 60000 /* to the first leader: sanitizers, a machine that does other things too */
 #define TORTURE_SETTLE_MS 120000 /* from the last fault to agreement: recovery of one node, snapshots for others */
+#define TORTURE_CREW_MS 60000 /* a run as long as this has operators, */
+#define TORTURE_LONG_MS 300000 /* and from so long on what was hardly ever done fails it */
 #define TORTURE_END_MS 30000   /* a process that was told to end and has not by then is stuck */
 
 /* What holds a node's data. */
@@ -46,12 +57,22 @@ enum torture_disk {
     DISK_PLAIN  /* a directory: neither */
 };
 
+/* How a node is reached and what it writes its messages in: bits. */
+enum {
+    WAY_WS = 1,
+    WAY_TCP = 2,
+    WAY_MOVED = 4, /* at its other ports */
+    WAY_JSON = 8,  /* JSON is preferred, else MessagePack */
+    WAY_TRANSPORTS = WAY_WS | WAY_TCP
+};
+
 enum torture_state { NODE_DOWN, NODE_RUNNING, NODE_STOPPING };
 
 struct torture_node {
     int number; /* from 1: its place in the proxy and in 127.0.0.N */
     char name[16];
     char uri[40];
+    char uris[TORTURE_URIS]; /* all that it may ever have */
     char disk[TORTURE_PATH]; /* mount point */
     char data[TORTURE_PATH];
     char config[TORTURE_PATH];
@@ -61,6 +82,8 @@ struct torture_node {
     char device[32];
     int device_fd; /* keeps the loop device ours over a power cut; -1: none */
     int space;     /* its network namespace */
+    unsigned way;  /* of its INI */
+    bool joins;    /* its INI names members to join, not those that found */
     struct shim_page *page;
     struct gavel_client *client; /* that asks it for its status */
     pid_t pid;
@@ -76,6 +99,10 @@ struct torture_node {
     bool clean;         /* its last end was a clean one: everything in its log is proved */
     bool wanted;        /* is to be started as soon as it is down */
     bool damaged;       /* counts against the atlas until it has recovered */
+    bool wiped;         /* so does this: its disk was lost, and it has not come back with a new id */
+    bool out;           /* in no cluster: its process is not to run */
+    bool may_leave;     /* its removal was asked for: exit 78 is right */
+    bool left;          /* and it has done so */
     bool proofs_hurt;   /* its identity entries were damaged: its newest segment is left alone from then on */
     int damage;         /* what to damage when it has ended: enum fault_kind, 0 nothing */
     unsigned starts;
@@ -85,10 +112,11 @@ struct torture_node {
 struct torture {
     /* asked for */
     uint64_t seed;
-    int count;
+    int count; /* nodes that found the cluster, and are its members in the end */
     uint64_t storm_ms;
     unsigned rate; /* operations a second, all clients together */
     const char *transport;
+    unsigned transports; /* that there are: WAY_ bits */
     const char *prefix;
     const char *only; /* names of faults; NULL: drawn from the seed */
     bool keep;
@@ -109,11 +137,18 @@ struct torture {
     bool has_json;
     /* made */
     struct torture_node nodes[TORTURE_NODES];
+    int slots;            /* of these: those that found, and the spare ones */
+    int voters;           /* at the least, in each configuration that may be in force */
+    unsigned way;         /* that newcomers take */
+    pthread_mutex_t lock; /* of the nodes, and of the three above */
+    struct torture_crew *crew;
+    char shortfall[160];  /* what was done too seldom: the last thing that a run fails of */
+    unsigned damages[2];  /* done: bits, cuts */
     int client_space;
     int proxy_fd;
     pid_t proxy_pid;
     uint64_t begun_ms; /* monotonic */
-    char endpoints[TORTURE_NODES * 40];
+    char endpoints[TORTURE_NODES * TORTURE_URIS];
     char history[TORTURE_PATH];
     struct torture_load *load;
     struct torture_watch *watch;
@@ -124,6 +159,9 @@ struct torture {
 
 /* [any thread] Print a sentence and the last lines of the nodes' logs, keep their data, end everything: exit 1. */
 void torture_fail(struct torture *torture, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+/* Something was done too seldom: the run shows little. The first counts. */
+void torture_short(struct torture *torture, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A line with the time of the run before it. */
 void torture_say(const struct torture *torture, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -171,6 +209,15 @@ void room_empty(struct torture *torture, struct torture_node *node);
 /* Paths, configuration and shim page of all nodes. */
 void node_prepare(struct torture *torture);
 
+/* Its INI anew, as `way` and `joins` say; in one step, so that it may be starting. */
+void node_configure(struct torture *torture, struct torture_node *node);
+
+/* The addresses of a way, separated by commas. */
+void node_addresses(const struct torture_node *node, unsigned way, char text[TORTURE_URIS]);
+
+/* Take everything out of its data directory. The process must have ended. */
+void node_wipe(struct torture *torture, struct torture_node *node);
+
 void node_start(struct torture *torture, struct torture_node *node);
 
 /* SIGKILL, and wait for the end. */
@@ -209,6 +256,9 @@ const char *net_do(struct torture *torture, const char *format, ...) __attribute
 void net_stop(struct torture *torture);
 
 /* ---- torture_storm.c --------------------------------------------------------------------------------------------- */
+
+/* Look once at everything: who has ended, who shall run again, who is whole again. */
+void storm_look(struct torture *torture);
 
 /* X(symbol, name, what it needs) */
 #define FAULTS(X)                          \
@@ -260,8 +310,34 @@ void damage_do(struct torture *torture, struct torture_node *node);
 /* May this node be damaged now: would a majority of the nodes still be whole? */
 bool damage_allowed(const struct torture *torture, const struct torture_node *node);
 
+/* Nodes that do not count as whole. */
+int damage_count(const struct torture *torture);
+
 /* See whether damaged nodes have recovered. */
 void damage_look(struct torture *torture);
+
+/* ---- torture_crew.c ---------------------------------------------------------------------------------------------- */
+
+/* What --help prints of the operators' tasks. */
+void crew_list(FILE *out);
+
+/* True when the name is that of a task. */
+bool crew_known(const char *name, size_t size);
+
+/* Make `crew`, if this run has operators: it is long, or --faults names one of their tasks. */
+void crew_make(struct torture *torture);
+
+/* They begin to work, if there are any. */
+void crew_start(struct torture *torture);
+
+/* Everything is healed: wait until they have ended what they are at. Fails when they cannot. */
+void crew_stop(struct torture *torture);
+
+/* Those that founded are the members again, as voters, and nobody else. */
+void crew_restore(struct torture *torture);
+
+/* Print what they did. */
+void crew_report(struct torture *torture);
 
 /* ---- torture_load.c ---------------------------------------------------------------------------------------------- */
 

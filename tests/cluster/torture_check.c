@@ -50,21 +50,25 @@ static void look_at(struct torture *torture, struct torture_node *node, struct v
 static bool settled(struct torture *torture, char *why, size_t size)
 {
     struct view views[TORTURE_NODES];
+    const struct view *first = NULL;
     uint64_t commit = 0;
 
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
+        if (torture->nodes[i].out)
+            continue;
         look_at(torture, &torture->nodes[i], &views[i]);
         if (views[i].trouble[0]) {
             (void)snprintf(why, size, "%s", views[i].trouble);
             return false;
         }
+        first = first ? first : &views[i];
         if (views[i].commit > commit)
             commit = views[i].commit;
     }
-    for (int i = 0; i < torture->count; i++)
-        if (views[i].applied != commit || strcmp(views[i].digest, views[0].digest) != 0) {
-            (void)snprintf(why, size, "%s has applied %" PRIu64 " of %" PRIu64 " and has digest %s, n1 has %s",
-                           torture->nodes[i].name, views[i].applied, commit, views[i].digest, views[0].digest);
+    for (int i = 0; i < torture->slots; i++)
+        if (!torture->nodes[i].out && (views[i].applied != commit || strcmp(views[i].digest, first->digest) != 0)) {
+            (void)snprintf(why, size, "%s has applied %" PRIu64 " of %" PRIu64 " and has digest %s, another has %s",
+                           torture->nodes[i].name, views[i].applied, commit, views[i].digest, first->digest);
             return false;
         }
     return true;
@@ -77,12 +81,12 @@ void check_settled(struct torture *torture)
 
     while (!settled(torture, why, sizeof why)) {
         node_look(torture);
-        for (int i = 0; i < torture->count; i++) {
+        for (int i = 0; i < torture->slots; i++) {
             struct torture_node *node = &torture->nodes[i];
 
             if (node->state == NODE_DOWN && node->damage)
                 damage_do(torture, node);
-            if (node->state == NODE_DOWN)
+            if (node->state == NODE_DOWN && !node->out)
                 node_start(torture, node);
         }
         if (torture_interrupted())
@@ -102,7 +106,7 @@ static void await_ends(struct torture *torture)
     while (running) {
         running = false;
         node_look(torture); /* has the deadline */
-        for (int i = 0; i < torture->count; i++)
+        for (int i = 0; i < torture->slots; i++)
             running = running || torture->nodes[i].pid > 0;
         if (running)
             torture_pause(5);
@@ -116,22 +120,24 @@ void check_ends(struct torture *torture)
     char check[] = "check";
     char log[TORTURE_PATH];
 
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         gavel_client_close(torture->nodes[i].client);
         torture->nodes[i].client = NULL;
         node_stop(torture, &torture->nodes[i]);
     }
     await_ends(torture);
-    for (int i = 0; i < torture->count; i++)
-        if (!torture->nodes[i].clean)
+    for (int i = 0; i < torture->slots; i++)
+        if (!torture->nodes[i].out && !torture->nodes[i].clean)
             torture_fail(torture, "%s did not end with exit code 0", torture->nodes[i].name);
     printf("all nodes ended with exit code 0\n");
     node_check_reports(torture);
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
         char *words[] = {gavel, data, check, node->data, NULL};
         int status;
 
+        if (node->out)
+            continue;
         words[0] = torture->gavel;
         (void)snprintf(log, sizeof log, "%s/%s.check", torture->dir, node->name);
         status = torture_run(torture, log, words);

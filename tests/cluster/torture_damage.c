@@ -22,13 +22,18 @@
 #define BLOCK 4096
 #define FIRST_FRAME 4096 /* gavel-formats(7): behind the segment's record */
 
-bool damage_allowed(const struct torture *torture, const struct torture_node *node)
+int damage_count(const struct torture *torture)
 {
     int damaged = 0;
 
-    for (int i = 0; i < torture->count; i++)
-        damaged += torture->nodes[i].damaged || torture->nodes[i].damage;
-    return !node->damaged && !node->damage && damaged < (torture->count - 1) / 2;
+    for (int i = 0; i < torture->slots; i++)
+        damaged += torture->nodes[i].damaged || torture->nodes[i].damage || torture->nodes[i].wiped;
+    return damaged;
+}
+
+bool damage_allowed(const struct torture *torture, const struct torture_node *node)
+{
+    return !node->damaged && !node->damage && !node->wiped && damage_count(torture) < (torture->voters - 1) / 2;
 }
 
 static int compare_names(const void *left, const void *right)
@@ -153,6 +158,7 @@ void damage_do(struct torture *torture, struct torture_node *node)
     if (used > 0) {
         place = (off_t)torture_random(&torture->dice, (uint64_t)used);
         node->damaged = true;
+        torture->damages[cut]++;
         node->asked_ms = torture_now(torture);
         torture_say(torture, "%s: %s of %s %s at byte %lld of %lld", node->name, node->clean ? "stopped" : "killed",
                     path + strlen(node->data) + 1, cut ? "is cut" : "has a bit flipped", (long long)place,
@@ -173,7 +179,7 @@ void damage_do(struct torture *torture, struct torture_node *node)
 
 void damage_look(struct torture *torture)
 {
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
         struct gavel_result *status;
 

@@ -287,7 +287,7 @@ static void start_client(struct torture *torture, struct torture_load *load, int
     client->dice = torture->seed * 31 + (uint64_t)number + 1;
     client->ledger = calloc(TORTURE_LEDGER_MAX, 1);
     client->indexes = calloc(TORTURE_LEDGER_MAX, sizeof *client->indexes);
-    client->client = open_client(torture, stays ? torture->nodes[number % torture->count].uri : torture->endpoints,
+    client->client = open_client(torture, stays ? torture->nodes[number % torture->count].uris : torture->endpoints,
                                  stays, number % 5 == 4);
     if (client->in_session && gavel_session_open(client->client, &client->session, &error) != GAVEL_OK)
         torture_fail(torture, "%s", error.text);
@@ -488,7 +488,7 @@ void load_check(struct torture *torture)
     for (int i = 0; i < torture->count; i++) {
         struct walk walk = {.torture = torture, .node = &torture->nodes[i]};
 
-        walk.client = open_client(torture, walk.node->uri, true, false);
+        walk.client = open_client(torture, walk.node->uris, true, false);
         for (int k = 0; k < TORTURE_CLIENTS; k++) {
             char prefix[16];
 

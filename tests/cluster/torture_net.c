@@ -20,14 +20,14 @@ static void become_proxy(struct torture *torture, const char *control, const cha
 {
     static char numbers[TORTURE_NODES + 1][16];
     static char name[] = "proxy";
-    static char port[16];
+    static char port[32];
     static char path[sizeof((struct sockaddr_un *)0)->sun_path];
     char *words[TORTURE_NODES + 5] = {name, path, port};
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     (void)snprintf(path, sizeof path, "%s", control);
-    (void)snprintf(port, sizeof port, "%d", TORTURE_PORT);
-    for (int i = 0; i <= torture->count; i++) {
+    (void)snprintf(port, sizeof port, "%d+%d", TORTURE_PORT, TORTURE_PORTS - 1);
+    for (int i = 0; i <= torture->slots; i++) {
         (void)snprintf(numbers[i], sizeof numbers[i], "%d",
                        i ? torture->nodes[i - 1].space : torture->client_space);
         words[3 + i] = numbers[i];

@@ -23,29 +23,91 @@ extern char **environ;
 
 /* ---- before ------------------------------------------------------------------------------------------------------ */
 
-static void write_config(struct torture *torture, struct torture_node *node)
+/* Of one transport. */
+static void put_address(const struct torture_node *node, unsigned way, bool tcp, char text[40])
 {
-    FILE *out = fopen(node->config, "we");
+    int port = TORTURE_PORT + (tcp ? 1 : 0) + (way & WAY_MOVED ? 2 : 0);
 
-    if (!out)
-        torture_fail(torture, "%s: %s", node->config, strerror(errno));
-    fprintf(out, "[node]\nname = %s\ndata_dir = %s\n[cluster]\nmembers =", node->name, node->data);
-    for (int i = 0; i < torture->count; i++)
-        fprintf(out, "%s \\\n    %s=%s", i ? "," : "", torture->nodes[i].name, torture->nodes[i].uri);
-    fprintf(out, "\n[transport.main]\nplugin = %s\nlisten = %s\n", torture->transport, node->uri);
-    fprintf(out, "[statemachine.store]\nplugin = workflow\n[statemachine.counter]\nplugin = counter\n"
+    (void)snprintf(text, 40, "%s://127.0.0.%d:%d", tcp ? "tcp" : "ws", node->number, port);
+}
+
+void node_addresses(const struct torture_node *node, unsigned way, char text[TORTURE_URIS])
+{
+    char ws[40];
+    char tcp[40];
+
+    put_address(node, way, false, ws);
+    put_address(node, way, true, tcp);
+    (void)snprintf(text, TORTURE_URIS, "%s%s%s", way & WAY_WS ? ws : "",
+                   (way & WAY_TRANSPORTS) == WAY_TRANSPORTS ? "," : "", way & WAY_TCP ? tcp : "");
+}
+
+/* Who founds names all that found; who joins, every address that anybody who is there may have. */
+static void write_members(struct torture *torture, const struct torture_node *node, FILE *out)
+{
+    bool first = true;
+
+    fprintf(out, "[cluster]\n%s =", node->joins ? "join" : "members");
+    for (int i = 0; i < torture->slots; i++) {
+        const struct torture_node *other = &torture->nodes[i];
+        char addresses[TORTURE_URIS];
+
+        if (node->joins ? other == node || other->out : i >= torture->count)
+            continue;
+        node_addresses(other, other->way, addresses);
+        if (!node->joins)
+            fprintf(out, "%s \\\n    %s=%s", first ? "" : ",", other->name, other->uri);
+        else
+            fprintf(out, "%s \\\n    %s", first ? "" : ",", addresses);
+        first = false;
+    }
+}
+
+static void write_transports(struct torture_node *node, FILE *out)
+{
+    char address[40];
+
+    for (int tcp = 0; tcp < 2; tcp++) {
+        if (!(node->way & (tcp ? WAY_TCP : WAY_WS)))
+            continue;
+        put_address(node, node->way, tcp != 0, address);
+        fprintf(out, "\n[transport.%s]\nplugin = %s\nlisten = %s", tcp ? "fast" : "web", tcp ? "tcp" : "websocket",
+                address);
+    }
+}
+
+static void write_config(struct torture *torture, struct torture_node *node, FILE *out)
+{
+    bool json = (node->way & WAY_JSON) != 0;
+
+    fprintf(out, "[node]\nname = %s\ndata_dir = %s\ndrain_timeout = 2s\n", node->name, node->data);
+    write_members(torture, node, out);
+    write_transports(node, out);
+    fprintf(out, "\n[statemachine.store]\nplugin = workflow\n[statemachine.counter]\nplugin = counter\n"
                  "[observer.log]\nplugin = log\nlevel = info\n");
     /* Small, so that everything happens often: new segments, snapshots, peers that need one. */
     fprintf(out, "[log]\nsegment_bytes = 2MiB\ntrailing_bytes = 128KiB\ncache_bytes = 128KiB\n"
                  "[snapshot]\nsnapshot_entries = 200\nsnapshot_log_min = 256KiB\nsnapshot_keep = 3\n");
     /* Of the cluster, so the same on every node: sessions that expire when a client is cut off, or hardly ever. */
-    fprintf(out, "[session]\nttl = %s\n[serializer]\nplugin = msgpack%s\n",
-            torture->seed % 3 == 0 ? "5s" : "10m", torture->has_json ? ", json" : "");
+    fprintf(out, "[session]\nttl = %s\n[serializer]\nplugin = %s\n", torture->seed % 3 == 0 ? "5s" : "10m",
+            json ? "json, msgpack" : torture->has_json ? "msgpack, json" : "msgpack");
     /* The machine does other things too; without this there would be more elections than writes. */
     fprintf(out, "[raft]\nelection_timeout_min = %s\nelection_timeout_max = %s\nheartbeat = %s\nredial_max = 500ms\n",
             torture->slow ? "600ms" : "300ms", torture->slow ? "1200ms" : "600ms", torture->slow ? "200ms" : "75ms");
-    if (fclose(out) != 0)
-        torture_fail(torture, "%s: %s", node->config, strerror(errno));
+}
+
+void node_configure(struct torture *torture, struct torture_node *node)
+{
+    char path[TORTURE_PATH + 8];
+    FILE *out;
+
+    (void)snprintf(path, sizeof path, "%s.new", node->config);
+    out = fopen(path, "we");
+    if (!out)
+        torture_fail(torture, "%s: %s", path, strerror(errno));
+    write_config(torture, node, out);
+    if (fclose(out) != 0 || rename(path, node->config) != 0)
+        torture_fail(torture, "%s: %s", path, strerror(errno));
 }
 
 static void map_shim(struct torture *torture, struct torture_node *node)
@@ -62,14 +124,28 @@ static void map_shim(struct torture *torture, struct torture_node *node)
 
 void node_prepare(struct torture *torture)
 {
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         size_t used = strlen(torture->endpoints);
 
         (void)snprintf(torture->endpoints + used, sizeof torture->endpoints - used, "%s%s", i ? "," : "",
-                       torture->nodes[i].uri);
-        write_config(torture, &torture->nodes[i]);
+                       torture->nodes[i].uris);
+        node_configure(torture, &torture->nodes[i]);
         map_shim(torture, &torture->nodes[i]);
     }
+}
+
+void node_wipe(struct torture *torture, struct torture_node *node)
+{
+    char program[] = "rm";
+    char option[] = "-rf";
+    char *words[] = {program, option, node->data, NULL};
+
+    if (node->cut)
+        room_restore(torture, node);
+    if (node->pid > 0 || torture_run(torture, NULL, words) != 0)
+        torture_fail(torture, "cannot empty %s", node->data);
+    node->damaged = node->proofs_hurt = false;
+    node->damage = 0;
 }
 
 /* ---- up and down ------------------------------------------------------------------------------------------------- */
@@ -142,7 +218,8 @@ static void ended(struct torture *torture, struct torture_node *node, int status
     bool young = torture_now(torture) < node->started_ms + YOUNG_MS;
     bool stopped = node->state == NODE_STOPPING && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     bool rotten = WIFEXITED(status) && WEXITSTATUS(status) == EX_DATAERR && node->damaged;
-    bool right = node->killed || stopped || rotten || (failed && node->may_fail) ||
+    bool leaves = WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG && node->may_leave;
+    bool right = node->killed || stopped || rotten || leaves || (failed && node->may_fail) ||
                  (node->state == NODE_STOPPING && young && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 
     node->pid = 0;
@@ -152,6 +229,11 @@ static void ended(struct torture *torture, struct torture_node *node, int status
     if (!right)
         torture_fail(torture, "%s ended with %s %d", node->name, WIFEXITED(status) ? "exit code" : "signal",
                      WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    if (leaves) {
+        node->left = node->out = true;
+        node->wanted = false;
+        torture_say(torture, "%s has left with 78", node->name);
+    }
     if (rotten) { /* it came upon damage while it ran, and fetches that again from its next start on */
         node->wanted = true;
         torture_say(torture, "%s has left with 65", node->name);
@@ -195,7 +277,7 @@ void node_freeze(struct torture_node *node, bool frozen)
 
 void node_look(struct torture *torture)
 {
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
         int status = 0;
 
@@ -217,9 +299,11 @@ struct gavel_result *node_status(struct torture *torture, struct torture_node *n
     struct gavel_request request = gavel_request_defaults();
     struct gavel_result *result = NULL;
     struct gavel_error error = {0, ""};
+    char socket[TORTURE_PATH + 24];
 
     if (!node->client) {
-        options.endpoints = node->uri;
+        (void)snprintf(socket, sizeof socket, "unix://%s/admin.sock", node->data);
+        options.endpoints = torture->crew ? socket : node->uri; /* whose addresses change */
         options.name = "torture";
         options.stay = 1;
         if (gavel_client_open(&options, &node->client, &error) != GAVEL_OK)
@@ -237,7 +321,7 @@ struct torture_node *node_leader(struct torture *torture, uint64_t timeout_ms)
     struct torture_node *found = NULL;
     uint64_t highest = 0;
 
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
         struct gavel_result *status = node->state == NODE_RUNNING && !node->paused
                                           ? node_status(torture, node, timeout_ms)
@@ -296,7 +380,7 @@ void node_report(struct torture *torture)
 {
     unsigned counts[TALES] = {0};
 
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         FILE *in = fopen(torture->nodes[i].log, "re");
         char line[1024];
 
@@ -313,7 +397,7 @@ void node_report(struct torture *torture)
 
 void node_check_reports(struct torture *torture)
 {
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         FILE *in = fopen(torture->nodes[i].log, "re");
         char line[1024];
 

@@ -101,7 +101,7 @@ static bool make_spaces(struct torture *torture, char *why, size_t size)
     bool good = raise_loopback();
 
     torture->client_space = this_space();
-    for (int i = 0; i < torture->count && good; i++) {
+    for (int i = 0; i < torture->slots && good; i++) {
         good = unshare(CLONE_NEWNET) == 0 && raise_loopback();
         torture->nodes[i].space = this_space();
         good = good && torture->nodes[i].space >= 0;
@@ -196,7 +196,7 @@ bool room_make(struct torture *torture, char *why, size_t size)
     if (!make_spaces(torture, why, size))
         return false;
     torture->disk = DISK_LOOP;
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         enum torture_disk before = torture->disk;
 
         if (!make_disk(torture, &torture->nodes[i])) {
@@ -211,7 +211,7 @@ bool room_make(struct torture *torture, char *why, size_t size)
 
 void room_leave(struct torture *torture)
 {
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
 
         if (torture->disk != DISK_PLAIN)

@@ -27,8 +27,12 @@
 #define SYNC_MS_MIN 2     /* a slow disk: each sync */
 #define SYNC_MS_MAX 4000
 #define ROLL_MS 2500      /* between two nodes of a rolling restart */
+#define FLOOR_DRAWN 5     /* a long run in which a fault was drawn so often must have done it once, */
+#define FLOOR_PART 20     /* and so large a part of the times */
 #define SWARM_PERCENT 65  /* each kind of fault is in a run with this chance */
 #define CLOCK_MS_MAX 100000000 /* the wall clock jumps by up to a day and some, to and fro */
+
+#define LIST_INDENT "                            "
 
 enum { NEEDS_LOOP = 1, NEEDS_SPACE = 2, NEEDS_SHIM = 4 };
 
@@ -39,6 +43,9 @@ struct fault {
     int target;      /* index of a node, or LEADER */
     uint32_t mask;   /* who is on this side, by index */
     uint64_t amount;
+    uint32_t counted; /* by the shim, before */
+    bool roll;        /* one of a rolling restart, */
+    bool last_of_roll; /* and its last */
     struct torture_node *node; /* who it was */
     bool begun;
     bool held;       /* it did begin: something has to end */
@@ -49,7 +56,9 @@ struct storm {
     struct torture *torture;
     struct fault faults[FAULTS_MAX];
     unsigned count;
-    unsigned done[FAULT_KINDS];
+    unsigned drawn[FAULT_KINDS];
+    unsigned done[FAULT_KINDS]; /* and it was felt */
+    int rolled; /* nodes that this rolling restart has stopped */
     unsigned links[TORTURE_NODES + 1][TORTURE_NODES + 1]; /* faults that hold each directed link */
     uint64_t dice;
 };
@@ -101,13 +110,16 @@ bool storm_known(const char *names)
         wanted += *at == ',';
     for (int i = 1; i < FAULT_KINDS; i++)
         found += listed(names, kinds[i].name);
+    for (const char *at = names; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        found += crew_known(at, strcspn(at, ","));
     return found == wanted;
 }
 
 void storm_list(FILE *out)
 {
     for (int i = 1; i < FAULT_KINDS; i++)
-        fprintf(out, "%s%s", i > 1 ? ", " : "", kinds[i].name);
+        fprintf(out, "%s%s", i > 1 ? i % 8 == 1 ? ",\n" LIST_INDENT : ", " : "", kinds[i].name);
+    crew_list(out);
     fputc('\n', out);
 }
 
@@ -140,11 +152,12 @@ static struct fault *add(struct storm *storm, uint64_t at, enum fault_kind kind)
 {
     struct fault *fault;
     uint64_t *dice = &storm->dice;
-    uint64_t count = (uint64_t)storm->torture->count;
+    uint64_t count = (uint64_t)storm->torture->slots;
     uint64_t last = log_uniform(dice, LAST_MS_MIN, LAST_MS_MAX);
 
     if (storm->count == FAULTS_MAX)
         return NULL;
+    storm->drawn[kind]++;
     fault = &storm->faults[storm->count++];
     memset(fault, 0, sizeof *fault);
     fault->at = at;
@@ -175,14 +188,17 @@ static void draw(struct storm *storm)
         enum fault_kind kind = chosen[torture_random(&storm->dice, count)];
 
         if (kind == FAULT_ROLL) {
-            for (int i = 0; i < torture->count; i++) {
+            for (int i = 0; i < torture->slots; i++) {
                 struct fault *fault = add(storm, at, FAULT_STOP);
 
-                if (fault)
+                if (fault) {
                     fault->target = i, fault->until = at + ROLL_MS / 4 / hurry;
+                    fault->roll = true;
+                    fault->last_of_roll = i == torture->slots - 1;
+                }
                 at += ROLL_MS / hurry;
             }
-            storm->done[FAULT_ROLL]++;
+            storm->drawn[FAULT_ROLL]++;
         } else {
             (void)add(storm, at, kind);
         }
@@ -199,7 +215,7 @@ static const char *side(const struct storm *storm, const struct fault *fault)
     static char text[64];
 
     text[0] = 0;
-    for (int i = 0; i < storm->torture->count; i++)
+    for (int i = 0; i < storm->torture->slots; i++)
         if (fault->mask & (1u << i)) {
             size_t used = strlen(text);
 
@@ -266,8 +282,8 @@ static bool is_held(const struct fault *fault, int from, int to)
 
 static void each_held(struct storm *storm, const struct fault *fault, bool begin)
 {
-    for (int i = 0; i <= storm->torture->count; i++)
-        for (int k = 0; k <= storm->torture->count; k++)
+    for (int i = 0; i <= storm->torture->slots; i++)
+        for (int k = 0; k <= storm->torture->slots; k++)
             if (is_held(fault, i, k)) {
                 if (begin)
                     hold(storm, i, k, "drop", 0, 0);
@@ -279,7 +295,7 @@ static void each_held(struct storm *storm, const struct fault *fault, bool begin
 /* One directed link between two sides, by the fault's number. */
 static void one_link(const struct storm *storm, const struct fault *fault, int *from, int *to)
 {
-    int sides = storm->torture->count + 1;
+    int sides = storm->torture->slots + 1;
 
     *from = (int)(fault->amount % (uint64_t)sides);
     *to = (*from + 1 + (int)(fault->amount / 16 % (uint64_t)(sides - 1))) % sides;
@@ -345,7 +361,7 @@ static void begin_kill(struct storm *storm, struct fault *fault)
     bool all = fault->kind == FAULT_KILL_ALL || fault->kind == FAULT_POWER_ALL;
 
     say(storm, fault, "%s", all ? "all" : fault->node->name);
-    for (int i = 0; i < torture->count && power; i++) {
+    for (int i = 0; i < torture->slots && power; i++) {
         struct torture_node *node = &torture->nodes[i];
 
         if ((all || node == fault->node) && !node->cut) {
@@ -353,7 +369,7 @@ static void begin_kill(struct storm *storm, struct fault *fault)
             room_cut(torture, node);
         }
     }
-    for (int i = 0; i < torture->count; i++)
+    for (int i = 0; i < torture->slots; i++)
         if (all || &torture->nodes[i] == fault->node)
             node_kill(torture, &torture->nodes[i]);
     fault->held = true;
@@ -377,9 +393,26 @@ static void begin_stop(struct storm *storm, struct fault *fault)
         node_stop(torture, node);
 }
 
+/* What the shim does it counts: who is not felt there was not done. */
+static bool by_shim(enum fault_kind kind)
+{
+    return kind == FAULT_EIO_SYNC || kind == FAULT_EIO_WRITE || kind == FAULT_SLOW_SYNC || kind == FAULT_CLOCK;
+}
+
+static uint32_t shim_count(const struct fault *fault)
+{
+    const struct shim_page *page = fault->node->page;
+    const uint32_t *count = fault->kind == FAULT_CLOCK       ? &page->clocks
+                            : fault->kind == FAULT_SLOW_SYNC ? &page->syncs
+                                                             : &page->failed;
+
+    return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
 static void begin_disk(struct storm *storm, struct fault *fault)
 {
     struct torture_node *node = fault->node;
+    uint32_t counted = by_shim(fault->kind) ? shim_count(fault) : 0;
     int64_t jump = (int64_t)(fault->amount % CLOCK_MS_MAX) * ((fault->amount >> 40) % 2 ? 1 : -1);
 
     switch (fault->kind) {
@@ -398,6 +431,7 @@ static void begin_disk(struct storm *storm, struct fault *fault)
     default: __atomic_store_n(&node->page->wall_ms, jump, __ATOMIC_RELAXED); break;
     }
     fault->held = true;
+    fault->counted = counted;
     if (fault->kind == FAULT_CLOCK)
         say(storm, fault, "%s by %" PRId64 " ms", node->name, jump);
     else
@@ -413,7 +447,7 @@ static struct torture_node *victim(struct storm *storm, const struct fault *faul
     struct torture_node *node = fault->target == LEADER ? node_leader(torture, 150) : &torture->nodes[fault->target];
 
     if (!node)
-        node = &torture->nodes[fault->amount % (uint64_t)torture->count];
+        node = &torture->nodes[fault->amount % (uint64_t)torture->slots];
     return node->state == NODE_RUNNING && !node->paused && !node->wanted ? node : NULL;
 }
 
@@ -421,9 +455,15 @@ static void begin(struct storm *storm, struct fault *fault)
 {
     fault->begun = true;
     fault->node = victim(storm, fault);
+    storm->rolled += fault->roll && fault->node;
+    if (fault->last_of_roll) {
+        storm->done[FAULT_ROLL] += storm->rolled > storm->torture->count / 2; /* some may be down already */
+        storm->rolled = 0;
+    }
     if (!fault->node && fault->kind != FAULT_KILL_ALL && fault->kind != FAULT_POWER_ALL)
         return;
-    storm->done[fault->kind]++;
+    if (!by_shim(fault->kind) && fault->kind != FAULT_FLIP && fault->kind != FAULT_TRUNCATE)
+        storm->done[fault->kind]++;
     switch (fault->kind) {
     case FAULT_KILL:
     case FAULT_KILL_ALL:
@@ -458,10 +498,12 @@ static void end(struct storm *storm, struct fault *fault)
     fault->ended = true;
     if (!fault->held)
         return;
+    if (by_shim(fault->kind))
+        storm->done[fault->kind] += shim_count(fault) != fault->counted;
     switch (fault->kind) {
     case FAULT_KILL_ALL:
     case FAULT_POWER_ALL:
-        for (int i = 0; i < torture->count; i++)
+        for (int i = 0; i < torture->slots; i++)
             torture->nodes[i].wanted = true;
         break;
     case FAULT_PAUSE: node_freeze(fault->node, false); break;
@@ -487,27 +529,41 @@ static void end(struct storm *storm, struct fault *fault)
 /* Nodes that have ended and shall run again; what is to be damaged is damaged in between. */
 static void raise_nodes(struct torture *torture)
 {
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
 
         if (node->state == NODE_DOWN && node->damage)
             damage_do(torture, node);
-        if (node->state == NODE_DOWN && node->wanted)
+        if (node->state == NODE_DOWN && node->wanted && !node->out)
             node_start(torture, node);
         if (node->state == NODE_RUNNING)
             node->wanted = false;
     }
 }
 
+void storm_look(struct torture *torture)
+{
+    if (torture_interrupted())
+        torture_fail(torture, "interrupted");
+    (void)pthread_mutex_lock(&torture->lock);
+    node_look(torture);
+    raise_nodes(torture);
+    damage_look(torture);
+    (void)pthread_mutex_unlock(&torture->lock);
+    torture_pause(STEP_MS);
+}
+
 static void heal(struct storm *storm)
 {
     struct torture *torture = storm->torture;
+
+    (void)pthread_mutex_lock(&torture->lock);
 
     for (unsigned i = 0; i < storm->count; i++)
         if (storm->faults[i].begun && !storm->faults[i].ended)
             end(storm, &storm->faults[i]);
     (void)net_do(torture, "open * *");
-    for (int i = 0; i < torture->count; i++) {
+    for (int i = 0; i < torture->slots; i++) {
         struct torture_node *node = &torture->nodes[i];
 
         if (node->paused)
@@ -517,21 +573,28 @@ static void heal(struct storm *storm)
         node->wanted = true;
     }
     raise_nodes(torture);
+    (void)pthread_mutex_unlock(&torture->lock);
     torture_say(torture, "everything is healed");
 }
 
-static void report(const struct storm *storm)
+static void report(struct storm *storm)
 {
-    const struct torture *torture = storm->torture;
+    struct torture *torture = storm->torture;
 
+    storm->done[FAULT_FLIP] = torture->damages[0];
+    storm->done[FAULT_TRUNCATE] = torture->damages[1];
     printf("done:");
     for (int i = 1; i < FAULT_KINDS; i++)
-        if (storm->done[i])
-            printf(" %s %u,", kinds[i].name, storm->done[i]);
+        if (storm->drawn[i] || storm->done[i])
+            printf(" %s %u of %u,", kinds[i].name, storm->done[i], storm->drawn[i]);
     printf(" %" PRIu64 " operations answered\n", load_answered(torture));
-    for (int i = 0; i < torture->count; i++)
+    for (int i = 0; i < torture->slots; i++)
         printf("%s: started %u times, left with 74 %u times\n", torture->nodes[i].name, torture->nodes[i].starts,
                torture->nodes[i].failures);
+    for (int i = 1; i < FAULT_KINDS && torture->storm_ms >= TORTURE_LONG_MS; i++)
+        if (storm->drawn[i] >= FLOOR_DRAWN && storm->done[i] < 1 + storm->drawn[i] / FLOOR_PART)
+            torture_short(torture, "%s was drawn %u times and done %u times only", kinds[i].name, storm->drawn[i],
+                          storm->done[i]);
 }
 
 void storm_run(struct torture *torture)
@@ -548,8 +611,7 @@ void storm_run(struct torture *torture)
     while (torture_now(torture) - began < torture->storm_ms) {
         uint64_t now = torture_now(torture) - began;
 
-        if (torture_interrupted())
-            torture_fail(torture, "interrupted");
+        (void)pthread_mutex_lock(&torture->lock);
         for (unsigned i = 0; i < storm->count; i++) {
             struct fault *fault = &storm->faults[i];
 
@@ -558,10 +620,8 @@ void storm_run(struct torture *torture)
             if (fault->begun && !fault->ended && fault->until <= now)
                 end(storm, fault);
         }
-        node_look(torture);
-        raise_nodes(torture);
-        damage_look(torture);
-        torture_pause(STEP_MS);
+        (void)pthread_mutex_unlock(&torture->lock);
+        storm_look(torture);
     }
     heal(storm);
     report(storm);

@@ -165,7 +165,7 @@ void watch_start(struct torture *torture)
             torture_fail(torture, "%s: %s", path, strerror(errno));
         watcher->torture = torture;
         watcher->kind = i;
-        options.endpoints = i == WATCH_ONE_NODE ? torture->nodes[0].uri : torture->endpoints;
+        options.endpoints = i == WATCH_ONE_NODE ? torture->nodes[0].uris : torture->endpoints;
         options.stay = i == WATCH_ONE_NODE;
         options.name = "watcher";
         if (gavel_client_open(&options, &watcher->client, &error) != GAVEL_OK)
