@@ -398,6 +398,7 @@ void client_call_again(struct client_call *call)
     os_list_remove(&call->link);
     table_remove(call);
     call->where = NULL;
+    client_timer_start(&call->client->timers, &call->timer, call->deadline); /* it was to look after a sent call */
     client_session_enter(call);
 }
 

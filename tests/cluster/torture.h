@@ -19,8 +19,8 @@
  *   torture_check.c   afterwards: healed, settled, nothing lost, linearizable, sound on the disk
  *
  * One thread carries out the faults, starts the nodes and looks at everything; each client of the load has its own, and
- * so has each operator, who changes a node only while he holds `lock`. Times are milliseconds since the run began, unless
- * said otherwise.
+ * so has each operator, who changes a node only while he holds `lock`. Times are milliseconds since the run began
+ * unless said otherwise.
  */
 #ifndef TESTS_CLUSTER_TORTURE_H
 #define TESTS_CLUSTER_TORTURE_H

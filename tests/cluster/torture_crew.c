@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FLOOR_MS 100000 /* of a long run: each task once, half as often under a sanitizer; twice that is usual */
 #define GAP_MS 1500 /* between two tasks of one operator, at the most: disks may be damaged then */
 
 static const struct {
@@ -189,7 +190,7 @@ void crew_restore(struct torture *torture)
 void crew_report(struct torture *torture)
 {
     struct torture_crew *crew = torture->crew;
-    uint64_t floor = torture->storm_ms / (torture->slow ? 2 * TORTURE_LONG_MS : TORTURE_LONG_MS);
+    uint64_t floor = torture->storm_ms < TORTURE_LONG_MS ? 0 : torture->storm_ms / FLOOR_MS / (torture->slow ? 2 : 1);
 
     if (!crew)
         return;

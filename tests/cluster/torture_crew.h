@@ -76,7 +76,7 @@ struct view {
     struct seen members[TORTURE_NODES];
 };
 
-/* ---- torture_hand.c: only by the operator's own thread, which does not hold the lock ------------------------------ */
+/* ---- torture_hand.c: only by the operator's own thread, which does not hold the lock ----------------------------- */
 
 /* Look again in a moment; fails when everything was healed long ago. */
 void hand_wait(struct hand *hand);
@@ -97,8 +97,8 @@ bool view_has(const struct view *view, const struct torture_node *node, const ch
 int hand_do(struct hand *hand, struct torture_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Give a `gavel member` command to any member, again and again, until that node is a member in that role, its id is
- * none of `not_id`; role NULL: until it is no member. */
+/* Give a `gavel member` command to any member, again and again, until that node is a member in that role, with another
+ * id than `not_id`; role NULL: until it is no member. */
 void hand_change(struct hand *hand, struct torture_node *node, const char *role, uint64_t not_id, const char *format,
                  ...) __attribute__((format(printf, 5, 6)));
 
@@ -120,7 +120,7 @@ struct torture_node *hand_pick(struct hand *hand, const struct view *view, const
 /* Nodes with that role. */
 int view_count(const struct view *view, const char *role);
 
-/* ---- tasks: true when it was done, false when it cannot be done now ------------------------------------------------ */
+/* ---- tasks: true when it was done, false when it cannot be done now ---------------------------------------------- */
 
 #define TASK_FUNCTION(symbol, name, whose) bool task_##symbol(struct hand *hand);
 TASKS(TASK_FUNCTION)

@@ -111,7 +111,8 @@ static bool look(struct hand *hand, struct view *view)
         struct gavel_result *status = runs(hand, node) ? ask(hand, node, "gavel.status") : NULL;
         uint64_t term = status ? gavel_get_uint(status->value, "term", 0) : 0;
 
-        if (term >= highest && status && gavel_slice_equal(gavel_get_bytes(status->value, "role"), gavel_text("leader"))) {
+        if (term >= highest && status &&
+            gavel_slice_equal(gavel_get_bytes(status->value, "role"), gavel_text("leader"))) {
             view->leader = node;
             highest = term;
         }

@@ -15,14 +15,14 @@ static void shift_voters(struct hand *hand, int by)
     (void)pthread_mutex_unlock(&hand->torture->lock);
 }
 
-/* One voter less: a majority of those that stay must be whole. */
-static bool shrink(struct hand *hand)
+/* One voter less, of more than `least`: a majority of those that stay must be whole. */
+static bool shrink(struct hand *hand, int least)
 {
     struct torture *torture = hand->torture;
     bool good;
 
     (void)pthread_mutex_lock(&torture->lock);
-    good = torture->voters > VOTERS_MIN && damage_count(torture) <= (torture->voters - 2) / 2;
+    good = torture->voters > least && damage_count(torture) <= (torture->voters - 2) / 2;
     torture->voters -= good;
     (void)pthread_mutex_unlock(&torture->lock);
     return good;
@@ -115,7 +115,7 @@ bool task_demote(struct hand *hand)
 
     hand_view(hand, &view);
     node = hand_pick(hand, &view, "voter", true);
-    if (!node || !shrink(hand))
+    if (!node || !shrink(hand, VOTERS_MIN))
         return false;
     torture_say(hand->torture, "%s is to be a learner%s", node->name, node == view.leader ? ", it leads" : "");
     hand_change(hand, node, "learner", 0, "demote %s", node->name);
@@ -136,7 +136,7 @@ bool task_remove(struct hand *hand)
 
     hand_view(hand, &view);
     node = hand_pick(hand, &view, view_count(&view, "learner") && hand_random(hand, 2) ? "learner" : "voter", false);
-    if (!node || (strcmp(view_of(&view, node)->role, "voter") == 0 && !shrink(hand)))
+    if (!node || (strcmp(view_of(&view, node)->role, "voter") == 0 && !shrink(hand, VOTERS_MIN)))
         return false;
     torture_say(hand->torture, "%s, a %s, is to go", node->name, view_of(&view, node)->role);
     take_out(hand, node);
@@ -148,7 +148,7 @@ bool task_remove_leader(struct hand *hand)
     struct view view;
 
     hand_view(hand, &view);
-    if (!view_has(&view, view.leader, "voter") || !shrink(hand))
+    if (!view_has(&view, view.leader, "voter") || !shrink(hand, VOTERS_MIN))
         return false;
     torture_say(hand->torture, "%s, which leads, is to go", view.leader->name);
     take_out(hand, view.leader);
@@ -157,7 +157,7 @@ bool task_remove_leader(struct hand *hand)
 
 /* ---- others ------------------------------------------------------------------------------------------------------ */
 
-/* In one step: a joint configuration of both. */
+/* In one step: the old one goes, and until the new one has caught up there is a voter less. */
 bool task_replace(struct hand *hand)
 {
     struct torture_node *spare;
@@ -168,7 +168,7 @@ bool task_replace(struct hand *hand)
     hand_view(hand, &view);
     old = hand_pick(hand, &view, "voter", true);
     spare = old ? hand_spare(hand) : NULL;
-    if (!spare)
+    if (!spare || !shrink(hand, VOTERS_MIN - 1))
         return false;
     node_addresses(spare, spare->way, addresses);
     torture_say(hand->torture, "%s takes the place of %s%s", spare->name, old->name,
@@ -179,6 +179,7 @@ bool task_replace(struct hand *hand)
     hand_change(hand, old, NULL, 0, "remove %s", old->name);
     hand_farewell(hand, old);
     hand_await_ready(hand, spare);
+    shift_voters(hand, 1);
     return true;
 }
 

@@ -34,14 +34,12 @@ static void write_way(struct hand *hand, struct torture_node *node, unsigned mas
     (void)pthread_mutex_unlock(&hand->torture->lock);
 }
 
-/* Whether the members have the addresses that its INI says; if not, and it reads that already, tell them. A node that
- * was started with a new INI does not tell them itself. */
-static bool known(struct hand *hand, struct torture_node *node)
+/* Whether the members have these addresses of a node; if not, tell them. A node that was started with a new INI does
+ * not tell them itself. */
+static bool tell(struct hand *hand, struct torture_node *node, const char *wanted)
 {
-    char wanted[TORTURE_URIS];
     struct view view;
 
-    node_addresses(node, node->way, wanted);
     hand_view(hand, &view);
     if (!view_of(&view, node) || view.in_flight)
         return false;
@@ -49,6 +47,14 @@ static bool known(struct hand *hand, struct torture_node *node)
         return true;
     (void)hand_do(hand, view.leader, "member update %s %s --if-version %" PRIu64, node->name, wanted, view.version);
     return false;
+}
+
+static bool known(struct hand *hand, struct torture_node *node)
+{
+    char wanted[TORTURE_URIS];
+
+    node_addresses(node, node->way, wanted);
+    return tell(hand, node, wanted);
 }
 
 /* A node gets that way by a reload, as soon as it is there for it. One that is out has it when it comes back. */
@@ -129,10 +135,17 @@ static void start(struct hand *hand, struct torture_node *node)
     (void)pthread_mutex_unlock(&hand->torture->lock);
 }
 
+/*
+ * The members are told of the new address first, beside the old one: a node that is not where they look for it hears
+ * from nobody, and where the others cannot agree without it nobody could tell them any more.
+ */
 bool task_address(struct hand *hand)
 {
     bool restart = hand_random(hand, 2) != 0;
+    char both[2 * TORTURE_URIS];
+    char moved[TORTURE_URIS];
     struct torture_node *node;
+    char now[TORTURE_URIS];
     struct view view;
 
     hand_view(hand, &view);
@@ -140,16 +153,17 @@ bool task_address(struct hand *hand)
     if (!node)
         return false;
     torture_say(hand->torture, "%s moves to its other ports, by %s", node->name, restart ? "a restart" : "a reload");
+    node_addresses(node, node->way, now);
+    node_addresses(node, node->way ^ WAY_MOVED, moved);
+    (void)snprintf(both, sizeof both, "%s,%s", now, moved);
+    while (!is_out(hand, node) && !tell(hand, node, both))
+        hand_wait(hand);
     if (!restart) {
         bring(hand, node, WAY_MOVED, ~node->way & WAY_MOVED);
         return true;
     }
     stop(hand, node);
     write_way(hand, node, WAY_MOVED, ~node->way & WAY_MOVED);
-    if (hand_random(hand, 2))
-        start(hand, node);
-    while (!is_out(hand, node) && !known(hand, node))
-        hand_wait(hand);
     start(hand, node);
     bring(hand, node, 0, 0); /* it may have been started before its INI changed */
     return true;

@@ -210,6 +210,41 @@ static void test_expired_is_registered_anew(void **state)
     fake_stop(fake);
 }
 
+/* Expired, and the next registration is not answered. */
+static void expired_for_good(struct fake_conn *conn, const struct codec_request *request)
+{
+    struct script *script = conn->fake->context;
+
+    if (fake_is(request, "session_register") && script->mood > 0)
+        return;
+    if (common(conn, request))
+        return;
+    script->mood++;
+    fake_reply(conn, request->id, GAVEL_E_EXPIRED, "there is no session 100", NULL);
+}
+
+/* What waits for its new session is not sent without one, however long that takes: a node would say "expired" again,
+ * and that is nothing to tell who wrote. */
+static void test_expired_waits_for_its_new_session(void **state)
+{
+    struct script script = {.ttl_ms = 60000};
+    struct fake *fake = fake_start(&script);
+    struct gavel_client *client;
+    struct gavel_session *session = NULL;
+    struct gavel_error error;
+
+    (void)state;
+    fake->request = expired_for_good;
+    client = open_client(fake, NULL);
+    assert_int_equal(gavel_session_open(client, &session, &error), GAVEL_OK);
+    /* Longer than a node may be silent until what may be sent elsewhere is. */
+    assert_int_equal(write_in(client, session, 1800, NULL, &error), GAVEL_E_NO_LEADER);
+    assert_int_equal(atomic_load(&script.writes), 1);
+    gavel_session_close(session);
+    gavel_client_close(client);
+    fake_stop(fake);
+}
+
 static void drop_then_expired(struct fake_conn *conn, const struct codec_request *request)
 {
     struct script *script = conn->fake->context;
@@ -411,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_same_number_elsewhere),
         cmocka_unit_test(test_lost_then_no_leader_is_unknown),
         cmocka_unit_test(test_expired_is_registered_anew),
+        cmocka_unit_test(test_expired_waits_for_its_new_session),
         cmocka_unit_test(test_lost_then_expired_is_unknown),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_threads),
