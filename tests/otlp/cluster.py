@@ -108,8 +108,10 @@ class Cluster:
             text = file.read().split("[observer")[0]
         common = "plugin = otlp\nprotocol = http/json\nbatch_interval = 50ms\nmetrics_interval = 100ms\n" \
                  "service_namespace = blue\nretry_initial = 50ms\n"
+        # Patient elections: a busy machine shall not cost a leader its place.
+        raft = "\n[raft]\nelection_timeout_min = 1s\nelection_timeout_max = 2s\n"
         with open(path, "w") as file:
-            file.write(text + "\n[observer.log]\nplugin = log\n[observer.one]\n%sendpoint = %s\n%s"
+            file.write(text + raft + "[observer.log]\nplugin = log\n[observer.one]\n%sendpoint = %s\n%s"
                        "[observer.two]\n%sendpoint = %s\ntraces = no\nlogs = no\n"
                        % (common, self.collectors[0].url(), more, common, self.collectors[1].url()))
         return path

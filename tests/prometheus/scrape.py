@@ -80,7 +80,12 @@ def make_cluster():
                        check=True, env=environment, stdout=subprocess.DEVNULL)
         nodes = [f"node-{i}" for i in (1, 2, 3)]
         for name in nodes:
-            with open(os.path.join(made, name + ".ini"), "a") as file:
+            path = os.path.join(made, name + ".ini")
+            with open(path) as file:  # patient elections: a busy machine shall not cost a leader its place
+                text = file.read().replace(";election_timeout_min = 150ms", "election_timeout_min = 1s")
+                text = text.replace(";election_timeout_max = 300ms", "election_timeout_max = 2s")
+            with open(path, "w") as file:
+                file.write(text)
                 file.write("\n[observer.prometheus]\nlisten = 127.0.0.1:0\n")
                 if TRACES:  # to nobody: it is enough that somebody wants spans
                     file.write("[observer.otlp]\nendpoint = http://127.0.0.1:9\nmetrics = no\nlogs = no\n")

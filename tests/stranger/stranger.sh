@@ -183,7 +183,8 @@ ini()
     done
     for i in 1 2 3; do
         sed -i "${from[@]}" -e '/^\[serializer\]/,/^\[/s/^;plugin = .*/plugin = tagged, msgpack, json/' \
-            cluster/node-$i.ini
+            -e 's/^;\(election_timeout_min\) = .*/\1 = 1s/' -e 's/^;\(election_timeout_max\) = .*/\1 = 2s/' \
+            cluster/node-$i.ini # a busy machine shall not cost a leader its place
         printf '\n[transport.wire]\nlisten = wire://127.0.0.1:%s\n' $((port + 2 + i)) >>cluster/node-$i.ini
         printf '\n[observer.lines]\nfile = %s/cluster/node-%s.lines\nmetrics_interval = 200ms\n' "$work" $i \
             >>cluster/node-$i.ini
