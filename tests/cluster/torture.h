@@ -100,6 +100,7 @@ struct torture_node {
     bool wanted;        /* is to be started as soon as it is down */
     bool damaged;       /* counts against the atlas until it has recovered */
     bool wiped;         /* so does this: its disk was lost, and it has not come back with a new id */
+    bool empty;         /* nothing is on its disk, or hardly anything: no space is in reserve yet */
     bool out;           /* in no cluster: its process is not to run */
     bool may_leave;     /* its removal was asked for: exit 78 is right */
     bool left;          /* and it has done so */

@@ -186,6 +186,9 @@ void hand_await_ready(struct hand *hand, struct torture_node *node)
         if (!ready)
             hand_wait(hand);
     }
+    (void)pthread_mutex_lock(&hand->torture->lock);
+    node->empty = false;
+    (void)pthread_mutex_unlock(&hand->torture->lock);
 }
 
 /* ---- doing ------------------------------------------------------------------------------------------------------- */

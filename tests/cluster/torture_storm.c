@@ -416,7 +416,10 @@ static void begin_disk(struct storm *storm, struct fault *fault)
     int64_t jump = (int64_t)(fault->amount % CLOCK_MS_MAX) * ((fault->amount >> 40) % 2 ? 1 : -1);
 
     switch (fault->kind) {
-    case FAULT_FULL: room_fill(storm->torture, node); break; /* no reason to end: it heals by itself */
+    case FAULT_FULL: /* no reason to end: it heals; but one that has yet to join cannot write what it is told */
+        node->may_fail = node->may_fail || node->empty;
+        room_fill(storm->torture, node);
+        break;
     case FAULT_EIO_SYNC:
         node->may_fail = true;
         store32(&node->page->fail_syncs, 1);

@@ -14,6 +14,6 @@ case $(cd "$build" && pwd) in */_build/sub) every=60 ;; esac
 "$sim" --enumerate all --every "${GAVEL_SIM_EVERY:-$every}"
 [ "$every" -gt 10 ] && exit 0
 # Every allocation of those in which some were once not survived: short, and places move with each change of the code.
-for scene in snapshot-taken refetch session-over-snapshot; do
+for scene in snapshot-taken refetch session session-over-snapshot; do
     "$sim" --enumerate "$scene:memory"
 done
