@@ -210,7 +210,9 @@ static void misfortune(struct cluster *cluster, uint64_t *seed, int rounds)
 int main(int count, char **words)
 {
     struct cluster cluster;
-    struct cluster_options options = {.nodes = 3, .transport = count > 1 ? words[1] : CLUSTER_TRANSPORT};
+    struct cluster_options options = {.nodes = 3,
+                                      .transport = count > 1 ? words[1] : CLUSTER_TRANSPORT,
+                                      .extra = CLUSTER_PATIENT};
     int kills = count > 2 ? (int)strtol(words[2], NULL, 10) : KILLS;
     struct writer writers[WRITERS];
     uint64_t seed = cluster_seed();

@@ -86,7 +86,8 @@ static void replace_by_others(struct load *load)
 
 static void replace(const char *transport, unsigned rate)
 {
-    struct cluster_options options = {.nodes = 6, .founders = 3, .transport = transport, .quiet = true};
+    struct cluster_options options = {.nodes = 6, .founders = 3, .transport = transport, .quiet = true,
+                                      .extra = CLUSTER_PATIENT};
     struct load *load;
 
     cluster_make(&cluster, &options);
@@ -114,7 +115,8 @@ static void add_two(struct load *load, int first)
 
 static void grow(const char *transport, unsigned rate)
 {
-    struct cluster_options options = {.nodes = 5, .founders = 1, .transport = transport, .quiet = true};
+    struct cluster_options options = {.nodes = 5, .founders = 1, .transport = transport, .quiet = true,
+                                      .extra = CLUSTER_PATIENT};
     struct load *load;
     int leader;
     int other;
@@ -140,11 +142,10 @@ static void grow(const char *transport, unsigned rate)
 
 static void stop(const char *transport, unsigned rate)
 {
-    /* On a busy machine nobody shall be replaced for being late. */
     struct cluster_options options = {.nodes = 3,
                                       .transport = transport,
                                       .quiet = true,
-                                      .extra = "[raft]\nelection_timeout_min = 600ms\nelection_timeout_max = 1200ms\n"};
+                                      .extra = CLUSTER_PATIENT};
     static const char *const ways[] = {"SIGTERM", "SIGKILL", "a hand-over"};
     struct load *load;
 

@@ -32,8 +32,8 @@ void swap_write(struct cluster *cluster, int number, const struct swap_node *wha
     fprintf(out, "%s", what->machines ? what->machines
                                       : "[statemachine.store]\nplugin = workflow\n"
                                         "[statemachine.counter]\nplugin = counter\n");
-    fprintf(out, "[observer.log]\nplugin = log\n%s%s", what->observer ? what->observer : "",
-            what->extra ? what->extra : "");
+    fprintf(out, "%s[observer.log]\nplugin = log\n%s%s", what->patient ? CLUSTER_PATIENT : "",
+            what->observer ? what->observer : "", what->extra ? what->extra : "");
     if (fclose(out) != 0)
         cluster_fail(cluster, "cannot write %s: %s", node->config, strerror(errno));
 }

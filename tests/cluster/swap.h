@@ -18,6 +18,7 @@ struct swap_node {
     const char *observer;   /* lines of [observer.log]; NULL: none */
     const char *machines;   /* sections of state machines; NULL: store and counter */
     const char *extra;      /* more sections; NULL: none */
+    bool patient;           /* CLUSTER_PATIENT */
 };
 
 /* What a reload was answered with. */

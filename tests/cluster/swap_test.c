@@ -169,7 +169,7 @@ static void begin(struct cluster *cluster, struct swap_node *nodes, struct write
     cluster_make(cluster, &options);
     for (int i = 0; i < cluster->count; i++) {
         nodes[i] = (struct swap_node){.ws = cluster->nodes[i].port, .tcp = cluster_port(), .transports = SWAP_WS,
-                                      .serializer = "msgpack", .drain = "20s"};
+                                      .serializer = "msgpack", .drain = "20s", .patient = true};
         swap_write(cluster, i, &nodes[i]);
     }
     cluster_start_all(cluster);
