@@ -17,6 +17,7 @@
 #define ANSWER_MAX 65535 /* bytes: over TCP when it does not fit a datagram */
 #define WAIT_S 2         /* for one server, and so often: */
 #define TRIES 2
+#define HOST_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
 
 /* ---- sources ----------------------------------------------------------------------------------------------------- */
 
@@ -65,8 +66,7 @@ int32_t host_source_read(const char *text, struct host_source *source, struct ga
             return gavel_fail(error, GAVEL_E_INVALID, "\"%s\" has no port of 1 to 65535", text);
         size = (size_t)(colon - at);
     }
-    if (size == 0 || size >= sizeof source->name ||
-        strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_") < size)
+    if (size == 0 || size >= sizeof source->name || strspn(at, HOST_BYTES) < size)
         return gavel_fail(error, GAVEL_E_INVALID, "\"%s\" has no name that a name server could know%s", text,
                           source->srv ? "; SRV records say the port" : "");
     memcpy(source->name, at, size);
@@ -110,6 +110,12 @@ static uint32_t load16(const unsigned char *at)
     return (uint32_t)at[0] << 8 | at[1];
 }
 
+/* A target becomes a part of an address: what would be read as a port, a path or a query there is no host. */
+static bool is_host(const char *name)
+{
+    return name[0] && !name[strspn(name, HOST_BYTES)];
+}
+
 /* One record's data, from `at` on, `size` bytes that lie within the answer. */
 static void take_data(const unsigned char *answer, const unsigned char *end, const unsigned char *at, uint32_t type,
                       uint32_t size, const struct host_source *source, const char *scheme, struct host_found *found)
@@ -118,7 +124,7 @@ static void take_data(const unsigned char *answer, const unsigned char *end, con
     char port[8];
 
     if (source->srv && type == ns_t_srv && size > 6) {
-        if (dn_expand(answer, end, at + 6, host, sizeof host) <= 0 || !host[0] || strchr(host, ':'))
+        if (dn_expand(answer, end, at + 6, host, sizeof host) <= 0 || !is_host(host) || load16(at + 4) == 0)
             return;
         (void)snprintf(port, sizeof port, "%u", load16(at + 4));
         add(found, scheme, host, port);
@@ -164,7 +170,8 @@ int32_t host_answer_take(const unsigned char *answer, uint64_t size, const struc
         length = load16(at + 8);
         if ((uint64_t)(end - at - NS_RRFIXEDSZ) < length)
             break;
-        take_data(answer, end, at + NS_RRFIXEDSZ, load16(at), length, source, scheme, found);
+        if (load16(at + 2) == ns_c_in)
+            take_data(answer, end, at + NS_RRFIXEDSZ, load16(at), length, source, scheme, found);
         at += NS_RRFIXEDSZ + length;
     }
     return GAVEL_OK;
