@@ -133,3 +133,13 @@ int32_t codec_capabilities(struct gavel_slice map, struct gavel_buffer *out, str
     }
     return status == GAVEL_OK ? write_set(sorted, count, out, error) : status;
 }
+
+int codec_capabilities_valid(struct gavel_slice set)
+{
+    struct gavel_limits limits = codec_limits(CAPABILITY_SET_MAX);
+    unsigned char form[CAPABILITY_SET_MAX];
+    struct gavel_buffer out = codec_buffer_fixed(form, sizeof form);
+
+    return codec_value_check(set, &limits, NULL) == GAVEL_OK && codec_capabilities(set, &out, NULL) == GAVEL_OK &&
+           gavel_slice_equal(gavel_buffer_slice(&out), set);
+}

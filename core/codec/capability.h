@@ -20,4 +20,7 @@
  */
 int32_t codec_capabilities(struct gavel_slice map, struct gavel_buffer *out, struct gavel_error *error);
 
+/* [any] Whether these bytes, of which nothing is known, are a set in its one form. */
+int codec_capabilities_valid(struct gavel_slice set);
+
 #endif

@@ -151,10 +151,11 @@ void apply_declare_entry(struct apply *apply, struct apply_run *run, struct byte
     char key[NODE_NAME_MAX];
     bool changed;
 
-    if (cursor->bad || set.size > CAPABILITY_SET_MAX || !members_copy_text(key, sizeof key, name)) {
+    if (cursor->bad || !members_name_valid(name) || !codec_capabilities_valid(set)) {
         stop_unknown(apply, run);
         return;
     }
+    (void)members_copy_text(key, sizeof key, name);
     record->status = roster_declare(apply->roster, id, set, apply->index, &changed);
     if (record->status == GAVEL_E_BUSY)
         (void)gavel_fail(error, GAVEL_E_BUSY, "%d members have declared capabilities, which is as many as may be",
@@ -191,8 +192,7 @@ void apply_register_entry(struct apply *apply, struct apply_run *run, struct byt
     entry.address = bytes_get_slice(cursor);
     entry.ttl_ms = bytes_get64(cursor);
     entry.set = bytes_get_slice(cursor);
-    if (cursor->bad || !members_name_valid(entry.name) || entry.address.size >= NODE_URI_MAX ||
-        entry.set.size > CAPABILITY_SET_MAX) {
+    if (cursor->bad || !roster_entry_valid(&entry)) {
         stop_unknown(apply, run);
         return;
     }

@@ -208,6 +208,12 @@ static struct roster_node *make(const struct roster_entry *entry)
     return node;
 }
 
+bool roster_entry_valid(const struct roster_entry *entry)
+{
+    return members_name_valid(entry->name) && (entry->address.size == 0 || members_address_valid(entry->address)) &&
+           codec_capabilities_valid(entry->set);
+}
+
 static bool says_the_same(const struct roster_node *node, const struct roster_entry *entry)
 {
     return node->ttl_ms == entry->ttl_ms && gavel_slice_equal(gavel_text(node->address), entry->address) &&
@@ -415,6 +421,11 @@ static int32_t damaged(struct gavel_error *error)
     return gavel_fail(error, GAVEL_E_CORRUPT, "the list of nodes in the snapshot cannot be read");
 }
 
+static int32_t no_memory(struct gavel_error *error)
+{
+    return gavel_fail(error, GAVEL_E_LOCAL, "no memory for the list of nodes in the snapshot");
+}
+
 static int32_t load_member(struct roster *roster, struct bytes_cursor *cursor, struct gavel_error *error)
 {
     uint64_t id = bytes_get64(cursor);
@@ -424,11 +435,11 @@ static int32_t load_member(struct roster *roster, struct bytes_cursor *cursor, s
     bool changed;
     int32_t status;
 
-    if (cursor->bad || set.size > CAPABILITY_SET_MAX || index > version || roster_member(roster, id))
+    if (cursor->bad || !codec_capabilities_valid(set) || index > version || roster_member(roster, id))
         return damaged(error);
     status = roster_declare(roster, id, set, index, &changed);
     roster->version = version;
-    return status;
+    return status == GAVEL_OK ? status : no_memory(error);
 }
 
 static int32_t load_node(struct roster *roster, struct bytes_cursor *cursor, struct gavel_error *error)
@@ -443,19 +454,18 @@ static int32_t load_node(struct roster *roster, struct bytes_cursor *cursor, str
     tick = bytes_get64(cursor);
     entry.ttl_ms = bytes_get64(cursor);
     entry.set = bytes_get_slice(cursor);
-    if (cursor->bad || entry.set.size > CAPABILITY_SET_MAX || !members_name_valid(entry.name) ||
-        entry.address.size >= NODE_URI_MAX || find(roster, entry.name) || index > roster->version)
+    if (cursor->bad || !roster_entry_valid(&entry) || find(roster, entry.name) || index > roster->version)
         return damaged(error);
     node = make(&entry);
     if (!node)
-        return GAVEL_E_LOCAL;
+        return no_memory(error);
     node->index = index;
     node->since = since;
     node->tick = tick;
     if (put(roster, node) == GAVEL_OK)
         return GAVEL_OK;
     free(node);
-    return GAVEL_E_LOCAL;
+    return no_memory(error);
 }
 
 int32_t roster_load(struct roster *roster, struct bytes_cursor *cursor, struct gavel_error *error)

@@ -102,16 +102,24 @@ const struct roster_node *roster_taken(const struct roster *roster, const struct
  */
 int32_t roster_declare(struct roster *roster, uint64_t id, struct gavel_slice set, uint64_t index, bool *changed);
 
-/*
- * A node registers, or says again what it is, which is a sign of life too. *changed as above. GAVEL_E_BUSY: there are
- * ROSTER_NODES_MAX, or ROSTER_BYTES_MAX of them; GAVEL_E_LOCAL.
- */
+/* One that registers. */
 struct roster_entry {
     struct gavel_slice name;
     struct gavel_slice address;
     struct gavel_slice set; /* canonical */
     uint64_t ttl_ms;
 };
+
+/*
+ * Whether a list can hold it and show it: a name, an address or none, a set. Neither an entry of the log is trusted nor
+ * a snapshot.
+ */
+bool roster_entry_valid(const struct roster_entry *entry);
+
+/*
+ * A node registers, or says again what it is, which is a sign of life too. *changed as above. GAVEL_E_BUSY: there are
+ * ROSTER_NODES_MAX, or ROSTER_BYTES_MAX of them; GAVEL_E_LOCAL.
+ */
 int32_t roster_register(struct roster *roster, const struct roster_entry *entry, uint64_t index, uint64_t tick,
                         bool *changed);
 

@@ -8,6 +8,7 @@
 
 #include <gavel/statemachine.h>
 
+#include "core/codec/value.h"
 #include "core/node/bytes.h"
 #include "core/os/cover.h"
 #include "core/os/seeded.h"
@@ -412,6 +413,15 @@ int32_t sessions_save(const struct sessions *sessions, bool lives, struct gavel_
     return status;
 }
 
+/* Nothing, or one whole value: it is sent without another look at it. */
+static bool is_result(struct gavel_slice result)
+{
+    static const struct gavel_limits all = {GAVEL_END(struct gavel_limits, items), MP_DEPTH_MAX, UINT64_MAX,
+                                            UINT64_MAX};
+
+    return result.size == 0 || mp_scan(result, &all, MP_DOUBLED, NULL) == GAVEL_OK;
+}
+
 static int32_t load_kept(struct sessions *sessions, struct session *session, struct bytes_cursor *cursor)
 {
     uint32_t count = bytes_get32(cursor);
@@ -425,7 +435,7 @@ static int32_t load_kept(struct sessions *sessions, struct session *session, str
         reply.dropped = bytes_get32(cursor) != 0;
         reply.result = bytes_get_slice(cursor);
         reply.text = bytes_get_slice(cursor);
-        if (cursor->bad || sequence <= session->acked)
+        if (cursor->bad || sequence <= session->acked || !is_result(reply.result))
             return GAVEL_E_CORRUPT;
         if (i > 0 && sequence <= session->kept[session->count - 1].sequence)
             return GAVEL_E_CORRUPT;

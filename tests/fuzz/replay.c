@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * replay.c - runs a fuzz target without a fuzzer: over each file of its corpus (tests/fuzz/corpus/NAME-*, or the
- * files that are named), and over random changes of each, for a bounded number and a bounded time. GAVEL_TEST_SEED
- * repeats a run: each file's changes depend on the seed and its name alone, and then there is no bound on the time.
+ * files that are named), and over random changes of each, for a bounded number and a bounded time: a moment in make
+ * check, GAVEL_FUZZ_SECONDS of CPU time where it is set. GAVEL_TEST_SEED repeats a run: each file's changes depend on the seed and its name alone, and then there is no bound on the time.
  * An input that aborts or crashes is left as NAME.crash in the working directory.
  */
 #include <dirent.h>
@@ -21,11 +21,12 @@
 
 #define INPUT_MAX 65536 /* bytes of one file */
 #define CHANGES 3000    /* of each file, at most */
-#define BUDGET_S 4.0    /* CPU seconds for the changes of all files together */
+#define BUDGET_S 0.2    /* CPU seconds for the changes of all files together; more: $GAVEL_FUZZ_SECONDS */
 
 static uint64_t state;
 static uint64_t seed;
 static bool bounded;
+static double budget = BUDGET_S;
 static uint64_t changes; /* done, of all files */
 static char crash_file[256];
 static const uint8_t *volatile running; /* the input at hand, for the handler */
@@ -168,7 +169,7 @@ static int replay_corpus(const char *name)
         if (!is_of(entry->d_name, name))
             continue;
         (void)snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
-        if (replay(path, BUDGET_S / files) != 0)
+        if (replay(path, budget / files) != 0)
             return 1;
     }
     (void)closedir(dir);
@@ -184,6 +185,8 @@ int main(int argc, char **argv)
 
     seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
     bounded = !given;
+    if (getenv("GAVEL_FUZZ_SECONDS"))
+        budget = strtod(getenv("GAVEL_FUZZ_SECONDS"), NULL);
     printf("GAVEL_TEST_SEED=%llu\n", (unsigned long long)seed);
     if (strncmp(name, "lt-", 3) == 0)
         name += 3;
@@ -193,7 +196,7 @@ int main(int argc, char **argv)
     if (argc < 2)
         return replay_corpus(name);
     for (i = 1; i < argc; i++)
-        if (replay(argv[i], BUDGET_S / (argc - 1)) != 0)
+        if (replay(argv[i], budget / (argc - 1)) != 0)
             return 1;
     return 0;
 }

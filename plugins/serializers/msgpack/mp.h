@@ -27,6 +27,7 @@
 /* Flags of mp_scan. */
 #define MP_NAMED_KEYS 1u /* a user's document: keys must be strings */
 #define MP_CANONICAL 2u  /* refuse what is not in canonical form, see mp_canonical */
+#define MP_DOUBLED 4u    /* keys may be there twice: what a writer made, which does not look for that */
 
 /*
  * [any] Check one whole value: every declared count against the bytes that remain, depth, items, UTF-8, keys, exact

@@ -335,7 +335,7 @@ static int32_t scan_key(struct scan *scan, const struct mp_head *head)
     }
     if (last) {
         int order = mp_key_compare(last, scan->at);
-        if (order == 0)
+        if (order == 0 && !(scan->flags & MP_DOUBLED))
             return refuse(scan, "a key is there twice");
         if (order > 0 && (scan->flags & MP_CANONICAL))
             return refuse(scan, "keys are not in ascending order");
@@ -369,7 +369,7 @@ static int32_t scan_close(struct scan *scan)
 {
     while (scan->depth > 0 && scan->level[scan->depth - 1].left == 0) {
         uint32_t level = --scan->depth;
-        if (scan->level[level].unsorted) {
+        if (scan->level[level].unsorted && !(scan->flags & MP_DOUBLED)) {
             int32_t doubled = doubled_key(scan->level[level].pairs, scan->at, scan->level[level].count);
             if (doubled < 0)
                 return gavel_fail(scan->error, doubled, "no memory to compare the keys of a map");
