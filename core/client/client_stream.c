@@ -330,13 +330,15 @@ void client_stream_end(struct client_endpoint *from, const struct codec_stream_e
 
     if (!stream)
         return;
-    if (status == GAVEL_E_COMPACTED)
+    if (end->text.size == 0 || *(const char *)end->text.data == 0)
+        finish(stream, status, "%s ended it with status %d and no sentence", from->uri, status);
+    else if (status == GAVEL_E_COMPACTED)
         finish(stream, status, "%.*s (the oldest revision is %" PRIu64 ".%" PRIu64 ")",
-               (int)(end->text.size < 300 ? end->text.size : 300), end->text.size ? (const char *)end->text.data : "",
+               (int)(end->text.size < 300 ? end->text.size : 300), (const char *)end->text.data,
                end->oldest_index, end->oldest_ordinal);
     else
         finish(stream, status, "%.*s", (int)(end->text.size < 480 ? end->text.size : 480),
-               end->text.size ? (const char *)end->text.data : "");
+               (const char *)end->text.data);
 }
 
 /* ---- the public side --------------------------------------------------------------------------------------------- */

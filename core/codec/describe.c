@@ -9,6 +9,7 @@
 
 /* Sub-tables inside sub-tables of a document from elsewhere. */
 #define REBUILD_DEPTH_MAX 8
+#define REBUILD_CHOICES_MAX 1024 /* of one field: people choose among them */
 
 static const struct {
     const char *name;
@@ -129,17 +130,22 @@ static int32_t choices_of(struct gavel_slice value, struct codec_arena *arena, s
                           struct gavel_error *error)
 {
     uint64_t count = codec_value_count(value);
+    struct gavel_slice key, choice;
     const char **choices;
+    struct codec_walk walk;
     uint64_t i;
     int32_t status = GAVEL_OK;
 
     if (codec_value_type(value) != GAVEL_TOKEN_ARRAY)
         return GAVEL_OK;
+    if (count > REBUILD_CHOICES_MAX)
+        return gavel_fail(error, GAVEL_E_INVALID, "a described field has at most %d choices", REBUILD_CHOICES_MAX);
     choices = codec_arena_take(arena, (count + 1) * sizeof *choices, 8);
     if (!choices)
         return no_room(error);
-    for (i = 0; i < count && status == GAVEL_OK; i++) {
-        status = text_of(codec_array_at(value, i), arena, &choices[i], error);
+    codec_walk_begin(&walk, value);
+    for (i = 0; i < count && status == GAVEL_OK && codec_walk_next(&walk, &key, &choice); i++) {
+        status = text_of(choice, arena, &choices[i], error);
         if (status == GAVEL_OK && !choices[i])
             status = gavel_fail(error, GAVEL_E_INVALID, "a choice is not a string");
     }

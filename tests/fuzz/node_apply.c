@@ -45,7 +45,7 @@ struct lane {
 
 static struct log_pool *pool;
 
-/* ---- snapshots ---------------------------------------------------------------------------------------------------- */
+/* ---- snapshots --------------------------------------------------------------------------------------------------- */
 
 static struct gavel_buffer save(struct lane *lane)
 {
@@ -85,7 +85,7 @@ static void restore_empty(struct lane *lane)
     assert(sessions_count(apply_sessions(lane->apply)) == 0);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void make_machine(struct lane *lane, unsigned at, const char *name, const struct gavel_plugin *plugin)
 {
@@ -120,7 +120,7 @@ static struct lane *make_lane(void)
     return lane;
 }
 
-/* ---- what the input says ------------------------------------------------------------------------------------------ */
+/* ---- what the input says ----------------------------------------------------------------------------------------- */
 
 static void put_host(struct gavel_buffer *out, int32_t *status, struct gavel_slice part)
 {
@@ -280,7 +280,7 @@ static struct log_entry make_entry(struct fuzz_input *input, struct gavel_buffer
     return entry;
 }
 
-/* ---- what comes of it --------------------------------------------------------------------------------------------- */
+/* ---- what comes of it -------------------------------------------------------------------------------------------- */
 
 /* It can be shown to people: what is no document aborts in the writer. */
 static void check_document(struct gavel_slice value)

@@ -2,7 +2,8 @@
 /*
  * replay.c - runs a fuzz target without a fuzzer: over each file of its corpus (tests/fuzz/corpus/NAME-*, or the
  * files that are named), and over random changes of each, for a bounded number and a bounded time: a moment in make
- * check, GAVEL_FUZZ_SECONDS of CPU time where it is set. GAVEL_TEST_SEED repeats a run: each file's changes depend on the seed and its name alone, and then there is no bound on the time.
+ * check, GAVEL_FUZZ_SECONDS of CPU time where it is set. GAVEL_TEST_SEED repeats a run: what changes depends on the
+ * seed and the name of the file alone, and then there is no bound on the time.
  * An input that aborts or crashes is left as NAME.crash in the working directory.
  */
 #include <dirent.h>

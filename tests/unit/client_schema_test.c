@@ -247,12 +247,61 @@ static void test_update(void **state)
     gavel_buffer_free(&store.tables);
 }
 
+/* A table of one field with so many choices, and back. */
+static int32_t rebuild_choices(unsigned count)
+{
+    static unsigned char memory[1 << 17] __attribute__((aligned(16)));
+    struct codec_arena arena = codec_arena(memory, sizeof memory);
+    struct gavel_buffer out = codec_buffer(0);
+    struct gavel_error error = {0, ""};
+    const struct gavel_fields *table;
+    struct codec_writer writer;
+    struct gavel_writer *w = codec_writer_begin(&writer, &out);
+    int32_t status;
+    char name[8];
+
+    gavel_put_array(w, 1);
+    gavel_put_map(w, 4);
+    gavel_put_key(w, "name");
+    gavel_put_text(w, "mode");
+    gavel_put_key(w, "id");
+    gavel_put_uint(w, 1);
+    gavel_put_key(w, "type");
+    gavel_put_text(w, "choice");
+    gavel_put_key(w, "choices");
+    gavel_put_array(w, count);
+    for (unsigned i = 0; i < count; i++) {
+        (void)snprintf(name, sizeof name, "c%u", i);
+        gavel_put_text(w, name);
+    }
+    gavel_put_end(w);
+    gavel_put_end(w);
+    gavel_put_end(w);
+    assert_int_equal(codec_writer_end(&writer, NULL), GAVEL_OK);
+    status = codec_fields_rebuild(gavel_buffer_slice(&out), &arena, &table, &error);
+    if (status != GAVEL_OK)
+        assert_string_equal(error.text, "a described field has at most 1024 choices");
+    else
+        assert_string_equal(table->rows[0].choices[count - 1], name);
+    gavel_buffer_free(&out);
+    return status;
+}
+
+/* A million of them, which fit into one message, would each be looked for from the first one on. */
+static void test_choices(void **state)
+{
+    (void)state;
+    assert_int_equal(rebuild_choices(1024), GAVEL_OK);
+    assert_int_equal(rebuild_choices(1025), GAVEL_E_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_text_refused),
         cmocka_unit_test(test_update),
+        cmocka_unit_test(test_choices),
     };
 
     return cmocka_run_group_tests_name("client tables", tests, NULL, NULL);
