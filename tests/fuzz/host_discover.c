@@ -57,7 +57,7 @@ static void check_answer(struct fuzz_input *input, bool srv)
     if (input->size)
         memcpy(answer, input->data, input->size); /* a byte too far is seen by the sanitizer */
     found->count = 1;
-    (void)strcpy(found->uri[0], "tcp://kept:1");
+    (void)snprintf(found->uri[0], sizeof found->uri[0], "tcp://kept:1");
     status = host_answer_take(answer, input->size, &names[srv], "tcp", found, &error);
     assert(status == GAVEL_OK || error.text[0]);
     assert(found->count >= 1);

@@ -178,7 +178,8 @@ run()
     local target=$1 found=$dir/found-$1 log=$dir/$1.out used=0 executions coverage crashes=0 status
     seeds "$target" "$found"
     day=$(date -u +%F)
-    "$dir/tests/fuzz/$target" "${options[@]}" -max_total_time=$((wall + 60)) -artifact_prefix="$dir/$target-" "$found" >"$log" 2>&1 </dev/null &
+    "$dir/tests/fuzz/$target" "${options[@]}" -max_total_time=$((wall + 60)) -artifact_prefix="$dir/$target-" "$found" \
+        >"$log" 2>&1 </dev/null &
     fuzzer=$!
     watch "$target" "$log"
     wait "$fuzzer"

@@ -78,11 +78,11 @@ static int hex(char c)
 }
 
 /* %41 becomes A, in place. False for an escape that is none, and for a control character, escaped or not. */
-static bool decode(char *text)
+static bool decode(char *text, uint64_t size)
 {
     char *to = text;
 
-    for (const char *from = text; *from; from++, to++) {
+    for (const char *from = text; from < text + size; from++, to++) {
         *to = *from;
         if (*from == '%') {
             int high = hex(from[1]), low = high < 0 ? -1 : hex(from[2]);
@@ -104,16 +104,17 @@ static int32_t parse_one(struct otlp_pairs *pairs, const char *from, const char 
 {
     const char *equals = memchr(from, '=', (size_t)(to - from));
     struct gavel_slice key = trim(from, equals ? equals : to);
+    struct gavel_slice content = equals ? trim(equals + 1, to) : key;
     char *name, *value;
 
     if (!equals || key.size == 0)
         return gavel_fail(error, GAVEL_E_CONFIG, "%s: expected name=value,name=value; entry %u is none", where,
                           pairs->count + 1);
     name = otlp_copy(memory, key);
-    value = otlp_copy(memory, trim(equals + 1, to));
+    value = otlp_copy(memory, content);
     if (!name || !value)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "memory is out");
-    if (!decode(name) || !decode(value))
+    if (!decode(name, key.size) || !decode(value, content.size))
         return gavel_fail(error, GAVEL_E_CONFIG, "%s: entry %u has a control character, or a %% that is not followed "
                           "by two hexadecimal digits (write %%25 for %%)", where, pairs->count + 1);
     if (!otlp_pairs_put(pairs, name, value))
