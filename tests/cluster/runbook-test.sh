@@ -10,6 +10,7 @@ root=$(cd "${top_srcdir:-$(dirname "$0")/../..}" && pwd -P)
 page=$root/core/cli/gavel-runbook.7
 commands=0
 section=
+address= other=
 die() { fail "$section: $*"; exit 1; }
 
 gavel() { "$gavel" "$@"; }
@@ -69,6 +70,8 @@ play()
     grep -q "^\.Ss $section\$" "$page" || die "there is no such section"
     while IFS= read -r line; do
         line=${line//\\-/-}
+        line=${line//ws:\/\/node-3:8080/$address}
+        line=${line//ws:\/\/node-3:8090/$other}
         commands=$((commands + 1))
         eval "${line//\/var\/lib\/gavel/$dir/c}" </dev/null >"$dir/out" 2>&1 || case $line in
             *"data check"*) ;; # it says by its status that something is damaged
@@ -94,6 +97,20 @@ play slow-disk
 play rolling-restart
 play rolling-upgrade
 well
+
+# node-3 moves, and moves back.
+home=tcp://127.0.0.1:$((port + 2))
+away=tcp://127.0.0.1:$((port + 3))
+while (exec 3<>"/dev/tcp/127.0.0.1/${away##*:}") 2>/dev/null; do away=tcp://127.0.0.1:$((${away##*:} + 1)); done
+for move in "$home $away" "$away $home"; do
+    address=${move% *} other=${move#* }
+    sed -i "s,^listen = $address\$,listen = $other," "$dir/c/node-3.ini"
+    grep -q "^listen = $other\$" "$dir/c/node-3.ini" || die "node-3.ini has no line 'listen = $address'"
+    play node-moves
+    until_says "$other" gavel member list --data-dir "$dir/c/node-3"
+    case $(gavel -o json member list --data-dir "$dir/c/node-1") in *"\"$address\""*) die "$address is still there" ;; esac
+    well
+done
 
 systemctl stop gaveld@node-3
 play quorum-at-risk

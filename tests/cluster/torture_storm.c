@@ -27,8 +27,8 @@
 #define SYNC_MS_MIN 2     /* a slow disk: each sync */
 #define SYNC_MS_MAX 4000
 #define ROLL_MS 2500      /* between two nodes of a rolling restart */
-#define FLOOR_DRAWN 5     /* a long run in which a fault was drawn so often must have done it once, */
-#define FLOOR_PART 20     /* and so large a part of the times */
+#define FLOOR_TRIED 5     /* a long run in which a fault was tried so often must have done it once, */
+#define FLOOR_PART 20     /* and so large a part of the times; one that was drawn so often must have been tried */
 #define SWARM_PERCENT 65  /* each kind of fault is in a run with this chance */
 #define CLOCK_MS_MAX 100000000 /* the wall clock jumps by up to a day and some, to and fro */
 
@@ -57,6 +57,7 @@ struct storm {
     struct fault faults[FAULTS_MAX];
     unsigned count;
     unsigned drawn[FAULT_KINDS];
+    unsigned tried[FAULT_KINDS]; /* there was a node for it, and it was allowed */
     unsigned done[FAULT_KINDS]; /* and it was felt */
     int rolled; /* nodes that this rolling restart has stopped */
     unsigned links[TORTURE_NODES + 1][TORTURE_NODES + 1]; /* faults that hold each directed link */
@@ -381,8 +382,13 @@ static void begin_stop(struct storm *storm, struct fault *fault)
     struct torture_node *node = fault->node;
 
     if (fault->kind != FAULT_STOP) {
-        if (!damage_allowed(torture, node))
+        if (!damage_allowed(torture, node)) {
+            if (torture->verbose)
+                torture_say(torture, "%s of %s is not allowed: %d of %d voters are not whole", kinds[fault->kind].name,
+                            node->name, damage_count(torture), torture->voters);
+            storm->tried[fault->kind]--;
             return;
+        }
         node->damage = (int)fault->kind;
     }
     say(storm, fault, "%s", node->name);
@@ -459,12 +465,14 @@ static void begin(struct storm *storm, struct fault *fault)
     fault->begun = true;
     fault->node = victim(storm, fault);
     storm->rolled += fault->roll && fault->node;
+    storm->tried[FAULT_ROLL] += fault->last_of_roll;
     if (fault->last_of_roll) {
         storm->done[FAULT_ROLL] += storm->rolled > storm->torture->count / 2; /* some may be down already */
         storm->rolled = 0;
     }
     if (!fault->node && fault->kind != FAULT_KILL_ALL && fault->kind != FAULT_POWER_ALL)
         return;
+    storm->tried[fault->kind]++;
     if (!by_shim(fault->kind) && fault->kind != FAULT_FLIP && fault->kind != FAULT_TRUNCATE)
         storm->done[fault->kind]++;
     switch (fault->kind) {
@@ -586,18 +594,19 @@ static void report(struct storm *storm)
 
     storm->done[FAULT_FLIP] = torture->damages[0];
     storm->done[FAULT_TRUNCATE] = torture->damages[1];
-    printf("done:");
+    printf("done, of those tried, of those drawn:");
     for (int i = 1; i < FAULT_KINDS; i++)
         if (storm->drawn[i] || storm->done[i])
-            printf(" %s %u of %u,", kinds[i].name, storm->done[i], storm->drawn[i]);
+            printf(" %s %u of %u of %u,", kinds[i].name, storm->done[i], storm->tried[i], storm->drawn[i]);
     printf(" %" PRIu64 " operations answered\n", load_answered(torture));
     for (int i = 0; i < torture->slots; i++)
         printf("%s: started %u times, left with 74 %u times\n", torture->nodes[i].name, torture->nodes[i].starts,
                torture->nodes[i].failures);
     for (int i = 1; i < FAULT_KINDS && torture->storm_ms >= TORTURE_LONG_MS; i++)
-        if (storm->drawn[i] >= FLOOR_DRAWN && storm->done[i] < 1 + storm->drawn[i] / FLOOR_PART)
-            torture_short(torture, "%s was drawn %u times and done %u times only", kinds[i].name, storm->drawn[i],
-                          storm->done[i]);
+        if ((storm->tried[i] >= FLOOR_TRIED && storm->done[i] < 1 + storm->tried[i] / FLOOR_PART) ||
+            (storm->drawn[i] >= FLOOR_PART && storm->tried[i] == 0))
+            torture_short(torture, "%s was drawn %u times, tried %u times and done %u times only", kinds[i].name,
+                          storm->drawn[i], storm->tried[i], storm->done[i]);
 }
 
 void storm_run(struct torture *torture)
