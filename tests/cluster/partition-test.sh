@@ -47,8 +47,8 @@ plugin = tcp
 listen = tcp://$(address $n):7000
 insecure = yes
 [raft]
-election_timeout_min = 600ms
-election_timeout_max = 1200ms
+election_timeout_min = 1s
+election_timeout_max = 2s
 [statemachine.store]
 plugin = workflow
 [statemachine.counter]

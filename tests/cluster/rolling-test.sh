@@ -29,6 +29,9 @@ data_dir = $dir/node-$1
 plugin_dir = $dir/$2
 [cluster]
 members = node-1=tcp://127.0.0.1:$port node-2=tcp://127.0.0.1:$((port + 1)) node-3=tcp://127.0.0.1:$((port + 2))
+[raft]
+election_timeout_min = 1s
+election_timeout_max = 2s
 [transport.main]
 plugin = tcp
 listen = tcp://127.0.0.1:$((port + $1 - 1))
@@ -55,7 +58,7 @@ stop()
 }
 admin() { local n=$1; shift; "$gavel" --data-dir "$dir/node-$n" --timeout 20s "$@"; }
 ready() { admin "$1" status --output json 2>/dev/null | grep -q '"ready": *true'; }
-add_one() { "$gavel" --timeout 30s --retry counter.increment "name=$1" >/dev/null 2>>"$dir/load.log"; }
+add_one() { "$gavel" --timeout 60s --retry counter.increment "name=$1" >/dev/null 2>>"$dir/load.log"; }
 
 for try in 1 2 3 4 5; do
     new_ports 3
