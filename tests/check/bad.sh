@@ -49,7 +49,7 @@ good()
     local so out
     tried=$((tried + 1))
     so=$(build_bad "$1" "$2" -DGOOD)
-    if ! out=$("$check" --seed 7 "$so" 2>&1); then
+    if ! out=$("$check" --seed 7 --deadline 600s "$so" 2>&1); then
         printf 'FAIL: %s without a fault:\n%s\n' "$1" "$out"
         failed=1
     fi
