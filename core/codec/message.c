@@ -229,6 +229,7 @@ static const struct gavel_field append_reply_rows[] = {
 };
 static const struct gavel_fields append_reply_fields = GAVEL_FIELDS(append_reply_rows, struct codec_raft);
 
+/* `data` is last, for the same reason. */
 static const struct gavel_field snapshot_rows[] = {
     RAFT_HEAD,
     RAFT_ROW(4, index),
@@ -240,13 +241,14 @@ static const struct gavel_field snapshot_rows[] = {
     RAFT_ROW(10, chain),
     RAFT_ROW(11, data_digest),
     ROW(codec_raft, 12, meta, GAVEL_BYTES),
+    RAFT_ROW(14, ask),
     {.name = "data", .id = 13, .type = GAVEL_BYTES, .offset = offsetof(struct codec_raft, tail)},
 };
 static const struct gavel_fields snapshot_fields = GAVEL_FIELDS(snapshot_rows, struct codec_raft);
 
 static const struct gavel_field snapshot_reply_rows[] = {
     RAFT_HEAD,           RAFT_ROW(4, index), RAFT_ROW(5, digest),
-    RAFT_ROW(6, offset), RAFT_ROW(7, match), RAFT_ROW(8, status),
+    RAFT_ROW(6, offset), RAFT_ROW(7, match), RAFT_ROW(8, status), RAFT_ROW(9, ask),
 };
 static const struct gavel_fields snapshot_reply_fields = GAVEL_FIELDS(snapshot_reply_rows, struct codec_raft);
 

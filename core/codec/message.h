@@ -279,6 +279,7 @@ struct codec_raft {
     uint64_t chain;
     uint64_t status;
     uint64_t read;         /* id of a read attempt */
+    uint64_t ask;          /* install_snapshot and its reply, since 1.1 */
     uint64_t data_digest;  /* install_snapshot: crc32c of `data` */
     struct gavel_slice meta; /* install_snapshot: the log's meta, with the offer (offset 0, length 0) */
     struct gavel_slice traces; /* append_entries, since 1.1: {u64 index, 16 bytes trace id, 8 bytes span id}... */

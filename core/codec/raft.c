@@ -46,12 +46,14 @@ static void put_snapshot(const struct raft_message *message, struct codec_raft *
         wire->offset = request->offset;
         wire->length = request->length;
         wire->chain = request->chain;
+        wire->ask = request->ask;
     } else {
         wire->index = response->index;
         wire->digest = response->digest;
         wire->offset = response->offset;
         wire->match = response->match;
         wire->status = response->status;
+        wire->ask = response->ask;
     }
 }
 
@@ -152,12 +154,14 @@ static void get_snapshot(const struct codec_raft *wire, struct raft_message *mes
         request->offset = wire->offset;
         request->length = (uint32_t)wire->length;
         request->chain = (uint32_t)wire->chain;
+        request->ask = wire->ask;
     } else {
         response->index = wire->index;
         response->digest = wire->digest;
         response->offset = wire->offset;
         response->match = wire->match;
         response->status = (uint32_t)wire->status;
+        response->ask = wire->ask;
     }
 }
 

@@ -124,6 +124,8 @@ void snapshot_send_chunk(struct node *node, struct peer *peer, const struct raft
         read_chunk(peer);
         return;
     }
+    if (peer->chunk_wanted)
+        return; /* the chunk asks as well; a question that overtook it would be answered as if it was lost */
     codec_raft_put(message, &wire);
     (void)log_snapshot_reader_info(peer->reader, &meta);
     wire.meta = meta;

@@ -21,6 +21,7 @@ static void answer_chunk(struct raft *r, const struct raft_snapshot_request *s, 
     answer->index = s->index;
     answer->digest = s->digest;
     answer->status = status;
+    answer->ask = s->ask;
     if (status == RAFT_SNAPSHOT_INSTALLED) {
         answer->match = s->index;
         if (!raft_bug(r, RAFT_BUG_INSTALLED_UNGATED))
@@ -105,6 +106,7 @@ void raft_on_snapshot_request(struct raft *r, const struct raft_message *m)
         return;
     }
     in->term = r->term;
+    in->snapshot.ask = chunk->ask;
     if (in->storing)
         return; /* the answer comes when it is stored */
     if (chunk->length == 0 || chunk->offset != in->snapshot.offset)

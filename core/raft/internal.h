@@ -86,6 +86,8 @@ struct raft_peer {
     uint64_t read_asked;   /* the one that the running round answers */
     /* SNAPSHOT */
     bool snapshot_ready;
+    uint64_t snapshot_ask;      /* of the newest message about a snapshot */
+    uint64_t snapshot_chunk;    /* the ask of the newest one with bytes */
     uint32_t snapshot_asked;    /* of what was sent, so much is not answered yet; see ASKED_MAX */
     uint32_t snapshot_old;      /* so many of the next answers are to what was sent before the newest chunk */
     uint64_t snapshot_due;      /* when to ask or send again */

@@ -145,6 +145,7 @@ struct raft_snapshot_request {
     uint64_t offset;
     uint32_t length; /* bytes in this chunk */
     uint32_t chain;  /* of the batch that ends at index */
+    uint64_t ask;    /* 1 and up, of this leader to this peer: which of its messages this is */
 };
 
 /* What became of a chunk. */
@@ -159,6 +160,7 @@ struct raft_snapshot_response {
     uint64_t digest;
     uint64_t offset;
     uint64_t match;
+    uint64_t ask;    /* of the newest message about this snapshot that has come; 0: it does not say */
     uint32_t status; /* enum raft_snapshot_status */
     uint32_t reserved;
 };

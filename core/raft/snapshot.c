@@ -19,8 +19,13 @@
 #include "internal.h"
 
 /*
- * Answers carry no id. Links keep their order, so an answer belongs to the oldest message that was not answered. More
- * than a few are not counted: then something was lost, and a count that is too high would only cost time.
+ * A chunk goes out once. A link may be so slow that an answer takes longer than the time after which is asked again, so
+ * silence says nothing; what came of a chunk is known when the peer has seen a message of its number (ask) or a later
+ * one, since links keep their order.
+ *
+ * A peer of protocol 1.0 does not say what it has seen. Its answers are counted: each belongs to the oldest message
+ * that was not answered. More than a few are not counted: then something was lost, and a count that is too high would
+ * only cost time.
  */
 #define ASKED_MAX 4
 
@@ -74,7 +79,9 @@ static void send_chunk(struct raft *r, struct raft_peer *peer, bool question)
     struct raft_snapshot_request *chunk = &raft_send(r, RAFT_SNAPSHOT_REQUEST, peer->id)->snapshot_request;
     *chunk = peer->snapshot;
     chunk->length = 0;
+    chunk->ask = ++peer->snapshot_ask;
     if (!question) {
+        peer->snapshot_chunk = chunk->ask;
         chunk->length = (uint32_t)raft_min(r->options.chunk_bytes, chunk->total - chunk->offset);
         peer->snapshot_old = peer->snapshot_asked;
     }
@@ -159,6 +166,17 @@ int raft_snapshot_ready(struct raft *r, const struct raft_event_snapshot_ready *
     return RAFT_OK;
 }
 
+/* Whether the answer was given before the newest chunk can have come. */
+static bool is_on_its_way(struct raft_peer *peer, const struct raft_snapshot_response *answer)
+{
+    if (answer->ask)
+        return answer->offset <= peer->snapshot.offset && answer->ask < peer->snapshot_chunk;
+    if (answer->offset != peer->snapshot.offset || !peer->snapshot_old)
+        return false;
+    peer->snapshot_old--;
+    return true;
+}
+
 /* It says where it is. A chunk goes out once, and again only when the answer cannot be to what was sent before it. */
 static int on_more(struct raft *r, struct raft_peer *peer, const struct raft_snapshot_response *answer)
 {
@@ -169,9 +187,8 @@ static int on_more(struct raft *r, struct raft_peer *peer, const struct raft_sna
         return RAFT_E_INVALID;
     if (peer->snapshot_asked)
         peer->snapshot_asked--;
-    if (answer->offset == peer->snapshot.offset && peer->snapshot_old) {
+    if (is_on_its_way(peer, answer)) {
         RAFT_COVER(CHUNK_ON_ITS_WAY);
-        peer->snapshot_old--;
         return RAFT_OK;
     }
     peer->snapshot.offset = answer->offset;

@@ -29,17 +29,20 @@ struct item {
     enum what what;
     struct end *to;
     uint64_t reason;
+    uint64_t due_ns; /* not before, on a line with a delay */
     size_t size;
     unsigned char bytes[];
 };
 
 struct net_side {
     struct net *net;
-    char name[32];
+    char name[64];
     const struct gavel_transport_events *events;
     uint64_t message_bytes; /* a larger message is not taken; 0: any */
     bool listening;
     bool paused;
+    const uint64_t *now_ns; /* NULL: what is sent to it takes no time */
+    uint64_t delay_ns;
 };
 
 struct net {
@@ -107,6 +110,8 @@ static void push(struct net *net, enum what what, struct end *to, uint64_t reaso
     item->to = to;
     item->reason = reason;
     item->size = size;
+    if (to->side->now_ns)
+        item->due_ns = *to->side->now_ns + to->side->delay_ns;
     if (size)
         memcpy(item->bytes, data, size);
     *net->tail = item;
@@ -319,12 +324,20 @@ static void deliver(struct item *item)
     }
 }
 
+/* Messages alone are late: the order in which a connection tells of its beginning and end stays as it is. */
+static bool has_to_wait(const struct item *item)
+{
+    const struct net_side *side = item->to->side;
+
+    return item->what == MESSAGE && (side->paused || (side->now_ns && *side->now_ns < item->due_ns));
+}
+
 bool net_deliver(struct net *net)
 {
     struct item **at = &net->head;
     struct item *item;
 
-    while (*at && (*at)->what == MESSAGE && (*at)->to->side->paused)
+    while (*at && has_to_wait(*at))
         at = &(*at)->next;
     item = *at;
     if (!item)
@@ -384,6 +397,12 @@ void net_cut(struct net *net, const char *a, const char *b, bool cut)
 void net_pause(struct net_side *side, bool paused)
 {
     side->paused = paused;
+}
+
+void net_delay(struct net_side *side, const uint64_t *now_ns, uint64_t delay_ns)
+{
+    side->now_ns = now_ns;
+    side->delay_ns = delay_ns;
 }
 
 uint64_t net_waiting(const struct net_side *side)

@@ -37,6 +37,9 @@ void net_cut(struct net *net, const char *a, const char *b, bool cut);
 /* Whoever dialled from this side does not read at present: what is sent to it stays queued with its sender. */
 void net_pause(struct net_side *side, bool paused);
 
+/* What is sent to this side from now on comes so much later, by a clock that outlives the net. */
+void net_delay(struct net_side *side, const uint64_t *now_ns, uint64_t delay_ns);
+
 /* Bytes that were sent to a side and wait for it. */
 uint64_t net_waiting(const struct net_side *side);
 

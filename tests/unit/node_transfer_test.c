@@ -273,6 +273,28 @@ static void test_a_transfer_sends_each_byte_once(void **state)
     cluster_free(&scene.cluster);
 }
 
+/*
+ * A link so slow that an answer takes five times as long as the leader waits before it asks again: what it asked
+ * meanwhile is answered behind each chunk, and says nothing of the next one.
+ */
+static void test_a_slow_link_carries_each_byte_once(void **state)
+{
+    struct scene scene;
+
+    (void)state;
+    begin(&scene);
+    net_delay(net_side(scene.cluster.net, scene.cluster.nodes[scene.away].name), &scene.cluster.clock.mono_ns,
+              UINT64_C(1600000000));
+    cluster_start(&scene.cluster, scene.away);
+    for (int i = 0; i < 600 && scene.cluster.nodes[scene.away].installs == 0; i++)
+        cluster_run(&scene.cluster, 1000);
+    run_until_installed(&scene);
+    assert_int_equal(sent(&scene), scene.bytes);
+    net_delay(net_side(scene.cluster.net, scene.cluster.nodes[scene.away].name), NULL, 0);
+    expect_same(&scene);
+    cluster_free(&scene.cluster);
+}
+
 /* Killed k times: each time what was on its way, and the block that was not whole, come again. And no more. */
 static void test_killed_on_the_way_it_goes_on_where_it_was(void **state)
 {
@@ -448,6 +470,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_transfer_sends_each_byte_once),
+        cmocka_unit_test(test_a_slow_link_carries_each_byte_once),
         cmocka_unit_test(test_killed_on_the_way_it_goes_on_where_it_was),
         cmocka_unit_test(test_a_power_cut_costs_what_was_not_synced),
         cmocka_unit_test(test_newer_snapshots_do_not_begin_it_anew),
