@@ -228,6 +228,8 @@ static void raise_floor(struct session *session, uint64_t acked)
         return;
     session->acked = acked;
     gone = kept_place(session, acked + 1);
+    if (gone == 0)
+        return; /* and perhaps nothing was ever kept: there is no place to move from */
     for (uint32_t i = 0; i < gone; i++)
         drop_body(session, &session->kept[i]);
     memmove(session->kept, session->kept + gone, (session->count - gone) * sizeof *session->kept);

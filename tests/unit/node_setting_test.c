@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/codec/value.h"
+#include "core/node/session.h"
 #include "node_dial.h"
 
 static void test_a_change_is_the_same_everywhere(void **state)
@@ -241,6 +242,23 @@ static uint64_t open_session(struct cluster_client *client)
     cluster_command(client, "gavel.session_register", 0, 0, &reply, NULL);
     assert_int_equal(reply.status, 0);
     return reply.session;
+}
+
+/* Its first writes were given up and never came: what comes says that they are done with, and nothing is kept yet. */
+static void test_the_first_write_that_comes_need_not_be_the_first(void **state)
+{
+    const struct session_limits limits = {.sessions = 4, .window = 16, .bytes = 1024, .ttl_ms = 1000};
+    struct sessions *sessions = sessions_new(&limits);
+    struct session_reply reply = {.index = 9};
+
+    (void)state;
+    assert_non_null(sessions);
+    assert_int_equal(session_register(sessions, 5, 0), GAVEL_OK);
+    assert_int_equal(session_admit(sessions, 5, 3, 2, 0, &reply), SESSION_RUN); /* silent under a sanitizer */
+    assert_int_equal(session_keep(sessions, 5, 3, &reply), GAVEL_OK);
+    assert_int_equal(session_admit(sessions, 5, 3, 2, 0, &reply), SESSION_DUPLICATE);
+    assert_int_equal(session_admit(sessions, 5, 2, 2, 0, &reply), SESSION_STALE);
+    assert_null(sessions_free(sessions));
 }
 
 /* The window becomes narrower than what a session has used: a retry of what was applied is still told its answer. */
@@ -529,6 +547,7 @@ static void test_on_the_lane(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_first_write_that_comes_need_not_be_the_first),
         cmocka_unit_test(test_a_change_is_the_same_everywhere),
         cmocka_unit_test(test_refused_with_the_reason),
         cmocka_unit_test(test_events_of_a_change_keep_the_order),
