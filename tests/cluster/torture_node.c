@@ -185,6 +185,26 @@ static char **environment_of(const struct torture *torture, const struct torture
     return words;
 }
 
+/* As fork(), but what this program does at a signal is none of the child's business: one that came before it is
+ * another program would be lost. */
+static pid_t fork_clean(void)
+{
+    sigset_t all;
+    sigset_t before;
+    pid_t pid;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    if (pid == 0) {
+        (void)signal(SIGINT, SIG_DFL);
+        (void)signal(SIGTERM, SIG_DFL);
+        (void)signal(SIGHUP, SIG_DFL);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
 void node_start(struct torture *torture, struct torture_node *node)
 {
     char name[] = "gaveld";
@@ -203,7 +223,7 @@ void node_start(struct torture *torture, struct torture_node *node)
     node->state = NODE_RUNNING;
     node->started_ms = torture_now(torture);
     node->starts++;
-    node->pid = fork();
+    node->pid = fork_clean();
     if (node->pid < 0)
         torture_fail(torture, "cannot fork: %s", strerror(errno));
     if (node->pid == 0) {
