@@ -123,9 +123,43 @@ static enum linear_verdict check_time(struct scan *scan)
     return verdict;
 }
 
+/* Keys that something may have deleted without anybody's having been told so at an index: batches, and what has no
+ * answer. That such a key was not there says nothing here. */
+static uint8_t *murky_keys(const struct history *history)
+{
+    uint8_t *murky = calloc(history->key_count + UINT64_C(1), 1);
+
+    if (!murky)
+        abort();
+    for (uint64_t i = 0; i < history->count; i++) {
+        const struct history_op *op = &history->ops[i];
+
+        for (uint32_t k = 0; k < op->item_count; k++)
+            murky[history->items[op->item_first + k].key] = 1;
+        if (op->kind == HISTORY_DELETE && !has_index(op) && op->outcome != HISTORY_FAILED)
+            murky[op->key] = 1;
+    }
+    return murky;
+}
+
+static bool is_listed(const struct history_op *op, const uint8_t *murky)
+{
+    if (!has_index(op) || op->kind == HISTORY_BATCH || op->kind == HISTORY_STOP)
+        return false; /* a stop may have changed nothing; batches are left to the search */
+    return op->outcome == HISTORY_OK || (op->outcome == HISTORY_ABSENT && is_read(op) && !murky[op->key]);
+}
+
+static enum linear_verdict check_absent(struct scan *scan, uint32_t number, uint64_t last, uint32_t whose)
+{
+    if (last && scan->history->ops[whose].kind != HISTORY_DELETE)
+        return violated(scan, number, whose, "the get was served above the change's index, but saw no such key");
+    return LINEAR_OK;
+}
+
 /* The log is one order: a get at index R sees the last change of its key at or below R. */
 static enum linear_verdict check_revisions(struct scan *scan)
 {
+    uint8_t *murky = murky_keys(scan->history);
     uint64_t key = UINT64_MAX;
     uint64_t last = 0; /* index of the last acknowledged change of the key */
     uint32_t whose = 0;
@@ -134,12 +168,15 @@ static enum linear_verdict check_revisions(struct scan *scan)
     for (uint64_t i = 0; i < scan->history->count; i++) {
         const struct history_op *op = &scan->history->ops[i];
 
-        if (!has_index(op) || op->outcome != HISTORY_OK || op->kind == HISTORY_BATCH || op->kind == HISTORY_STOP)
-            continue; /* a stop may have changed nothing; batches are left to the search */
-        if (op->revision > op->index)
+        if (!is_listed(op, murky))
+            continue;
+        if (op->revision > op->index) {
+            free(murky);
             return violated(scan, (uint32_t)i, (uint32_t)i, "a get saw a change above its own index");
+        }
         add(scan, op->key, op->index, i, is_read(op));
     }
+    free(murky);
     sort(scan);
     for (uint64_t i = 0; i < scan->count; i++) {
         const struct history_op *op = &scan->history->ops[scan->told[i].op];
@@ -150,6 +187,9 @@ static enum linear_verdict check_revisions(struct scan *scan)
         if (!is_read(op)) {
             last = op->index;
             whose = scan->told[i].op;
+        } else if (op->outcome == HISTORY_ABSENT) {
+            if (check_absent(scan, scan->told[i].op, last, whose) != LINEAR_OK)
+                return LINEAR_VIOLATED;
         } else if (op->revision && op->revision < last) {
             return violated(scan, scan->told[i].op, whose,
                             "the get was served above the change's index, but saw an older one");

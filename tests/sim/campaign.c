@@ -143,7 +143,7 @@ static uint64_t total_of(const struct campaign *campaign, const char *name, bool
 }
 
 /* Lines "name least [seconds]": what 1,000 seeds of five minutes must reach, scaled to what was run; with `seconds`,
- * only where each seed has so many. */
+ * only where each seed has so many. "name N%": so many of a hundred seeds, however long. */
 static bool check_floors(const struct campaign *campaign)
 {
     FILE *file = fopen(campaign->floors, "r");
@@ -156,13 +156,17 @@ static bool check_floors(const struct campaign *campaign)
         unsigned long long least = 0;
         unsigned long long seconds = 0;
         char name[64];
+        char percent = 0;
         uint64_t got;
         bool known;
 
         if (line[0] == '#' || sscanf(line, "%63s %llu %llu", name, &least, &seconds) < 2 || campaign->seconds < seconds)
             continue;
         got = total_of(campaign, name, &known);
-        least = least * campaign->runs * campaign->seconds / FLOOR_SECONDS;
+        if (sscanf(line, "%*s %*u%c", &percent) == 1 && percent == '%')
+            least = least * campaign->runs / 100;
+        else
+            least = least * campaign->runs * campaign->seconds / FLOOR_SECONDS;
         if (!known || got < least) {
             printf(known ? "FLOOR %s: %llu are fewer than %llu\n" : "FLOOR %s: there is no such total\n", name,
                    (unsigned long long)got, least);

@@ -438,11 +438,11 @@ static void judge(struct play *play, const struct sim_node *node)
 
 static void start(struct play *play, struct sim_node *node)
 {
-    const char *others[SIM_NODES_MAX];
+    uint32_t others[SIM_NODES_MAX];
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < play->sim->founders && (play->joined >> node->number & 1); i++)
-        others[count++] = play->sim->nodes[i].uri;
+        others[count++] = i;
     arm(play, node);
     sim_node_start(node, others, count);
 }

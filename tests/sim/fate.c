@@ -20,6 +20,7 @@
 #define ASK_MS 10000 /* an administrator waits so long */
 #define DAY_MS UINT64_C(86400000)
 #define FOUNDING_NS (20 * SIM_S) /* a founding is left alone after that */
+#define EAGER_NS (4 * SIM_S)
 #define ALL_PPM 50000        /* crashes that take every node at once */
 #define IN_RECOVERY_PPM 250000 /* crashes whose next life dies in its recovery too */
 
@@ -63,7 +64,7 @@ uint32_t fate_span(const struct sim_fate *fate)
 
 /* ---- what may happen ----------------------------------------------------------------------------------- */
 
-static void crash_one(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
+void fate_crash(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
 {
     const struct sim_options *options = &fate->sim->options;
     uint64_t down = sim_magnitude(&fate->dice, SIM_MS / 10, options->down_ms * SIM_MS);
@@ -83,14 +84,14 @@ static void crash(struct sim_fate *fate)
     if (sim_chance(&fate->dice, ALL_PPM)) {
         for (uint32_t i = 0; i < sim->node_count; i++)
             if (sim->nodes[i].node)
-                crash_one(fate, &sim->nodes[i], how);
+                fate_crash(fate, &sim->nodes[i], how);
         return;
     }
     /* The leader has more to lose. */
     node = sim_draw(&fate->dice) & 1 ? fate_leader(fate) : NULL;
     node = node ? node : fate_pick(fate);
     if (node)
-        crash_one(fate, node, how);
+        fate_crash(fate, node, how);
 }
 
 static void pause_one(struct sim_fate *fate)
@@ -221,9 +222,13 @@ static uint64_t rate_of(const struct sim_fate *fate, uint32_t kind)
 static void next(struct sim_fate *fate, struct fate_clock *clock)
 {
     uint64_t rate = rate_of(fate, clock->kind);
+    uint64_t most = rate ? 2 * HOUR_NS / rate : 0;
 
+    /* Members change in every world, however short: until one change was done they are asked for more often. */
+    if (clock->kind == FATE_MEMBERS && !fate->sim->totals.membership_changes && most > EAGER_NS)
+        most = EAGER_NS;
     if (rate)
-        sim_schedule(fate->sim, &clock->event, fate->sim->now + 1 + sim_below(&clock->dice, 2 * HOUR_NS / rate));
+        sim_schedule(fate->sim, &clock->event, fate->sim->now + 1 + sim_below(&clock->dice, most));
 }
 
 static void strike(struct sim *sim, struct sim_event *event)
@@ -255,12 +260,12 @@ static void judge_exit(struct sim *sim, const struct sim_node *node)
 
 static void start(struct sim_fate *fate, struct sim_node *node)
 {
-    const char *others[SIM_NODES_MAX];
+    uint32_t others[SIM_NODES_MAX];
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < fate->sim->node_count; i++)
         if (i != node->number)
-            others[count++] = fate->sim->nodes[i].uri;
+            others[count++] = i;
     fate->start_at[node->number] = 0;
     sim_node_start(node, others, fate->joins[node->number] ? count : 0);
 }
@@ -281,7 +286,7 @@ static void fate_founding(struct sim_fate *fate)
         formed = formed || (sim->nodes[i].node && sim->nodes[i].node->founded);
     if (formed || !sim_is_up(node) || sim_below(&fate->founding, 8))
         return;
-    crash_one(fate, node, sim_draw(&fate->founding) & 1 ? SIM_POWER : SIM_KILL);
+    fate_crash(fate, node, sim_draw(&fate->founding) & 1 ? SIM_POWER : SIM_KILL);
 }
 
 static void nurse(struct sim *sim, struct sim_event *event)
@@ -305,6 +310,7 @@ static void nurse(struct sim *sim, struct sim_event *event)
     }
     fate_founding(fate);
     fate_operate(fate);
+    fate_move_operate(fate);
     fate_flip_operate(fate);
     sim_schedule(sim, event, sim->now + NURSE_NS);
 }
@@ -327,6 +333,7 @@ struct sim_fate *sim_fate_new(struct sim *sim)
     }
     for (uint32_t i = 0; i < sim->founders; i++)
         fate->start_at[i] = 1 + sim_below(&fate->dice, SIM_S);
+    fate_joint_init(fate);
     fate->nurse.run = nurse;
     sim_schedule(sim, &fate->nurse, 0);
     return fate;

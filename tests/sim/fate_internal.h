@@ -7,6 +7,7 @@
 #include "fate.h"
 
 #define FATE_KINDS 15
+#define FATE_MEMBERS 10
 #define FATE_SETTINGS 12 /* places in the table of kinds */
 #define FATE_REGISTER 13
 #define FATE_PARTITIONS 4 /* at the same time */
@@ -35,6 +36,21 @@ struct fate_partition {
     struct fate_link links[SIM_NODES_MAX * SIM_NODES_MAX];
 };
 
+/* A member that gets another address: who was asked to note it, and when the old one is given up (0: not yet). */
+struct fate_move {
+    uint64_t asked_at;
+    uint64_t id;
+    uint32_t through;
+    uint64_t leave_at;
+};
+
+/* Somebody looks for a joint configuration, to crash a node that has it in force. */
+struct fate_joint {
+    struct sim_event event;
+    uint64_t until;
+    uint32_t patience; /* looks at a joint one before that */
+};
+
 struct sim_fate {
     struct sim *sim;
     struct sim_random dice;
@@ -49,6 +65,8 @@ struct sim_fate {
     bool leaving[SIM_NODES_MAX];      /* its removal was asked for */
     uint64_t asked_at[SIM_NODES_MAX]; /* when something was asked about it last */
     bool left_out[SIM_NODES_MAX];     /* of the second phase: it stays as it is */
+    struct fate_move moves[SIM_NODES_MAX];
+    struct fate_joint joint;
     uint8_t cuts[SIM_NODES_MAX][SIM_NODES_MAX];
     struct fate_partition partitions[FATE_PARTITIONS];
 };
@@ -67,6 +85,32 @@ void fate_partitions_end(struct sim_fate *fate);
 void fate_change(struct sim_fate *fate);
 void fate_wipe(struct sim_fate *fate);
 void fate_operate(struct sim_fate *fate);
+
+/* A change was answered: that counts when it was done. */
+void fate_changed(struct sim *sim, int64_t status);
+void fate_answered(struct sim *sim, struct sim_node *node, uint64_t id, int64_t status, struct gavel_slice text);
+
+/* A member of the newest configuration, by chance; NULL: none is known. And what is known of a node. */
+struct sim_node *fate_some_member(struct sim_fate *fate);
+bool fate_is_member(const struct sim_fate *fate, const struct sim_node *node);
+
+/* Whether this node may be brought in: it runs for nobody. Start it empty, to join. */
+bool fate_is_free(const struct sim_fate *fate, const struct sim_node *node);
+void fate_start_empty(struct sim_fate *fate, struct sim_node *node);
+
+/* fate_moves.c: several changes in one step; another address for a member, and the old one given up in time. */
+#define FATE_CHANGE_MS 10000        /* an operator waits so long for a change */
+#define FATE_LEAVES_NS (40 * SIM_S) /* it may come true so long after it was asked for: in the log of who was down */
+void fate_several(struct sim_fate *fate);
+void fate_move(struct sim_fate *fate);
+void fate_move_operate(struct sim_fate *fate);
+
+/* fate_joint.c: a change was asked for: crash somebody in the midst of it, perhaps. */
+void fate_joint_begin(struct sim_fate *fate);
+void fate_joint_init(struct sim_fate *fate);
+
+/* fate.c: now, and started again after a while. */
+void fate_crash(struct sim_fate *fate, struct sim_node *node, enum sim_crash how);
 
 /* fate_settings.c: change some setting, bring out a new plugin, or let the cluster act as it. */
 void fate_settings(struct sim_fate *fate);

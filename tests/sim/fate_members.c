@@ -7,15 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/codec/value.h"
 #include "core/node/internal.h"
 #include "disk.h"
 #include "fate_internal.h"
 #include "node.h"
 #include "oracle.h"
 
-#define CHANGE_MS 10000 /* an operator waits so long for a change */
-#define LEAVES_NS (40 * SIM_S) /* a change may come true so long after it was asked for: in the log of who was down */
 #define AGAIN_NS (5 * SIM_S)
 
 static const struct members *known(const struct sim_fate *fate)
@@ -32,16 +29,29 @@ static const struct member *member_of(const struct sim_fate *fate, const struct 
     return members ? members_named(members, node->name) : NULL;
 }
 
-static void answered(struct sim *sim, struct sim_node *node, uint64_t id, int64_t status, struct gavel_slice text)
+void fate_changed(struct sim *sim, int64_t status)
+{
+    sim->totals.membership_changes += status == GAVEL_OK;
+    sim->totals.changed_seeds = sim->totals.membership_changes > 0;
+}
+
+void fate_answered(struct sim *sim, struct sim_node *node, uint64_t id, int64_t status, struct gavel_slice text)
 {
     sim_trace(sim, node, "change %llu: %d %.*s", (unsigned long long)id, (int)status, (int)text.size,
               text.data ? (const char *)text.data : "");
-    sim->totals.membership_changes += status == GAVEL_OK;
+    fate_changed(sim, status);
+}
+
+static void leader_removed(struct sim *sim, struct sim_node *node, uint64_t id, int64_t status, struct gavel_slice text)
+{
+    fate_answered(sim, node, id, status, text);
+    sim->totals.leaders_removed += status == GAVEL_OK;
 }
 
 /* Through whoever is up: it passes the request on. */
 static bool ask(struct sim_fate *fate, const char *command, const struct sim_node *about, const char *role)
 {
+    bool leads = strcmp(command, "member_remove") == 0 && fate_leader(fate) == about;
     struct sim_node *through = fate_pick(fate);
     char name[32];
     char addresses[64];
@@ -60,12 +70,13 @@ static bool ask(struct sim_fate *fate, const char *command, const struct sim_nod
         pairs[2] = as;
     sim_trace(fate->sim, about, "%s, through %s", command, through->name);
     if (strcmp(command, "member_add") != 0 && strcmp(command, "member_promote") != 0)
-        fate->sim->nodes[about->number].leaves_until = fate->sim->now + LEAVES_NS;
-    return sim_admin_ask(through->process->admin, command, pairs, CHANGE_MS, answered) != 0;
+        fate->sim->nodes[about->number].leaves_until = fate->sim->now + FATE_LEAVES_NS;
+    return sim_admin_ask(through->process->admin, command, pairs, FATE_CHANGE_MS,
+                         leads ? leader_removed : fate_answered) != 0;
 }
 
 /* An empty machine under a name that is, or is about to be, a member's; one that is empty already stays as it is. */
-static void start_empty(struct sim_fate *fate, struct sim_node *node)
+void fate_start_empty(struct sim_fate *fate, struct sim_node *node)
 {
     fate->leaving[node->number] = false;
     fate->asked_at[node->number] = fate->sim->now;
@@ -83,20 +94,29 @@ static void start_empty(struct sim_fate *fate, struct sim_node *node)
     fate->start_at[node->number] = fate->sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
 }
 
+bool fate_is_member(const struct sim_fate *fate, const struct sim_node *node)
+{
+    return member_of(fate, node) != NULL;
+}
+
+bool fate_is_free(const struct sim_fate *fate, const struct sim_node *node)
+{
+    return known(fate) && !member_of(fate, node) &&
+           (!node->node || fate->leaving[node->number] || fate->empty[node->number]);
+}
+
 static void add(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
     struct sim_node *node = &sim->nodes[sim_below(&fate->dice, sim->node_count)];
 
-    if (!known(fate) || member_of(fate, node))
-        return;
-    if (node->node && !fate->leaving[node->number] && !fate->empty[node->number])
+    if (!fate_is_free(fate, node))
         return;
     if (ask(fate, "member_add", node, sim_draw(&fate->dice) & 1 ? "voter" : "learner"))
-        start_empty(fate, node);
+        fate_start_empty(fate, node);
 }
 
-static struct sim_node *some_member(struct sim_fate *fate)
+struct sim_node *fate_some_member(struct sim_fate *fate)
 {
     const struct members *members = known(fate);
     const char *name = members && members->count
@@ -111,7 +131,7 @@ static struct sim_node *some_member(struct sim_fate *fate)
 
 static void take_out(struct sim_fate *fate, const char *command)
 {
-    struct sim_node *node = some_member(fate);
+    struct sim_node *node = fate_some_member(fate);
 
     if (!node || !sim_atlas_may_lose(fate->sim, node))
         return;
@@ -125,7 +145,7 @@ static void replace(struct sim_fate *fate, struct sim_node *node)
     if (!sim_atlas_may_lose(fate->sim, node) || fate_leader(fate) == node)
         return;
     if (ask(fate, "member_replace", node, NULL))
-        start_empty(fate, node);
+        fate_start_empty(fate, node);
 }
 
 static void remove_leader(struct sim_fate *fate)
@@ -140,7 +160,7 @@ static void remove_leader(struct sim_fate *fate)
 static void prefer(struct sim_fate *fate)
 {
     struct sim_node *through = fate_pick(fate);
-    const struct sim_node *node = some_member(fate);
+    const struct sim_node *node = fate_some_member(fate);
     char name[32], priority[32];
     const char *const pairs[] = {name, priority, NULL};
 
@@ -149,65 +169,14 @@ static void prefer(struct sim_fate *fate)
     (void)snprintf(name, sizeof name, "name=%s", node->name);
     (void)snprintf(priority, sizeof priority, "priority=%u", (unsigned)sim_below(&fate->dice, 3));
     sim_trace(fate->sim, node, "%s, through %s", priority, through->name);
-    (void)sim_admin_ask(through->process->admin, "member_update", pairs, CHANGE_MS, answered);
-}
-
-static void put_change(struct gavel_writer *out, const char *op, const struct sim_node *node, bool addressed)
-{
-    gavel_put_map(out, addressed ? 3 : 2);
-    gavel_put_key(out, "op");
-    gavel_put_text(out, op);
-    gavel_put_key(out, "name");
-    gavel_put_text(out, node->name);
-    if (addressed) {
-        gavel_put_key(out, "addresses");
-        gavel_put_text(out, node->uri);
-    }
-    gavel_put_end(out);
-}
-
-/* One for another, in one step. */
-static void exchange(struct sim_fate *fate)
-{
-    struct sim *sim = fate->sim;
-    struct sim_node *through = fate_pick(fate);
-    struct sim_node *goes = some_member(fate);
-    struct sim_node *comes = &sim->nodes[sim_below(&fate->dice, sim->node_count)];
-    struct gavel_buffer arguments = codec_buffer(0);
-    struct codec_writer writer;
-    struct gavel_writer *out;
-    uint64_t id;
-
-    if (!through || through->paused_until || !goes || goes == comes || member_of(fate, comes) ||
-        !sim_atlas_may_lose(sim, goes) ||
-        (comes->node && !fate->leaving[comes->number] && !fate->empty[comes->number]))
-        return;
-    out = codec_writer_begin(&writer, &arguments);
-    gavel_put_map(out, 1);
-    gavel_put_key(out, "changes");
-    gavel_put_array(out, 2);
-    put_change(out, "remove", goes, false);
-    put_change(out, "add", comes, true);
-    gavel_put_end(out);
-    gavel_put_end(out);
-    if (codec_writer_end(&writer, NULL) != GAVEL_OK)
-        sim_fail(sim, "protocol", "arguments of member_change");
-    sim_trace(sim, goes, "%s for it, through %s", comes->name, through->name);
-    goes->leaves_until = sim->now + LEAVES_NS;
-    id = sim_admin_ask_value(through->process->admin, "member_change", gavel_buffer_slice(&arguments), CHANGE_MS,
-                             answered);
-    gavel_buffer_free(&arguments);
-    if (id == 0)
-        return;
-    fate->leaving[goes->number] = true;
-    start_empty(fate, comes);
+    (void)sim_admin_ask(through->process->admin, "member_update", pairs, FATE_CHANGE_MS, fate_answered);
 }
 
 static void one_change(struct sim_fate *fate)
 {
     struct sim_node *node;
 
-    switch (sim_below(&fate->dice, 14)) {
+    switch (sim_below(&fate->dice, 17)) {
     case 0:
     case 1:
     case 2:
@@ -216,17 +185,20 @@ static void one_change(struct sim_fate *fate)
     case 5: take_out(fate, "member_remove"); break;
     case 6: take_out(fate, "member_demote"); break;
     case 7:
-    case 8: exchange(fate); break;
+    case 8: fate_several(fate); break;
     case 9: remove_leader(fate); break;
     case 10: prefer(fate); break;
+    case 13:
+    case 14:
+    case 15: fate_move(fate); break;
     case 11:
     case 12:
-        node = some_member(fate);
+        node = fate_some_member(fate);
         if (node)
             (void)ask(fate, "member_promote", node, NULL);
         break;
     default:
-        node = some_member(fate);
+        node = fate_some_member(fate);
         if (node)
             replace(fate, node);
     }
@@ -238,10 +210,11 @@ void fate_change(struct sim_fate *fate)
     struct sim_node *node;
 
     one_change(fate);
+    fate_joint_begin(fate);
     switch (sim_below(&fate->dice, 8)) {
     case 0: add(fate); break;
     case 1:
-        node = some_member(fate);
+        node = fate_some_member(fate);
         if (node)
             (void)ask(fate, "member_promote", node, NULL);
         break;
@@ -254,7 +227,7 @@ void fate_change(struct sim_fate *fate)
 void fate_wipe(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
-    struct sim_node *node = some_member(fate);
+    struct sim_node *node = fate_some_member(fate);
 
     if (!node || !node->lives || !sim_atlas_may_lose(sim, node))
         return;

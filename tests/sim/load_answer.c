@@ -43,7 +43,7 @@ enum load_verdict load_judge(struct load_slot *slot, const struct codec_reply *r
             odd(slot, reply);
         return LOAD_GONE;
     case GAVEL_E_COMPACTED:
-        if (slot->what != LOAD_PAST)
+        if (slot->what != LOAD_PAST && !(slot->what == LOAD_SCAN && slot->asked))
             odd(slot, reply);
         return LOAD_REFUSED;
     case GAVEL_E_BUSY:
@@ -63,19 +63,7 @@ enum load_verdict load_judge(struct load_slot *slot, const struct codec_reply *r
 
 /* ---- what it says -------------------------------------------------------------------------------------- */
 
-/* The parts of a result that matter; those that are not there are 0 or absent. */
-struct said {
-    uint64_t revision;
-    uint64_t version;
-    bool has_version;
-    struct gavel_slice value; /* of get, incr */
-    struct gavel_slice data;  /* of a workflow */
-    struct gavel_slice items;
-    struct gavel_slice key;
-    bool stopped;
-};
-
-static void listen_to(struct gavel_slice result, struct said *said)
+void load_listen(struct gavel_slice result, struct load_said *said)
 {
     struct codec_walk walk;
     struct gavel_slice key;
@@ -97,6 +85,8 @@ static void listen_to(struct gavel_slice result, struct said *said)
             said->data = value;
         } else if (gavel_slice_equal(name, gavel_text("items"))) {
             said->items = value;
+        } else if (gavel_slice_equal(name, gavel_text("after"))) {
+            (void)codec_get_bytes(value, &said->after);
         } else if (gavel_slice_equal(name, gavel_text("key")) || gavel_slice_equal(name, gavel_text("workflow_id"))) {
             (void)codec_get_bytes(value, &said->key);
         } else if (gavel_slice_equal(name, gavel_text("status"))) {
@@ -113,25 +103,23 @@ static void remember(struct load_key *key, uint64_t value, uint64_t revision)
     key->revision = revision;
 }
 
-static void note_read(struct load_slot *slot, struct history_op *op, const struct said *said)
+void load_note_read(struct sim_load *load, struct load_key *key, struct history_op *op, const struct load_said *said)
 {
-    struct sim_load *load = slot->client->load;
-    bool flow = slot->key->class == LOAD_FLOW;
+    bool flow = key->class == LOAD_FLOW;
 
-    if (!gavel_slice_equal(said->key, gavel_text(slot->key->name)))
-        sim_fail(load->sim, "answer", "%s asked for %s and was told of another key", slot->client->name,
-                 slot->key->name);
-    op->seen = load_value(load, slot->key, flow ? said->data : said->value);
+    if (!gavel_slice_equal(said->key, gavel_text(key->name)))
+        sim_fail(load->sim, "answer", "%s was asked for, and another key was told of", key->name);
+    op->seen = load_value(load, key, flow ? said->data : said->value);
     op->told = 1;
     op->version = (uint32_t)said->version;
     op->revision = said->revision;
     op->stopped = flow && said->stopped;
-    load_fact(load, slot->key, said->revision, op->seen);
-    remember(slot->key, op->seen, said->revision);
+    load_fact(load, key, said->revision, op->seen);
+    remember(key, op->seen, said->revision);
 }
 
 /* A write answers with the index of its entry, but for the stop of what was stopped before. */
-static void check_revision(const struct load_slot *slot, const struct history_op *op, const struct said *said)
+static void check_revision(const struct load_slot *slot, const struct history_op *op, const struct load_said *said)
 {
     struct sim *sim = slot->client->sim;
 
@@ -140,7 +128,7 @@ static void check_revision(const struct load_slot *slot, const struct history_op
                  (unsigned long long)said->revision);
 }
 
-static void note_batch(struct load_slot *slot, struct history_op *op, const struct said *said)
+static void note_batch(struct load_slot *slot, struct history_op *op, const struct load_said *said)
 {
     struct sim_load *load = slot->client->load;
 
@@ -151,9 +139,9 @@ static void note_batch(struct load_slot *slot, struct history_op *op, const stru
     for (uint32_t i = 0; i < op->item_count; i++) {
         struct history_item *item = &load->history.items[op->item_first + i];
         struct load_key *key = load_key_named(load, gavel_text(load->history.keys[item->key]));
-        struct said one;
+        struct load_said one;
 
-        listen_to(codec_array_at(said->items, i), &one);
+        load_listen(codec_array_at(said->items, i), &one);
         item->version = (uint32_t)one.version;
         if (item->kind == HISTORY_ADD) {
             item->seen = load_value(load, key, one.value);
@@ -166,7 +154,7 @@ static void note_batch(struct load_slot *slot, struct history_op *op, const stru
     }
 }
 
-static void note_write(struct load_slot *slot, struct history_op *op, const struct said *said)
+static void note_write(struct load_slot *slot, struct history_op *op, const struct load_said *said)
 {
     struct sim_load *load = slot->client->load;
 
@@ -191,14 +179,10 @@ static void note_write(struct load_slot *slot, struct history_op *op, const stru
 
 /* ---- reads that need not be fresh ---------------------------------------------------------------------- */
 
-static void check_peek(struct load_slot *slot, struct history_op *op, const struct codec_reply *reply)
+void load_check_stale(const struct load_slot *slot, const struct codec_reply *reply)
 {
     struct sim *sim = slot->client->sim;
 
-    if (slot->what == LOAD_PAST) {
-        op->index = slot->asked; /* it says what was there then */
-        return;
-    }
     if (reply->read != CODEC_READ_STALE)
         sim_fail(sim, "answer", "a stale read was answered as another one");
     if (reply->index < slot->min_index)
@@ -209,7 +193,15 @@ static void check_peek(struct load_slot *slot, struct history_op *op, const stru
                  (unsigned long long)slot->floor, (unsigned long long)reply->index);
 }
 
-static void raise_floor(struct load_slot *slot, const struct codec_reply *reply)
+static void check_peek(struct load_slot *slot, struct history_op *op, const struct codec_reply *reply)
+{
+    if (slot->what == LOAD_PAST)
+        op->index = slot->asked; /* it says what was there then */
+    else
+        load_check_stale(slot, reply);
+}
+
+void load_raise_floor(struct load_slot *slot, const struct codec_reply *reply)
 {
     struct load_link *conn = slot->client->conn;
 
@@ -228,7 +220,7 @@ static uint8_t outcome_of(const struct codec_reply *reply)
                                                 : HISTORY_OK;
 }
 
-static void count(struct sim_totals *totals, bool read, enum load_verdict verdict, const struct codec_reply *reply)
+void load_count(struct sim_totals *totals, bool read, enum load_verdict verdict, const struct codec_reply *reply)
 {
     if (verdict == LOAD_UNSURE)
         totals->unknown++;
@@ -245,9 +237,9 @@ void load_note(struct load_slot *slot, enum load_verdict verdict, const struct c
     struct sim_load *load = slot->client->load;
     struct history_op *op = &load->history.ops[slot->op];
     bool read = op->kind == HISTORY_GET || op->kind == HISTORY_PEEK;
-    struct said said;
+    struct load_said said;
 
-    count(&load->sim->totals, read, verdict, reply);
+    load_count(&load->sim->totals, read, verdict, reply);
     op->returned = ++load->clock;
     op->outcome = verdict == LOAD_UNSURE ? HISTORY_UNKNOWN : HISTORY_FAILED;
     if (verdict != LOAD_DONE)
@@ -264,12 +256,12 @@ void load_note(struct load_slot *slot, enum load_verdict verdict, const struct c
     if (op->kind == HISTORY_PEEK)
         check_peek(slot, op, reply);
     if (read)
-        raise_floor(slot, reply);
+        load_raise_floor(slot, reply);
     if (op->outcome != HISTORY_OK)
         return;
-    listen_to(reply->result, &said);
+    load_listen(reply->result, &said);
     if (read)
-        note_read(slot, op, &said);
+        load_note_read(load, slot->key, op, &said);
     else
         note_write(slot, op, &said);
 }

@@ -7,6 +7,7 @@
 
 #include "load_internal.h"
 
+#define SCAN_PPM 25000
 #define GROUP_KEYS 3 /* a, b: registers; c: a counter */
 
 /* ---- keys ---------------------------------------------------------------------------------------------- */
@@ -288,6 +289,15 @@ static bool choose_session(struct load_slot *slot)
     return true;
 }
 
+/* Of those that a range can hold. */
+static struct load_key *some_key(struct load_client *client)
+{
+    uint64_t drawn = sim_below(&client->dice, 10);
+
+    return pick(client, drawn < 7 ? LOAD_REGISTER : drawn < 8 ? LOAD_COUNTER : LOAD_GROUP,
+                (uint32_t)sim_below(&client->dice, GROUP_KEYS));
+}
+
 bool load_choose(struct load_slot *slot)
 {
     struct load_client *client = slot->client;
@@ -301,6 +311,10 @@ bool load_choose(struct load_slot *slot)
                             sim_below(&client->dice, 2 * client->sim->options.session_ttl_ms + 1) * SIM_MS;
     if (choose_session(slot))
         return true;
+    if (sim_chance(&client->dice, SCAN_PPM)) {
+        load_choose_scan(slot, some_key(client), some_key(client));
+        return true;
+    }
     if (drawn < 70)
         choose_register(slot, pick(client, LOAD_REGISTER, 0));
     else if (drawn < 82)

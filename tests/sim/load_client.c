@@ -210,6 +210,8 @@ void load_begin(struct load_slot *slot)
     slot->state = LOAD_WAITING;
     if (slot->op != LOAD_NO_OP)
         load->history.ops[slot->op].invoked = ++load->clock;
+    else if (slot->what == LOAD_SCAN)
+        slot->invoked = ++load->clock;
     sim_trace(load->sim, NULL, "%s asks %u, op %llu, session %llu.%llu", slot->client->name, slot->what,
               (unsigned long long)slot->op, (unsigned long long)slot->session, (unsigned long long)slot->sequence);
     send_it(slot);
@@ -229,7 +231,8 @@ static void free_slot(struct load_slot *slot)
     sim_cancel(slot->client->sim, &slot->timer);
     slot->state = LOAD_IDLE;
     slot->op = LOAD_NO_OP;
-    slot->key = NULL;
+    slot->key = slot->to = NULL;
+    slot->stale = false;
     slot->session = slot->sequence = slot->min_index = slot->asked = 0;
     slot->last = slot->closed_session = false;
 }
@@ -292,6 +295,8 @@ static void ended(struct load_slot *slot, enum load_verdict verdict, const struc
     sim_trace(client->sim, NULL, "%s: op %llu ends with %u", client->name, (unsigned long long)slot->op, verdict);
     if (slot->op != LOAD_NO_OP)
         load_note(slot, verdict, reply);
+    else if (slot->what == LOAD_SCAN)
+        load_note_scan(slot, verdict, reply);
     else
         session_answer(slot, verdict, reply);
     if (verdict == LOAD_DONE && slot->session == client->session && slot->began > client->touched &&

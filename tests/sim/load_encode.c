@@ -234,6 +234,20 @@ static void put_arguments(const struct load_slot *slot, const struct history_op 
     }
 }
 
+static void put_range(const struct load_slot *slot, struct load_bytes *out)
+{
+    put_map(out, UINT64_C(2) + (slot->to != NULL) + (slot->asked != 0));
+    put_byte(out, 1);
+    put_text(out, slot->key->name);
+    if (slot->to) {
+        put_byte(out, 2);
+        put_text(out, slot->to->name);
+    }
+    put_pair(out, 4, slot->limit);
+    if (slot->asked)
+        put_pair(out, 5, slot->asked);
+}
+
 /* ---- messages ------------------------------------------------------------------------------------------ */
 
 static const char *const host_commands[] = {
@@ -243,7 +257,8 @@ void load_encode(const struct load_slot *slot, uint64_t remaining_ms, bool no_fo
 {
     const struct sim_load *load = slot->client->load;
     const struct history_op *op = slot->op == LOAD_NO_OP ? NULL : &load->history.ops[slot->op];
-    bool peek = op && op->kind == HISTORY_PEEK && slot->what != LOAD_PAST;
+    bool scan = slot->what == LOAD_SCAN;
+    bool peek = scan ? slot->stale : op && op->kind == HISTORY_PEEK && slot->what != LOAD_PAST;
 
     out->size = 0;
     put_map(out, UINT64_C(4) + (slot->session != 0) + (slot->sequence ? 2 : 0) + peek + (remaining_ms != 0) +
@@ -255,6 +270,11 @@ void load_encode(const struct load_slot *slot, uint64_t remaining_ms, bool no_fo
         put_text(out, command_of(slot, op));
         put_byte(out, ARGUMENTS);
         put_arguments(slot, op, out);
+    } else if (scan) {
+        put_byte(out, COMMAND);
+        put_text(out, "range");
+        put_byte(out, ARGUMENTS);
+        put_range(slot, out);
     } else {
         put_byte(out, MACHINE);
         put_text(out, "gavel");

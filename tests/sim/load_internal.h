@@ -7,6 +7,7 @@
  *   load_ask.c     what to ask next
  *   load_answer.c  what an answer means, and what it says
  *   load_encode.c  requests as bytes
+ *   load_scan.c    reads of a range of keys: each key is one more read, all at one index
  *   load_watch.c   streams of events
  *   load_facts.c   what was told of the past never changes, whoever tells it
  */
@@ -48,6 +49,7 @@ struct load_key {
 enum load_what {
     LOAD_COMMAND,  /* of the history */
     LOAD_PAST,     /* a get as of a revision; in the history as a peek */
+    LOAD_SCAN,     /* a range of keys; in the history as a get or peek of each */
     LOAD_OPEN,     /* session_register */
     LOAD_KEEP,
     LOAD_CLOSE,
@@ -74,7 +76,11 @@ struct load_slot {
     uint64_t session;
     uint64_t sequence;
     uint64_t began;
-    uint64_t asked;     /* LOAD_PAST: the revision */
+    uint64_t asked;     /* LOAD_PAST: the revision; LOAD_SCAN: or 0 */
+    struct load_key *to; /* LOAD_SCAN: the key before which it ends; NULL: at the last one */
+    uint64_t invoked;   /* LOAD_SCAN */
+    uint32_t limit;     /* LOAD_SCAN: keys */
+    bool stale;         /* LOAD_SCAN */
     uint64_t min_index; /* of a peek */
     uint64_t node_gives_up; /* when the node that has it stops trying, at the latest */
     uint64_t floor;     /* of a peek: the connection had seen this index before */
@@ -220,6 +226,34 @@ enum load_verdict load_judge(struct load_slot *slot, const struct codec_reply *r
 /* The outcome of a command goes into the history, and is held against all that is known. `reply` is NULL unless it
  * is LOAD_DONE. */
 void load_note(struct load_slot *slot, enum load_verdict verdict, const struct codec_reply *reply);
+
+/* Hold a read that need not be fresh against what it was to see. */
+void load_check_stale(const struct load_slot *slot, const struct codec_reply *reply);
+void load_raise_floor(struct load_slot *slot, const struct codec_reply *reply);
+void load_count(struct sim_totals *totals, bool read, enum load_verdict verdict, const struct codec_reply *reply);
+
+/* What a result says; parts that are not there are 0 or absent. */
+struct load_said {
+    uint64_t revision;
+    uint64_t version;
+    bool has_version;
+    struct gavel_slice value; /* of get, incr */
+    struct gavel_slice data;  /* of a workflow */
+    struct gavel_slice items;
+    struct gavel_slice key;
+    struct gavel_slice after; /* of a page */
+    bool stopped;
+};
+void load_listen(struct gavel_slice result, struct load_said *said);
+
+/* A read saw this in a key; into the operation, which is one of the history's. */
+void load_note_read(struct sim_load *load, struct load_key *key, struct history_op *op, const struct load_said *said);
+
+/* ---- load_scan.c --------------------------------------------------------------------------------------- */
+
+/* Put a read of some range into a free slot; the arguments of one; its outcome. */
+void load_choose_scan(struct load_slot *slot, struct load_key *first, struct load_key *second);
+void load_note_scan(struct load_slot *slot, enum load_verdict verdict, const struct codec_reply *reply);
 
 /* ---- load_watch.c -------------------------------------------------------------------------------------- */
 

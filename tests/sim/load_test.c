@@ -479,6 +479,142 @@ static void stale_reads_below_what_was_asked(void **state)
     fires("stale read", answer_get(slot, 5, 1, 5, 1));
 }
 
+/* ---- ranges -------------------------------------------------------------------------------------------- */
+
+static struct load_slot *scan(const char *from, const char *to, uint32_t limit)
+{
+    struct load_slot *slot = load_client_slot(client);
+
+    slot->what = LOAD_SCAN;
+    slot->key = load_key_named(load, gavel_text(from));
+    slot->to = to ? load_key_named(load, gavel_text(to)) : NULL;
+    slot->limit = limit;
+    load_begin(slot);
+    return slot;
+}
+
+struct row {
+    const char *name;
+    uint64_t value;
+    uint64_t revision;
+};
+
+/* As range answers. */
+static void answer_scan(struct load_slot *slot, uint64_t index, const struct row *rows, uint64_t count,
+                        const char *after)
+{
+    static unsigned char memory[8192];
+    struct gavel_buffer out = codec_buffer_fixed(memory, sizeof memory);
+    struct codec_writer writer;
+    struct gavel_writer *w = codec_writer_begin(&writer, &out);
+    struct codec_reply reply = {.id = slot->id, .index = index, .read = slot->stale ? CODEC_READ_STALE : 0};
+
+    gavel_put_map(w, after ? 3 : 2);
+    gavel_put_key(w, "items");
+    gavel_put_array(w, count);
+    for (uint64_t i = 0; i < count; i++) {
+        gavel_put_map(w, 4);
+        gavel_put_key(w, "key");
+        gavel_put_text(w, rows[i].name);
+        gavel_put_key(w, "value");
+        codec_put_value(w, document_of(rows[i].value));
+        gavel_put_key(w, "mod_revision");
+        gavel_put_uint(w, rows[i].revision);
+        gavel_put_key(w, "version");
+        gavel_put_uint(w, 1);
+        gavel_put_end(w);
+    }
+    gavel_put_end(w);
+    gavel_put_key(w, "revision");
+    gavel_put_uint(w, slot->asked ? slot->asked : index);
+    if (after) {
+        gavel_put_key(w, "after");
+        gavel_put_text(w, after);
+    }
+    gavel_put_end(w);
+    (void)codec_writer_end(&writer, NULL);
+    reply.result = gavel_buffer_slice(&out);
+    comes(CODEC_REPLY, &reply);
+}
+
+/* k0, k1, k2 with values 1, 2, 3 of revisions 5, 6, 7. */
+static void three_keys(void)
+{
+    (void)set("k0", 5, 1);
+    (void)set("k1", 6, 1);
+    (void)set("k2", 7, 1);
+    for (uint32_t i = 0; i < 3; i++)
+        load->keys[i].used = true;
+}
+
+static const struct row rows[] = {{"k0", 1, 5}, {"k1", 2, 6}, {"k2", 3, 7}};
+
+static void ranges_in_order_are_taken(void **state)
+{
+    (void)state;
+    holds(three_keys());
+    holds(answer_scan(scan("k0", NULL, 8), 7, rows, 3, NULL));
+    holds(answer_scan(scan("k0", "k2", 8), 7, rows, 2, NULL));
+    holds(answer_scan(scan("k0", NULL, 1), 7, rows, 1, "k0"));
+    holds(sim_load_check(load));
+    assert_int_equal(load->history.count, 9);
+}
+
+static void ranges_with_what_was_not_asked(void **state)
+{
+    const struct row turned[] = {rows[1], rows[0]};
+
+    (void)state;
+    holds(three_keys());
+    fires("answer", answer_scan(scan("k1", NULL, 8), 7, rows, 3, NULL));
+    fires("answer", answer_scan(scan("k0", "k1", 8), 7, rows, 2, NULL));
+    fires("answer", answer_scan(scan("k0", NULL, 2), 7, rows, 3, NULL));
+    fires("answer", answer_scan(scan("k0", NULL, 8), 7, turned, 2, NULL));
+}
+
+/* Each key as it once was, but never all of them at once. */
+static void a_range_of_two_moments(void **state)
+{
+    (void)state;
+    holds(three_keys());
+    holds(set("k0", 8, 2));
+    holds(answer_scan(scan("k0", NULL, 8), 8, rows, 3, NULL));
+    fires("linearizable", sim_load_check(load));
+}
+
+static void a_stale_range_of_two_moments(void **state)
+{
+    static struct load_slot *slot; /* static: it outlives a longjmp */
+
+    (void)state;
+    holds(three_keys());
+    holds(set("k0", 8, 2); set("k1", 9, 2));
+    holds(slot = scan("k0", NULL, 8); slot->stale = true);
+    holds(answer_scan(slot, 8, rows, 3, NULL)); /* k1 as of 6 is right at 8, k0 as of 5 is not */
+    fires("linearizable", sim_load_check(load));
+}
+
+static void a_range_without_a_key(void **state)
+{
+    const struct row two[] = {rows[0], rows[2]};
+
+    (void)state;
+    holds(three_keys());
+    holds(answer_scan(scan("k0", NULL, 8), 7, two, 2, NULL));
+    fires("linearizable", sim_load_check(load));
+}
+
+static void a_range_of_the_past_without_a_key(void **state)
+{
+    static struct load_slot *slot; /* static: it outlives a longjmp */
+
+    (void)state;
+    holds(three_keys());
+    holds(slot = scan("k0", NULL, 8); slot->asked = 6);
+    holds(answer_scan(slot, 7, rows, 1, NULL)); /* k1 was there at 6 */
+    fires("linearizable", sim_load_check(load));
+}
+
 /* ---- sessions ------------------------------------------------------------------------------------------ */
 
 /* An answered write that is sent again. */
@@ -630,6 +766,12 @@ int main(void)
         one(stale_reads_go_back),
         one(stale_reads_miss_a_change),
         one(stale_reads_below_what_was_asked),
+        one(ranges_in_order_are_taken),
+        one(ranges_with_what_was_not_asked),
+        one(a_range_of_two_moments),
+        one(a_stale_range_of_two_moments),
+        one(a_range_without_a_key),
+        one(a_range_of_the_past_without_a_key),
         one(answered_twice_but_not_the_same),
         one(expired_too_early),
         one(expired_after_a_lost_answer_is_unknown),

@@ -300,6 +300,31 @@ void sim_net_reset(struct sim_net *net, uint32_t node)
     }
 }
 
+void sim_net_move(struct sim_side *side, char *uri, size_t size)
+{
+    assert(side->magic == SIM_SIDE_MAGIC);
+    side->generation++;
+    (void)snprintf(side->uri, sizeof side->uri, "sim://%s.%u", side->name, side->generation);
+    (void)snprintf(uri, size, "%s", side->uri);
+}
+
+void sim_net_leave(struct sim_side *side)
+{
+    struct sim_net *net = side->net;
+    struct os_list *at = net->wires.next;
+
+    assert(side->magic == SIM_SIDE_MAGIC);
+    side->oldest = side->generation;
+    while (at != &net->wires) {
+        struct net_wire *wire = os_container(at, struct net_wire, link);
+
+        at = at->next;
+        if (wire->ends[1].side == side && wire->generation < side->oldest && wire->ends[0].state == NET_OPEN &&
+            wire->ends[1].state == NET_OPEN)
+            net_wire_break(wire, sim_chance(&net->random, 500000));
+    }
+}
+
 uint64_t sim_net_in_flight(const struct sim_net *net)
 {
     return net->in_flight;
@@ -323,10 +348,11 @@ static int32_t prepare(void *self, const struct gavel_transport_events *events,
 static int32_t listen_here(void *self, struct gavel_slice uri, struct gavel_slice *bound, struct gavel_error *error)
 {
     struct sim_side *side = self;
+    uint32_t generation;
 
     assert(side->magic == SIM_SIDE_MAGIC);
     assert(side->prepared);
-    if (!gavel_slice_equal(uri, gavel_text(side->uri)))
+    if (net_side_at(side->net, uri, &generation) != side)
         return gavel_fail(error, GAVEL_E_IO, "%.*s is not an address of this machine", (int)uri.size,
                           (const char *)uri.data);
     side->listening = true;

@@ -49,6 +49,13 @@ void sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t unti
 /* Break one connection of this node, picked by the stream; within a frame when it can. */
 void sim_net_reset(struct sim_net *net, uint32_t node);
 
+/* A node moves: it has another address besides those that lead to it already, which from now on is the one that it
+ * listens at when it starts; into `uri`. Nobody knows of it yet. */
+void sim_net_move(struct sim_side *side, char *uri, size_t size);
+
+/* Only the newest address leads to the node any more: connections that were dialled to another one break. */
+void sim_net_leave(struct sim_side *side);
+
 /* The node's process is paused or runs on: what arrives meanwhile waits at its door. */
 void sim_net_pause(struct sim_side *side, bool paused);
 

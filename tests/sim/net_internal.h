@@ -122,6 +122,7 @@ struct net_wire {
     struct sim_net *net;
     uint64_t number;        /* for traces */
     uint32_t busy;          /* an up-call for it is under way */
+    uint32_t generation;    /* of the address that was dialled */
     struct net_end ends[2]; /* who dialled, who accepted */
 };
 
@@ -132,7 +133,9 @@ struct sim_side {
     struct sim_node *node; /* NULL: a client */
     char name[24];
     char address[32];
-    char uri[40];
+    char uri[40];        /* the newest */
+    uint32_t generation; /* of it: how often it has moved */
+    uint32_t oldest;     /* of the addresses that still lead here */
     struct upcalls up;
     bool prepared; /* the up-calls are those of a living process */
     bool listening;
@@ -176,6 +179,9 @@ struct net_link *net_link(struct sim_net *net, const struct sim_side *from, cons
 uint64_t net_travel(struct sim_net *net, struct net_link *link, uint64_t size);
 
 /* net_wire.c */
+
+/* Where an address leads, and which of that one's addresses it is; NULL: nowhere (any more). */
+struct sim_side *net_side_at(const struct sim_net *net, struct gavel_slice uri, uint32_t *generation);
 
 int32_t net_connect(void *self, struct gavel_slice uri, void *cookie, void **connection, struct gavel_error *error);
 void net_close(void *self, void *connection, uint64_t reason, struct gavel_slice why);

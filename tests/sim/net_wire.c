@@ -343,11 +343,20 @@ void net_end_take(struct net_end *end, const struct net_item *item)
 
 /* ---- the host's operations ----------------------------------------------------------------------------- */
 
-static struct sim_side *side_at(const struct sim_net *net, struct gavel_slice uri)
+struct sim_side *net_side_at(const struct sim_net *net, struct gavel_slice uri, uint32_t *generation)
 {
-    for (uint32_t i = 0; i < net->side_count; i++)
-        if (gavel_slice_equal(uri, gavel_text(net->sides[i]->uri)))
-            return net->sides[i];
+    for (uint32_t i = 0; i < net->side_count; i++) {
+        struct sim_side *side = net->sides[i];
+        char address[sizeof side->uri];
+
+        for (uint32_t at = side->oldest; at <= side->generation; at++) {
+            (void)snprintf(address, sizeof address, at ? "sim://%s.%u" : "sim://%s", side->name, at);
+            if (!gavel_slice_equal(uri, gavel_text(address)))
+                continue;
+            *generation = at;
+            return side;
+        }
+    }
     return NULL;
 }
 
@@ -355,13 +364,15 @@ int32_t net_connect(void *self, struct gavel_slice uri, void *cookie, void **con
 {
     struct sim_side *side = self;
     struct sim_net *net = side->net;
-    struct sim_side *to = side_at(net, uri);
+    uint32_t generation = 0;
+    struct sim_side *to = net_side_at(net, uri, &generation);
     struct net_wire *wire;
 
     assert(side->magic == SIM_SIDE_MAGIC);
     if (!side->prepared)
         return gavel_fail(error, GAVEL_E_STATE, "the transport is not running");
     wire = wire_new(side, to ? to : side);
+    wire->generation = generation;
     wire->ends[0].cookie = cookie;
     *connection = &wire->ends[0];
     if (!to) {

@@ -346,20 +346,24 @@ static void make_machine(struct sim_process *process, bool joins)
     process->machine.given = "";
 }
 
-static void fill_setup(struct sim_process *process, const char *const *join, uint32_t join_count)
+static void fill_setup(struct sim_process *process, const uint32_t *join, uint32_t join_count)
 {
     struct sim_node *node = process->node;
     const struct sim_options *options = &node->sim->options;
     bool scouts = options->seeds && !join_count;
 
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
+        memcpy(process->uris[i], node->sim->nodes[i].uri, sizeof process->uris[i]);
+    process->listen[0] = process->uris[node->number];
     for (uint32_t i = 0; i < node->sim->founders; i++)
-        process->seeds[i] = node->sim->nodes[i].uri;
+        process->seeds[i] = process->uris[i];
     /* Each life says another thing, so each has to bring it into the log. */
     (void)snprintf(process->life, sizeof process->life, "%llu", (unsigned long long)node->lives);
     process->capabilities[0] = (struct node_capability){"life", process->life};
     process->capabilities[1] = (struct node_capability){"zone", node->number % 2 ? "odd" : "even"};
     assert(join_count <= SIM_NODES_MAX);
-    memcpy(process->join, join, join_count * sizeof *join);
+    for (uint32_t i = 0; i < join_count; i++)
+        process->join[i] = process->uris[join[i]];
     process->setup = (struct node_setup){
         .os = &node->os,
         .host = &process->host,
@@ -412,7 +416,6 @@ void sim_node_make(struct sim *sim, uint32_t number)
     process->node = node;
     (void)snprintf(node->name, sizeof node->name, "n%u", number + 1);
     (void)snprintf(node->uri, sizeof node->uri, "sim://n%u", number + 1);
-    process->listen[0] = node->uri;
     process->admin_listen[0] = "admin://";
     process->admin = sim_admin_new(node);
     process->dice = sim_stream(sim, SIM_STREAM_LANES, number);
@@ -529,7 +532,7 @@ static void count_recovery(struct sim_node *node)
         totals->corruptions_found++;
 }
 
-void sim_node_start(struct sim_node *node, const char *const *join, uint32_t join_count)
+void sim_node_start(struct sim_node *node, const uint32_t *join, uint32_t join_count)
 {
     struct sim_process *process = node->process;
     struct gavel_error error = {0};

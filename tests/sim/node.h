@@ -30,6 +30,7 @@ struct sim_process {
     int64_t drift_ppm;
     int64_t wall_offset_ms;
     uint64_t die_after;     /* of the next life */
+    char uris[SIM_NODES_MAX][32]; /* of all nodes, as this life was told them */
     const char *listen[1];
     const char *join[SIM_NODES_MAX];
     const char *admin_listen[1];

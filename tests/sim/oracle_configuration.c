@@ -175,6 +175,28 @@ static void leaders_overlap(struct sim_oracle *oracle, const struct oracle_view 
     }
 }
 
+/*
+ * "A leader that is removed from the configuration steps down once the Cnew entry is committed" (4.2.2): not a step
+ * later, and the same where it was made a learner.
+ */
+static void removed_steps_down(struct sim_oracle *oracle, const struct oracle_view *view)
+{
+    const struct raft_status *now = &view->status;
+
+    if (now->role != RAFT_LEADER || now->configuration_index > now->commit)
+        return;
+    for (uint32_t i = 0; i < view->configuration->count; i++) {
+        const struct raft_member *member = &view->configuration->members[i];
+
+        if (member->id == now->self && (member->role == RAFT_VOTER || member->outgoing))
+            return;
+    }
+    sim_fail(oracle->sim, "a removed leader steps down",
+             "n%u leads term %llu although the configuration of %llu, without its vote, has committed (%llu)",
+             view->number + 1, (unsigned long long)now->term, (unsigned long long)now->configuration_index,
+             (unsigned long long)now->commit);
+}
+
 void oracle_configuration_follow(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view)
 {
     const struct raft_status *now = &view->status;
@@ -182,6 +204,8 @@ void oracle_configuration_follow(struct sim_oracle *oracle, struct oracle_node *
     bool changed = now->configuration_index != node->seen.configuration_index;
 
     latest_in_log(oracle, node, view);
+    if (changed || now->commit != node->seen.commit)
+        removed_steps_down(oracle, view);
     if (now->snapshot_index != node->seen.snapshot_index ||
         (now->commit >= oracle->configuration_committed && node->seen.commit < oracle->configuration_committed))
         as_committed(oracle, view);

@@ -539,6 +539,19 @@ static void leaders_without_overlap(void **state)
     fires("overlapping configurations", look(2));
 }
 
+static void removed_leader_stays(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    holds((change(0, 2, 3), look(0))); /* in force at once: it leads on without a vote until that has committed */
+    holds((durable(0, 3), look(0), append(1, 1, RAFT_BATCH_CONFIGURATION)));
+    oracle->nodes[0].seen.commit = 2;
+    nodes[0].status.commit = 3;
+    fires("a removed leader steps down", oracle_configuration_follow(oracle, &oracle->nodes[0], &(struct oracle_view){
+        .core = true, .status = nodes[0].status, .configuration = &nodes[0].configuration, .batch_at = batch_at,
+        .ctx = &nodes[0]}));
+}
+
 static void member_id_again(void **state)
 {
     (void)state;
@@ -670,7 +683,8 @@ int main(void)
         TEST(start_without_what_was_promised), TEST(damage_that_is_none), TEST(everything_forgotten),
         TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
         TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
-        TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(member_id_again), TEST(digests_differ),
+        TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(removed_leader_stays), TEST(member_id_again),
+        TEST(digests_differ),
         TEST(ticks_and_applied), TEST(settings_differ),
         TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
         TEST(over_a_bound), TEST(a_lawful_life),

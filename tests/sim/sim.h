@@ -73,7 +73,8 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(recoveries) X(snapshots_taken) X(snapshots_installed) X(membership_changes) X(torn_tails) X(refetches) \
     X(corruptions_found) X(partitions) X(resets) X(lost) X(duplicated) X(reordered) X(stalls) X(disk_errors) \
     X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers) \
-    X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found)
+    X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found) X(changed_seeds) X(leaders_removed) \
+    X(moves) X(joint_crashes) X(scans)
 
 struct sim_totals {
 #define SIM_TOTAL_FIELD(name) uint64_t name;
@@ -96,7 +97,7 @@ struct sim_node {
     uint32_t number; /* 0 ... */
     uint32_t state;  /* enum sim_state */
     char name[16];   /* "n1" */
-    char uri[32];    /* "sim://n1" */
+    char uri[32];    /* "sim://n1"; "sim://n1.2" when it has moved twice */
     struct os os;    /* what the node sees of its machine */
     struct sim_disk *disk;
     struct sim_side *side;
@@ -115,9 +116,9 @@ static inline bool sim_is_up(const struct sim_node *node)
     return node->state == SIM_UP;
 }
 
-/* Start the process (state DOWN or ABSENT). It may refuse: state DOWN again, exit_code and `said` say why. `join` is
- * NULL for a founder, or the addresses that an empty node that wants to join is told. */
-void sim_node_start(struct sim_node *node, const char *const *join, uint32_t join_count);
+/* Start the process (state DOWN or ABSENT). It may refuse: state DOWN again, exit_code and `said` say why. `join_count`
+ * is 0 for a founder; else `join` says which nodes an empty one that wants to join is told the addresses of. */
+void sim_node_start(struct sim_node *node, const uint32_t *join, uint32_t join_count);
 
 /* How a process ends without being asked. */
 enum sim_crash {
