@@ -312,10 +312,19 @@ static void count_voters(struct reform *reform)
             continue;
         reform->voters++;
         for (uint32_t k = 0; k < reform->count; k++)
-            if (reform->dirs[k].intact && reform->dirs[k].scan.directory.member_id == member->id &&
-                reform->dirs[k].scan.directory.incarnation == member->incarnation)
-                reform->voters_here++;
+            if (reform->dirs[k].record && reform->dirs[k].scan.directory.member_id == member->id &&
+                reform->dirs[k].scan.directory.incarnation == member->incarnation) {
+                reform->voters_named++;
+                reform->voters_here += reform->dirs[k].intact;
+            }
     }
+}
+
+bool reform_old_majority(const struct reform *reform)
+{
+    uint32_t others = reform->voters - reform->voters_named;
+
+    return reform->joint ? others > 0 : others > reform->voters / 2; /* half of a joint state may be enough */
 }
 
 bool reform_complete(const struct reform *reform)

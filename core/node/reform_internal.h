@@ -51,6 +51,7 @@ struct reform {
     struct members next;  /* of the new cluster */
     uint32_t voters;      /* of the old cluster, as the source knows them ... */
     uint32_t voters_here; /* ... and how many of them are here, intact */
+    uint32_t voters_named; /* ... or at least stopped, since their directories were given */
     bool joint;
     struct gavel_buffer founding;
     struct gavel_buffer payload;
@@ -58,6 +59,8 @@ struct reform {
 };
 
 /* Whether every write that was acknowledged is in some directory that was read. */
+/* Whether voters that were not named could go on as the old cluster, if they run after all. */
+bool reform_old_majority(const struct reform *reform);
 bool reform_complete(const struct reform *reform);
 
 /* Print what is found, kept and lost; `done`: it has been carried out. */

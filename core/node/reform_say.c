@@ -69,6 +69,14 @@ static void say_loss(const struct reform *reform, FILE *out)
         (void)fprintf(out, "every write that was acknowledged is kept\n");
     else
         (void)fprintf(out, "writes that only the others held are lost,\n            acknowledged ones too\n");
+    if (!reform->finished && reform_old_majority(reform))
+        (void)fprintf(out,
+                      "warning     %" PRIu32 " of them were not named with --data-dir, and may be enough to go on alone: if "
+                      "they run, or are\n            started again, the old cluster serves beside the new one, and what "
+                      "is written there is not here.\n            See that they are stopped for good, and move their "
+                      "directories away, before clients are let to the\n            new one. Nodes of the two refuse each "
+                      "other, so they cannot disturb it; see quorum-lost in\n            gavel-runbook(7)\n",
+                      reform->voters - reform->voters_named);
 }
 
 static void say_members(const struct reform *reform, FILE *out)
@@ -169,6 +177,8 @@ static void say_json(const struct reform *reform, bool done, FILE *out)
     if (!reform->plan_memory) {
         log_json_number(&json, "voters", reform->voters);
         log_json_number(&json, "voters_here", reform->voters_here);
+        log_json_number(&json, "voters_named", reform->voters_named);
+        log_json_bool(&json, "old_majority", reform_old_majority(reform));
         log_json_bool(&json, "complete", reform_complete(reform));
     }
     json_members(reform, &json);

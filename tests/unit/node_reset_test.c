@@ -16,6 +16,7 @@
 
 #include "core/codec/value.h"
 #include "core/log/format.h"
+#include "core/node/internal.h"
 #include "core/node/reset.h"
 #include "effort.h"
 #include "node_cluster.h"
@@ -257,6 +258,50 @@ static void test_an_old_node_is_refused(void **state)
     os_mem_free(old.disk);
 }
 
+/*
+ * n1 is the new cluster; n2 and n3, a majority of the old one, run on at the addresses that they had, and go on as it.
+ * They dial n1 again and again, and have the higher term.
+ */
+static void test_an_old_majority_disturbs_nobody(void **state)
+{
+    struct old old;
+    struct cluster cluster;
+    struct members members;
+    uint64_t term, written;
+
+    (void)state;
+    leave_old(&old);
+    member_begin(&cluster, 3);
+    member_write_some(&cluster, 0, 7);
+    cluster_crash(&cluster, 0, OS_MEM_KEEP_ALL);
+    make_members(&members, 1, 4);
+    give_disk(&cluster, 0, &old, &members, SEED + 100);
+    for (int i = 0; i < 3; i++) { /* elections of the old ones: their term is not the new one's */
+        cluster_crash(&cluster, 1, OS_MEM_KEEP_ALL);
+        cluster_run(&cluster, 1000);
+        cluster_start(&cluster, 1);
+        cluster_run(&cluster, 2000);
+    }
+    assert_true(engine_status(cluster.nodes[2].node).term > 2);
+    cluster_start(&cluster, 0);
+    cluster_run(&cluster, 2000);
+    assert_true(node_is_leader(cluster.nodes[0].node));
+    term = engine_status(cluster.nodes[0].node).term;
+    written = node_commit(cluster.nodes[0].node);
+    cluster_run(&cluster, 20000);
+    assert_true(node_is_leader(cluster.nodes[0].node));
+    assert_true(node_ready(cluster.nodes[0].node));
+    assert_int_equal(engine_status(cluster.nodes[0].node).term, term);
+    assert_int_equal(node_commit(cluster.nodes[0].node), written);
+    assert_int_equal(member_value_at(&cluster, 0), 20); /* it serves, and what it holds is its own */
+    assert_non_null(strstr(cluster.nodes[0].warned, "belongs to another cluster"));
+    /* The old one goes on as well: that is what gavel recover warns of. */
+    assert_int_not_equal(node_is_leader(cluster.nodes[1].node), node_is_leader(cluster.nodes[2].node));
+    assert_int_equal(member_value_at(&cluster, 1), 7);
+    cluster_free(&cluster);
+    os_mem_free(old.disk);
+}
+
 /* A new node's disk is lost, and somebody makes its directory from the same file again: it would vote twice. */
 static void test_a_second_copy_is_refused(void **state)
 {
@@ -456,6 +501,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_snapshot_makes_a_new_cluster),   cmocka_unit_test(test_an_old_node_is_refused),
+        cmocka_unit_test(test_an_old_majority_disturbs_nobody),
         cmocka_unit_test(test_a_second_copy_is_refused),         cmocka_unit_test(test_a_full_directory_is_refused),
         cmocka_unit_test(test_what_is_not_ours_stays),           cmocka_unit_test(test_two_at_once),
         cmocka_unit_test(test_a_cluster_that_nobody_may_lead),   cmocka_unit_test(test_interrupted_everywhere),

@@ -366,12 +366,16 @@ static void test_source(void **state)
 static void test_loss(void **state)
 {
     const char *one[1] = {paths[1]};
+    const char *two[2] = {paths[1], paths[2]};
 
     (void)state;
     make(same, none);
     assert_int_equal(run(&real_os, (struct reform_options){.dirs = one, .dir_count = 1, .dry_run = true}), 0);
     says("1 of 3 of the old cluster are here");
     says("acknowledged ones too");
+    says("2 of them were not named with --data-dir, and may be enough to go on alone"); /* the old cluster's majority */
+    assert_int_equal(run(&real_os, (struct reform_options){.dirs = two, .dir_count = 2, .dry_run = true}), 0);
+    assert_null(strstr(said, "warning")); /* the third one can do nothing alone */
     assert_int_equal(run(&real_os, (struct reform_options){.dirs = one, .dir_count = 1,
                                                            .members = "n2,n9=tcp://10.0.0.9:1|ws://10.0.0.9:2"}), 0);
     says("n9 voter");
