@@ -498,6 +498,8 @@ static const char *refusal(const struct host_process *process, struct gavel_erro
         return "a reload is running; nothing was changed";
     if (!process->setup->file)
         return "this node was not started from an INI file";
+    if (node_waits(process->node))
+        return NULL; /* observers, levels and limits: host_reload_compare refuses what others have to know of */
     return node_steady(process->node, error) == GAVEL_OK ? NULL : error->text;
 }
 

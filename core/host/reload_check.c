@@ -283,6 +283,29 @@ static void check_reach(struct host_reload *reload)
         host_fault(&reload->faults, "%s: %s", next->config.ini.file, error.text);
 }
 
+/*
+ * Who waits to be founded or added has told others its addresses, and has no log to tell them new ones by: what it is
+ * reached at, and what is spoken there, stays until it is a member.
+ */
+static void check_waits(struct host_reload *reload)
+{
+    const struct host_setup *next = reload->next;
+    struct gavel_error error;
+
+    if (!node_waits(reload->process->node) || node_steady(reload->process->node, &error) == GAVEL_OK)
+        return;
+    for (unsigned i = 0; i < reload->change_count; i++) {
+        const struct host_change *change = &reload->change[i];
+        const struct host_instance_config *config = change->old ? change->old->config
+                                                                : &next->config.instance[change->index];
+
+        if (change->what != HOST_KEEP && config->kind != GAVEL_KIND_OBSERVER)
+            host_fault(&reload->faults, "%s: %s %s: %s; observers, levels and limits may change meanwhile, for "
+                       "anything else restart it", next->config.ini.file, host_kind_name(config->kind), config->name,
+                       error.text);
+    }
+}
+
 void host_reload_compare(struct host_reload *reload)
 {
     reload->change_count = 0;
@@ -295,6 +318,8 @@ void host_reload_compare(struct host_reload *reload)
     compare_removed(reload);
     if (reload->faults.count)
         return;
+    check_waits(reload);
     check_spans(reload);
-    check_reach(reload);
+    if (!node_waits(reload->process->node))
+        check_reach(reload);
 }

@@ -269,6 +269,9 @@ void node_free(struct node *node);
 /* Whether this is a time for it: GAVEL_E_STATE with the reason while the node founds, joins, recovers or stops. */
 int32_t node_steady(const struct node *node, struct gavel_error *error);
 
+/* Whether it waits to be founded or added: what is for itself alone may change then, such as its limits. */
+bool node_waits(const struct node *node);
+
 /*
  * Prepare a transport and listen. A URI on which `replaces` (NULL: none) listens already goes over: that one stops
  * listening first, and listens again if this one cannot. GAVEL_E_TOO_LARGE: no place for it; or why it cannot listen.

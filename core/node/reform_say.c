@@ -71,11 +71,12 @@ static void say_loss(const struct reform *reform, FILE *out)
         (void)fprintf(out, "writes that only the others held are lost,\n            acknowledged ones too\n");
     if (!reform->finished && reform_old_majority(reform))
         (void)fprintf(out,
-                      "warning     %" PRIu32 " of them were not named with --data-dir, and may be enough to go on alone: if "
-                      "they run, or are\n            started again, the old cluster serves beside the new one, and what "
-                      "is written there is not here.\n            See that they are stopped for good, and move their "
-                      "directories away, before clients are let to the\n            new one. Nodes of the two refuse each "
-                      "other, so they cannot disturb it; see quorum-lost in\n            gavel-runbook(7)\n",
+                      "warning     %" PRIu32
+                      " of them were not named with --data-dir, and may be enough to go on alone:\n"
+                      "            if they run, or are started again, the old cluster serves beside the new one, and\n"
+                      "            what is written there is not here. See that they are stopped for good, and move\n"
+                      "            their directories away, before clients are let to the new one. Nodes of the two\n"
+                      "            refuse each other, so they cannot disturb it; see quorum-lost in gavel-runbook(7)\n",
                       reform->voters - reform->voters_named);
 }
 

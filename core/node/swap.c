@@ -323,6 +323,11 @@ int32_t node_steady(const struct node *node, struct gavel_error *error)
     return why ? gavel_fail(error, GAVEL_E_STATE, "this node cannot be changed now: %s", why) : GAVEL_OK;
 }
 
+bool node_waits(const struct node *node)
+{
+    return node->phase == NODE_FOUNDING;
+}
+
 static bool any_speaks(const struct node_transport *const *transports, uint32_t count, const char *uri)
 {
     const char *end = strstr(uri, "://");

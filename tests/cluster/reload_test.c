@@ -330,26 +330,42 @@ static void a_stop_cuts_it_short(void)
     (void)close(fd);
 }
 
-/* A node whose cluster is not founded yet has nothing to publish anything by. */
+/*
+ * A node whose cluster is not founded yet has nothing to publish an address by: its transports stay. What is for itself
+ * alone is reloaded: here an observer more, another level, a limit.
+ */
 static void too_early(void)
 {
     struct cluster_options options = {.nodes = 3, .transport = "tcp"};
+    struct swap_node early = {.transports = SWAP_TCP};
     struct swap_answer answer;
-    uint64_t until = cluster_now() + WAIT_MS;
+    char socket_path[400];
 
     cluster_make(&cluster, &options);
+    early.tcp = cluster.nodes[0].port;
+    swap_write(&cluster, 0, &early);
     cluster_start(&cluster, 0);
-    do {
-        char socket_path[400];
-
-        (void)snprintf(socket_path, sizeof socket_path, "%s/admin.sock", cluster.nodes[0].data);
-        if (access(socket_path, F_OK) == 0)
-            break;
+    (void)snprintf(socket_path, sizeof socket_path, "%s/admin.sock", cluster.nodes[0].data);
+    for (uint64_t until = cluster_now() + WAIT_MS; access(socket_path, F_OK) != 0 && cluster_now() < until;)
         cluster_pause(2);
-    } while (cluster_now() < until);
+    early.observer = "level = debug\n";
+    early.extra = "[observer.second]\nplugin = log\n[client]\nin_flight = 7\n";
+    swap_write(&cluster, 0, &early);
     swap_reload(&cluster, 0, &answer);
-    if (answer.reloaded || !strstr(answer.faults, "not founded yet"))
-        cluster_fail(&cluster, "a node that founds reloads, or says: %s", answer.faults);
+    if (!answer.reloaded || !strstr(answer.changes, "observer second is new") ||
+        !strstr(answer.changes, "observer log has other options now") || !strstr(answer.changes, "in_flight is 7 now"))
+        cluster_fail(&cluster, "a node that founds reloads no observer: %s%s", answer.changes, answer.faults);
+    early.ws = cluster_port();
+    early.transports |= SWAP_WS;
+    swap_write(&cluster, 0, &early);
+    swap_reload(&cluster, 0, &answer);
+    if (answer.reloaded || !strstr(answer.faults, "transport web: ") || !strstr(answer.faults, "not founded yet"))
+        cluster_fail(&cluster, "a node that founds takes a transport, or says: %s", answer.faults);
+    /* It is founded all the same, and may change everything then. */
+    cluster_start(&cluster, 1);
+    cluster_start(&cluster, 2);
+    (void)cluster_leader(&cluster, -1);
+    swap_must(&cluster, 0);
     cluster_remove(&cluster);
 }
 
