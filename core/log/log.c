@@ -290,6 +290,12 @@ void log_figures(const struct log *log, struct log_figures *figures)
     add_segments(&log->spares, &figures->disk_bytes, &figures->spares);
 }
 
+uint64_t log_sync_ns(const struct log *log)
+{
+    assert(log->magic == LOG_MAGIC);
+    return log->sync_ns_last;
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
 /* [log lane] The last identity entry becomes durable: the next start can prove everything. Touches the open file. */

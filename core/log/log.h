@@ -304,5 +304,7 @@ struct log_figures {
 
 /* [loop] Fill in the present figures. */
 void log_figures(const struct log *log, struct log_figures *figures);
+/* [loop] How long the last write with its sync took: sync_ns_last of them, which is asked for after each. */
+uint64_t log_sync_ns(const struct log *log);
 
 #endif

@@ -476,6 +476,7 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
 
     if (hostcmd_is(request->machine, &command)) {
         origin.kind = MEASURE_ADMIN;
+        node->look = NODE_LOOK_ALL;
         hostcmd_request(conn, request, command, origin, deadline_ns);
         return;
     }

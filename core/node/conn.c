@@ -615,6 +615,7 @@ static void on_message(void *context, void *cookie, struct gavel_slice bytes)
         return;
     }
     measure_received(conn, type, bytes.size);
+    settle_message(node, greeting ? 0 : type);
     if (!greeting)
         dispatch(conn, type, message);
     else if (conn->dialled && type == CODEC_WELCOME)
@@ -665,7 +666,7 @@ static void on_quiet(void *context)
 {
     struct listener *listener = context;
 
-    node_settle(listener->node);
+    settle_changed(listener->node);
 }
 
 static void on_drained(void *context, void *cookie)
@@ -696,8 +697,7 @@ static void on_closed(void *context, void *cookie, uint64_t reason, struct gavel
     if (peer && node_alive(node))
         peer_down(peer, conn, reason, text);
     conn_free(conn);
-    if (node_alive(node))
-        node_settle(node);
+    node_settle(node);
 }
 
 /* ---- listening and dialling ---------------------------------------------------------------------------- */

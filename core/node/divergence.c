@@ -88,6 +88,7 @@ static void set_fence(struct node *node, bool on, uint64_t index, const char *wh
     const char *const pairs[] = {"alarm", on ? "fenced" : "unfenced", "member", node->setup.name, "index", at, NULL};
 
     node->fenced = on;
+    node->look = NODE_LOOK_ALL;
     node->fence_index = index ? index : 1;
     node->fence_from = node->fence_index + 1;
     (void)snprintf(at, sizeof at, "%llu", (unsigned long long)index);
@@ -123,6 +124,7 @@ void divergence_restart(struct node *node, uint64_t index)
     if (!index)
         return;
     node->fenced = true;
+    node->look = NODE_LOOK_ALL;
     node->fence_index = node->fence_saved = index;
     node->fence_from = index + 1;
     node_log(node, GAVEL_LOG_ERROR, "node",

@@ -305,6 +305,7 @@ static void effect_recovery(struct node *node, const struct raft_effect *effect)
 
 static void carry_out(struct node *node, const struct raft_effect *effect)
 {
+    node->look |= settle_effect(effect->type);
     switch (effect->type) {
     case RAFT_EFFECT_SEND: effect_send(node, effect); break;
     case RAFT_EFFECT_WRITE_VOTE:
@@ -385,20 +386,12 @@ int engine_step(struct node *node, const struct raft_event *event)
     return status;
 }
 
-void engine_drain(struct node *node)
-{
-    while (node_working(node) && node->raft && node->propose_kind)
-        propose_special(node);
-    if (node_working(node) && node->raft)
-        work_pump(node);
-}
-
 void engine_written(void *ctx, uint64_t io)
 {
     struct node *node = ctx;
     uint64_t done = (io & ((UINT64_C(1) << IO_SHIFT) - 1)) >= IO_LAST ? io >> IO_SHIFT : (io >> IO_SHIFT) - 1;
     struct raft_event event = {.type = RAFT_EVENT_WRITTEN, .io = done};
-    struct log_figures figures;
+    uint64_t sync_ns = log_sync_ns(node->log);
 
     assert(node->magic == NODE_MAGIC);
     if (!node_working(node))
@@ -407,13 +400,12 @@ void engine_written(void *ctx, uint64_t io)
         return;
     node->written_raft = done;
     trace_written(node, done);
-    log_figures(node->log, &figures);
-    figures_synced(node->figures, node_now(node), figures.sync_ns_last);
-    node_observe(node, node->series.sync_seconds, (double)figures.sync_ns_last / 1e9);
+    figures_synced(node->figures, node_now(node), sync_ns);
+    node_observe(node, node->series.sync_seconds, (double)sync_ns / 1e9);
     (void)engine_step(node, &event);
     if (node_working(node))
         release_gated(node);
-    node_settle(node);
+    settle_changed(node);
 }
 
 void engine_failed(void *ctx, const struct gavel_error *error)

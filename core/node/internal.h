@@ -17,6 +17,7 @@
  *   swap.c      transports and serializers that come and go
  *   probe.c     what must be well for it to serve
  *   snapshot_send.c  sending                                save.c     a snapshot read by an administrator
+ *   settle.c    the end of every entry point, and what it looks at
  *   publish.c   its own addresses, published through the log  dial.c  connections to members: dialled, lost, exchanged
  *   checkup.c   checks of members, and their health          report.c   what a node observes of itself
  */
@@ -37,6 +38,7 @@
 #include "core/node/roster.h"
 #include "core/node/seed.h"
 #include "core/node/settings.h"
+#include "core/node/settle.h"
 #include "core/node/trace.h"
 #include "core/os/list.h"
 #include "core/raft/raft.h"
@@ -336,6 +338,8 @@ struct node {
     uint64_t tick_at;  /* housekeeping */
     uint64_t stop_at;
     bool inside; /* an entry point is running: settle at its end, once */
+    uint32_t look;      /* enum node_look: what there is to look at when it settles */
+    uint64_t peers_due; /* the first moment at which something is due for a peer, by the last look */
 
     /* identity */
     uint64_t member_id;
@@ -536,8 +540,6 @@ struct node {
 /* ---- node.c -------------------------------------------------------------------------------------------- */
 
 uint64_t node_now(const struct node *node);
-/* The end of every entry point: send what collected, apply what committed, tell the next deadline. */
-void node_settle(struct node *node);
 /* Say why and die. */
 void node_fatal(struct node *node, int exit_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -571,8 +573,6 @@ void recover_free(struct node *node);
 int engine_step(struct node *node, const struct raft_event *event);
 void engine_written(void *ctx, uint64_t io);
 void engine_failed(void *ctx, const struct gavel_error *error);
-/* Do what steps have asked for until nothing is left. */
-void engine_drain(struct node *node);
 uint64_t engine_tick(const struct node *node);
 struct raft_status engine_status(const struct node *node);
 /* Its commit alone, which is asked for in every step; 0 without a core. */

@@ -292,23 +292,6 @@ static bool something_waits(const struct node *node)
            node->rebuild;
 }
 
-static void check_space(struct node *node)
-{
-    struct raft_event event = {.type = RAFT_EVENT_SPACE};
-    bool ok = log_space_ok(node->log);
-    const char *const pairs[] = {"alarm", "no_space", "state", ok ? "over" : "on", NULL};
-
-    if (!node->raft || ok == node->space_ok)
-        return;
-    node->space_ok = ok;
-    node_log(node, ok ? GAVEL_LOG_INFO : GAVEL_LOG_ERROR, "log",
-             ok ? "There is space again: writes are taken"
-                : "The disk is full: writes are refused, reads go on");
-    event_local(node, "alarm", "no_space", pairs);
-    event.space.ok = ok;
-    (void)engine_step(node, &event);
-}
-
 /* The algorithm sees that the disk hangs, and hands over if that helps; people are told whoever it is. */
 static void check_disk(struct node *node)
 {
@@ -350,92 +333,6 @@ static void housekeeping(struct node *node, uint64_t now)
     majority_watch(node, now);
     divergence_look(node);
     rebuild_step(node);
-}
-
-static void arm(struct node *node)
-{
-    /* Once the log is finishing there is nothing to be in time for. */
-    bool working = node_working(node);
-    uint64_t deadline = working && node->raft ? node->effects.deadline : UINT64_MAX;
-    uint64_t other[] = {log_deadline(node->log), peers_deadline(node), snapshot_send_deadline(node), node->tick_at,
-                        checkup_deadline(node),
-                        node->stop_at ? node->stop_at : UINT64_MAX,
-                        event_choked(node) ? node_now(node) + NODE_CHOKED_NS : UINT64_MAX};
-
-    for (size_t i = 0; working && i < sizeof other / sizeof other[0]; i++)
-        if (other[i] < deadline)
-            deadline = other[i];
-    if (deadline == node->armed_ns)
-        return;
-    node->armed_ns = deadline;
-    node->setup.callbacks.deadline(node->setup.callbacks.context, deadline);
-}
-
-/*
- * Configurations that came, went or committed: who is dialled, who is let go, who waits for the end of a change, who
- * joins; and whether this node still is a member.
- */
-static void settle_members(struct node *node)
-{
-    uint64_t commit = engine_commit(node);
-    const struct members *committed = directory_at(&node->directory, commit);
-    const struct members *newest = directory_now(&node->directory);
-
-    if (!newest || !committed || !node_working(node))
-        return;
-    change_settle(node); /* first: the answer may go to somebody who is let go below */
-    if (node->peers_stale || node->synced_first != committed->version || node->synced_last != newest->version) {
-        node->synced_first = committed->version;
-        node->synced_last = newest->version;
-        node->blanks = true;
-        peers_sync(node);
-    }
-    join_settle(node);
-    if (node->wish.active)
-        publish_step(node);
-    declare_step(node);
-    if (node->raft && directory_removed(&node->directory, commit, node->member_id))
-        join_removed(node);
-}
-
-/*
- * The end of every entry point. The order matters: what came in is proposed and asked for, then what
- * committed is applied, then readers and streams get what that made possible. Each may cause more of the
- * others, so until nothing changes.
- */
-void node_settle(struct node *node)
-{
-    if (node->inside || !node_alive(node))
-        return;
-    node->inside = true;
-    if (node_working(node))
-        check_space(node);
-    for (int round = 0; round < 8 && node_alive(node); round++) {
-        uint64_t applied = node->applied;
-
-        engine_drain(node);
-        if (node->redispatch) {
-            node->redispatch = false;
-            client_leader_known(node);
-        }
-        settle_members(node);
-        settings_settle(node);
-        save_settle(node);
-        if (!node_alive(node))
-            break;
-        propose_flush(node);
-        read_flush(node);
-        engine_drain(node);
-        if (node->applied == applied && !node->redispatch && !node->propose_kind && !node->read_wanted)
-            break;
-    }
-    if (node_alive(node)) {
-        event_pump(node);
-        node_stop_step(node);
-    }
-    if (node_alive(node))
-        arm(node);
-    node->inside = false;
 }
 
 void node_deadline(struct node *node)
@@ -506,12 +403,14 @@ static void close_everything(struct node *node)
 /* Stopping goes on by itself: leadership first, then what waits for an answer, then the end. */
 void node_stop_step(struct node *node)
 {
-    bool late = node->stop_at && node_now(node) >= node->stop_at;
-    bool answered = node->waiting == 0 && node->building_count == 0 && node->forward_count == 0 &&
-                    (node->parked_count == 0 || !node->handed);
+    bool late;
+    bool answered;
 
     if (node->phase != NODE_HANDING)
         return;
+    late = node->stop_at && node_now(node) >= node->stop_at;
+    answered = node->waiting == 0 && node->building_count == 0 && node->forward_count == 0 &&
+               (node->parked_count == 0 || !node->handed);
     if (late || (!node->transfer_asked && answered && work_idle(node)))
         close_everything(node);
 }

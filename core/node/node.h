@@ -219,6 +219,7 @@ struct node_setup {
     uint32_t machine_count;
     struct node_limits limits;
     struct node_callbacks callbacks;
+    bool looks_at_all; /* for tests: look at everything, whatever changed; it costs time, nothing else (settle.h) */
 };
 
 struct node;

@@ -198,6 +198,7 @@ void peers_learn(struct node *node)
             learn_member(node, &node->directory.items[i].members->items[m]);
     node->peers_stale = true;
     node->blanks = true;
+    node->look |= NODE_LOOK_MEMBERS | NODE_LOOK_DUE;
 }
 
 /* It is no member any more, and everyone who counts knows it. */

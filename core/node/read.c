@@ -43,7 +43,9 @@ void read_add(struct node *node, struct origin origin, uint32_t machine, struct 
     node->read_count++;
     node->read_bytes += form.size;
     os_list_push(stale ? &node->ready_reads : &node->reads, &read->link);
-    if (!stale)
+    if (stale)
+        node->look |= NODE_LOOK_APPLIER;
+    else
         node->read_wanted = true;
 }
 

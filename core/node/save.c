@@ -173,6 +173,8 @@ void save_settle(struct node *node)
 
         if (save->state == SAVE_WAITS && node->applied >= save->index && !node->stepping)
             open_when_there(node, save);
+        if (save->state == SAVE_WAITS)
+            node->look |= NODE_LOOK_SAVES;
     }
 }
 

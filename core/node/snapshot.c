@@ -370,20 +370,24 @@ bool snapshot_may_take(const struct node *node)
     return !node->snapshots->held && node_now(node) >= node->snapshots->retry_at;
 }
 
-void snapshot_consider(struct node *node)
+static bool is_due(const struct node *node)
 {
-    struct node_snapshots *snapshots = node->snapshots;
+    const struct node_snapshots *snapshots = node->snapshots;
     /* A wrong state is not kept: the leader's takes its place. But the log of who waits for that has to end somewhere,
      * or it would take no more entries some day; the fence outlives the snapshot. */
     uint64_t patience = node->fenced ? FENCED_PATIENCE : 1;
-    bool due = snapshots->entries >= node->limits.snapshot_entries &&
-               snapshots->log_bytes / patience >= node->limits.snapshot_log_min;
 
+    if (snapshots->entries >= node->limits.snapshot_entries &&
+        snapshots->log_bytes / patience >= node->limits.snapshot_log_min)
+        return true;
     /* The core knows a bounded number of batches: one is due before it forgets any that are needed. */
-    if (!due && node->raft && raft_batches(node->raft) > NODE_BATCHES_MAX / 2 &&
-        engine_status(node).batches > NODE_BATCHES_MAX / 2)
-        due = snapshots->entries > 0;
-    if (due && node_now(node) >= snapshots->retry_at)
+    return node->raft && raft_batches(node->raft) > NODE_BATCHES_MAX / 2 &&
+           engine_status(node).batches > NODE_BATCHES_MAX / 2 && snapshots->entries > 0;
+}
+
+void snapshot_consider(struct node *node)
+{
+    if (is_due(node) && node_now(node) >= node->snapshots->retry_at)
         (void)snapshot_take(node, (struct origin){0});
 }
 
@@ -714,4 +718,7 @@ void snapshot_applier_idle(struct node *node)
     snapshot_serve_peers(node);
     if (!snapshots->install_asked && !snapshots->installing)
         snapshot_consider(node);
+    if (snapshots->held || snapshots->leaving || snapshots->stored || snapshots->install_asked ||
+        snapshots->installing || snapshots->reader || is_due(node))
+        node->look |= NODE_LOOK_APPLIER;
 }

@@ -115,10 +115,10 @@ void snapshot_send_chunk(struct node *node, struct peer *peer, const struct raft
     struct codec_raft wire = {0};
     struct gavel_slice meta;
 
-    (void)node;
     if (!peer->reader)
         return;
     if (message->snapshot_request.length) {
+        node->look |= NODE_LOOK_DUE;
         peer->chunk = *message;
         peer->chunk_wanted = true;
         read_chunk(peer);
@@ -172,8 +172,10 @@ void snapshot_serve_peers(struct node *node)
     struct peer *peer;
 
     os_list_each (peer, &node->peers, struct peer, link)
-        if (peer->reader_wanted)
+        if (peer->reader_wanted) {
+            node->look |= NODE_LOOK_APPLIER | NODE_LOOK_DUE; /* it may have to wait for a newer one */
             serve_peer(node, peer);
+        }
 }
 
 uint64_t snapshot_send_deadline(const struct node *node)

@@ -396,6 +396,7 @@ void node_change_limits(struct node *node, const struct node_limits *limits)
     node->limits.health = limits->health;
     health_fill(&node->limits.health);
     node->limits.trace_arguments = limits->trace_arguments;
+    node->look = NODE_LOOK_ALL;
 }
 
 void node_answer(struct node *node, struct node_caller caller, int32_t status, const char *text,

@@ -231,6 +231,8 @@ void work_pump(struct node *node)
         snapshot_applier_idle(node);
         read_serve(node);
     }
+    if (node->applied < node->apply_to || !os_list_empty(&node->ready_reads))
+        node->look |= NODE_LOOK_APPLIER;
 }
 
 void work_free(struct node *node)

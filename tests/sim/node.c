@@ -398,6 +398,7 @@ static void fill_setup(struct sim_process *process, const uint32_t *join, uint32
                    .proposals = 1024,
                    .reads = 1024,
                    .event_ring_bytes = options->ring_kib << 10},
+        .looks_at_all = node->sim->looks_at_all,
         .callbacks = {.context = process,
                       .deadline = deadline,
                       .fatal = fatal,

@@ -180,6 +180,7 @@ struct sim {
     unsigned char cluster[16];  /* this one, and there is never another */
     uint64_t plugin;     /* the newest state version of the machine that there is: who starts anew may get it */
     bool tracing;        /* --trace: sim_trace prints */
+    bool looks_at_all;   /* what nodes do not look at since it did not change is looked at all the same */
     uint64_t trace_hash; /* of everything traced, printed or not */
     bool failed;
     bool starved;        /* an allocation is refused in this run (enumerate.h): leaving with 70 or 74 can be right */
