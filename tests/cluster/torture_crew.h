@@ -45,7 +45,7 @@ struct hand {
     uint64_t dice;
     struct gavel_client *clients[TORTURE_NODES]; /* of the admin sockets; its own, each made when it is needed */
     const char *_Atomic doing;                   /* for who waits for it: NULL when it has ended */
-    char said[200];                              /* what gavel(1) said last */
+    char said[600];                              /* what gavel(1) said last */
     unsigned refused;                            /* commands that had to be given again */
 };
 

@@ -197,7 +197,7 @@ void hand_await_ready(struct hand *hand, struct torture_node *node)
 static void hear(struct hand *hand, const char *path, const char *line, int code)
 {
     char all[TORTURE_PATH];
-    char text[160];
+    char text[560];
     FILE *in = fopen(path, "re");
     FILE *out;
 

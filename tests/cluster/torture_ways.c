@@ -57,6 +57,32 @@ static bool known(struct hand *hand, struct torture_node *node)
     return tell(hand, node, wanted);
 }
 
+/* Stopped cleanly, if it runs: whoever stops it. */
+static void stop(struct hand *hand, struct torture_node *node)
+{
+    bool down = false;
+    bool told = false;
+
+    while (!down) {
+        (void)pthread_mutex_lock(&hand->torture->lock);
+        down = node->state == NODE_DOWN || (told && node->state == NODE_RUNNING);
+        if (!told && !down && !node->paused) {
+            node_stop(hand->torture, node);
+            told = true;
+        }
+        (void)pthread_mutex_unlock(&hand->torture->lock);
+        if (!down)
+            hand_wait(hand);
+    }
+}
+
+static void start(struct hand *hand, struct torture_node *node)
+{
+    (void)pthread_mutex_lock(&hand->torture->lock);
+    node->wanted = !node->out && node->state == NODE_DOWN && !node->wiped;
+    (void)pthread_mutex_unlock(&hand->torture->lock);
+}
+
 /* A node gets that way by a reload, as soon as it is there for it. One that is out has it when it comes back. */
 static void bring(struct hand *hand, struct torture_node *node, unsigned mask, unsigned bits)
 {
@@ -70,6 +96,10 @@ static void bring(struct hand *hand, struct torture_node *node, unsigned mask, u
             while (!is_out(hand, node) && !known(hand, node))
                 hand_wait(hand);
             return;
+        }
+        if (strstr(hand->said, "restart gaveld to load")) { /* it has had as many generations of a plugin as it may */
+            stop(hand, node);
+            start(hand, node);
         }
         hand_wait(hand);
     }
@@ -108,32 +138,6 @@ bool task_serializer(struct hand *hand)
 }
 
 /* ---- one node ---------------------------------------------------------------------------------------------------- */
-
-/* Stopped cleanly, if it runs: whoever stops it. */
-static void stop(struct hand *hand, struct torture_node *node)
-{
-    bool down = false;
-    bool told = false;
-
-    while (!down) {
-        (void)pthread_mutex_lock(&hand->torture->lock);
-        down = node->state == NODE_DOWN || (told && node->state == NODE_RUNNING);
-        if (!told && !down && !node->paused) {
-            node_stop(hand->torture, node);
-            told = true;
-        }
-        (void)pthread_mutex_unlock(&hand->torture->lock);
-        if (!down)
-            hand_wait(hand);
-    }
-}
-
-static void start(struct hand *hand, struct torture_node *node)
-{
-    (void)pthread_mutex_lock(&hand->torture->lock);
-    node->wanted = !node->out && node->state == NODE_DOWN && !node->wiped;
-    (void)pthread_mutex_unlock(&hand->torture->lock);
-}
 
 /*
  * The members are told of the new address first, beside the old one: a node that is not where they look for it hears
