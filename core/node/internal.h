@@ -410,7 +410,8 @@ struct node {
     uint64_t tick_base;    /* cluster tick when we became leader ... */
     uint64_t tick_base_ns; /* ... and our monotonic clock then */
     bool fenced;
-    bool caught_up; /* it has applied all that it knew to be committed, once */
+    bool caught_up;   /* it has applied all that it knew to be committed when it began to, once */
+    bool run_reaches; /* the run that is being applied ends with all that */
     bool transfer_asked;
     struct origin transfer_origin;
 

@@ -364,8 +364,8 @@ void node_view(const struct node *node, struct node_view *view);
  *   member     R        no_member   it is in no cluster: it waits to be founded or added, or was removed
  *   running    R                    it is stopping
  *   leader     R        no_leader   it knows no leader; the alarm: for longer than a check of health may take
- *   applied    R                    it is behind what it knows to be committed: at all until it has caught up once,
- *                                   then by more than 2,048 entries
+ *   applied    R                    it is behind what it knows to be committed: at all until it has applied
+ *                                   once what that was when it began to, then by more than 2,048 entries
  *   recovered  R        recovering  damaged entries of its log are fetched again
  *   state      R        fenced      its state differs from the majority's
  *   disk                no_space    its disk is full: writes are refused, but reads go on, and where all disks are full

@@ -58,9 +58,9 @@ struct reform {
     char aside[REFORM_ASIDE_BYTES];
 };
 
-/* Whether every write that was acknowledged is in some directory that was read. */
 /* Whether voters that were not named could go on as the old cluster, if they run after all. */
 bool reform_old_majority(const struct reform *reform);
+/* Whether every write that was acknowledged is in some directory that was read. */
 bool reform_complete(const struct reform *reform);
 
 /* Print what is found, kept and lost; `done`: it has been carried out. */

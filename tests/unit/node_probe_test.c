@@ -291,9 +291,64 @@ static void test_each_row_through_each_door(void **state)
     cluster_free(&cluster);
 }
 
+/* ---- under load -------------------------------------------------------------------------------------------- */
+
+/* Everything but the apply lane, until nothing is left to do. */
+static void all_but_apply(struct cluster *cluster)
+{
+    struct os_inline *lanes = &cluster->nodes[0].lanes;
+    bool busy = true;
+
+    while (busy) {
+        busy = net_deliver(cluster->net);
+        busy |= os_inline_run(lanes, OS_LANE_LOG) | os_inline_done(lanes, OS_LANE_LOG);
+        busy |= os_inline_run(lanes, OS_LANE_DISK) | os_inline_done(lanes, OS_LANE_DISK);
+    }
+}
+
+static void post_write(struct cluster *cluster, struct cluster_client *client)
+{
+    struct codec_request request = {.command = gavel_text("increment"),
+                                    .arguments = gavel_bytes("\x81\xa4name\xa1n", 8),
+                                    .remaining_ms = 60000};
+
+    cluster_post(client, 100, &request);
+    all_but_apply(cluster);
+}
+
+/* While one run is applied the next write is committed, always: a node that keeps up is ready all the same. */
+static void test_ready_under_load_without_a_gap(void **state)
+{
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct node *node;
+
+    (void)state;
+    cluster_init(&cluster, 1, 7);
+    cluster.threaded = true;
+    cluster_start(&cluster, 0);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 10000));
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    node = cluster.nodes[0].node;
+    node->caught_up = false; /* as after a start into the middle of it */
+    post_write(&cluster, client);
+    for (int i = 0; i < 3; i++) {
+        assert_true(node->applying);
+        post_write(&cluster, client);
+        assert_true(node_commit(node) > node->run.last);
+        assert_true(os_inline_run(&cluster.nodes[0].lanes, OS_LANE_APPLY));
+        assert_true(os_inline_done(&cluster.nodes[0].lanes, OS_LANE_APPLY));
+        assert_true(node_applied(node) < node_commit(node));
+        assert_true(node_ready(node));
+    }
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ready_under_load_without_a_gap),
         cmocka_unit_test(test_each_row_through_each_door),
         cmocka_unit_test(test_from_start_to_loss_of_the_majority),
     };
