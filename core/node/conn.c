@@ -497,11 +497,12 @@ static const char *judge_welcome(struct node *node, const struct peer *peer,
 static void waits(struct node *node, const struct peer *peer, const struct codec_welcome *welcome, const char *why)
 {
     struct os_list *at = node->conns.next;
+    char text[320];
 
     if (!welcome->founded)
         return;
-    (void)snprintf(node->waits, sizeof node->waits, "in no cluster: %.60s says: %.160s",
-                   peer->name[0] ? peer->name : "a member", why);
+    (void)snprintf(text, sizeof text, "in no cluster: %.60s says: %s", peer->name[0] ? peer->name : "a member", why);
+    members_show_text(node->waits, sizeof node->waits, gavel_text(text));
     while (at != &node->conns) {
         struct conn *conn = os_container(at, struct conn, link);
 
@@ -515,12 +516,11 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
 {
     struct node *node = conn->node;
     struct peer *peer = conn->peer;
-    char why[256];
+    char why[201];
     const char *refused = NULL;
 
     if (welcome->status) {
-        (void)snprintf(why, sizeof why, "%.*s", (int)(welcome->text.size < 200 ? welcome->text.size : 200),
-                       welcome->text.data ? (const char *)welcome->text.data : "");
+        members_show_text(why, sizeof why, welcome->text);
         refused = why;
     }
     if (!refused)
@@ -683,12 +683,11 @@ static void on_closed(void *context, void *cookie, uint64_t reason, struct gavel
     struct conn *conn = cookie;
     struct node *node = conn->node;
     struct peer *peer = conn->peer;
-    char text[256];
+    char text[201];
 
     (void)context;
     assert(conn->magic == CONN_MAGIC);
-    (void)snprintf(text, sizeof text, "%.*s", (int)(why.size < 200 ? why.size : 200),
-                   why.data ? (const char *)why.data : "");
+    members_show_text(text, sizeof text, why);
     event_conn_gone(conn);
     if (conn->counted)
         node->client_count--;

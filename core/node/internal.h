@@ -357,7 +357,7 @@ struct node {
     uint64_t synced_first;          /* what the peers were last brought in line with: the committed configuration ... */
     uint64_t synced_last;            /* ... and the newest */
     bool peers_stale;
-    char waits[256];                 /* a node without a cluster: what it was told last */
+    char waits[NODE_REASON_MAX];     /* a node without a cluster: what it was told last */
     struct {
         bool active;
         struct origin origin;

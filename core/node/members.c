@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "core/codec/value.h"
 #include "core/node/bytes.h"
 
 #define MEMBERS_VERSION 2
@@ -66,6 +67,35 @@ bool members_copy_text(char *to, uint64_t size, struct gavel_slice text)
         memcpy(to, text.data, text.size);
     to[text.size] = 0;
     return true;
+}
+
+/* The bytes of the character there; 0: it is none, or cut. */
+static uint64_t character(const unsigned char *at, uint64_t left)
+{
+    for (uint64_t size = 1; size <= 4 && size <= left; size++)
+        if (mp_utf8(at, size))
+            return size;
+    return 0;
+}
+
+void members_show_text(char *to, uint64_t size, struct gavel_slice text)
+{
+    const unsigned char *from = text.data;
+    uint64_t used = 0;
+
+    for (uint64_t at = 0, step; at < text.size; at += step) {
+        uint64_t bytes = character(from + at, text.size - at);
+
+        step = bytes ? bytes : 1;
+        if (used + step >= size)
+            break;
+        if (bytes == 0 || iscntrl(from[at]))
+            to[used] = bytes ? ' ' : '?';
+        else
+            memcpy(to + used, from + at, step);
+        used += step;
+    }
+    to[used] = 0;
 }
 
 int32_t members_encode(const struct members *members, struct gavel_buffer *out)

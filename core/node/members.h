@@ -70,4 +70,10 @@ bool members_dress(const struct raft_configuration *configuration, const struct 
 /* Text into a field of `size` bytes; false when it does not fit. */
 bool members_copy_text(char *to, uint64_t size, struct gavel_slice text);
 
+/*
+ * A sentence of somebody else into a field of `size` bytes, as much as fits: UTF-8 whatever it was, for a document
+ * takes nothing else, and without control characters.
+ */
+void members_show_text(char *to, uint64_t size, struct gavel_slice text);
+
 #endif

@@ -47,12 +47,8 @@ struct codec_check_answer report_make(struct node *node)
 
 static struct gavel_slice keep_text(char *to, size_t size, struct gavel_slice text)
 {
-    size_t length = text.size < size ? text.size : size - 1;
-
-    if (length)
-        memcpy(to, text.data, length);
-    to[length] = 0;
-    return gavel_bytes(to, length);
+    members_show_text(to, size, text);
+    return gavel_text(to);
 }
 
 void report_keep(struct watched *watched, struct codec_check_answer report, uint64_t now)

@@ -345,9 +345,110 @@ static void test_ready_under_load_without_a_gap(void **state)
     cluster_free(&cluster);
 }
 
+/* ---- what others say --------------------------------------------------------------------------------------- */
+
+static struct net_side *odd; /* it answers every hello with `odd_text` */
+static char odd_text[512];
+
+static void *odd_accepted(void *context, void *handle, const struct gavel_peer *from)
+{
+    (void)context, (void)from;
+    return handle;
+}
+
+static void odd_message(void *context, void *cookie, struct gavel_slice bytes)
+{
+    struct codec_welcome welcome = {.status = GAVEL_E_DENIED, .founded = 1, .name = gavel_text("odd"),
+                                    .version_major = CODEC_PROTOCOL_MAJOR, .text = gavel_text(odd_text)};
+    struct gavel_buffer out = codec_buffer(0);
+    struct gavel_slice part;
+
+    (void)context, (void)bytes;
+    assert_int_equal(codec_message_encode(codec_msgpack(), NULL, CODEC_WELCOME, &welcome, &out, NULL), GAVEL_OK);
+    part = gavel_buffer_slice(&out);
+    (void)net_transport.send(odd, cookie, &part, 1);
+    gavel_buffer_free(&out);
+}
+
+static void odd_quiet(void *context)
+{
+    (void)context;
+}
+
+static void odd_closed(void *context, void *cookie, uint64_t reason, struct gavel_slice why)
+{
+    (void)context, (void)cookie, (void)reason, (void)why;
+}
+
+static const struct gavel_transport_events odd_events = {.size = sizeof odd_events,
+                                                         .accepted = odd_accepted,
+                                                         .message = odd_message,
+                                                         .quiet = odd_quiet,
+                                                         .closed = odd_closed};
+
+/* However long a sentence is and wherever it has to be cut, the documents that show it are whole. */
+static void test_sentences_of_others(void **state)
+{
+    (void)state;
+    for (int lead = 0; lead < 4; lead++) {
+        struct gavel_buffer body = codec_buffer(0);
+        struct codec_writer writer;
+        struct cluster cluster;
+        struct gavel_slice bound;
+        struct node_view view;
+
+        (void)snprintf(odd_text, sizeof odd_text, "%.*s\n", lead, "....");
+        for (size_t at = strlen(odd_text); at < 400; at += 3)
+            memcpy(odd_text + at, "\xe2\x82\xac", 4);
+        cluster_init(&cluster, 1, 7);
+        odd = net_side(cluster.net, "odd");
+        assert_int_equal(net_transport.prepare(odd, &odd_events, NULL, NULL), GAVEL_OK);
+        assert_int_equal(net_transport.listen(odd, gavel_text("mem://odd"), &bound, NULL), GAVEL_OK);
+        cluster.nodes[0].join[0] = "mem://odd";
+        cluster.nodes[0].join_count = 1;
+        cluster_start(&cluster, 0);
+        cluster_run(&cluster, 3000);
+        assert_non_null(strstr(reason_of(&cluster, 0, "member"), "says: "));
+        node_view(cluster.nodes[0].node, &view);
+        assert_true(mp_utf8(view.reason, strlen(view.reason)));
+        assert_null(strchr(view.reason, '\n'));
+        node_status(cluster.nodes[0].node, codec_writer_begin(&writer, &body));
+        assert_int_equal(codec_writer_end(&writer, NULL), GAVEL_OK);
+        gavel_buffer_free(&body);
+        cluster_free(&cluster);
+    }
+}
+
+static void test_text_to_show(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } rows[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"a\nb\x7f", "a b "},
+        {"\xff\xc3\xa9\xe2\x82", "?\xc3\xa9??"}, /* no character, one, and one that is cut */
+        {"1234567", "1234567"},
+        {"12345678", "1234567"},
+        {"12345\xe2\x82\xac", "12345"},
+        {"1234\xe2\x82\xac", "1234\xe2\x82\xac"},
+    };
+    char shown[8];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        members_show_text(shown, sizeof shown, gavel_text(rows[i].text));
+        assert_string_equal(shown, rows[i].shown);
+    }
+    members_show_text(shown, sizeof shown, gavel_bytes(NULL, 0));
+    assert_string_equal(shown, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_to_show),
+        cmocka_unit_test(test_sentences_of_others),
         cmocka_unit_test(test_ready_under_load_without_a_gap),
         cmocka_unit_test(test_each_row_through_each_door),
         cmocka_unit_test(test_from_start_to_loss_of_the_majority),
