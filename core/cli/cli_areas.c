@@ -47,8 +47,8 @@ const struct cli_area cli_areas[] = {
      "11, then 12, then 10. With --data-dir or --admin: as that node sees it. "
      "With --live, --ready or --wait it is a probe of one node instead, for supervisors and for scripts that restart "
      "one node after the other: that of --data-dir, of --admin or of the only endpoint. It is live if it answers, and "
-     "ready if it knows a leader too and has applied what was committed when it started: without a majority a node is "
-     "live and not ready. Code 0: it is; 2: it is only live; 3: no answer in two seconds, or in --timeout"},
+     "ready as READINESS says: without a majority a node is live and not ready. Code 0: it is; 2: it is only live; "
+     "3: no answer in two seconds, or in --timeout"},
     {"top", cli_area_top, CLI_CLUSTER, "", cli_top_options,
      "The members with their figures, drawn again and again until q: health with its reason, term, commit, applied, "
      "entries behind the leader, log and newest snapshot, writes and reads a second, latencies of commit and sync "
@@ -120,7 +120,11 @@ const struct cli_area cli_areas[] = {
      "that of the majority, is the source only when --source names it. The "
      "source becomes the one voter of a new cluster with a new id, so that nodes "
      "of the old one are refused; the other directories are emptied, their contents set aside inside of them, and "
-     "their nodes join when they are started. What is kept and lost is told of each; begin with --dry-run. A run that "
+     "their nodes join when they are started. What is kept and lost is told of each; begin with --dry-run. Old "
+     "nodes that were not named with --data-dir and are a majority go on as the old cluster beside the new one if they "
+     "run, or are started again; the report warns of it. Stop them for good, and move their directories away, before "
+     "clients are let to the new cluster: what is written to the old one is not in it. Where nodes of the two meet, "
+     "each refuses the other by the cluster id, so the old ones cannot disturb the new cluster. A run that "
      "was cut short is gone on with by the same command. See quorum-lost in gavel-runbook(7)"},
     {"init", cli_area_init, CLI_FILES, "DIR", cli_init_options,
      "Write commented INI files for a cluster on this machine, with every key of the plugins that are installed, and "
