@@ -40,7 +40,7 @@ struct gavel_writer_ops {
     void (*bytes)(struct gavel_writer *writer, struct gavel_slice bytes);
     /*
      * Optional: embed one whole value that is checked MessagePack already. Missing: the host writes it token by
-     * token.
+     * token. Nested deeper than readers follow (64 levels in MessagePack), it is GAVEL_E_TOO_LARGE at the end.
      */
     void (*msgpack)(struct gavel_writer *writer, struct gavel_slice value);
 };

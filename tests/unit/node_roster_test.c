@@ -46,6 +46,8 @@ static int32_t set_of(uint32_t count, uint32_t value_bytes, struct gavel_error *
     struct gavel_buffer map = codec_buffer(0), set = codec_buffer(0);
     int32_t status = codec_capabilities(pairs_of(&map, count, value_bytes), &set, error);
 
+    if (status == GAVEL_OK) /* or every node would stop at the entry that declares it */
+        assert_true(codec_capabilities_valid(gavel_buffer_slice(&set)));
     gavel_buffer_free(&map);
     gavel_buffer_free(&set);
     return status;
@@ -66,6 +68,35 @@ static void test_a_set_has_bounds(void **state)
     assert_int_equal(set_of(15, CAPABILITY_VALUE_MAX, &error), GAVEL_OK);
     assert_int_equal(set_of(16, CAPABILITY_VALUE_MAX, &error), GAVEL_E_TOO_LARGE);
     assert_non_null(strstr(error.text, "at most 4096 bytes, not "));
+}
+
+/* What the leader logs at the limit, every node takes: it would stop at the entry. */
+static void test_a_set_at_the_limit_is_taken(void **state)
+{
+    (void)state;
+    for (uint64_t last = 180; last <= 182; last++) {
+        struct gavel_buffer map = codec_buffer(0), set = codec_buffer(0);
+        struct codec_writer writer;
+        struct gavel_writer *to = codec_writer_begin(&writer, &map);
+        char name[8], value[CAPABILITY_VALUE_MAX];
+
+        memset(value, 'v', sizeof value);
+        gavel_put_map(to, 16);
+        for (int i = 1; i <= 16; i++) {
+            (void)snprintf(name, sizeof name, "c%d", i);
+            gavel_put_key(to, name);
+            gavel_put_string(to, gavel_bytes(value, i < 16 ? sizeof value : last));
+        }
+        gavel_put_end(to);
+        assert_int_equal(codec_writer_end(&writer, NULL), GAVEL_OK);
+        assert_int_equal(map.size, CAPABILITY_SET_MAX - 181 + last);
+        assert_int_equal(codec_capabilities(gavel_buffer_slice(&map), &set, NULL),
+                         last <= 181 ? GAVEL_OK : GAVEL_E_TOO_LARGE);
+        if (last <= 181)
+            assert_true(codec_capabilities_valid(gavel_buffer_slice(&set)));
+        gavel_buffer_free(&map);
+        gavel_buffer_free(&set);
+    }
 }
 
 struct form_row {
@@ -671,6 +702,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_set_has_bounds),
+        cmocka_unit_test(test_a_set_at_the_limit_is_taken),
         cmocka_unit_test(test_a_set_has_one_form),
         cmocka_unit_test(test_as_many_as_may_be),
         cmocka_unit_test(test_as_many_bytes_as_may_be),

@@ -261,6 +261,91 @@ static void test_the_first_write_that_comes_need_not_be_the_first(void **state)
     assert_null(sessions_free(sessions));
 }
 
+/* A result as deep as a writer takes it: arrays, and in the innermost one a value that is so deep itself. */
+static int32_t write_deep(uint32_t arrays, uint32_t inner, struct gavel_buffer *out)
+{
+    unsigned char value[MP_DEPTH_MAX + 1];
+    struct codec_writer writer;
+    struct gavel_writer *to = codec_writer_begin(&writer, out);
+
+    memset(value, 0x91, inner);
+    value[inner] = 0xc0;
+    for (uint32_t i = 0; i < arrays; i++)
+        gavel_put_array(to, 1);
+    codec_put_value(to, gavel_bytes(value, inner + 1));
+    for (uint32_t i = 0; i < arrays; i++)
+        gavel_put_end(to);
+    return codec_writer_end(&writer, NULL);
+}
+
+static int32_t write_all_sorts(struct gavel_buffer *out)
+{
+    struct codec_writer writer;
+    struct gavel_writer *to = codec_writer_begin(&writer, out);
+
+    gavel_put_map(to, 6);
+    gavel_put_key(to, "b");
+    gavel_put_bytes(to, gavel_bytes("\xff\0", 2));
+    gavel_put_key(to, "a");
+    gavel_put_string(to, gavel_text("\xc3\xa9"));
+    gavel_put_key(to, "b"); /* twice, and in no order: nobody looks for that in what a machine writes */
+    gavel_put_real(to, 0.5);
+    to->ops->key(to, gavel_bytes(NULL, 0), 7);
+    gavel_put_int(to, -300);
+    gavel_put_key(to, "");
+    gavel_put_nil(to);
+    gavel_put_key(to, "m");
+    gavel_put_map(to, 0);
+    gavel_put_end(to);
+    gavel_put_end(to);
+    return codec_writer_end(&writer, NULL);
+}
+
+/* Whether a kept reply with that result is in a snapshot and in what is restored from it. */
+static bool comes_back(struct gavel_slice result)
+{
+    const struct session_limits limits = {.sessions = 4, .window = 16, .bytes = 1024, .ttl_ms = 1000};
+    struct sessions *sessions = sessions_new(&limits), *loaded = sessions_new(&limits);
+    struct session_reply reply = {.index = 9, .result = result};
+    struct gavel_buffer saved = codec_buffer(0);
+    struct gavel_error error;
+    bool good;
+
+    assert_int_equal(session_register(sessions, 5, 0), GAVEL_OK);
+    assert_int_equal(session_admit(sessions, 5, 1, 0, 0, &(struct session_reply){0}), SESSION_RUN);
+    assert_int_equal(session_keep(sessions, 5, 1, &reply), GAVEL_OK);
+    assert_int_equal(sessions_save(sessions, true, &saved), GAVEL_OK);
+    good = sessions_load(loaded, gavel_buffer_slice(&saved), true, &error) == GAVEL_OK;
+    if (good) {
+        assert_int_equal(session_admit(loaded, 5, 1, 0, 0, &reply), SESSION_DUPLICATE);
+        assert_true(gavel_slice_equal(reply.result, result));
+    }
+    gavel_buffer_free(&saved);
+    sessions_free(sessions);
+    sessions_free(loaded);
+    return good;
+}
+
+/* A node that refused at its start what a machine could write would never start again. */
+static void test_what_a_machine_may_write_comes_back(void **state)
+{
+    struct gavel_buffer out = codec_buffer(0);
+
+    (void)state;
+    assert_true(comes_back(gavel_bytes(NULL, 0)));
+    assert_int_equal(write_all_sorts(&out), GAVEL_OK);
+    assert_true(comes_back(gavel_buffer_slice(&out)));
+    assert_false(comes_back(gavel_bytes(out.data, out.size - 1)));
+    for (uint32_t arrays = 0; arrays <= MP_DEPTH_MAX; arrays++)
+        for (uint32_t inner = 0; inner <= CODEC_MESSAGE_DEPTH; inner++) {
+            out.size = 0;
+            assert_int_equal(write_deep(arrays, inner, &out),
+                             arrays + inner <= MP_DEPTH_MAX ? GAVEL_OK : GAVEL_E_TOO_LARGE);
+            assert_true(arrays + inner > MP_DEPTH_MAX || comes_back(gavel_buffer_slice(&out)));
+        }
+    gavel_buffer_free(&out);
+}
+
 /* The window becomes narrower than what a session has used: a retry of what was applied is still told its answer. */
 static void test_a_narrower_window_forgets_nothing(void **state)
 {
@@ -547,6 +632,7 @@ static void test_on_the_lane(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_a_machine_may_write_comes_back),
         cmocka_unit_test(test_the_first_write_that_comes_need_not_be_the_first),
         cmocka_unit_test(test_a_change_is_the_same_everywhere),
         cmocka_unit_test(test_refused_with_the_reason),

@@ -9,6 +9,8 @@
 
 #include "mp_head.h"
 
+#define EMBEDDED_DEPTH 40
+
 static struct mp_writer *own(struct gavel_writer *writer)
 {
     return (struct mp_writer *)(void *)writer;
@@ -198,12 +200,30 @@ static void put_bytes(struct gavel_writer *generic, struct gavel_slice bytes)
     (void)msgpack_pack_bin_body(&p, bytes.data, bytes.size);
 }
 
+/*
+ * A whole value here: no deeper with it than readers can follow. What has passed the scan of a message is at most
+ * EMBEDDED_DEPTH deep, so it is looked at only far down.
+ */
+static int fits(const struct mp_writer *writer, struct gavel_slice value)
+{
+    struct gavel_limits limits = {GAVEL_END(struct gavel_limits, items), MP_DEPTH_MAX - writer->depth, UINT64_MAX,
+                                  UINT64_MAX};
+
+    return writer->depth <= MP_DEPTH_MAX - EMBEDDED_DEPTH || mp_scan(value, &limits, MP_DOUBLED, NULL) == GAVEL_OK;
+}
+
 static void put_msgpack(struct gavel_writer *generic, struct gavel_slice value)
 {
     struct mp_writer *writer = own(generic);
 
-    if (value_here(writer))
-        writer->status = value.size ? gavel_buffer_append(writer->out, value.data, value.size) : GAVEL_E_INVALID;
+    if (!value_here(writer))
+        return;
+    if (value.size == 0)
+        writer->status = GAVEL_E_INVALID;
+    else if (!fits(writer, value))
+        writer->status = GAVEL_E_TOO_LARGE;
+    else
+        writer->status = gavel_buffer_append(writer->out, value.data, value.size);
 }
 
 void mp_writer_bytes_header(struct mp_writer *writer, uint64_t size)
