@@ -2,7 +2,9 @@
 /* members.c - names and addresses of the members, as bytes and as a configuration; see members.h. */
 #include "core/node/members.h"
 
+#include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/codec/value.h"
@@ -69,33 +71,15 @@ bool members_copy_text(char *to, uint64_t size, struct gavel_slice text)
     return true;
 }
 
-/* The bytes of the character there; 0: it is none, or cut. */
-static uint64_t character(const unsigned char *at, uint64_t left)
-{
-    for (uint64_t size = 1; size <= 4 && size <= left; size++)
-        if (mp_utf8(at, size))
-            return size;
-    return 0;
-}
-
 void members_show_text(char *to, uint64_t size, struct gavel_slice text)
 {
-    const unsigned char *from = text.data;
-    uint64_t used = 0;
+    struct gavel_error sentence;
+    uint64_t bytes = text.size < size ? text.size : size - 1;
 
-    for (uint64_t at = 0, step; at < text.size; at += step) {
-        uint64_t bytes = character(from + at, text.size - at);
-
-        step = bytes ? bytes : 1;
-        if (used + step >= size)
-            break;
-        if (bytes == 0 || iscntrl(from[at]))
-            to[used] = bytes ? ' ' : '?';
-        else
-            memcpy(to + used, from + at, step);
-        used += step;
-    }
-    to[used] = 0;
+    assert(size <= sizeof sentence.text);
+    (void)snprintf(sentence.text, sizeof sentence.text, "%.*s", (int)bytes, bytes ? (const char *)text.data : "");
+    text = codec_sentence(&sentence); /* no longer than it was */
+    memcpy(to, sentence.text, text.size + 1);
 }
 
 int32_t members_encode(const struct members *members, struct gavel_buffer *out)

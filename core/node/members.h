@@ -71,8 +71,8 @@ bool members_dress(const struct raft_configuration *configuration, const struct 
 bool members_copy_text(char *to, uint64_t size, struct gavel_slice text);
 
 /*
- * A sentence of somebody else into a field of `size` bytes, as much as fits: UTF-8 whatever it was, for a document
- * takes nothing else, and without control characters.
+ * A sentence of somebody else into a field of `size` bytes (512 at most), as much as fits: UTF-8 whatever it was, for a
+ * document takes nothing else, and without control characters.
  */
 void members_show_text(char *to, uint64_t size, struct gavel_slice text);
 

@@ -430,7 +430,7 @@ static void test_text_to_show(void **state)
         {"\xff\xc3\xa9\xe2\x82", "?\xc3\xa9??"}, /* no character, one, and one that is cut */
         {"1234567", "1234567"},
         {"12345678", "1234567"},
-        {"12345\xe2\x82\xac", "12345"},
+        {"12345\xe2\x82\xac", "12345??"},
         {"1234\xe2\x82\xac", "1234\xe2\x82\xac"},
     };
     char shown[8];
