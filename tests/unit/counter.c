@@ -173,6 +173,36 @@ static void test_no_memory(void **state)
     host->fail_at = 0;
 }
 
+/*
+ * The hash of a pair, as the headers of ABI 1.0 have it: members with plugins built against different headers compare
+ * their digests while a cluster is upgraded, and one with another hash would be fenced.
+ */
+static void test_the_hash_of_a_pair_stays(void **state)
+{
+    static const char text[] = "The quick brown fox jumps over the lazy dog";
+    static const struct {
+        uint64_t key, value;
+        uint64_t hash[2];
+    } rows[] = {
+        {0, 0, {UINT64_C(0xe373825362e5dbd9), UINT64_C(0x35684a267f9d0755)}},
+        {1, 0, {UINT64_C(0x2713f858fd87077c), UINT64_C(0x7b2a42f653027857)}},
+        {0, 1, {UINT64_C(0x01e06703c6454336), UINT64_C(0x7fdcadd2d6c09c81)}},
+        {7, 8, {UINT64_C(0x0a72697a67e25565), UINT64_C(0x67f38941bcff64b6)}},
+        {8, 7, {UINT64_C(0x7b4c72f24191b2b4), UINT64_C(0x54baf1ad642c396b)}},
+        {9, 16, {UINT64_C(0x7d010248f2fee7a5), UINT64_C(0xdcacf265ee8f6c47)}},
+        {16, 9, {UINT64_C(0x5c4f938bb1818a33), UINT64_C(0xf33f7a66fcb10c05)}},
+        {17, 43, {UINT64_C(0x2f9e03b9ba0735e1), UINT64_C(0xa4352b7a7a36f4de)}},
+        {43, 17, {UINT64_C(0x4a01e6360be6609d), UINT64_C(0xdadf2cf7da1d3496)}},
+    };
+    uint64_t hash[2];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        gavel_digest_pair(hash, gavel_bytes(text, rows[i].key), gavel_bytes(text, rows[i].value));
+        assert_int_equal(hash[0], rows[i].hash[0]);
+        assert_int_equal(hash[1], rows[i].hash[1]);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -194,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_bad_arguments),         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_snapshot_at_every_index), cmocka_unit_test(test_damaged_snapshots),
         cmocka_unit_test(test_too_many_in_a_snapshot), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_the_hash_of_a_pair_stays),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
