@@ -43,6 +43,7 @@ struct net_side {
     bool paused;
     const uint64_t *now_ns; /* NULL: what is sent to it takes no time */
     uint64_t delay_ns;
+    size_t (*rewrite)(unsigned char *bytes, size_t size);
 };
 
 struct net {
@@ -210,6 +211,8 @@ static int32_t send_mem(void *self, void *connection, const struct gavel_slice *
             memcpy(bytes + at, parts[i].data, parts[i].size);
         at += parts[i].size;
     }
+    if (side->rewrite)
+        size = side->rewrite(bytes, size);
     push(end->net, MESSAGE, end->other, 0, bytes, size);
     end->other->waiting += size;
     free(bytes);
@@ -403,6 +406,11 @@ void net_delay(struct net_side *side, const uint64_t *now_ns, uint64_t delay_ns)
 {
     side->now_ns = now_ns;
     side->delay_ns = delay_ns;
+}
+
+void net_rewrite(struct net_side *side, size_t (*rewrite)(unsigned char *bytes, size_t size))
+{
+    side->rewrite = rewrite;
 }
 
 uint64_t net_waiting(const struct net_side *side)

@@ -40,6 +40,9 @@ void net_pause(struct net_side *side, bool paused);
 /* What is sent to this side from now on comes so much later, by a clock that outlives the net. */
 void net_delay(struct net_side *side, const uint64_t *now_ns, uint64_t delay_ns);
 
+/* What this side sends goes through that, as if another version had sent it: it may change and shorten it. */
+void net_rewrite(struct net_side *side, size_t (*rewrite)(unsigned char *bytes, size_t size));
+
 /* Bytes that were sent to a side and wait for it. */
 uint64_t net_waiting(const struct net_side *side);
 

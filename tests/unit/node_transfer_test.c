@@ -295,6 +295,51 @@ static void test_a_slow_link_carries_each_byte_once(void **state)
     cluster_free(&scene.cluster);
 }
 
+/* An answer as a peer of protocol 1.0 gives it: it does not say what it has seen. */
+static size_t as_in_1_0(unsigned char *bytes, size_t size)
+{
+    static unsigned char memory[65536];
+    struct codec_arena arena = codec_arena(memory, sizeof memory);
+    struct gavel_limits limits = codec_limits(size);
+    struct gavel_buffer out = codec_buffer(size);
+    struct codec_raft *raft;
+    uint64_t type;
+    void *message;
+
+    if (codec_message_decode(codec_msgpack(), NULL, gavel_bytes(bytes, size), &limits, &arena, &type, &message, NULL) !=
+            GAVEL_OK || type != CODEC_RAFT + RAFT_SNAPSHOT_RESPONSE)
+        return size;
+    raft = message;
+    assert_true(raft->ask > 0);
+    raft->ask = 0;
+    assert_int_equal(codec_message_encode(codec_msgpack(), NULL, type, raft, &out, NULL), GAVEL_OK);
+    memcpy(bytes, out.data, out.size);
+    size = out.size;
+    gavel_buffer_free(&out);
+    return size;
+}
+
+/* Its answers are counted instead, and that is enough where few are on their way at once. */
+static void test_a_peer_of_1_0_gets_each_byte_once(void **state)
+{
+    struct scene scene;
+    struct net_side *side;
+
+    (void)state;
+    begin(&scene);
+    side = net_side(scene.cluster.net, scene.cluster.nodes[scene.away].name);
+    net_rewrite(side, as_in_1_0);
+    net_delay(side, &scene.cluster.clock.mono_ns, UINT64_C(400000000));
+    cluster_start(&scene.cluster, scene.away);
+    for (int i = 0; i < 600 && scene.cluster.nodes[scene.away].installs == 0; i++)
+        cluster_run(&scene.cluster, 1000);
+    run_until_installed(&scene);
+    assert_int_equal(sent(&scene), scene.bytes);
+    net_delay(side, NULL, 0);
+    expect_same(&scene);
+    cluster_free(&scene.cluster);
+}
+
 /* Killed k times: each time what was on its way, and the block that was not whole, come again. And no more. */
 static void test_killed_on_the_way_it_goes_on_where_it_was(void **state)
 {
@@ -471,6 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_transfer_sends_each_byte_once),
         cmocka_unit_test(test_a_slow_link_carries_each_byte_once),
+        cmocka_unit_test(test_a_peer_of_1_0_gets_each_byte_once),
         cmocka_unit_test(test_killed_on_the_way_it_goes_on_where_it_was),
         cmocka_unit_test(test_a_power_cut_costs_what_was_not_synced),
         cmocka_unit_test(test_newer_snapshots_do_not_begin_it_anew),
