@@ -74,7 +74,7 @@ END
 # A node that waits for the other one of its cluster is not ready, for the same reason at each door.
 sed "s,^members = .*,&\, n2=unix://$dir/nobody," "$dir/ini" >"$dir/two"
 "$gaveld" --config "$dir/two" 2>"$dir/err" & pid=$!
-until_true "a port for metrics" grep -q 'Metrics at' "$dir/err"
+until_true "a port for metrics" grep -qs 'Metrics at' "$dir/err"
 port=$(sed -n 's,.*http://127.0.0.1:\([0-9]*\)/metrics.*,\1,p' "$dir/err")
 waits() { get '/readyz?verbose' | grep -q '^\[-\]member failed: it waits for'; }
 until_true "that it is not ready" waits
@@ -89,10 +89,10 @@ is $? 2
 kill -TERM "$pid"
 wait "$pid"
 is $? 0
-rm -rf "$dir/node"
+rm -rf "$dir/node" "$dir/err" # what the first one said is not taken for the second one's words
 
 "$gaveld" --config "$dir/ini" 2>"$dir/err" & pid=$!
-until_true "a port for metrics" grep -q 'Metrics at' "$dir/err"
+until_true "a port for metrics" grep -qs 'Metrics at' "$dir/err"
 port=$(sed -n 's,.*http://127.0.0.1:\([0-9]*\)/metrics.*,\1,p' "$dir/err")
 ready() { get /readyz | grep -q '200 OK'; }
 until_true "readiness" ready
