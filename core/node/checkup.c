@@ -241,6 +241,8 @@ static void on_answer(struct peer *peer, const struct codec_check_answer *answer
         return; /* too late: it has counted as failed */
     trace_check(peer, GAVEL_OK);
     report_keep(watched, *answer, node_now(node));
+    if (!peer->in)
+        majority_heard(peer, answer->alarms & HEALTH_ALARM_RECOVERING);
     watched->lag_entries = commit > answer->last_index ? commit - answer->last_index : 0;
     watched->lag_bytes = watched->lag_entries ? figures_behind(node->figures, answer->last_index) : 0;
     observe_lag(peer);

@@ -212,9 +212,10 @@ void peer_down(struct peer *peer, struct conn *conn, uint64_t reason, const char
 {
     struct node *node = peer->node;
 
+    if (peer->in == conn || conn->up)
+        majority_lost(peer);
     if (peer->in == conn) {
         peer->in = NULL;
-        majority_lost(peer);
         node->peers_stale |= peer->stranger;
     }
     if (conn->up)

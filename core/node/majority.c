@@ -4,9 +4,11 @@
  * elected, and there is nobody to fetch from. Waiting would never end; so every node that sees it stops, and says what
  * to type.
  *
- * A node says in its hello whether it recovers, and dials anew when that is over. A node whose connection was lost is
- * taken to recover for a little while longer, so that all come to the same end although one stops first; that is less
- * than what the condition has to hold for, so one that has recovered and fell before it could say so stops nobody.
+ * A node says in its hello whether it recovers, and dials anew when that is over. Who lost the end of its log may not
+ * know all members, and dials those only that it knows: what such a one answers to checks counts then. A node whose
+ * connection was lost is taken to recover for a little while longer, so that all come to the same end although one
+ * stops first; that is less than what the condition has to hold for, so one that has recovered and fell before it could
+ * say so stops nobody.
  */
 #include "core/node/internal.h"
 
@@ -34,7 +36,7 @@ static bool recovers(const struct node *node, uint64_t id, uint64_t now)
 
     if (id == node->member_id)
         return node->recovers;
-    return peer && peer->recovers && (peer->in || now < peer->recovers_until);
+    return peer && peer->recovers && (peer->in || (peer->out && peer->out->up) || now < peer->recovers_until);
 }
 
 /* One of the two sets of voters: whether those that do not recover are too few to elect anybody. */

@@ -89,6 +89,7 @@ void roster_changed(struct node *node)
         return;
     }
     node->declare.settled = false;
+    node->look |= NODE_LOOK_MEMBERS;
 }
 
 /* Nobody ever declared anything: then there is nothing to declare where nothing is to be said. */
