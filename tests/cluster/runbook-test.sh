@@ -193,8 +193,11 @@ until_says 'this node, node-2, is fenced' log node-2
 until_says 'Divergence: the state of node-2 differs' cat "$dir/node-1.log" "$dir/node-3.log"
 until_says 'see divergence in gavel-runbook(7)' gavel status -o json --endpoints "tcp://127.0.0.1:$((port + 1))"
 [ "$(gavel bad.get --endpoints "tcp://127.0.0.1:$((port + 1))")" = 16 ] || die "a wrong read, or none, of a fenced node"
+links() { echo "links: $(grep -c 'Connected to node-2' "$dir/node-1.log")."; }
+linked=$(grep -c 'Connected to node-2' "$dir/node-1.log")
 systemctl restart gaveld@node-2
 until_says 'was fenced after index' log node-2
+until_says "links: $((linked + 1))." links # the leader's own connection, which it rebuilds by
 play divergence
 until_says 'is not fenced any more' log node-2
 until_says 16 gavel bad.get --stale --endpoints "tcp://127.0.0.1:$((port + 1))"
