@@ -209,7 +209,7 @@ run_distcheck()
     stage "distcheck"
     setup_build normal "${normal[@]}" || { count_fail "distcheck: build"; return; }
     if make -C "$work/normal" -j"$jobs" distcheck TESTS="$(all_but print-tests normal tests/{cluster,sim,otlp,prometheus}/) \
-        tests/cluster/kill-test tests/cluster/cli-test.sh tests/sim/sim_test tests/otlp/units" \
+        tests/cluster/kill-test tests/cluster/cli-test.sh tests/sim/sim_test tests/sim/seeds.sh tests/otlp/units" \
         >"$work/distcheck.log" 2>&1; then
         count_pass
         say "distcheck: $(basename "$(ls -t "$work"/normal/gavel-*.tar.xz | head -n 1)")"
