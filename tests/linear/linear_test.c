@@ -53,6 +53,10 @@ static const struct example examples[] = {
     {"an unknown write seen, replaced, and back again", V,
      "0 1 - set k 1 -> unknown\n1 2 3 get k -> ok 1\n1 4 5 set k 2 -> ok\n1 6 7 get k -> ok 1\n"},
     {"an unknown write before it was invoked", V, "1 1 2 get k -> ok 1\n0 3 - set k 1 -> unknown\n"},
+    {"an unknown write that is seen before and after a stop", G,
+     "1 1 2 start k 1 -> ok version=1 index=10\n3 3 12 get k -> ok 2 stopped version=3 revision=30 index=31\n"
+     "5 3 4 update k 2 -> unknown\n2 5 6 get k -> ok 2 version=2 revision=20 index=21\n"
+     "4 7 8 stop k -> ok version=3 index=30\n"},
     {"an unknown write that nobody saw explains a version", G,
      "0 1 - set k 1 -> unknown\n1 2 3 set k 2 -> ok version=2\n1 4 5 get k -> ok 2 version=2\n"},
     {"one unknown write explains one version only", V,

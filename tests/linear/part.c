@@ -173,7 +173,8 @@ static void see_get(struct part *part, struct part_op *each)
     each->saw = (uint32_t)(sight - part->sights);
     sight->seen = 1;
     sight->waiting++;
-    if (!sight->revision)
+    /* The index of its write: a key that was stopped since has the revision of that. */
+    if (!each->op->stopped && each->op->revision && (!sight->revision || each->op->revision < sight->revision))
         sight->revision = each->op->revision;
     if (each->op->returned < sight->before)
         sight->before = each->op->returned;
