@@ -25,6 +25,13 @@ all=unix://$dir/1,unix://$dir/2,unix://$dir/3
 "$gavel" -e "unix://$dir/2" -t 60s get color >/dev/null || fail "no read"
 "$gavel" -e "unix://$dir/2" -t 60s --stale get color >/dev/null || fail "no stale read"
 "$gavel" -e "unix://$dir/1" get nobody >/dev/null 2>&1 && fail "a key that is not there was read"
+# A learner is a member and no voter: it counts for some of the figures only.
+printf '[node]\nname = n4\ndata_dir = %s/d4\n[transport.main]\nplugin = tcp\nlisten = unix://%s/4\n' "$dir" "$dir" \
+    >"$dir/4.ini"
+printf '[statemachine.workflow]\n[health]\ninterval = 200ms\n' >>"$dir/4.ini"
+"$gaveld" --config "$dir/4.ini" --join "$all" >"$dir/4.log" 2>&1 &
+pids+=($!)
+"$gavel" --data-dir "$dir/d1" -t 60s member add n4 "unix://$dir/4" --role learner >/dev/null || fail "no learner"
 "$gaveld" --dump-metrics --json >"$dir/table.json"
 
 # look: every node's figures against the table; 0 when all is as it must be, else what is not.
@@ -65,9 +72,10 @@ if not wrong:
             wrong.append("%s has moved nowhere" % name)
     if sorted(total(m, "consensus.node.state") for m in nodes) != [0, 0, 2]:
         wrong.append("the states are not those of one leader and two followers")
-    for name in "cluster.nodes.total cluster.nodes.healthy cluster.voters cluster.voters.healthy".split():
-        if [total(m, name) for m in nodes] != [3, 3, 3]:
-            wrong.append("%s is not 3 everywhere" % name)
+    for name, count in {"cluster.nodes.total": 4, "cluster.nodes.healthy": 4,
+                        "cluster.voters": 3, "cluster.voters.healthy": 3}.items():
+        if [total(m, name) for m in nodes] != 3 * [count]:
+            wrong.append("%s is not %d everywhere" % (name, count))
 print("\n".join(wrong))
 sys.exit(bool(wrong))
 PY
