@@ -475,6 +475,7 @@ void sim_disk_wipe(struct sim_disk *disk)
     disk->mark_count = 0;
     memset(disk->ghosts, 0, sizeof disk->ghosts);
     disk->tail_id = 0;
+    disk->node->last_known.count = 0;
     if (disk->sim->oracle)
         sim_oracle_damaged(disk->sim->oracle, disk->node);
 }

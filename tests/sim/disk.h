@@ -83,4 +83,8 @@ bool sim_atlas_damaged(struct sim *sim, struct sim_node *node);
  * a majority of undamaged voters. For whoever takes members out or chooses the majority that is healed. */
 bool sim_atlas_may_lose(struct sim *sim, struct sim_node *node);
 
+/* Whether this learner may become a voter: with it every configuration still has a majority of undamaged voters. Damage
+ * to a learner is no matter as long as it is one. In the correlated mode everything is allowed. */
+bool sim_atlas_may_promote(struct sim *sim, struct sim_node *node);
+
 #endif

@@ -13,9 +13,11 @@
  * member.
  *
  * A voter of a configuration is sound when some undamaged disk bears its member id: so a wiped or renumbered node
- * needs no book-keeping. The majority is asked for in every configuration that any running node has in force, among
- * its voters, among its outgoing voters, and among voters and joining members together (a joining member may be a
- * voter soon).
+ * needs no book-keeping. The majority is asked for in every configuration that any node has in force, or had when it
+ * went down and may have again: among its voters, among its outgoing voters, and in whatever it may be followed by. For
+ * that the worst is taken: of the voters whose leaving was asked for the sound ones leave and the damaged ones stay; of
+ * those who may become voters (joining members, learners whose promotion was asked for) the damaged ones come and the
+ * sound ones do not. What was asked for may take effect much later, in the log of a node that was down.
  */
 #include <assert.h>
 #include <string.h>
@@ -87,7 +89,22 @@ static bool has_majority(const struct tally *tally)
     return tally->all == 0 || tally->sound > tally->damaged;
 }
 
-static bool holds(struct sim *sim, const struct raft_configuration *configuration, const struct sim_node *without)
+/* Whether this member, no voter yet, may be one soon; `with` is taken for one that may. */
+static bool may_come(const struct sim *sim, const struct raft_member *member, const struct sim_node *with)
+{
+    if (member->role == RAFT_JOINING)
+        return true;
+    for (uint32_t i = 0; i < sim->node_count && member->role == RAFT_LEARNER; i++) {
+        const struct sim_node *node = &sim->nodes[i];
+
+        if (node->disk && member_of(node->disk) == member->id)
+            return node == with || node->comes_until > sim->now;
+    }
+    return false;
+}
+
+static bool holds(struct sim *sim, const struct raft_configuration *configuration, const struct sim_node *without,
+                  const struct sim_node *with)
 {
     struct tally voters = {0};
     struct tally outgoing = {0};
@@ -102,27 +119,49 @@ static bool holds(struct sim *sim, const struct raft_configuration *configuratio
             count(&voters, sound, leaves);
         if (member->outgoing)
             count(&outgoing, sound, leaves);
-        if (member->role == RAFT_VOTER || member->role == RAFT_JOINING)
+        if (member->role == RAFT_VOTER)
             count(&soon, sound, leaves);
+        else if (!sound && may_come(sim, member, with))
+            count(&soon, false, leaves);
     }
     return has_majority(&voters) && has_majority(&outgoing) && has_majority(&soon);
 }
 
-bool sim_atlas_may_lose(struct sim *sim, struct sim_node *node)
+/* What this node goes by, or will when it is started again; NULL: nothing. */
+static const struct raft_configuration *known_by(const struct sim_node *node)
+{
+    const struct raft_configuration *configuration = &node->last_known;
+
+    if (node->node && node->node->raft)
+        configuration = raft_configuration(node->node->raft);
+    return configuration->count ? configuration : NULL;
+}
+
+static bool all_hold(struct sim *sim, const struct sim_node *without, const struct sim_node *with)
 {
     bool known = false;
 
     for (uint32_t i = 0; i < sim->node_count; i++) {
-        const struct node *up = sim->nodes[i].node;
-        const struct raft_configuration *configuration = up && up->raft ? raft_configuration(up->raft) : NULL;
+        const struct sim_node *node = &sim->nodes[i];
+        const struct raft_configuration *configuration = known_by(node);
 
-        if (!configuration || !configuration->count)
+        if (!configuration)
             continue;
-        known = true;
-        if (!holds(sim, configuration, node))
+        known = known || node->node;
+        if (!holds(sim, configuration, without, with))
             return false;
     }
     return known; /* nobody who runs knows a configuration: better not */
+}
+
+bool sim_atlas_may_lose(struct sim *sim, struct sim_node *node)
+{
+    return all_hold(sim, node, NULL);
+}
+
+bool sim_atlas_may_promote(struct sim *sim, struct sim_node *node)
+{
+    return sim->options.correlated || all_hold(sim, NULL, node);
 }
 
 bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node)

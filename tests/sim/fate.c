@@ -303,6 +303,8 @@ static void nurse(struct sim *sim, struct sim_event *event)
         if (fate->start_at[i] == 0) { /* it ended by itself */
             judge_exit(sim, node);
             fate->given_up[i] = node->exit_code == 65 || (node->exit_code == 78 && !sim_node_outdated(node));
+            if (fate->given_up[i])
+                node->last_known.count = 0;
             fate->start_at[i] = sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
         } else if (fate->start_at[i] <= sim->now) {
             start(fate, node);

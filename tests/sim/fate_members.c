@@ -2,7 +2,7 @@
 /*
  * fate_members.c - the operators: they add, remove, promote, demote members, replace whoever lost its disk, and start
  * and stop the processes that go with it. They are careful in one thing only: nobody is taken out without whom the
- * cluster could not go on (the atlas knows).
+ * cluster could not go on, and nobody promoted with whom it could not (the atlas knows).
  */
 #include <stdio.h>
 #include <string.h>
@@ -69,7 +69,9 @@ static bool ask(struct sim_fate *fate, const char *command, const struct sim_nod
     if (role)
         pairs[2] = as;
     sim_trace(fate->sim, about, "%s, through %s", command, through->name);
-    if (strcmp(command, "member_add") != 0 && strcmp(command, "member_promote") != 0)
+    if (strcmp(command, "member_promote") == 0)
+        fate->sim->nodes[about->number].comes_until = fate->sim->now + FATE_LEAVES_NS;
+    else if (strcmp(command, "member_add") != 0)
         fate->sim->nodes[about->number].leaves_until = fate->sim->now + FATE_LEAVES_NS;
     return sim_admin_ask(through->process->admin, command, pairs, FATE_CHANGE_MS,
                          leads ? leader_removed : fate_answered) != 0;
@@ -139,6 +141,15 @@ static void take_out(struct sim_fate *fate, const char *command)
         fate->leaving[node->number] = true;
 }
 
+/* Not one whose damage, found or not, would be too much among the voters. */
+static void promote(struct sim_fate *fate)
+{
+    struct sim_node *node = fate_some_member(fate);
+
+    if (node && sim_atlas_may_promote(fate->sim, node))
+        (void)ask(fate, "member_promote", node, NULL);
+}
+
 /* A new disk under an old name. Its old data goes with the request, whatever becomes of that: it is asked again. */
 static void replace(struct sim_fate *fate, struct sim_node *node)
 {
@@ -192,11 +203,7 @@ static void one_change(struct sim_fate *fate)
     case 14:
     case 15: fate_move(fate); break;
     case 11:
-    case 12:
-        node = fate_some_member(fate);
-        if (node)
-            (void)ask(fate, "member_promote", node, NULL);
-        break;
+    case 12: promote(fate); break;
     default:
         node = fate_some_member(fate);
         if (node)
@@ -207,17 +214,11 @@ static void one_change(struct sim_fate *fate)
 /* Now and then two operators at once, of whom the second only brings in or promotes: together they take out no more. */
 void fate_change(struct sim_fate *fate)
 {
-    struct sim_node *node;
-
     one_change(fate);
     fate_joint_begin(fate);
     switch (sim_below(&fate->dice, 8)) {
     case 0: add(fate); break;
-    case 1:
-        node = fate_some_member(fate);
-        if (node)
-            (void)ask(fate, "member_promote", node, NULL);
-        break;
+    case 1: promote(fate); break;
     default: break;
     }
 }

@@ -79,23 +79,29 @@ void fate_several(struct sim_fate *fate)
     struct sim_node *goes = fate_some_member(fate);
     uint64_t shape = sim_below(&fate->dice, 8);
     struct part parts[PARTS_MAX];
+    struct sim_node *comes;
     uint32_t count = 0;
 
     if (goes && shape < 6 && sim_atlas_may_lose(sim, goes))
         count = with(parts, count, shape == 5 ? "demote" : "remove", goes);
     for (uint32_t tried = 0; tried < (shape % 2 ? 1 : 2); tried++) {
-        struct sim_node *comes = &sim->nodes[sim_below(&fate->dice, sim->node_count)];
-
+        comes = &sim->nodes[sim_below(&fate->dice, sim->node_count)];
         if (fate_is_free(fate, comes))
             count = with(parts, count, "add", comes);
     }
-    if (count < 2 && goes)
-        count = with(parts, count, "promote", fate_some_member(fate));
+    comes = count < 2 && goes ? fate_some_member(fate) : NULL;
+    if (comes && count && parts[0].op[0] != 'a')
+        goes->leaves_until = sim->now + FATE_LEAVES_NS; /* that it goes is a part of the question */
+    if (comes && sim_atlas_may_promote(sim, comes))
+        count = with(parts, count, "promote", comes);
     if (count < 2)
         return;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         if (parts[i].op[0] == 'r' || parts[i].op[0] == 'd')
             parts[i].node->leaves_until = sim->now + FATE_LEAVES_NS;
+        else if (parts[i].op[0] == 'p')
+            parts[i].node->comes_until = sim->now + FATE_LEAVES_NS;
+    }
     if (!ask(fate, parts, count))
         return;
     for (uint32_t i = 0; i < count; i++) {

@@ -474,6 +474,8 @@ static void bury(struct sim_node *node, enum sim_crash how)
 
     if (node->node)
         sim_oracle_ended(node->sim->oracle, node);
+    if (node->node && node->node->raft)
+        node->last_known = *raft_configuration(node->node->raft);
     sim_cancel(node->sim, &process->deadline);
     sim_cancel(node->sim, &process->resume);
     clear_lanes(node);

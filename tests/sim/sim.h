@@ -26,6 +26,7 @@
 
 #include "core/node/node.h"
 #include "core/os/os.h"
+#include "core/raft/configuration.h"
 
 #include "options.h"
 #include "random.h"
@@ -107,6 +108,8 @@ struct sim_node {
     char said[512];    /* the sentence that went with it */
     uint64_t paused_until; /* simulated ns; its events wait, its connections stay */
     uint64_t leaves_until; /* simulated ns: its removal or demotion was asked for, and may take effect until then */
+    uint64_t comes_until;  /* simulated ns: its promotion was asked for, and may take effect until then */
+    struct raft_configuration last_known; /* in force when it went down; empty when that cannot be again */
     struct sim_process *process; /* node.c's: lanes, clocks, machines, deadline */
 };
 
