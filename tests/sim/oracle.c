@@ -15,6 +15,7 @@
 #include "core/raft/internal.h"
 
 #include "disk.h"
+#include "node.h"
 
 #define DIGEST_SESSIONS 4 /* with more of them a digest costs too much to be taken each time ... */
 #define DIGEST_EVERY 16   /* ... so only at such indexes, and where a life goes on from a snapshot */
@@ -253,6 +254,8 @@ static void machines(struct sim_oracle *oracle, struct oracle_node *memory, stru
     if (node->applied == before || !whole || apply_index(node->apply) != node->applied)
         return;
     oracle_applied(oracle, memory, node->applied, node->applied_tick);
+    if (oracle->state_version < node->settings->machines[0].version)
+        oracle->state_version = node->settings->machines[0].version;
     if (oracle->sim->options.settings_per_hour)
         oracle_settings(oracle, memory, node->applied, node->settings->version, oracle_settings_hash(node->settings));
     note_sessions(oracle, memory, node, before + 1);
@@ -410,15 +413,26 @@ static bool disk_trouble(const struct sim *sim, const struct sim_node *node)
            sim_disk_dying(node->disk);
 }
 
+static struct oracle_exit how_it_ended(const struct sim_oracle *oracle, const struct oracle_node *memory,
+                                       const struct sim_node *node)
+{
+    return (struct oracle_exit){.code = node->exit_code,
+                                .damaged = memory->hurt || sim_disk_damaged(node->disk),
+                                .disk_trouble = disk_trouble(oracle->sim, node),
+                                .plugin = node->process->plugin,
+                                .said = node->said};
+}
+
 void sim_oracle_refused(struct sim_oracle *oracle, struct sim_node *node)
 {
     struct oracle_node *memory = &oracle->nodes[node->number];
+    struct oracle_exit exit;
 
     assert(oracle->magic == ORACLE_MAGIC);
     if (oracle->sim->starved && node->exit_code == 70)
         return;
-    oracle_sound_refusal(oracle, memory, node->exit_code, memory->hurt || sim_disk_damaged(node->disk),
-                         disk_trouble(oracle->sim, node), node->said);
+    exit = how_it_ended(oracle, memory, node);
+    oracle_sound_refusal(oracle, memory, &exit);
     if (node->exit_code == 65)
         oracle->sim->totals.corruptions_found++;
 }
@@ -426,15 +440,17 @@ void sim_oracle_refused(struct sim_oracle *oracle, struct sim_node *node)
 void sim_oracle_ended(struct sim_oracle *oracle, struct sim_node *node)
 {
     struct oracle_node *memory = &oracle->nodes[node->number];
+    struct oracle_exit exit;
 
     assert(oracle->magic == ORACLE_MAGIC);
     sim_oracle_step(oracle, node);
     memory->alive = false;
     if (oracle->sim->starved && node->exit_code == 70)
         return;
-    if (node->state == SIM_DEAD && !oracle->sim->options.correlated)
-        oracle_sound_refusal(oracle, memory, node->exit_code, memory->hurt || sim_disk_damaged(node->disk),
-                             disk_trouble(oracle->sim, node), node->said);
+    if (node->state != SIM_DEAD || oracle->sim->options.correlated)
+        return;
+    exit = how_it_ended(oracle, memory, node);
+    oracle_sound_refusal(oracle, memory, &exit);
 }
 
 void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node)

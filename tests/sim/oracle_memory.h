@@ -144,6 +144,7 @@ struct sim_oracle {
     uint64_t tick_capacity;
     struct oracle_setting *settings; /* every version of them that was ever in force somewhere, in order */
     uint64_t setting_count;
+    uint64_t state_version; /* the newest of the machine that was ever in force somewhere */
     uint64_t setting_capacity;
     struct oracle_map sampled;  /* (index, 0) -> digest: the nodes' own samples */
     struct oracle_map sessions; /* (session, sequence) -> index at which it was applied */
@@ -249,8 +250,15 @@ struct oracle_start {
 /* The node's log is the recovered one already, `old_log` what was remembered before. */
 void oracle_sound_recovery(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_start *start,
                            uint32_t promised_batch);
-void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, int exit_code, bool damaged,
-                          bool disk_trouble, const char *said);
+/* How a process ended, and what it may have had as a reason. */
+struct oracle_exit {
+    int code;
+    bool damaged;
+    bool disk_trouble;
+    uint64_t plugin; /* the newest state version that its plugin knows */
+    const char *said;
+};
+void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_exit *exit);
 
 /* oracle_stall.c: a stalled leader is replaced */
 void oracle_stalled(struct sim_oracle *oracle, struct sim_node *sim_node, const struct raft_status *status);

@@ -110,17 +110,17 @@ static bool was_removed(const struct sim_oracle *oracle, const struct oracle_nod
 
 /*
  * Which exit is whose: 65 is damage, 74 is a disk that answers with errors or is full, 78 is a member that was removed,
- * 70 is our own fault and never right.
+ * or a plugin that is older than the state version in force: all members had a newer one when that came into force, so
+ * it is of a node that has waited since before that to be added. 70 is our own fault and never right.
  */
-void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, int exit_code, bool damaged,
-                          bool disk_trouble, const char *said)
+void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_exit *exit)
 {
-    bool reason = exit_code == 65 ? damaged : exit_code == 74 ? disk_trouble : false;
+    bool reason = exit->code == 65 ? exit->damaged : exit->code == 74 ? exit->disk_trouble : false;
 
-    if (exit_code == 78)
-        reason = was_removed(oracle, node);
+    if (exit->code == 78)
+        reason = was_removed(oracle, node) || exit->plugin < oracle->state_version;
 
     if (!reason)
         sim_fail(oracle->sim, "sound recovery", "n%u leaves with %d without a reason: %s",
-                 oracle_number(oracle, node) + 1, exit_code, said);
+                 oracle_number(oracle, node) + 1, exit->code, exit->said);
 }

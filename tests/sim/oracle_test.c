@@ -443,12 +443,22 @@ static void recovered_too_early(void **state)
 
 static void leaves_for_no_reason(void **state)
 {
+    struct oracle_node *node = &oracle->nodes[0];
+
     (void)state;
-    holds(oracle_sound_refusal(oracle, &oracle->nodes[0], 65, true, false, ""));
-    holds(oracle_sound_refusal(oracle, &oracle->nodes[0], 74, false, true, ""));
-    fires("sound recovery", oracle_sound_refusal(oracle, &oracle->nodes[0], 65, false, true, ""));
-    fires("sound recovery", oracle_sound_refusal(oracle, &oracle->nodes[0], 74, true, false, ""));
-    fires("sound recovery", oracle_sound_refusal(oracle, &oracle->nodes[0], 70, true, true, ""));
+    oracle->state_version = 2;
+    holds(oracle_sound_refusal(oracle, node, &(struct oracle_exit){.code = 65, .damaged = true, .said = ""}));
+    holds(oracle_sound_refusal(oracle, node, &(struct oracle_exit){.code = 74, .disk_trouble = true, .said = ""}));
+    holds(oracle_sound_refusal(oracle, node, &(struct oracle_exit){.code = 78, .plugin = 1, .said = ""}));
+    fires("sound recovery",
+          oracle_sound_refusal(oracle, node, &(struct oracle_exit){.code = 65, .disk_trouble = true, .said = ""}));
+    fires("sound recovery",
+          oracle_sound_refusal(oracle, node, &(struct oracle_exit){.code = 74, .damaged = true, .said = ""}));
+    fires("sound recovery",
+          oracle_sound_refusal(oracle, node, &(struct oracle_exit){.code = 78, .plugin = 2, .said = ""}));
+    fires("sound recovery",
+          oracle_sound_refusal(oracle, node,
+                               &(struct oracle_exit){.code = 70, .damaged = true, .disk_trouble = true, .said = ""}));
 }
 
 /* ---- members ------------------------------------------------------------------------------------------- */
