@@ -5,6 +5,8 @@
  */
 #include "core/node/internal.h"
 
+#include "core/os/seeded.h"
+
 static void check_space(struct node *node)
 {
     struct raft_event event = {.type = RAFT_EVENT_SPACE};
@@ -162,8 +164,8 @@ uint32_t settle_effect(uint32_t type)
     case RAFT_EFFECT_SEND:
     case RAFT_EFFECT_APPEND: /* of a configuration: peers_learn */
     case RAFT_EFFECT_WRITE_VOTE: return 0;
-    case RAFT_EFFECT_APPLY: return NODE_LOOK_APPLIER;
-    case RAFT_EFFECT_COMMIT: return NODE_LOOK_MEMBERS;
+    case RAFT_EFFECT_APPLY: return seeded_bug("settle-apply-unnoted") ? 0 : NODE_LOOK_APPLIER;
+    case RAFT_EFFECT_COMMIT: return seeded_bug("settle-commit-unnoted") ? 0 : NODE_LOOK_MEMBERS;
     case RAFT_EFFECT_SERVE_READS: return NODE_LOOK_APPLIER | NODE_LOOK_SAVES;
     default: return NODE_LOOK_ALL;
     }

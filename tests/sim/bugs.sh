@@ -36,6 +36,7 @@ options_of()
         --set partition_ms=3000'
     case $1 in
         plain) ;;
+        twice) echo "--twice" ;;
         stall) echo "--set nodes=3 --set rate=100 --set stall_per_hour=600 --set stall_ms=5000 --set register_per_hour=0
             $(for class in delay loss clog partition reset refuse rot misdirect disk-error disk-full crash pause clock \
                 wipe members stop; do echo "--set $class=off"; done)" ;;
