@@ -10,6 +10,7 @@
 
 #include "campaign.h"
 #include "enumerate.h"
+#include "lies.h"
 #include "shrink.h"
 
 #define SECONDS_DEFAULT 300
@@ -46,6 +47,8 @@ static void usage(FILE *to)
             "                             (error), with each allocation refused (memory);\n"
             "                             NAME:MODE:AT:VARIANT: one single run of these\n"
             "  --every N                  of those, each N-th only\n"
+            "  --lies                     change something behind a world's back, one thing after the other: each must\n"
+            "                             be found out, by the invariant that it is about\n"
             "  --inside                   no process of its own, for debuggers; with one seed\n"
             "Options (name, class, smallest, greatest, meaning); a class that is off is 0 in all its rows:\n");
     sim_options_help(to);
@@ -203,6 +206,8 @@ int main(int argc, char **argv)
         }
         if (strcmp(argv[i], "--about") == 0)
             return about();
+        if (strcmp(argv[i], "--lies") == 0)
+            return lies_run() ? 0 : 1;
         if (flag(&arguments.campaign, argv[i]))
             continue;
         if (i + 1 >= argc || !take(&arguments, argv[i], argv[i + 1])) {

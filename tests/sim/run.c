@@ -17,6 +17,7 @@
 #include "core/os/seeded.h"
 #include "enumerate.h"
 #include "guard.h"
+#include "lies.h"
 #include "world.h"
 
 #define CPU_S 120        /* a run may take so much, and ... */
@@ -60,6 +61,8 @@ static void run_once(const struct sim_run_order *order, bool looks_at_all, struc
     sim->looks_at_all = looks_at_all;
     if (order->plan)
         enumerate_play(sim, order->plan, report->counts);
+    else if (order->lie)
+        lies_play(sim, order->lie);
     else
         sim_run(sim);
     report->totals = sim->totals;

@@ -14,6 +14,7 @@
 #define RUN_SENTENCE_MAX 1024
 
 struct enumerate_plan;
+struct lie;
 
 struct sim_run_order {
     uint64_t seed;
@@ -24,6 +25,7 @@ struct sim_run_order {
     bool inside;     /* in this process: for debuggers */
     const char *bug; /* a seeded one; NULL: none */
     const struct enumerate_plan *plan; /* enumerate.h: a scene instead of fate and load; NULL: none */
+    const struct lie *lie; /* lies.h: something is changed behind its back; NULL: nothing is */
 };
 
 enum sim_outcome { SIM_RUNNING, SIM_PASSED, SIM_FAILED };

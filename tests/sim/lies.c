@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lies.c - what is changed behind the world's back, and who must notice; see lies.h. */
+#include "lies.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "core/node/internal.h"
+#include "core/raft/internal.h"
+#include "guard.h"
+#include "net.h"
+#include "oracle_memory.h"
+#include "run.h"
+#include "world.h"
+
+#define BEGIN_NS (3 * SIM_S)     /* by then a cluster without misfortune has a leader, and clients write */
+#define PATIENCE_NS (60 * SIM_S) /* from there on it must have been noticed */
+#define FAR 1000
+
+struct lie {
+    const char *invariant; /* that must fire, */
+    const char *says;      /* and a part of its sentence; NULL: any */
+    void (*tell)(struct sim *sim); /* after each event from BEGIN_NS on: as often as it takes */
+    const char *set;       /* of the options beside the calm ones; NULL: none */
+};
+
+/* ---- who ----------------------------------------------------------------------------------------------- */
+
+static bool works(const struct sim *sim, uint32_t number)
+{
+    const struct sim_node *node = &sim->nodes[number];
+
+    return sim_is_up(node) && node->node && node->node->raft && node->node->phase == NODE_RUNNING &&
+           sim->oracle->nodes[number].alive;
+}
+
+static struct sim_node *find(struct sim *sim, uint32_t role)
+{
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        if (works(sim, i) && sim->nodes[i].node->raft->role == role)
+            return &sim->nodes[i];
+    return NULL;
+}
+
+static struct oracle_node *memory_of(const struct sim_node *node)
+{
+    return &node->sim->oracle->nodes[node->number];
+}
+
+static void look(struct sim_node *node)
+{
+    sim_oracle_step(node->sim->oracle, node);
+}
+
+/* ---- of the algorithm ---------------------------------------------------------------------------------- */
+
+static void term_back(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (node) {
+        node->node->raft->term--;
+        look(node);
+    }
+}
+
+static void commit_back(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (node && node->node->raft->commit) {
+        node->node->raft->commit--;
+        look(node);
+    }
+}
+
+static void leader_drops(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (node && node->node->raft->log.used) {
+        node->node->raft->log.used--;
+        look(node);
+    }
+}
+
+static void other_batch(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (node && node->node->raft->log.used) {
+        raft_log_slot(&node->node->raft->log, node->node->raft->log.used - 1)->chain ^= 1;
+        look(node);
+    }
+}
+
+static void other_leader(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (node)
+        oracle_term(sim->oracle, node->node->raft->term)->leader = FAR;
+}
+
+static void other_configuration(struct oracle_node *memory)
+{
+    for (uint32_t i = 0; i < memory->in_force.count; i++)
+        if (memory->in_force.members[i].id < FAR)
+            memory->in_force.members[i].id += FAR;
+}
+
+static void jumps_to_another_configuration(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (node)
+        other_configuration(memory_of(node));
+}
+
+static void leads_by_another_configuration(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (!node)
+        return;
+    memory_of(node)->seen.role = RAFT_LEADER;
+    memory_of(node)->seen.configuration_index = UINT64_MAX;
+    other_configuration(memory_of(node));
+}
+
+/* ---- of recoveries ------------------------------------------------------------------------------------- */
+
+static void counts_while_recovering(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        if (works(sim, i))
+            sim->oracle->nodes[i].refetching = true;
+}
+
+static void recovered_without(struct sim *sim)
+{
+    const struct sim_node *leader = find(sim, RAFT_LEADER);
+    const struct sim_node *lags = find(sim, RAFT_FOLLOWER);
+
+    if (leader && lags)
+        sim_net_cut(sim->net, leader->number, lags->number, true);
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct oracle_node *memory = &sim->oracle->nodes[i];
+
+        if (!works(sim, i) || sim->nodes[i].node->raft->log.base_index >= sim->oracle->committed_last ||
+            raft_log_last(&sim->nodes[i].node->raft->log) >= sim->oracle->committed_last)
+            continue;
+        memory->refetching = true;
+        memory->refetch = UINT64_MAX;
+        look(&sim->nodes[i]);
+    }
+}
+
+static void restart(struct sim *sim, void (*lie)(struct oracle_node *memory))
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (!node || node->lives > 1)
+        return;
+    sim_node_crash(node, SIM_KILL);
+    lie(memory_of(node));
+}
+
+static void promise_more(struct oracle_node *memory)
+{
+    memory->promised += FAR;
+}
+
+static void speak_later(struct oracle_node *memory)
+{
+    memory->sent_term += FAR;
+}
+
+static void promise_forgotten(struct sim *sim)
+{
+    restart(sim, promise_more);
+}
+
+static void term_forgotten(struct sim *sim)
+{
+    restart(sim, speak_later);
+}
+
+static void fatal_for_nothing(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (node)
+        node_fatal(node->node, 70, "for nothing");
+}
+
+/* The nurse finds it lying there, and the oracle was not asked. */
+static void found_dead(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (node) {
+        sim_node_crash(node, SIM_KILL);
+        node->exit_code = 70;
+    }
+}
+
+/* ---- of machines --------------------------------------------------------------------------------------- */
+
+static void applied_back(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (node)
+        memory_of(node)->applied += FAR;
+}
+
+static void tick_back(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (node)
+        memory_of(node)->tick = UINT64_MAX;
+}
+
+static void tick_made_back(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+    struct log_batch *batch = node ? log_cached(node->node->log, raft_log_last(&node->node->raft->log)) : NULL;
+
+    if (batch)
+        batch->head.tick = UINT64_MAX;
+}
+
+static void second_cluster(struct sim *sim)
+{
+    sim->cluster[0] ^= 1;
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        if (works(sim, i))
+            look(&sim->nodes[i]);
+}
+
+static void fenced_reads(struct sim *sim)
+{
+    static struct os_list item;
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (!node)
+        return;
+    node->node->raft->fenced = true;
+    os_list_push(&node->node->ready_reads, &item);
+    look(node);
+}
+
+/* ---- of bounds ----------------------------------------------------------------------------------------- */
+
+#define OVER(name, field, value) \
+    static void over_##name(struct sim *sim) \
+    { \
+        struct sim_node *node = find(sim, RAFT_LEADER); \
+        if (node) { \
+            node->node->field = (value) + 1; \
+            look(node); \
+        } \
+    }
+
+OVER(proposals, waiting, node->node->limits.proposals)
+OVER(building, building_count, node->node->limits.batch_entries)
+OVER(gated, gated_count, NODE_GATED_MAX)
+OVER(parked, parked_count, NODE_PARKED_MAX)
+OVER(parked_bytes, parked_bytes, NODE_PARKED_BYTES)
+OVER(reads, read_count, node->node->limits.reads)
+OVER(read_bytes, read_bytes, NODE_READ_BYTES)
+OVER(clients, client_count, node->node->limits.clients)
+OVER(applied, applied, node->node->raft->commit)
+
+static void over_open(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (node) {
+        node->node->waiting = raft_log_last(&node->node->raft->log) - node->node->applied + 1;
+        look(node);
+    }
+}
+
+#define ENDLESS(name, field) \
+    static void endless_##name(struct sim *sim) \
+    { \
+        struct sim_node *node = find(sim, RAFT_LEADER); \
+        if (node) { \
+            node->node->field += 1; \
+            sim_oracle_finish(sim->oracle); \
+        } \
+    }
+
+ENDLESS(reads, read_count)
+ENDLESS(parked, parked_count)
+ENDLESS(forwards, forward_count)
+
+/* ---- of the real machine ------------------------------------------------------------------------------- */
+
+static void asks_clock(struct sim *sim)
+{
+    struct timespec now;
+
+    (void)sim;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+}
+
+static void asks_day(struct sim *sim)
+{
+    struct timeval now;
+
+    (void)sim;
+    (void)gettimeofday(&now, NULL);
+}
+
+static void asks_time(struct sim *sim)
+{
+    (void)sim;
+    (void)time(NULL);
+}
+
+static void asks_random(struct sim *sim)
+{
+    unsigned char byte;
+
+    (void)sim;
+    (void)!getrandom(&byte, 1, 0);
+}
+
+static void asks_rand(struct sim *sim)
+{
+    (void)sim;
+    (void)rand();
+}
+
+static void asks_environment(struct sim *sim)
+{
+    (void)sim;
+    (void)!getenv("HOME");
+}
+
+static void *nothing(void *argument)
+{
+    return argument;
+}
+
+static void makes_thread(struct sim *sim)
+{
+    pthread_t thread;
+
+    (void)sim;
+    if (pthread_create(&thread, NULL, nothing, NULL) == 0)
+        (void)pthread_join(thread, NULL);
+}
+
+static void opens_file(struct sim *sim)
+{
+    (void)sim;
+    (void)open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void opens_socket(struct sim *sim)
+{
+    (void)sim;
+    (void)socket(AF_INET, SOCK_STREAM, 0);
+}
+
+/* ---- all of them --------------------------------------------------------------------------------------- */
+
+static const struct lie lies[] = {
+    {"monotonic term", "went back", term_back, NULL},
+    {"monotonic commit", NULL, commit_back, NULL},
+    {"leader append-only", NULL, leader_drops, NULL},
+    {"log matching", NULL, other_batch, NULL},
+    {"election safety", NULL, other_leader, NULL},
+    {"overlapping configurations", "without that of before", jumps_to_another_configuration, "members_per_hour=3600"},
+    {"overlapping configurations", "share no quorum", leads_by_another_configuration, "members_per_hour=3600"},
+    {"a recovering node does not count", NULL, counts_while_recovering, NULL},
+    {"end of recovery", NULL, recovered_without, NULL},
+    {"sound recovery", "not in its log", promise_forgotten, NULL},
+    {"monotonic term", "after it has spoken", term_forgotten, NULL},
+    {"sound recovery", "for nothing", fatal_for_nothing, NULL},
+    {"exit", NULL, found_dead, NULL},
+    {"monotonic applied", NULL, applied_back, NULL},
+    {"tick never back", "went back", tick_back, NULL},
+    {"tick never back", "stamps", tick_made_back, NULL},
+    {"one cluster", NULL, second_cluster, "seeds=1"},
+    {"a fenced node serves no reads", NULL, fenced_reads, NULL},
+    {"bounded resources", "proposals that wait,", over_proposals, NULL},
+    {"bounded resources", "entries in the making", over_building, NULL},
+    {"bounded resources", "wait for the disk", over_gated, NULL},
+    {"bounded resources", " parked requests,", over_parked, NULL},
+    {"bounded resources", "bytes of parked requests", over_parked_bytes, NULL},
+    {"bounded resources", " reads,", over_reads, NULL},
+    {"bounded resources", "bytes of reads", over_read_bytes, NULL},
+    {"bounded resources", "clients", over_clients, NULL},
+    {"bounded resources", "applied", over_applied, NULL},
+    {"bounded resources", "applied or gone", over_open, NULL},
+    {"bounded resources", "reads without an end", endless_reads, NULL},
+    {"bounded resources", "parked requests without an end", endless_parked, NULL},
+    {"bounded resources", "forwarded requests without an end", endless_forwards, NULL},
+    {"determinism", "clock_gettime", asks_clock, NULL},
+    {"determinism", "gettimeofday", asks_day, NULL},
+    {"determinism", "time", asks_time, NULL},
+    {"determinism", "getrandom", asks_random, NULL},
+    {"determinism", "rand", asks_rand, NULL},
+    {"determinism", "getenv", asks_environment, NULL},
+    {"determinism", "pthread_create", makes_thread, NULL},
+    {"determinism", "open", opens_file, NULL},
+    {"determinism", "socket", opens_socket, NULL},
+};
+
+void lies_play(struct sim *sim, const struct lie *lie)
+{
+    guard_on(sim);
+    while (sim_step(sim) && sim->now < BEGIN_NS + PATIENCE_NS)
+        if (sim->now >= BEGIN_NS)
+            lie->tell(sim);
+    sim_fail(sim, "lies", "nobody noticed within %llu simulated seconds",
+             (unsigned long long)((BEGIN_NS + PATIENCE_NS) / SIM_S));
+}
+
+/* No misfortune: what fires is the lie's. */
+static bool calm(const struct lie *lie, struct sim_options *options)
+{
+    static const char *const fixed[] = {"nodes=3", "clients=4", "keys=16", "rate=100", "value_bytes=100",
+                                        "link_us=200", "sync_us=1000", "apply_lane=1"};
+
+    sim_options_draw(options, 1);
+    for (uint64_t i = 0; i < sim_options_count(); i++)
+        if (sim_options_row(i)->class)
+            *sim_options_value(options, i) = 0;
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        if (!sim_options_set(options, fixed[i]))
+            return false;
+    return !lie->set || sim_options_set(options, lie->set);
+}
+
+bool lies_run(void)
+{
+    uint32_t believed = 0;
+
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        struct sim_run_order order = {.seed = 1, .seconds = (BEGIN_NS + PATIENCE_NS) / SIM_S + 1, .lie = &lies[i]};
+        struct sim_report report;
+
+        if (!calm(&lies[i], &order.options) || !sim_run_whole(&order, &report))
+            return false;
+        if (strcmp(report.invariant, lies[i].invariant) == 0 &&
+            (!lies[i].says || strstr(report.sentence, lies[i].says)))
+            continue;
+        believed++;
+        printf("lie %zu about '%s'%s%s: %s: %s\n", i + 1, lies[i].invariant, lies[i].says ? ", " : "",
+               lies[i].says ? lies[i].says : "", report.invariant, report.sentence);
+    }
+    printf("%zu lies, %u believed\n", sizeof lies / sizeof lies[0], believed);
+    return believed == 0;
+}
