@@ -156,6 +156,7 @@ static int failed_sync(struct sim_disk *disk, struct os_file *file)
     uint64_t seed = sim_draw(&disk->random);
 
     os_mem_fail_sync(file, &seed);
+    disk->sim->totals.failed_syncs++;
     return error(disk, "sync", os_mem_file_path(file));
 }
 
@@ -174,6 +175,7 @@ static int short_write(struct sim_disk *disk, struct os_file *file, const struct
         offset += piece.iov_len;
         left -= piece.iov_len;
     }
+    disk->sim->totals.short_writes++;
     return error(disk, "write", os_mem_file_path(file));
 }
 

@@ -343,6 +343,12 @@ static void fill_noise(struct sim_disk *disk, uint8_t *bytes)
     }
 }
 
+static bool counted(bool done, uint64_t *total)
+{
+    *total += done;
+    return done;
+}
+
 bool sim_disk_rot(struct sim_disk *disk)
 {
     struct target target;
@@ -355,8 +361,10 @@ bool sim_disk_rot(struct sim_disk *disk)
         uint32_t from = (uint32_t)sim_below(&disk->random, DISK_GHOSTS);
 
         for (uint32_t i = 0; i < DISK_GHOSTS; i++) {
-            if (come_back(disk, &disk->ghosts[(from + i) % DISK_GHOSTS], "older content"))
+            if (come_back(disk, &disk->ghosts[(from + i) % DISK_GHOSTS], "older content")) {
+                disk->sim->totals.stale_sectors++;
                 return true;
+            }
         }
     }
     if (!pick(disk, &target))
@@ -370,13 +378,13 @@ bool sim_disk_rot(struct sim_disk *disk)
     switch (sim_below(&disk->random, 4)) {
     case 0:
         memset(bytes, 0, sizeof bytes);
-        return hit(disk, &target, bytes, "zeroes");
+        return counted(hit(disk, &target, bytes, "zeroes"), &disk->sim->totals.zeroed_sectors);
     case 1:
         fill_noise(disk, bytes);
         return hit(disk, &target, bytes, "noise");
     default:
         bytes[sim_below(&disk->random, limit)] ^= (uint8_t)(1u << sim_below(&disk->random, 8));
-        return hit(disk, &target, bytes, "a flipped bit");
+        return counted(hit(disk, &target, bytes, "a flipped bit"), &disk->sim->totals.flipped_bits);
     }
 }
 
@@ -410,5 +418,5 @@ void disk_misdirect(struct sim_disk *disk, const struct iovec *iov, int count)
         filled += part;
     }
     if (pick(disk, &target))
-        (void)hit(disk, &target, bytes, "a misdirected write");
+        (void)counted(hit(disk, &target, bytes, "a misdirected write"), &disk->sim->totals.misdirected_writes);
 }

@@ -534,6 +534,9 @@ static void check_spared(struct sim_disk *disk, const struct directory *director
 static void test_rot(void **state)
 {
     uint32_t kinds[DISK_RECORD + 1] = {0};
+    uint64_t flipped = 0;
+    uint64_t zeroed = 0;
+    uint64_t all = 0;
 
     (void)state;
     for (uint64_t seed = SEED; seed < SEED + 40; seed++) {
@@ -557,9 +560,14 @@ static void test_rot(void **state)
             check_spared(disk, &directory);
         }
         assert_int_equal(damage_told, disk->mark_count);
+        flipped += world->totals.flipped_bits;
+        zeroed += world->totals.zeroed_sectors;
+        all += disk->mark_count;
         close_all(disk, &directory);
         end(disk);
     }
+    assert_in_range(flipped, all / 3, all * 2 / 3);
+    assert_in_range(zeroed, all / 16, all / 2);
     assert_int_equal(kinds[DISK_OTHER], 0);
     assert_true(kinds[DISK_SEGMENT] > 50);
     assert_true(kinds[DISK_SNAPSHOT] > 50);

@@ -516,6 +516,17 @@ void enumerate_options(const struct enumerate_plan *plan, struct sim_options *op
     };
 }
 
+/* Up to its place a run is the clean one: so it was met, and what was to go wrong there did. */
+static bool went_wrong(const struct sim *sim, const struct enumerate_plan *plan)
+{
+    switch (plan->mode) {
+    case ENUMERATE_CRASH: return sim->totals.crashes_in_recovery > 0;
+    case ENUMERATE_ERROR: return sim->totals.disk_errors > 0;
+    case ENUMERATE_MEMORY: return sim_heap_refused();
+    default: return true;
+    }
+}
+
 void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t *counts)
 {
     struct play play = {.sim = sim, .plan = plan, .scene = plan->scene, .look.run = look};
@@ -540,6 +551,8 @@ void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t
             sim_fail(sim, "progress", "nothing is going to happen any more");
     }
     sim_oracle_finish(sim->oracle);
+    if (!went_wrong(sim, plan))
+        sim_fail(sim, "enumerate", "nothing went wrong at place %llu", (unsigned long long)plan->at);
     sim_heap_end();
     guard_off();
     sim_cancel(sim, &play.look);

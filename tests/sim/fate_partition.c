@@ -104,15 +104,21 @@ static void draw_shape(struct sim_fate *fate, struct fate_partition *partition, 
     struct sim_node *leader = fate_leader(fate);
     uint32_t one = (uint32_t)sim_below(&fate->dice, nodes);
     uint32_t side = random_side(fate, nodes);
+    struct sim_totals *totals = &fate->sim->totals;
 
     switch (sim_below(&fate->dice, 8)) {
-    case 0: between(partition, nodes, UINT32_C(1) << one, false); break;
-    case 1: between(partition, nodes, UINT32_C(1) << one, true); break;
-    case 2: between(partition, nodes, ~(UINT32_C(1) << one), true); break; /* it speaks and hears nothing */
-    case 3: between(partition, nodes, side, false); break;
-    case 4: ring(partition, nodes); break;
-    case 5: bridge(partition, nodes, side, one); break;
+    case 0: between(partition, nodes, UINT32_C(1) << one, false), totals->isolations++; break;
+    case 1: between(partition, nodes, UINT32_C(1) << one, true), totals->one_ways++; break;
+    case 2: /* it speaks and hears nothing */
+        between(partition, nodes, ~(UINT32_C(1) << one), true), totals->one_ways++;
+        break;
+    case 3: between(partition, nodes, side, false), totals->halves++; break;
+    case 4: /* fewer than four all hear each other in a ring */
+        ring(partition, nodes), totals->rings += partition->count != 0;
+        break;
+    case 5: bridge(partition, nodes, side, one), totals->bridges += partition->count != 0; break;
     case 6: /* the leader in the smaller half */
+        totals->minority_leaders += leader != NULL;
         side = leader ? (side & ~(side & -side)) | UINT32_C(1) << leader->number : side;
         between(partition, nodes, side, sim_below(&fate->dice, 4) == 0);
         break;
@@ -143,6 +149,7 @@ void fate_partition(struct sim_fate *fate)
     partition->event.run = step;
     partition->lasts_ns = sim_magnitude(&fate->dice, SIM_MS, sim->options.partition_ms * SIM_MS);
     partition->step_ns = sim_draw(&fate->dice) & 1 ? 0 : sim_magnitude(&fate->dice, SIM_MS, SIM_S);
+    sim->totals.cut_one_by_one += partition->step_ns != 0;
     shuffle(fate, partition);
     sim_schedule(sim, &partition->event, sim->now);
 }

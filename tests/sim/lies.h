@@ -15,7 +15,7 @@ struct lie;
 /* Each lie in a world of its own, and a line about each that was not found out. True when all were. */
 bool lies_run(void);
 
-/* In the process of the run: the world up to the lie, and on until somebody notices. Does not return. */
-void lies_play(struct sim *sim, const struct lie *lie) __attribute__((noreturn));
+/* In the process of the run: the world up to the lie, and on until somebody notices. */
+void lies_play(struct sim *sim, const struct lie *lie);
 
 #endif

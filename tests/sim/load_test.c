@@ -14,127 +14,7 @@
 #include <cmocka.h>
 
 #include "core/codec/value.h"
-#include "guard.h"
-#include "load_internal.h"
-#include "oracle.h"
-
-/* ---- what the load calls ------------------------------------------------------------------------------- */
-
-static jmp_buf failed;
-static char fired[64];
-static char sentence[512];
-static void *cookie;
-static int handle; /* its address stands for the connection */
-
-void sim_fail(struct sim *sim, const char *invariant, const char *format, ...)
-{
-    va_list arguments;
-
-    (void)sim;
-    va_start(arguments, format);
-    (void)snprintf(fired, sizeof fired, "%s", invariant);
-    (void)vsnprintf(sentence, sizeof sentence, format, arguments);
-    va_end(arguments);
-    longjmp(failed, 1);
-}
-
-void sim_trace(struct sim *sim, const struct sim_node *node, const char *format, ...)
-{
-    (void)sim;
-    (void)node;
-    (void)format;
-}
-
-void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t at)
-{
-    (void)sim;
-    event->at = at;
-}
-
-void sim_cancel(struct sim *sim, struct sim_event *event)
-{
-    (void)sim;
-    event->at = 0;
-}
-
-void sim_acted(struct sim *sim, struct sim_node *node)
-{
-    (void)sim;
-    (void)node;
-}
-
-struct sim_random sim_stream(const struct sim *sim, enum sim_stream stream, uint64_t number)
-{
-    return sim_split(sim->seed + stream, number);
-}
-
-void sim_oracle_acknowledged(struct sim_oracle *oracle, uint64_t index)
-{
-    (void)oracle;
-    (void)index;
-}
-
-struct sim_side *sim_net_side(struct sim_net *net, struct sim_node *node, const char *name)
-{
-    (void)net;
-    (void)node;
-    (void)name;
-    return NULL;
-}
-
-void guard_on(struct sim *world)
-{
-    (void)world;
-}
-
-void guard_off(void)
-{
-}
-
-static int32_t prepare(void *self, const struct gavel_transport_events *events,
-                       const struct gavel_transport_limits *limits, struct gavel_error *error)
-{
-    (void)self;
-    (void)events;
-    (void)limits;
-    (void)error;
-    return GAVEL_OK;
-}
-
-static int32_t connect_fake(void *self, struct gavel_slice uri, void *given, void **connection,
-                            struct gavel_error *error)
-{
-    (void)self;
-    (void)uri;
-    (void)error;
-    cookie = given;
-    *connection = &handle;
-    return GAVEL_OK;
-}
-
-static int32_t send_fake(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
-{
-    (void)self;
-    (void)connection;
-    (void)parts;
-    (void)count;
-    return GAVEL_OK;
-}
-
-static void close_fake(void *self, void *connection, uint64_t reason, struct gavel_slice why)
-{
-    (void)self;
-    (void)connection;
-    (void)reason;
-    (void)why;
-}
-
-const struct gavel_transport sim_transport = {.size = GAVEL_END(struct gavel_transport, respond),
-                                              .schemes = "sim",
-                                              .prepare = prepare,
-                                              .connect = connect_fake,
-                                              .send = send_fake,
-                                              .close = close_fake};
+#include "load_crafted.h"
 
 /* ---- a client by hand ---------------------------------------------------------------------------------- */
 
@@ -166,6 +46,8 @@ static int set_up(void **state)
     sim.options = (struct sim_options){
         .nodes = 1, .clients = 1, .keys = 16, .rate = 100, .value_bytes = 40, .session_ttl_ms = 60000};
     sim.now = 1000 * SIM_S;
+    committed = UINT64_MAX;
+    undecided = false;
     load = sim_load_new(&sim);
     sim.load = load;
     client = &load->clients[0];
@@ -395,6 +277,15 @@ static void revision_is_the_index(void **state)
 {
     (void)state;
     fires("answer", answer_write(ask(HISTORY_SET, "k0"), 5, 4, 1));
+}
+
+static void the_oracle_is_told(void **state)
+{
+    (void)state;
+    committed = 5;
+    holds(set("k0", 5, 1));
+    fires("acknowledged", set("k1", 6, 1));
+    holds(answer(ask(HISTORY_SET, "k2"), GAVEL_E_UNKNOWN, 0));
 }
 
 static void a_lost_connection_is_unknown(void **state)
@@ -756,6 +647,7 @@ int main(void)
         one(answers_in_order_are_taken),
         one(odd_answers_are_seen),
         one(revision_is_the_index),
+        one(the_oracle_is_told),
         one(a_lost_connection_is_unknown),
         one(one_revision_one_value),
         one(one_value_one_revision),

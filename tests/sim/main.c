@@ -47,8 +47,8 @@ static void usage(FILE *to)
             "                             (error), with each allocation refused (memory);\n"
             "                             NAME:MODE:AT:VARIANT: one single run of these\n"
             "  --every N                  of those, each N-th only\n"
-            "  --lies                     change something behind a world's back, one thing after the other: each must\n"
-            "                             be found out, by the invariant that it is about\n"
+            "  --lies                     change one thing after the other behind a world's back: each must be found\n"
+            "                             out, by the invariant that it is about\n"
             "  --inside                   no process of its own, for debuggers; with one seed\n"
             "Options (name, class, smallest, greatest, meaning); a class that is off is 0 in all its rows:\n");
     sim_options_help(to);

@@ -267,6 +267,7 @@ static void misfortune(struct net_end *end, uint64_t before)
         uint64_t late = sim_magnitude(random, SIM_US, options->delay_ms * SIM_MS + SIM_US);
 
         end->late_ns = late > end->late_ns ? late : end->late_ns;
+        end->wire->net->sim->totals.late++;
     }
     if (end->side->node && end->other->side->node)
         peer_misfortune(end, before);

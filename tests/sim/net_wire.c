@@ -168,6 +168,7 @@ void net_wire_break(struct net_wire *wire, bool cut)
     struct sim *sim = wire->net->sim;
 
     sim->totals.resets++;
+    sim->totals.cut_frames += cut;
     sim_trace(sim, wire->ends[0].side->node, "net: reset of %llu to %s%s", (unsigned long long)wire->number,
               wire->ends[1].side->name, cut ? ", in the middle" : "");
     for (int i = 0; i < 2; i++) {
@@ -279,6 +280,7 @@ static void take_dial(struct net_end *end)
 
     if (!side->dark &&
         (!side->listening || (!net->calm && sim_chance(&end->in->random, net->sim->options.refuse_ppm)))) {
+        net->sim->totals.refused_dials += side->listening;
         net_end_tell(end, GAVEL_CLOSE_REFUSED, false);
         net_end_gone(end);
         return;

@@ -546,6 +546,7 @@ void sim_node_start(struct sim_node *node, const uint32_t *join, uint32_t join_c
     if (!process->booted)
         boot(process);
     node->lives++;
+    node->sim->totals.drifting_lives += process->drift_ppm != 0;
     node->exit_code = -1;
     node->said[0] = 0;
     process->stopped = false;
@@ -583,6 +584,7 @@ void sim_node_crash(struct sim_node *node, enum sim_crash how)
     if (!node->node)
         return;
     node->sim->totals.crashes++;
+    node->sim->totals.power_cuts += how == SIM_POWER;
     sim_trace(node->sim, node, how == SIM_POWER ? "loses its power" : "is killed");
     node->exit_code = -1;
     bury(node, how);

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# lies.sh: nothing that the simulator watches is watched in name only. Each invariant is violated in a whole world, by a
+# seeded bug (bugs.txt) or by a lie (lies.c), or in what clients are told (load_test.c), and is the one that fires; each
+# total of a run has a floor (floors.txt). Then the lies are told.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+sim=${top_builddir:?run by make check}/tests/sim/gavel-sim
+bad=0
+complain() { echo "lies: $*"; bad=$((bad + 1)); }
+
+# Of the simulator's own mistakes, not of what it watches; and "hang", which only a processor limit sees.
+own='enumerate|lies|load|machine|progress|protocol'
+
+# What is given to sim_fail or differs, wherever the line was broken.
+fired=$(cat "$here"/{oracle*,load*,fate*,guard,sim,run}.c | grep -v '^[a-z]' | tr '\n' ' ' \
+    | grep -oE '(sim_fail|differs)\([^"%;]*"[^"]+"' | sed 's/.*"\(.*\)"$/\1/' | grep -v '%' | sort -u)
+violated=$({
+    sed -nE 's/^[a-z][^ ]* +[a-z]+ +[0-9]+ +[0-9.]+ +//p' "$here/bugs.txt"
+    sed -nE 's/^    \{"([^"]+)".*/\1/p' "$here/lies.c"
+    grep -oE 'fires\("[^"]+"' "$here/load_test.c" | sed 's/.*"\(.*\)"/\1/'
+} | sort -u)
+[ "$(echo "$fired" | wc -l)" -gt 30 ] || complain "only $(echo "$fired" | wc -l) invariants were found in the sources"
+while read -r name; do
+    echo "$violated" | grep -qxF "$name" || complain "no seeded bug, lie or planted answer violates: $name"
+done < <(echo "$fired" | grep -vxE "$own")
+while read -r name; do
+    echo "$fired" | grep -qxF "$name" || complain "nothing watches: $name"
+done < <(echo "$violated" | grep -vx crash)
+
+# Only when they are asked for: flips.
+for total in $(sed -n '/define SIM_TOTALS/,/[^\\]$/p' "$here/sim.h" | grep -oE 'X\([a-z_]+\)' | sed 's/X(\(.*\))/\1/'); do
+    case $total in name | flips | flips_found) continue ;; esac
+    grep -q "^$total [1-9]" "$here/floors.txt" || complain "the total $total has no floor"
+done
+
+case $("$sim" --about) in
+    *sanitizer=thread*) [ $bad = 0 ] || exit 1; echo "the simulator has one thread only"; exit 77 ;;
+esac
+"$sim" --lies || bad=$((bad + 1))
+[ $bad = 0 ] && echo "$(echo "$fired" | wc -l) invariants, each seen to fire"
+[ $bad = 0 ]
