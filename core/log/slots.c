@@ -42,7 +42,14 @@ uint64_t log_slots_find(const struct log_slots *slots, uint64_t index)
 {
     uint64_t low = 0;
     uint64_t high = slots->count;
+    uint64_t back = 1;
 
+    /* Most questions are about the newest batches: from the end back in steps that double, then by halving. */
+    while (back < high && log_slot_at(slots, high - back)->first > index)
+        back *= 2;
+    if (back < high)
+        low = high - back;
+    high -= back / 2;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         const struct log_slot *slot = log_slot_at(slots, middle);

@@ -387,11 +387,13 @@ static int32_t refuse(enum session_verdict verdict, struct gavel_error *error)
 static void apply_command(struct apply *apply, struct apply_run *run, const struct log_batch_head *head,
                           const struct log_entry *entry, struct apply_record *record)
 {
-    struct gavel_error error = {0};
+    struct gavel_error error; /* 512 bytes, which nobody looks at but after a failure */
     struct session_reply kept = {0};
     const struct gavel_command *command;
     struct gavel_slice map;
 
+    error.code = 0;
+    error.text[0] = 0;
     command = resolve(apply, entry->machine, entry->payload, &map, &error);
     if (!command) {
         run_fail(run, gavel_fail(&run->error, GAVEL_E_VERSION, "index %llu: %s; " APPLY_RECIPE,

@@ -578,21 +578,15 @@ void change_lost(struct node *node, int32_t status, const char *why)
     client_refuse(node, node->change.origin, status, "%s", why);
 }
 
-void change_settle(struct node *node)
+/* The change that was asked for is in force, and committed. */
+static void change_done(struct node *node)
 {
-    struct raft_status status;
     struct codec_reply reply = {.index = node->change.index};
     unsigned char bytes[64];
     struct gavel_buffer body = codec_buffer_fixed(bytes, sizeof bytes);
     struct codec_writer writer;
     struct gavel_writer *out;
 
-    if (!node->change.active || !node->raft)
-        return;
-    status = engine_status(node);
-    if (in_flight(node, &status))
-        return;
-    assert(status.configuration_index >= node->change.index);
     trace_end_numbers(node, &node->spans.change, GAVEL_OK, "index", node->change.index, "member", node->change.id);
     out = codec_writer_begin(&writer, &body);
     gavel_put_map(out, 2);
@@ -605,6 +599,19 @@ void change_settle(struct node *node)
     reply.result = gavel_buffer_slice(&body);
     node->change.active = false;
     client_reply(node, node->change.origin, &reply);
+}
+
+void change_settle(struct node *node)
+{
+    struct raft_status status;
+
+    if (!node->change.active || !node->raft)
+        return;
+    status = engine_status(node);
+    if (in_flight(node, &status))
+        return;
+    assert(status.configuration_index >= node->change.index);
+    change_done(node);
 }
 
 void change_expire(struct node *node, uint64_t now)

@@ -97,14 +97,12 @@ static void write_checked(struct node *node, int status, const char *what)
 }
 
 /* A configuration is in force from now on, with its names. */
-static void learn_batch(struct node *node, const struct log_batch *batch)
+static void learn_members(struct node *node, const struct log_batch *batch)
 {
     struct gavel_error error = {0};
     struct members members;
     int32_t status;
 
-    if (batch->kind != LOG_CONFIG)
-        return;
     status = peer_batch_members(batch, &members, &error);
     if (status == GAVEL_OK)
         status = directory_push(&node->directory, batch->head.first, &members);
@@ -112,6 +110,12 @@ static void learn_batch(struct node *node, const struct log_batch *batch)
         node_fatal(node, 70, "a configuration cannot be kept (%d): %s", status, error.text);
     else
         peers_learn(node);
+}
+
+static void learn_batch(struct node *node, const struct log_batch *batch)
+{
+    if (batch->kind == LOG_CONFIG)
+        learn_members(node, batch);
 }
 
 /*

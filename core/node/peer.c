@@ -369,7 +369,7 @@ static bool send_append(struct peer *peer, const struct raft_message *message)
     struct node *node = peer->node;
     const struct raft_append_request *request = &message->append_request;
     struct gavel_slice parts[NODE_APPEND_BATCHES];
-    struct codec_raft wire = {0};
+    struct codec_raft wire;
     uint32_t count = 0;
 
     for (uint64_t index = request->prev_index + 1; index <= request->last_index;) {
@@ -407,7 +407,7 @@ static void outbox_send(struct peer *peer, const struct log_read *read)
 {
     const struct raft_append_request *request = &peer->outbox[0].append_request;
     struct gavel_slice parts[LOG_READ_BATCHES];
-    struct codec_raft wire = {0};
+    struct codec_raft wire;
     uint64_t next = request->prev_index + 1;
     uint32_t count = 0;
 
@@ -494,7 +494,7 @@ static void outbox_done(struct log_read *read)
 
 static void send_request(struct peer *peer, const struct raft_message *message)
 {
-    struct codec_raft wire = {0};
+    struct codec_raft wire;
 
     if (message->type == RAFT_APPEND_REQUEST) {
         /* Order is kept: what follows a message that waits for the disk waits behind it. */
@@ -519,7 +519,7 @@ static void send_request(struct peer *peer, const struct raft_message *message)
 static void send_answer(struct peer *peer, const struct raft_message *message, uint64_t wire_id)
 {
     struct node *node = peer->node;
-    struct codec_raft wire = {0};
+    struct codec_raft wire;
 
     if (!peer->in || peer->in->state != CONN_READY)
         return;
@@ -671,11 +671,12 @@ static void receive_raft(struct conn *conn, uint64_t type, const struct codec_ra
     struct peer *peer = conn->peer;
     struct raft_message message;
     struct raft_event event = {.type = RAFT_EVENT_RECEIVE, .message = &message};
-    struct gavel_error error = {0};
+    struct gavel_error error; /* 512 bytes, which nobody looks at but after a failure */
     int32_t status = GAVEL_OK;
 
     if (!node->raft || !peer->id)
         return;
+    error.text[0] = 0;
     if (codec_raft_get(type, wire, peer->id, node->member_id, &message, &error) != GAVEL_OK) {
         refuse_raft(conn, &error);
         return;

@@ -176,8 +176,9 @@ static void reads_done(struct os_job *job)
             os_list_push(&node->ready_reads, &read->link);
             continue;
         }
-        (void)snprintf(text, sizeof text, "%.*s", read->status == GAVEL_OK ? 0 : (int)result.size,
-                       (const char *)result.data);
+        text[0] = 0;
+        if (read->status != GAVEL_OK)
+            (void)snprintf(text, sizeof text, "%.*s", (int)result.size, (const char *)result.data);
         finish(node, read, read->status, result, text);
     }
     if (node->read_results.size > RESULTS_BYTES)

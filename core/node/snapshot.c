@@ -382,7 +382,7 @@ static bool is_due(const struct node *node)
         return true;
     /* The core knows a bounded number of batches: one is due before it forgets any that are needed. */
     return node->raft && raft_batches(node->raft) > NODE_BATCHES_MAX / 2 &&
-           engine_status(node).batches > NODE_BATCHES_MAX / 2 && snapshots->entries > 0;
+           raft_batches_above_snapshot(node->raft) > NODE_BATCHES_MAX / 2 && snapshots->entries > 0;
 }
 
 void snapshot_consider(struct node *node)

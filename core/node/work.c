@@ -215,8 +215,10 @@ void work_pump(struct node *node)
     while (node_working(node) && work_idle(node) && !node->apply_hold && node->applied < node->apply_to) {
         int status;
 
-        node->apply_read = (struct log_read){
-            .from = node->applied + 1, .max_bytes = RUN_BYTES, .done = read_back, .ctx = node};
+        node->apply_read.from = node->applied + 1;
+        node->apply_read.max_bytes = RUN_BYTES;
+        node->apply_read.done = read_back;
+        node->apply_read.ctx = node;
         status = log_read(node->log, &node->apply_read);
         if (status == 0) {
             node->apply_reading = true;

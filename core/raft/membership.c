@@ -190,13 +190,29 @@ static bool close_enough(struct raft *r, uint64_t id)
     return raft_peer_alive(r, peer) && raft_log_last(&r->log) - peer->match <= r->options.promote_lag;
 }
 
+static bool may_vote_now(struct raft *r, const struct raft_member *member)
+{
+    return member->role == RAFT_JOINING && close_enough(r, member->id) && !raft_bug(r, RAFT_BUG_JOINING_STAYS);
+}
+
+/* All at once that are close by now. */
+static void promote(struct raft *r, const struct raft_configuration *now)
+{
+    struct raft_configuration target = *now, next;
+    for (uint32_t i = 0; i < target.count; i++)
+        if (may_vote_now(r, &target.members[i]))
+            target.members[i].role = RAFT_VOTER;
+    if (raft_configuration_enter(now, &target, &next))
+        want(r, &next);
+}
+
 /*
  * What whoever leads changes by itself: a committed joint configuration is left, also when the leader that
  * entered it has fallen (etcd 12136), and JOINING members that are close become voters.
  */
 void raft_membership_pump(struct raft *r)
 {
-    struct raft_configuration target, next;
+    struct raft_configuration next;
     if (r->wants_change && r->now < r->propose_due)
         return;
     r->wants_change = false;
@@ -211,13 +227,11 @@ void raft_membership_pump(struct raft *r)
         want(r, &next);
         return;
     }
-    target = *now;
-    for (uint32_t i = 0; i < target.count; i++)
-        if (target.members[i].role == RAFT_JOINING && close_enough(r, target.members[i].id) &&
-            !raft_bug(r, RAFT_BUG_JOINING_STAYS))
-            target.members[i].role = RAFT_VOTER;
-    if (!raft_configuration_equal(now, &target) && raft_configuration_enter(now, &target, &next))
-        want(r, &next);
+    for (uint32_t i = 0; i < now->count; i++)
+        if (may_vote_now(r, &now->members[i])) {
+            promote(r, now);
+            return;
+        }
 }
 
 /*

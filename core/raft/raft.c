@@ -160,6 +160,12 @@ uint32_t raft_batches(const struct raft *r)
     return r->log.used;
 }
 
+uint32_t raft_batches_above_snapshot(const struct raft *r)
+{
+    assert(r->magic == RAFT_MAGIC);
+    return raft_log_above(&r->log, r->snapshot_index);
+}
+
 void raft_status(const struct raft *r, struct raft_status *status)
 {
     assert(r->magic == RAFT_MAGIC);
@@ -181,12 +187,10 @@ void raft_status(const struct raft *r, struct raft_status *status)
         .last_index = raft_log_last(&r->log),
         .last_term = raft_log_last_term(&r->log),
         .last_chain = raft_log_last_chain(&r->log),
-        .batches = raft_log_above(&r->log, r->snapshot_index),
         .durable_index = r->durable_index,
         .base_index = r->log.base_index,
         .snapshot_index = r->snapshot_index,
         .configuration_index = raft_in_force_index(r),
-        .uncommitted_bytes = raft_log_bytes(&r->log, UINT64_MAX) - raft_log_bytes(&r->log, r->commit),
         .disk_waits_ns = r->io > r->durable_io ? r->now - r->disk_progress : 0,
         .io = r->io,
     };

@@ -415,25 +415,25 @@ struct raft_status {
     uint64_t last_index;      /* the end of the log, durable or not */
     uint64_t last_term;
     uint32_t last_chain;
-    /*
-     * Batches above the snapshot. They have to fit into batches_max: take a snapshot when this passes half of
-     * it. At seven eighths commands get BUSY.
-     */
-    uint32_t batches;
     uint64_t durable_index;   /* the end of what is on the own disk */
     uint64_t base_index;      /* batches above this are known here */
     uint64_t snapshot_index;
     uint64_t configuration_index; /* of the one in force */
-    uint64_t uncommitted_bytes;
     uint64_t disk_waits_ns;   /* since the own disk last got on, as of the last step; 0: nothing waits for it */
     uint64_t io;              /* the last io given out */
 };
 
 void raft_status(const struct raft *raft, struct raft_status *status);
 
-/* What raft_status says of the commit, and a bound of what it says of the batches, for those who ask all the time. */
+/* What raft_status says of the commit and of a transfer, for those who ask all the time. */
 uint64_t raft_commit(const struct raft *raft);
 bool raft_transferring(const struct raft *raft);
+
+/*
+ * Batches above the snapshot. They have to fit into batches_max: take a snapshot when this passes half of it. At seven
+ * eighths commands get BUSY. They are searched for; raft_batches, all that are known here, is a bound that costs nothing.
+ */
+uint32_t raft_batches_above_snapshot(const struct raft *raft);
 uint32_t raft_batches(const struct raft *raft);
 
 enum raft_progress_state { RAFT_PROBE = 1, RAFT_REPLICATE = 2, RAFT_SNAPSHOT = 3 };

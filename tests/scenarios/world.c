@@ -558,9 +558,7 @@ static bool move_on(struct world *w, struct world_node *n)
         return true;
     }
     /* The node's duty: what lies above the snapshot has to fit into the core. */
-    struct raft_status s;
-    raft_status(n->raft, &s);
-    if (2 * s.batches > w->options.batches_max && world_take_snapshot(w, n, SIZE_MAX))
+    if (2 * raft_batches_above_snapshot(n->raft) > w->options.batches_max && world_take_snapshot(w, n, SIZE_MAX))
         return true;
     if (w->auto_recover && n->recovering && n->recovery_reached &&
         world_last(&n->disk.log) >= n->recovery_reached) {

@@ -174,7 +174,7 @@ static void bounds(struct sim_oracle *oracle, struct oracle_node *memory, const 
     oracle_bound(oracle, memory, "reads", node->read_count, node->limits.reads);
     oracle_bound(oracle, memory, "bytes of reads", node->read_bytes, NODE_READ_BYTES);
     oracle_bound(oracle, memory, "clients", node->client_count, node->limits.clients);
-    oracle_bound(oracle, memory, "batches above the snapshot", status->batches, NODE_BATCHES_MAX);
+    oracle_bound(oracle, memory, "batches", raft_batches(node->raft), NODE_BATCHES_MAX);
     oracle_bound(oracle, memory, "commit", status->commit, status->last_index);
     if (!status->installing) { /* then the machines are restored before the core is told */
         oracle_bound(oracle, memory, "applied", node->applied, status->commit);
