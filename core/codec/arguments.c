@@ -5,6 +5,7 @@
  * replicas.
  */
 #include "core/codec/field_internal.h"
+#include "core/codec/quick.h"
 #include "core/os/seeded.h"
 
 static const struct gavel_limits logged_limits = {GAVEL_END(struct gavel_limits, items), CODEC_MESSAGE_DEPTH,
@@ -61,12 +62,15 @@ int32_t codec_arguments_load(const struct gavel_fields *fields, struct gavel_sli
     struct codec_read how = {
         .flags = CODEC_READ_STRICT, .noun = "argument", .owner = "a logged command", .input = logged};
     struct mp_reader reader;
-    int32_t status = mp_scan(logged, &logged_limits, 0, error);
+    int32_t status;
 
     if (seeded_bug("codec-apply-fills-defaults") || seeded_bug("codec-defaults-at-apply"))
         how.flags |= CODEC_READ_DEFAULTS;
     if (seeded_bug("codec-apply-skips-unknown"))
         how.flags |= CODEC_READ_UNKNOWN;
+    if (how.flags == CODEC_READ_STRICT && codec_quick_arguments(fields, logged, &logged_limits, object))
+        return GAVEL_OK;
+    status = mp_scan(logged, &logged_limits, 0, error);
     if (status == GAVEL_OK)
         status = codec_fields_read(fields, mp_reader_init(&reader, logged), &how, object, arena, error);
     if (status == GAVEL_OK || status == GAVEL_E_VERSION)

@@ -191,6 +191,20 @@ static int get_slice(struct input *input, const struct gavel_field *row, void *m
     return 1;
 }
 
+/* Most members are numbers. */
+static inline int get_number(struct input *input, const struct gavel_field *row, void *member)
+{
+    char why[CODEC_WHY];
+    uint64_t value;
+
+    if (!get_uint(input, &value))
+        return 0;
+    if ((row->min | row->max) && codec_bounds_uint(row, value, why) != GAVEL_OK)
+        return 0;
+    memcpy(member, &value, sizeof value);
+    return 1;
+}
+
 static int get_member(struct input *input, const struct gavel_field *row, void *member)
 {
     char why[CODEC_WHY];
@@ -198,12 +212,6 @@ static int get_member(struct input *input, const struct gavel_field *row, void *
     int64_t whole;
 
     switch (row->type) {
-    case GAVEL_UINT:
-        if (!get_uint(input, &value))
-            return 0;
-        if ((row->min | row->max) && codec_bounds_uint(row, value, why) != GAVEL_OK)
-            return 0;
-        break;
     case GAVEL_BOOL:
         if (left(input) == 0 || (*input->at | 1) != 0xc3)
             return 0;
@@ -256,6 +264,7 @@ static int get_pairs(struct input *input, const struct gavel_fields *fields, uin
     const struct gavel_field *rows = fields->rows;
     uint64_t present = 0;
     uint64_t row = 0;
+    void *member;
 
     for (; pairs; pairs--, row++) {
         if (left(input) == 0 || *input->at > FIXINT_MAX)
@@ -265,7 +274,9 @@ static int get_pairs(struct input *input, const struct gavel_fields *fields, uin
         if (row == fields->count || rows[row].id != *input->at)
             return 0;
         input->at++;
-        if (!get_member(input, &rows[row], codec_member(object, &rows[row])))
+        member = codec_member(object, &rows[row]);
+        if (!(rows[row].type == GAVEL_UINT ? get_number(input, &rows[row], member)
+                                           : get_member(input, &rows[row], member)))
             return 0;
         present |= UINT64_C(1) << row;
     }
@@ -302,6 +313,25 @@ int codec_quick_decode(struct gavel_slice input, const struct gavel_limits *limi
     return 1;
 }
 
+/* Of the log's form nothing is required: each pair says what it says. The rows may be another build's, with a stride. */
+int codec_quick_arguments(const struct gavel_fields *fields, struct gavel_slice logged,
+                          const struct gavel_limits *limits, void *object)
+{
+    struct input bytes = {.at = logged.data, .end = (const unsigned char *)logged.data + logged.size};
+    uint64_t pairs;
+
+    if (!fields || fields->stride != sizeof(struct gavel_field) || logged.size == 0 || logged.size > limits->bytes ||
+        (*bytes.at & 0xf0) != FIXMAP)
+        return 0;
+    pairs = *bytes.at++ - FIXMAP;
+    if (limits->items < 2 * pairs + 1 || limits->depth == 0)
+        return 0;
+    bytes.items = limits->items - 2 * pairs - 1;
+    bytes.depth = (limits->depth < MP_DEPTH_MAX ? limits->depth : MP_DEPTH_MAX) - 1;
+    memset(object, 0, fields->struct_size);
+    return get_pairs(&bytes, fields, pairs, object);
+}
+
 /* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 /* What the member takes at most, its key included; 0: the long way. */
@@ -311,7 +341,6 @@ static uint64_t room_of(const struct gavel_field *row, const void *member)
     struct gavel_list list;
 
     switch (row->type) {
-    case GAVEL_UINT:
     case GAVEL_BOOL:
     case GAVEL_CHOICE:
     case GAVEL_INT:
@@ -396,7 +425,7 @@ static unsigned char *put_rows(unsigned char *at, const struct gavel_field *rows
         if (!word && !(rows[i].flags & GAVEL_REQUIRED))
             continue;
         *at++ = (unsigned char)rows[i].id;
-        at = put_member(at, &rows[i], member, word);
+        at = rows[i].type == GAVEL_UINT ? put_uint(at, word) : put_member(at, &rows[i], member, word);
         ++*pairs;
     }
     return at;
@@ -414,7 +443,8 @@ int codec_quick_encode(const struct codec_message *what, const void *message, ui
 
     assert(what->fields->stride == sizeof *rows); /* our own tables */
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t more = room_of(&rows[i], codec_member_const(message, &rows[i]));
+        uint64_t more = rows[i].type == GAVEL_UINT ? 1 + NUMBER_BYTES
+                                                   : room_of(&rows[i], codec_member_const(message, &rows[i]));
 
         if (more == 0 || rows[i].id > FIXINT_MAX)
             return 0;

@@ -32,4 +32,11 @@ int codec_quick_decode(struct gavel_slice input, const struct gavel_limits *limi
 int codec_quick_encode(const struct codec_message *what, const void *message, uint64_t tail_bytes,
                        struct gavel_buffer *out);
 
+/*
+ * [any] Arguments as they are in the log: 1, with the object as by codec_arguments_load; 0: to be loaded the long way,
+ * whatever is in the object now.
+ */
+int codec_quick_arguments(const struct gavel_fields *fields, struct gavel_slice logged,
+                          const struct gavel_limits *limits, void *object);
+
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log/file.h"
 #include "core/log/snapshot_file.h"
 #include "core/os/bytes.h"
 #include "core/os/clean.h"
@@ -36,34 +37,6 @@ int log_path(char *to, const char *dir, const char *name, struct gavel_error *er
 void log_segment_name(char *name, uint64_t number)
 {
     (void)snprintf(name, LOG_SEGMENT_NAME_BYTES, "log/%016llx.seg", (unsigned long long)number);
-}
-
-int log_file_read(const struct os *os, const char *path, uint64_t max, uint8_t **data, uint64_t *size)
-{
-    struct os_file *file;
-    uint64_t bytes = 0;
-    uint8_t *buffer;
-    size_t got = 0;
-    int result = os_open(os, path, OS_OPEN_READ, &file);
-
-    if (result)
-        return result;
-    result = os_size(os, file, &bytes);
-    if (result == 0 && bytes > max)
-        result = -EFBIG;
-    buffer = result == 0 ? malloc(bytes + 1) : NULL;
-    if (result == 0 && !buffer)
-        result = -ENOMEM;
-    if (result == 0)
-        result = os_pread(os, file, buffer, bytes, 0, &got);
-    os_close(os, file);
-    if (result) {
-        free(buffer);
-        return result;
-    }
-    *data = buffer;
-    *size = got;
-    return 0;
 }
 
 static int io_error(struct gavel_error *error, const char *path, int result)
@@ -395,8 +368,9 @@ static int scan_snapshots(struct log_scan *scan, bool all, struct gavel_error *e
 
 /* ---- segments ------------------------------------------------------------------------------------------ */
 
-static int load_segment(const struct log_scan *scan, const struct log_scan_segment *segment, uint8_t **data,
-                        uint64_t *size, struct gavel_error *error)
+/* It stays in scan->room until the next one is loaded: the largest is allocated once, not each anew. */
+static int load_segment(struct log_scan *scan, const struct log_scan_segment *segment,
+                        struct log_segment_image *image, struct gavel_error *error)
 {
     char name[LOG_SEGMENT_NAME_BYTES];
     char path[OS_PATH_MAX];
@@ -406,7 +380,8 @@ static int load_segment(const struct log_scan *scan, const struct log_scan_segme
     result = log_path(path, scan->dir, name, error);
     if (result)
         return result;
-    result = log_file_read(scan->os, path, LOG_SEGMENT_BYTES_MAX, data, size);
+    result = log_file_read_into(scan->os, path, LOG_SEGMENT_BYTES_MAX, &scan->room, &image->size);
+    image->data = scan->room.data;
     return result ? io_error(error, path, result) : 0;
 }
 
@@ -445,13 +420,11 @@ static int look_at_head(struct log_scan *scan, struct log_scan_segment *segment,
 static int survey_segment(struct log_scan *scan, struct log_scan_segment *segment, struct gavel_error *error)
 {
     struct log_segment_image image = {.number = segment->number, .incarnation = scan->directory.incarnation};
-    os_autofree uint8_t *data = NULL;
-    int status = load_segment(scan, segment, &data, &segment->size, error);
+    int status = load_segment(scan, segment, &image, error);
 
     if (status)
         return status;
-    image.data = data;
-    image.size = segment->size;
+    segment->size = image.size;
     log_segment_survey(&image, LOG_SEGMENT_HEAD, &segment->found);
     return 0;
 }
@@ -572,14 +545,10 @@ static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const
                                       .incarnation = scan->directory.incarnation,
                                       .ctx = &through,
                                       .seen = options && options->seen ? see_frame : NULL};
-    os_autofree uint8_t *data = NULL;
-    uint64_t size = 0;
-    int status = load_segment(scan, segment, &data, &size, error);
+    int status = load_segment(scan, segment, &image, error);
 
     if (status)
         return status;
-    image.data = data;
-    image.size = size;
     if (next < scan->segment_count && scan->segments[next].start_known) {
         if (scan->segments[next].start.segment == segment->number)
             image.limit = scan->segments[next].start.end;
@@ -795,6 +764,7 @@ void log_scan_free(struct log_scan *scan)
     free(scan->snapshots);
     free(scan->snapshot_meta);
     free(scan->segments);
+    free(scan->room.data);
     log_slots_free(&scan->walk.slots);
     memset(scan, 0, sizeof *scan);
 }

@@ -6,6 +6,7 @@
 #ifndef CORE_LOG_SCAN_H
 #define CORE_LOG_SCAN_H
 
+#include "core/log/file.h"
 #include "core/log/recovery_table.h"
 #include "core/log/segment.h"
 #include "core/log/snapshot.h"
@@ -65,6 +66,7 @@ struct log_scan {
 
     struct log_scan_segment *segments; /* ascending */
     uint32_t segment_count;
+    struct log_room room; /* holds the segment that is looked at */
     uint64_t number_max; /* of any segment file, *.damaged too, and of the identity entry */
     struct log_identity identity; /* the newest; group 0: none */
     uint32_t identity_count;
@@ -105,9 +107,5 @@ int log_path(char *to, const char *dir, const char *name, struct gavel_error *er
 /* "log/<number>.seg" */
 #define LOG_SEGMENT_NAME_BYTES 40
 void log_segment_name(char *name, uint64_t number);
-
-/* Read a whole file of at most `max` bytes. 0, -ENOENT, -EFBIG, -ENOMEM or another negative errno; the caller frees
- * *data, which has one byte more than *size. */
-int log_file_read(const struct os *os, const char *path, uint64_t max, uint8_t **data, uint64_t *size);
 
 #endif

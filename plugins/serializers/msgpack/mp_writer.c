@@ -33,6 +33,30 @@ static msgpack_packer packer(struct mp_writer *writer)
     return packer_;
 }
 
+/* The short forms, which nearly everything has, without the packer: one byte that says all, and what follows it. */
+static void put_short(struct mp_writer *writer, uint64_t first, const void *bytes, uint64_t size)
+{
+    struct gavel_buffer *out = writer->out;
+
+    writer->status = gavel_buffer_reserve(out, 1 + size);
+    if (writer->status != GAVEL_OK)
+        return;
+    out->data[out->size] = (unsigned char)first;
+    if (size)
+        memcpy(out->data + out->size + 1, bytes, size);
+    out->size += 1 + size;
+}
+
+static void put_number(struct mp_writer *writer, uint64_t value)
+{
+    msgpack_packer p = packer(writer);
+
+    if (value < 128)
+        put_short(writer, value, NULL, 0);
+    else
+        (void)msgpack_pack_uint64(&p, value);
+}
+
 /* 1 when a value may come here; takes note of it. */
 static int value_here(struct mp_writer *writer)
 {
@@ -62,7 +86,9 @@ static void open_level(struct mp_writer *writer, uint64_t count, uint64_t map)
         writer->status = GAVEL_E_TOO_LARGE;
         return;
     }
-    if (map)
+    if (count < 16)
+        put_short(writer, (map ? 0x80 : 0x90) + count, NULL, 0);
+    else if (map)
         (void)msgpack_pack_map(&p, count);
     else
         (void)msgpack_pack_array(&p, count);
@@ -101,6 +127,8 @@ static void pack_string(struct mp_writer *writer, struct gavel_slice utf8)
         writer->status = GAVEL_E_TOO_LARGE;
     } else if (!mp_utf8(utf8.data, utf8.size)) {
         writer->status = GAVEL_E_INVALID;
+    } else if (utf8.size < 32) {
+        put_short(writer, 0xa0 + utf8.size, utf8.data, utf8.size);
     } else {
         (void)msgpack_pack_str(&p, utf8.size);
         (void)msgpack_pack_str_body(&p, utf8.data, utf8.size);
@@ -110,7 +138,6 @@ static void pack_string(struct mp_writer *writer, struct gavel_slice utf8)
 static void put_key(struct gavel_writer *generic, struct gavel_slice name, uint64_t number)
 {
     struct mp_writer *writer = own(generic);
-    msgpack_packer p = packer(writer);
     uint64_t left;
 
     if (writer->status != GAVEL_OK)
@@ -123,7 +150,7 @@ static void put_key(struct gavel_writer *generic, struct gavel_slice name, uint6
     }
     writer->level[writer->depth - 1].left--;
     if (number)
-        (void)msgpack_pack_uint64(&p, number);
+        put_number(writer, number);
     else
         pack_string(writer, name);
 }
@@ -149,10 +176,9 @@ static void put_boolean(struct gavel_writer *generic, uint64_t value)
 static void put_uint(struct gavel_writer *generic, uint64_t value)
 {
     struct mp_writer *writer = own(generic);
-    msgpack_packer p = packer(writer);
 
     if (value_here(writer))
-        (void)msgpack_pack_uint64(&p, value);
+        put_number(writer, value);
 }
 
 static void put_sint(struct gavel_writer *generic, int64_t value)
