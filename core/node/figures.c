@@ -82,15 +82,15 @@ void figures_latency(struct figures_latency *latency, uint64_t now_ns, uint64_t 
     latency->count[slot][bucket_of(ns / 1000)]++;
 }
 
-uint64_t figures_quantile_us(const struct figures_latency *latency, uint64_t now_ns, unsigned percent,
-                             unsigned seconds)
+/* Of the last seconds together: how many fell into each bucket, and all of them. */
+static uint64_t sum(const struct figures_latency *latency, uint64_t now_ns, unsigned seconds,
+                    uint64_t sums[FIGURES_BUCKETS])
 {
-    uint64_t sums[FIGURES_BUCKETS] = {0};
     uint64_t second = second_of(now_ns);
     uint64_t total = 0;
-    uint64_t wanted;
 
     assert(seconds < FIGURES_SLOTS);
+    memset(sums, 0, FIGURES_BUCKETS * sizeof sums[0]);
     for (uint32_t i = 0; i < FIGURES_SLOTS; i++) {
         if (latency->second[i] == 0 || latency->second[i] + seconds < second)
             continue;
@@ -99,13 +99,38 @@ uint64_t figures_quantile_us(const struct figures_latency *latency, uint64_t now
             total += latency->count[i][b];
         }
     }
-    wanted = (total * percent + 99) / 100;
+    return total;
+}
+
+static uint64_t quantile(const uint64_t sums[FIGURES_BUCKETS], uint64_t total, unsigned percent)
+{
+    uint64_t wanted = (total * percent + 99) / 100;
+
     for (uint32_t b = 0; b < FIGURES_BUCKETS && total; b++) {
         if (sums[b] >= wanted)
             return bucket_end(b);
         wanted -= sums[b];
     }
     return 0;
+}
+
+uint64_t figures_quantile_us(const struct figures_latency *latency, uint64_t now_ns, unsigned percent,
+                             unsigned seconds)
+{
+    uint64_t sums[FIGURES_BUCKETS];
+    uint64_t total = sum(latency, now_ns, seconds, sums);
+
+    return quantile(sums, total, percent);
+}
+
+void figures_p50_p99_us(const struct figures_latency *latency, uint64_t now_ns, unsigned seconds, uint64_t *p50,
+                        uint64_t *p99)
+{
+    uint64_t sums[FIGURES_BUCKETS];
+    uint64_t total = sum(latency, now_ns, seconds, sums);
+
+    *p50 = quantile(sums, total, 50);
+    *p99 = quantile(sums, total, 99);
 }
 
 /* ---- slow syncs ------------------------------------------------------------------------------------------------ */

@@ -58,6 +58,9 @@ void figures_latency(struct figures_latency *latency, uint64_t now_ns, uint64_t 
  * quarter too high; 0: there were none. */
 uint64_t figures_quantile_us(const struct figures_latency *latency, uint64_t now_ns, unsigned percent,
                              unsigned seconds);
+/* Two of them at once. */
+void figures_p50_p99_us(const struct figures_latency *latency, uint64_t now_ns, unsigned seconds, uint64_t *p50,
+                        uint64_t *p99);
 
 /* A sync has ended. */
 void figures_synced(struct figures *figures, uint64_t now_ns, uint64_t ns);

@@ -165,11 +165,15 @@ struct peer {
     struct node *node;
     uint64_t id;          /* 0 until the cluster is founded, and for an address of `join` */
     uint64_t incarnation; /* 0: not known */
+    /* Together, since each step looks at them in all peers. */
+    struct conn *out;   /* dialled by us; requests go out on it */
+    struct conn *in;    /* dialled by it; its requests come in on it */
+    bool reader_wanted; /* a snapshot is to be sent to it */
+    bool chunk_wanted;  /* and the core has asked for a piece of it, ... */
+    bool chunk_reading; /* ... which is being read */
     char name[NODE_NAME_MAX];
     char addresses[NODE_ADDRESSES_MAX][NODE_URI_MAX];
     uint32_t address_next; /* which one the next dial takes */
-    struct conn *out;      /* dialled by us; requests go out on it */
-    struct conn *in;       /* dialled by it; its requests come in on it */
     bool refresh;          /* `out` is to end: another is wanted to take its place ... */
     struct conn *fresh;    /* ... which is being dialled ... */
     uint64_t fresh_at;     /* ... or will be, at this moment */
@@ -213,10 +217,7 @@ struct peer {
     struct log_read read;
     /* A snapshot on its way to it. */
     struct log_snapshot_reader *reader;
-    bool reader_wanted;
     uint64_t reader_index; /* it needs one at least as new */
-    bool chunk_wanted;
-    bool chunk_reading;
     uint64_t chunk_sent_ns; /* when the newest one went out */
     struct raft_message chunk;
     struct digest_sample digests[PEER_DIGESTS]; /* as told with its append responses */

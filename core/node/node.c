@@ -171,7 +171,7 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     node->run.records = codec_buffer(0);
     node->scratch = malloc(NODE_SCRATCH_BYTES);
     node->arguments = malloc(NODE_SCRATCH_BYTES);
-    node->gated = calloc(NODE_GATED_MAX, sizeof *node->gated);
+    node->gated = malloc(NODE_GATED_MAX * sizeof *node->gated); /* most of it is never touched */
     node->building = calloc(node->limits.batch_entries, sizeof *node->building);
     node->waiters = calloc(node->limits.proposals, sizeof *node->waiters);
     node->figures = calloc(1, sizeof *node->figures);

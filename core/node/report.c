@@ -29,11 +29,9 @@ struct codec_check_answer report_make(struct node *node)
     report.disk_bytes = log.disk_bytes;
     report.snapshot_index = snapshot.index;
     report.snapshot_bytes = snapshot.bytes;
-    report.sync_p50_us = figures_quantile_us(&figures->sync, now, 50, FIGURES_SECONDS);
-    report.sync_p99_us = figures_quantile_us(&figures->sync, now, 99, FIGURES_SECONDS);
+    figures_p50_p99_us(&figures->sync, now, FIGURES_SECONDS, &report.sync_p50_us, &report.sync_p99_us);
     report.sync_slow_ms = node->sync_slow_ms;
-    report.commit_p50_us = figures_quantile_us(&figures->commit, now, 50, FIGURES_SECONDS);
-    report.commit_p99_us = figures_quantile_us(&figures->commit, now, 99, FIGURES_SECONDS);
+    figures_p50_p99_us(&figures->commit, now, FIGURES_SECONDS, &report.commit_p50_us, &report.commit_p99_us);
     report.apply_backlog_ms = figures_backlog_ms(figures, now, node->applied);
     report.writes = figures_rate(&figures->writes, now, node->started_ns);
     report.reads = figures_rate(&figures->reads, now, node->started_ns);
