@@ -313,7 +313,7 @@ int codec_quick_decode(struct gavel_slice input, const struct gavel_limits *limi
     return 1;
 }
 
-/* Of the log's form nothing is required: each pair says what it says. The rows may be another build's, with a stride. */
+/* The rows may be a plugin's of another build: only with our own stride are they what we take them for. */
 int codec_quick_arguments(const struct gavel_fields *fields, struct gavel_slice logged,
                           const struct gavel_limits *limits, void *object)
 {

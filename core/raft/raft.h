@@ -431,7 +431,7 @@ bool raft_transferring(const struct raft *raft);
 
 /*
  * Batches above the snapshot. They have to fit into batches_max: take a snapshot when this passes half of it. At seven
- * eighths commands get BUSY. They are searched for; raft_batches, all that are known here, is a bound that costs nothing.
+ * eighths commands get BUSY. They are searched for; raft_batches, all that are known here, is a bound of them.
  */
 uint32_t raft_batches_above_snapshot(const struct raft *raft);
 uint32_t raft_batches(const struct raft *raft);
