@@ -78,19 +78,21 @@ static void stop(struct node *node, uint32_t voters, uint64_t now)
                count, voters, names, node->setup.data_dir);
 }
 
+static bool is_lost(const struct node *node, uint64_t now, uint32_t *voters)
+{
+    if (node->leader)
+        return false;
+    return too_few(node, false, now, voters) ||
+           (raft_configuration_joint(&node->in_force) && too_few(node, true, now, voters));
+}
+
 void majority_watch(struct node *node, uint64_t now)
 {
-    uint32_t voters, old_voters;
-    bool lost;
+    uint32_t voters;
 
     if (!node->raft || node->phase != NODE_RUNNING || seeded_bug("node-majority-recovering-waits"))
         return;
-    lost = too_few(node, false, now, &voters);
-    if (raft_configuration_joint(&node->in_force) && too_few(node, true, now, &old_voters) && !lost) {
-        lost = true;
-        voters = old_voters;
-    }
-    if (!lost)
+    if (!is_lost(node, now, &voters))
         node->majority_lost_ns = 0;
     else if (!node->majority_lost_ns)
         node->majority_lost_ns = now;
