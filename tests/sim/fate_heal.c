@@ -221,6 +221,30 @@ static bool has_converged(const struct sim_fate *fate, const struct sim_node *le
     return true;
 }
 
+/* A client that hung up left a request behind, whose answer was lost: until its time is out that waits for nobody. */
+static bool waits_still(const struct sim_fate *fate, char *why_not, size_t size)
+{
+    const struct forwarded *forwarded;
+    const struct parked *parked;
+
+    for (uint32_t i = 0; i < fate->sim->node_count; i++) {
+        const struct sim_node *node = &fate->sim->nodes[i];
+        uint64_t now;
+
+        if (!sim_is_up(node))
+            continue;
+        now = node_now(node->node);
+        (void)snprintf(why_not, size, "a request at %s has time left to wait", node->name);
+        os_list_each (forwarded, &node->node->forwards, const struct forwarded, link)
+            if (forwarded->deadline_ns > now)
+                return true;
+        os_list_each (parked, &node->node->parked, const struct parked, link)
+            if (parked->deadline_ns > now)
+                return true;
+    }
+    return false;
+}
+
 bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
 {
     const struct sim_node *leader = fate_leader(fate);
@@ -240,6 +264,8 @@ bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
             (void)snprintf(why_not, size, "an administrator of %s waits for an answer", fate->sim->nodes[i].name);
             return false;
         }
+    if (waits_still(fate, why_not, size))
+        return false;
     if (fate->sim->flipped && !fate->left_out[fate->sim->flipped - 1]) {
         (void)snprintf(why_not, size, "the state of n%u has flipped, and that was not %s", fate->sim->flipped,
                        fate->sim->flip_found ? "mended" : "found");
