@@ -16,24 +16,13 @@
 #include <string.h>
 
 #include "core/codec/value.h"
+#include "core/node/event_ring.h"
 #include "core/os/cover.h"
 
 #define LOCAL_ORDINAL (UINT64_C(1) << 32)
 #define SEND_QUEUE_BYTES (32u << 10) /* of one connection: events wait in the ring rather than there */
 #define STREAM_TYPES_MAX 8
 #define CREDIT_MAX (UINT64_C(1) << 32)
-
-struct event {
-    uint64_t index;
-    uint64_t ordinal;
-    uint64_t wall_ms;
-    const char *type; /* a constant */
-    uint32_t machine; /* number; 0: the host's own */
-    uint32_t key_bytes;
-    uint32_t body_bytes; /* MessagePack */
-    uint32_t previous_bytes;
-    unsigned char bytes[];
-};
 
 struct stream {
     uint32_t magic;
@@ -51,11 +40,7 @@ struct stream {
 };
 
 struct node_events {
-    struct event **ring; /* circular */
-    uint64_t capacity;   /* a power of two */
-    uint64_t first;      /* number of the oldest event that is held */
-    uint64_t end;        /* number that the next one gets */
-    uint64_t bytes;
+    struct event_ring ring;
     uint64_t floor_index; /* every event with a revision above this is held */
     uint64_t floor_ordinal;
     uint64_t local; /* counts local ordinals */
@@ -82,26 +67,13 @@ uint64_t event_stream_count(const struct node *node)
     return node->events ? node->events->streams : 0;
 }
 
-static struct event **slot_of(struct node_events *events, uint64_t number)
-{
-    return &events->ring[number & (events->capacity - 1)];
-}
-
-static uint64_t event_size(const struct event *event)
-{
-    return sizeof *event + event->key_bytes + event->body_bytes + event->previous_bytes;
-}
-
 static void drop_oldest(struct node_events *events)
 {
-    struct event **slot = slot_of(events, events->first);
+    const struct event *event = event_ring_at(&events->ring, events->ring.first);
 
-    events->floor_index = (*slot)->index;
-    events->floor_ordinal = (*slot)->ordinal;
-    events->bytes -= event_size(*slot);
-    free(*slot);
-    *slot = NULL;
-    events->first++;
+    events->floor_index = event->index;
+    events->floor_ordinal = event->ordinal;
+    event_ring_drop(&events->ring);
 }
 
 void events_free(struct node *node)
@@ -110,9 +82,7 @@ void events_free(struct node *node)
 
     if (!events)
         return;
-    while (events->first < events->end)
-        drop_oldest(events);
-    free(events->ring);
+    event_ring_free(&events->ring);
     gavel_buffer_free(&events->body);
     free(events);
     node->events = NULL;
@@ -122,39 +92,17 @@ void events_begin_after(struct node *node, uint64_t index)
 {
     struct node_events *events = node->events;
 
-    while (events->first < events->end)
-        drop_oldest(events);
-    events->first = ++events->end; /* what was never here is a gap too, also for who has read all that was */
+    event_ring_gap(&events->ring); /* what was never here is a gap too, also for who has read all that was */
     events->floor_index = index;
     events->floor_ordinal = UINT64_MAX;
 }
 
 /* ---- adding -------------------------------------------------------------------------------------------- */
 
-static bool grow(struct node_events *events)
-{
-    uint64_t capacity = events->capacity ? events->capacity * 2 : 1024;
-    struct event **ring;
-
-    if (events->end - events->first < events->capacity)
-        return true;
-    ring = calloc(capacity, sizeof(*ring));
-    if (!ring)
-        return false;
-    for (uint64_t i = events->first; i < events->end; i++)
-        ring[i & (capacity - 1)] = *slot_of(events, i);
-    free(events->ring);
-    events->ring = ring;
-    events->capacity = capacity;
-    return true;
-}
-
 /* An event that cannot be kept. A gap must never pass unseen: whoever has not read everything up to here is told so. */
 static void lose(struct node_events *events, const struct event *head)
 {
-    while (events->first < events->end)
-        drop_oldest(events);
-    events->first = ++events->end;
+    event_ring_gap(&events->ring);
     events->floor_index = head->index;
     events->floor_ordinal = head->ordinal;
 }
@@ -164,26 +112,27 @@ static void add(struct node *node, const struct event *head, struct gavel_slice 
 {
     struct node_events *events = node->events;
     uint64_t size = sizeof *head + key.size + body.size + previous.size;
-    struct event *event = size <= node->limits.event_ring_bytes && grow(events) ? malloc(size) : NULL;
+    struct event sized = *head;
+    struct event *event = NULL;
 
+    sized.key_bytes = (uint32_t)key.size;
+    sized.body_bytes = (uint32_t)body.size;
+    sized.previous_bytes = (uint32_t)previous.size;
+    if (size <= node->limits.event_ring_bytes) {
+        while (events->ring.bytes + size > node->limits.event_ring_bytes)
+            drop_oldest(events);
+        event = event_ring_put(&events->ring, &sized);
+    }
     if (!event) {
         lose(events, head);
         return;
     }
-    *event = *head;
-    event->key_bytes = (uint32_t)key.size;
-    event->body_bytes = (uint32_t)body.size;
-    event->previous_bytes = (uint32_t)previous.size;
     if (key.size)
         memcpy(event->bytes, key.data, key.size);
     if (body.size)
         memcpy(event->bytes + key.size, body.data, body.size);
     if (previous.size)
         memcpy(event->bytes + key.size + body.size, previous.data, previous.size);
-    *slot_of(events, events->end++) = event;
-    events->bytes += size;
-    while (events->bytes > node->limits.event_ring_bytes)
-        drop_oldest(events);
 }
 
 static const struct command_row *row_of(const struct node *node, uint32_t machine, uint64_t command)
@@ -390,12 +339,12 @@ static bool send_event(struct stream *stream, const struct event *event)
 /* Where in the ring a reader of (index, ordinal) goes on: a search, for revisions rise along it. */
 static uint64_t place_after(struct node_events *events, uint64_t index, uint64_t ordinal)
 {
-    uint64_t low = events->first;
-    uint64_t high = events->end;
+    uint64_t low = events->ring.first;
+    uint64_t high = events->ring.end;
 
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
-        const struct event *event = *slot_of(events, middle);
+        const struct event *event = event_ring_at(&events->ring, middle);
 
         if (event->index < index || (event->index == index && event->ordinal <= ordinal))
             low = middle + 1;
@@ -425,11 +374,11 @@ static bool has_gap(struct stream *stream)
 {
     struct node_events *events = stream->conn->node->events;
 
-    if (stream->next >= events->first)
+    if (stream->next >= events->ring.first)
         return false;
     if (!stream->after_index || is_below_floor(events, stream->after_index, stream->after_ordinal))
         return true;
-    stream->next = events->first;
+    stream->next = events->ring.first;
     return false;
 }
 
@@ -446,8 +395,8 @@ static void feed(struct stream *stream)
                    "the reader was too slow: events that it has not read are gone");
         return;
     }
-    while (stream->credit && stream->next < events->end && conn->state == CONN_READY) {
-        const struct event *event = *slot_of(events, stream->next);
+    while (stream->credit && stream->next < events->ring.end && conn->state == CONN_READY) {
+        const struct event *event = event_ring_at(&events->ring, stream->next);
 
         if (transport->queued(conn->transport->self, conn->handle) > SEND_QUEUE_BYTES) {
             COVER("node-stream-slow-reader");
@@ -477,11 +426,11 @@ void event_pump(struct node *node)
 
     if (!node->events)
         return;
-    if (!node->events->choked && !node->events->fresh && node->events->pumped == node->events->end)
+    if (!node->events->choked && !node->events->fresh && node->events->pumped == node->events->ring.end)
         return;
     node->events->choked = false;
     node->events->fresh = false;
-    node->events->pumped = node->events->end;
+    node->events->pumped = node->events->ring.end;
     at = node->events->hungry.next;
     while (at != &node->events->hungry) {
         struct stream *stream = os_container(at, struct stream, hungry);
@@ -589,7 +538,7 @@ void event_open(struct conn *conn, const struct codec_stream_open *open)
     }
     stream->after_index = open->from_index;
     stream->after_ordinal = open->from_index ? open->from_ordinal : 0;
-    stream->next = open->from_index ? place_after(events, open->from_index, open->from_ordinal) : events->end;
+    stream->next = open->from_index ? place_after(events, open->from_index, open->from_ordinal) : events->ring.end;
     os_list_push(&conn->streams, &stream->link);
     events->streams++;
     event_credit(conn, &(struct codec_stream_credit){.id = open->id, .credit = open->credit});
