@@ -221,7 +221,10 @@ static bool has_converged(const struct sim_fate *fate, const struct sim_node *le
     return true;
 }
 
-/* A client that hung up left a request behind, whose answer was lost: until its time is out that waits for nobody. */
+/*
+ * A client that hung up left a request behind, whose answer was lost: until its time is out that waits for nobody. The
+ * node looks for such ones at its ticks.
+ */
 static bool waits_still(const struct sim_fate *fate, char *why_not, size_t size)
 {
     const struct forwarded *forwarded;
@@ -236,10 +239,10 @@ static bool waits_still(const struct sim_fate *fate, char *why_not, size_t size)
         now = node_now(node->node);
         (void)snprintf(why_not, size, "a request at %s has time left to wait", node->name);
         os_list_each (forwarded, &node->node->forwards, const struct forwarded, link)
-            if (forwarded->deadline_ns > now)
+            if (forwarded->deadline_ns + NODE_SLOW_TICK_NS >= now)
                 return true;
         os_list_each (parked, &node->node->parked, const struct parked, link)
-            if (parked->deadline_ns > now)
+            if (parked->deadline_ns + NODE_SLOW_TICK_NS >= now)
                 return true;
     }
     return false;
