@@ -545,9 +545,15 @@ uint64_t node_now(const struct node *node);
 /* Say why and die. */
 void node_fatal(struct node *node, int exit_code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-bool node_alive(const struct node *node);
+static inline bool node_alive(const struct node *node)
+{
+    return node->phase != NODE_DEAD && node->phase != NODE_STOPPED;
+}
 /* Alive, and the log still takes work: what a completion has to know before it goes on. */
-bool node_working(const struct node *node);
+static inline bool node_working(const struct node *node)
+{
+    return node->phase < NODE_CLOSING;
+}
 void node_log(struct node *node, uint64_t level, const char *module, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 bool node_log_wanted(const struct node *node, uint64_t level, const char *module);

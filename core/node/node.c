@@ -20,16 +20,6 @@ uint64_t node_now(const struct node *node)
     return os_mono_ns(node->os);
 }
 
-bool node_alive(const struct node *node)
-{
-    return node->phase != NODE_DEAD && node->phase != NODE_STOPPED;
-}
-
-bool node_working(const struct node *node)
-{
-    return node->phase < NODE_CLOSING;
-}
-
 /* xorshift*: jitter and seeds, nothing that anybody must not guess. */
 uint64_t node_random(struct node *node)
 {
