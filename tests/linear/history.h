@@ -26,7 +26,8 @@
  *             unknown    no answer, or one that says unknown: may have been done, may yet be, may never be
  *   version   the key's version after it, as the store counts: 1 when it is made, one more with each change
  *   revision  of a get: the index of the change that made what it saw
- *   index     of the answer: of the write's entry, or at which the read was served
+ *   index     of the answer: of the write's entry, or at which the read was served. Of an unknown write: where somebody
+ *             who sees the log found one that asks for the same: that says where to look first, and nothing else
  *
  *   0 100 140 set a 17 -> ok version=1 index=9
  *   1 120 160 get a -> ok 17 version=1 revision=9 index=9

@@ -13,6 +13,9 @@
  *     likely than a fault of this machine, and could only make the search answer "no".
  *   - What changes nothing and fits is placed at once; a value that a get still needs is not overwritten when nobody
  *     else can write it.
+ *   - Where every operation has an index of the log, unknown writes those at which somebody who sees the log found them
+ *     or none at all, that one order is tried before anything else: in one pass, answer by answer and against the times
+ *     of calls and returns as any other.
  *   - Where answers tell an index of the log, only orders that keep to the indexes are looked at first: there are few,
  *     and one of them proves as much as any other. When there is none, all orders are.
  *   - An unknown write stays open for ever: it may come anywhere after it was invoked, or never. One whose effect

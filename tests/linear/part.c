@@ -242,7 +242,7 @@ static bool is_spare(const struct part *part, struct part_op *each)
     const struct sight *sight;
 
     each->value = op->value;
-    each->index = op->index;
+    each->index = op->outcome == HISTORY_UNKNOWN ? 0 : op->index; /* that one is for linear.c's told_order alone */
     each->before = op->outcome == HISTORY_UNKNOWN ? UINT64_MAX : op->returned;
     if (op->kind == HISTORY_BATCH)
         return is_spare_batch(part, each);

@@ -17,6 +17,14 @@ struct sim_load *sim_load_free(struct sim_load *load);
 void sim_load_finish(struct sim_load *load);
 bool sim_load_finished(const struct sim_load *load);
 
+/* A leader has put a command of the store with these arguments into its log; `batch` is the oracle's number. */
+struct log_entry;
+void sim_load_logged(struct sim_load *load, uint64_t batch, const struct log_entry *entry, const char *command,
+                     struct gavel_slice arguments);
+
+/* The committed entry at this index changed nothing: it was refused (`first` 0), or done before, at `first`. */
+void sim_load_refused(struct sim_load *load, uint64_t index, uint64_t first);
+
 /* Everything over: check the whole history; calls sim_fail when it is not linearizable, or a session applied twice. */
 void sim_load_check(struct sim_load *load);
 

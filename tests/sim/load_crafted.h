@@ -86,6 +86,14 @@ void sim_oracle_acknowledged(struct sim_oracle *oracle, uint64_t index)
         sim_fail(NULL, "acknowledged", "%llu", (unsigned long long)index);
 }
 
+#define NOT_COMMITTED 0 /* the number of a batch */
+
+bool sim_oracle_has_committed(const struct sim_oracle *oracle, uint64_t batch)
+{
+    (void)oracle;
+    return batch != NOT_COMMITTED;
+}
+
 struct sim_side *sim_net_side(struct sim_net *net, struct sim_node *node, const char *name)
 {
     (void)net;

@@ -10,6 +10,7 @@
  *   load_scan.c    reads of a range of keys: each key is one more read, all at one index
  *   load_watch.c   streams of events
  *   load_facts.c   what was told of the past never changes, whoever tells it
+ *   load_witness.c where the log holds what nobody heard of again
  */
 #ifndef TESTS_SIM_LOAD_INTERNAL_H
 #define TESTS_SIM_LOAD_INTERNAL_H
@@ -142,12 +143,14 @@ struct load_client {
 };
 
 struct load_facts;
+struct load_witnesses;
 
 struct sim_load {
     struct sim *sim;
     struct sim_random dice;
     struct history history;
     struct load_facts *facts;
+    struct load_witnesses *witnesses; /* NULL: none yet */
     struct load_key *keys; /* by class */
     uint32_t registers;
     uint32_t counters;
@@ -211,6 +214,12 @@ void load_encode_close(uint64_t id, struct load_bytes *out);
 
 /* The number in a value of ours: its bytes are checked, what is damaged or not ours fails the run. */
 uint64_t load_value(struct sim_load *load, const struct load_key *key, struct gavel_slice value);
+
+/* ---- load_witness.c ------------------------------------------------------------------------------------ */
+
+/* The whole history is there: writes without an answer get the index of an entry that asks for the same. */
+void load_witnesses_ask(struct sim_load *load);
+struct load_witnesses *load_witnesses_free(struct load_witnesses *witnesses);
 
 /* ---- load_answer.c ------------------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "core/codec/value.h"
+#include "core/log/batch.h"
 #include "load_crafted.h"
 
 /* ---- a client by hand ---------------------------------------------------------------------------------- */
@@ -336,6 +337,15 @@ static void lost_write(void **state)
     fires("linearizable", sim_load_check(load));
 }
 
+static void what_is_not_decided_is_not_right(void **state)
+{
+    (void)state;
+    holds(set("k0", 5, 1));
+    holds(sim_load_check(load));
+    undecided = true;
+    fires("linearizable", sim_load_check(load));
+}
+
 static void reads_go_back(void **state)
 {
     (void)state;
@@ -368,6 +378,34 @@ static void stale_reads_below_what_was_asked(void **state)
     holds(set("k0", 5, 1));
     holds(slot = ask(HISTORY_PEEK, "k0"); slot->min_index = 6);
     fires("stale read", answer_get(slot, 5, 1, 5, 1));
+}
+
+static void delete_is_logged(uint64_t batch, uint64_t index)
+{
+    static const unsigned char arguments[] = {0x81, 1, 0xa2, 'k', '1'};
+    struct log_entry entry = {.index = index, .kind = LOG_COMMAND};
+
+    sim_load_logged(load, batch, &entry, "delete", gavel_bytes(arguments, sizeof arguments));
+}
+
+/* The first of those that are alike; not by what did not commit, was refused, or is another's. */
+static void lost_writes_are_found_in_the_log(void **state)
+{
+    (void)state;
+    holds(answer(ask(HISTORY_DELETE, "k1"), GAVEL_E_UNKNOWN, 0); answer(ask(HISTORY_DELETE, "k2"), GAVEL_E_UNKNOWN, 0));
+    holds(answer(ask(HISTORY_DELETE, "k1"), GAVEL_E_UNKNOWN, 0));
+    holds(answer(ask(HISTORY_DELETE, "k1"), GAVEL_E_NOT_FOUND, 5));
+    holds(delete_is_logged(NOT_COMMITTED, 3); delete_is_logged(1, 3); delete_is_logged(2, 4); delete_is_logged(3, 5));
+    holds(sim_load_refused(load, 4, 0); load_witnesses_ask(load));
+    assert_int_equal(load->history.ops[0].index, 3);
+    assert_int_equal(load->history.ops[1].index, 0);
+    assert_int_equal(load->history.ops[2].index, 0);
+    assert_int_equal(load->history.ops[3].index, 5);
+    tear_down(state);
+    set_up(state);
+    holds(answer(ask(HISTORY_DELETE, "k1"), GAVEL_E_NOT_FOUND, 9)); /* answered at 9 as it had been at 7 */
+    holds(delete_is_logged(1, 7); delete_is_logged(2, 9); sim_load_refused(load, 9, 7); load_witnesses_ask(load));
+    assert_int_equal(load->history.ops[0].index, 7);
 }
 
 /* ---- ranges -------------------------------------------------------------------------------------------- */
@@ -654,10 +692,12 @@ int main(void)
         one(values_nobody_wrote),
         one(failed_but_done),
         one(lost_write),
+        one(what_is_not_decided_is_not_right),
         one(reads_go_back),
         one(stale_reads_go_back),
         one(stale_reads_miss_a_change),
         one(stale_reads_below_what_was_asked),
+        one(lost_writes_are_found_in_the_log),
         one(ranges_in_order_are_taken),
         one(ranges_with_what_was_not_asked),
         one(a_range_of_two_moments),

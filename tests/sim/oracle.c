@@ -15,6 +15,7 @@
 #include "core/raft/internal.h"
 
 #include "disk.h"
+#include "load.h"
 #include "node.h"
 
 #define DIGEST_SESSIONS 4 /* with more of them a digest costs too much to be taken each time ... */
@@ -184,26 +185,38 @@ static void bounds(struct sim_oracle *oracle, struct oracle_node *memory, const 
         sim_fail(oracle->sim, "a fenced node serves no reads", "n%u does", oracle_number(oracle, memory) + 1);
 }
 
-static void logged_whole(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node,
-                         const struct log_entry *entry)
+/* The command of the machine that an entry holds, and its arguments as they were logged; NULL: it is something else. */
+static const struct gavel_command *command_of(const struct node *node, const struct log_entry *entry,
+                                              struct gavel_slice *arguments)
 {
     const struct gavel_statemachine *machine;
     const char *row;
     uint32_t id;
 
-    if (entry->machine == 0 || entry->machine > node->setup.machine_count || entry->payload.size < sizeof id)
-        return;
+    if (entry->kind != LOG_COMMAND || entry->machine == 0 || entry->machine > node->setup.machine_count ||
+        entry->payload.size < sizeof id)
+        return NULL;
     machine = node->setup.machines[entry->machine - 1].operations;
     memcpy(&id, entry->payload.data, sizeof id);
+    *arguments = gavel_bytes((const char *)entry->payload.data + sizeof id, entry->payload.size - sizeof id);
     row = (const char *)machine->commands;
     for (uint64_t i = 0; i < machine->command_count; i++, row += machine->command_stride) {
         const struct gavel_command *command = (const struct gavel_command *)(const void *)row;
 
-        if (command->id == id && command->arguments)
-            oracle_complete(oracle, memory, entry->index, command->arguments,
-                            gavel_bytes((const char *)entry->payload.data + sizeof id,
-                                        entry->payload.size - sizeof id));
+        if (command->id == id)
+            return command->arguments ? command : NULL;
     }
+    return NULL;
+}
+
+static void logged_whole(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node,
+                         const struct log_entry *entry)
+{
+    struct gavel_slice arguments;
+    const struct gavel_command *command = command_of(node, entry, &arguments);
+
+    if (command)
+        oracle_complete(oracle, memory, entry->index, command->arguments, arguments);
 }
 
 /* Sessions and sequences of what has just been committed, from the log of who committed it. */
@@ -222,24 +235,55 @@ static void note_entries(struct sim_oracle *oracle, struct oracle_node *memory, 
         while (log_entries_next(&entries, &entry)) {
             if (entry.kind != LOG_COMMAND || entry.index > oracle->committed_last)
                 continue;
-            oracle->entries[entry.index] = (struct oracle_entry){entry.session, entry.sequence};
+            oracle->entries[entry.index] = (struct oracle_entry){entry.session, entry.sequence, false};
             logged_whole(oracle, memory, node, &entry);
         }
         from = batch->head.first + batch->head.count;
     }
 }
 
-static void note_sessions(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node, uint64_t from)
+/* What this node has just made, while it has it in memory: the load is told what each entry asks for. */
+static void tell_entries(struct sim_oracle *oracle, struct node *node, uint64_t made)
+{
+    for (; made < oracle->batch_count; made++) {
+        const struct oracle_batch *known = &oracle->batches[made];
+        const struct log_batch *batch = log_cached(node->log, known->first);
+        struct log_entries entries;
+        struct log_entry entry;
+
+        if (!batch || batch->head.first != known->first || batch->head.chain != known->chain)
+            continue;
+        log_entries_begin(&entries, batch->data);
+        while (log_entries_next(&entries, &entry)) {
+            struct gavel_slice arguments;
+            const struct gavel_command *command = command_of(node, &entry, &arguments);
+
+            if (command)
+                sim_load_logged(oracle->sim->load, made, &entry, command->name, arguments);
+        }
+    }
+}
+
+bool sim_oracle_has_committed(const struct sim_oracle *oracle, uint64_t batch)
+{
+    return batch < oracle->batch_count && oracle->batches[batch].committed;
+}
+
+/* And of the first that applies an entry, whether it did anything. */
+static void note_results(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node, uint64_t from)
 {
     const struct apply_record *record = NULL;
 
     while ((record = apply_record_next(&node->run, record)) != NULL) {
-        const struct oracle_entry *entry;
+        struct oracle_entry *entry;
 
         if (record->type != APPLY_RECORD_RESULT || record->kind != LOG_COMMAND || record->index < from ||
             record->index > node->applied || record->index >= oracle->entry_capacity)
             continue;
         entry = &oracle->entries[record->index];
+        if (!entry->result && (record->status != GAVEL_OK || record->duplicate))
+            sim_load_refused(oracle->sim->load, record->index, record->duplicate ? record->first_index : 0);
+        entry->result = true;
         if (entry->session && (record->duplicate || record->command))
             oracle_session(oracle, memory, record->index, entry->session, entry->sequence, record->duplicate != 0,
                            record->first_index);
@@ -258,7 +302,7 @@ static void machines(struct sim_oracle *oracle, struct oracle_node *memory, stru
         oracle->state_version = node->settings->machines[0].version;
     if (oracle->sim->options.settings_per_hour)
         oracle_settings(oracle, memory, node->applied, node->settings->version, oracle_settings_hash(node->settings));
-    note_sessions(oracle, memory, node, before + 1);
+    note_results(oracle, memory, node, before + 1);
     if (node->digest_index && node->digest_index > before)
         oracle_sample(oracle, memory, node->digest_index, node->digest);
     if (sessions_count(node->apply->sessions) <= DIGEST_SESSIONS || node->applied % DIGEST_EVERY == 0 ||
@@ -313,6 +357,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     struct oracle_node *memory = &oracle->nodes[sim_node->number];
     struct node *node = sim_node->node;
     uint64_t committed = oracle->committed_last;
+    uint64_t batches = oracle->batch_count;
     uint64_t last = memory->seen.last_index;
     struct oracle_view view;
     bool led;
@@ -334,6 +379,8 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
         memcpy(view.vote, durable.vote, sizeof view.vote);
     }
     oracle_observe(oracle, &view);
+    if (oracle->batch_count != batches)
+        tell_entries(oracle, node, batches);
     if (node->phase == NODE_DEAD)
         return; /* nothing of it answers any more; its log is what it was */
     if (oracle->committed_last != committed)

@@ -14,6 +14,7 @@
 #include "core/log/log.h"
 
 #include "disk.h"
+#include "load.h"
 #include "oracle_memory.h"
 
 /* ---- what the oracle calls ----------------------------------------------------------------------------- */
@@ -38,6 +39,23 @@ bool sim_disk_damaged(struct sim_disk *disk)
 {
     (void)disk;
     return false;
+}
+
+void sim_load_logged(struct sim_load *load, uint64_t batch, const struct log_entry *entry, const char *command,
+                     struct gavel_slice arguments)
+{
+    (void)load;
+    (void)batch;
+    (void)entry;
+    (void)command;
+    (void)arguments;
+}
+
+void sim_load_refused(struct sim_load *load, uint64_t index, uint64_t first)
+{
+    (void)load;
+    (void)index;
+    (void)first;
 }
 
 bool sim_disk_dying(const struct sim_disk *disk)

@@ -107,6 +107,7 @@ struct oracle_step {
 struct oracle_entry {
     uint64_t session;
     uint64_t sequence;
+    bool result; /* somebody has applied it, and the load knows what came of it */
 };
 
 #define ORACLE_TOLD (UINT64_C(1) << 63) /* a leader told the node to campaign */
