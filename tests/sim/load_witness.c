@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load_witness.c - where the log holds what clients never heard of again. A search for an order of a history has to guess
- * which of the writes without an answer were done, and when; of several batches of sums alone nothing that anybody saw
- * tells, and the search may come to no end. The oracle sees the log: so each lost write is told the index of an entry
- * that asks for the same. That decides nothing: the order has to explain every answer all the same, and where it does
- * not the search looks at all others (linear.h). It only says where to look first.
+ * load_witness.c - where the log holds what clients never heard of again. A search for an order of a history has to
+ * guess which of the writes without an answer were done, and when; of several batches of sums alone nothing that anybody
+ * saw tells, and the search may come to no end. The oracle sees the log: so each lost write is told the index of an
+ * entry that asks for the same. That decides nothing: an order has to explain every answer all the same, and where that
+ * of the log does not, all others are looked at (linear.h). It only says where to look first.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -252,6 +252,11 @@ static uint64_t place(const struct load_witnesses *witnesses, uint64_t print, ui
     return low;
 }
 
+static bool is_there(const struct witness *witness, uint64_t print, uint64_t index)
+{
+    return witness->print == print && witness->index == index;
+}
+
 static bool is_lost(const struct history_op *op)
 {
     return op->outcome == HISTORY_UNKNOWN && !op->index && op->kind != HISTORY_GET && op->kind != HISTORY_PEEK;
@@ -272,8 +277,8 @@ void load_witnesses_ask(struct sim_load *load)
         uint64_t at = print ? place(witnesses, print, op->index) : witnesses->count;
 
         /* Leaders of several terms may have put the same there, if only one that stayed. */
-        for (; at < witnesses->count && witnesses->all[at].print == print && witnesses->all[at].index == op->index; at++)
-            witnesses->all[at].taken = true;
+        while (at < witnesses->count && is_there(&witnesses->all[at], print, op->index))
+            witnesses->all[at++].taken = true;
     }
     /* Of those that are alike the one that was asked first: any order in which another one is there is also one with
      * the two exchanged. */
