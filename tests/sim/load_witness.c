@@ -2,9 +2,9 @@
 /*
  * load_witness.c - where the log holds what clients never heard of again. A search for an order of a history has to
  * guess which of the writes without an answer were done, and when; of several batches of sums alone nothing that
- * anybody saw tells, and the search may come to no end. The oracle sees the log: so each lost write is told the index of an
- * entry that asks for the same. That decides nothing: an order has to explain every answer all the same, and where that
- * of the log does not, all others are looked at (linear.h). It only says where to look first.
+ * anybody saw tells, and the search may come to no end. The oracle sees the log: so each lost write is told the index
+ * of an entry that asks for the same. That decides nothing: an order has to explain every answer all the same, and
+ * where that of the log does not, all others are looked at (linear.h). It only says where to look first.
  */
 #include <assert.h>
 #include <stdlib.h>
