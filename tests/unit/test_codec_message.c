@@ -620,13 +620,60 @@ static void hostile(void **state)
     }
 }
 
+/*
+ * The fuzzer of messages begins with one of each type: a file of its corpus that decodes as that. GAVEL_CORPUS=DIR
+ * writes them there anew; the first byte of a file chooses the serializer (tests/fuzz/codec_message.c).
+ */
+static void corpus_has_every_type(void **state)
+{
+    _Alignas(16) unsigned char object[1024];
+    const char *root = getenv("top_srcdir");
+    const char *write_to = getenv("GAVEL_CORPUS");
+    uint64_t random = 1;
+
+    (void)state;
+    for (uint64_t type = 0; type <= CODEC_TYPE_MAX; type++) {
+        const struct codec_message *what = codec_message_find(type);
+        unsigned char bytes[4096] = {0};
+        char path[512];
+        void *message;
+        size_t size;
+        FILE *file;
+
+        if (!what)
+            continue;
+        (void)snprintf(path, sizeof path, "%s/tests/fuzz/corpus/codec_message-a-%s.bin", root ? root : ".", what->name);
+        if (write_to) {
+            struct gavel_buffer out = codec_buffer(0);
+
+            fill(&random, what->fields, object);
+            assert_int_equal(codec_message_encode(&mp_serializer, NULL, type, object, &out, NULL), GAVEL_OK);
+            (void)snprintf(path, sizeof path, "%s/codec_message-a-%s.bin", write_to, what->name);
+            file = fopen(path, "wb");
+            assert_non_null(file);
+            assert_int_equal(fputc(0, file), 0);
+            assert_int_equal(fwrite(out.data, 1, out.size, file), out.size);
+            assert_int_equal(fclose(file), 0);
+            gavel_buffer_free(&out);
+        }
+        file = fopen(path, "rb");
+        if (!file)
+            fail_msg("%s is missing: GAVEL_CORPUS=DIR makes it", path);
+        size = fread(bytes, 1, sizeof bytes, file);
+        (void)fclose(file);
+        assert_in_range(size, 2, sizeof bytes - 1);
+        assert_int_equal(bytes[0], 0);
+        decode(&mp_serializer, gavel_bytes(bytes + 1, size - 1), type, &message);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type), cmocka_unit_test(nothing_is_small), cmocka_unit_test(unknown_fields_and_types),
         cmocka_unit_test(refused),    cmocka_unit_test(small_arena),      cmocka_unit_test(tail_apart),
         cmocka_unit_test(sentences),  cmocka_unit_test(raft_both_ways),   cmocka_unit_test(raft_members),
-        cmocka_unit_test(hostile),    cmocka_unit_test(page_tells_all),
+        cmocka_unit_test(hostile),    cmocka_unit_test(page_tells_all), cmocka_unit_test(corpus_has_every_type),
     };
 
     old_serializer = mp_serializer;
