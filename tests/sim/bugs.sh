@@ -62,15 +62,22 @@ options_of()
     esac
 }
 
-# run BUG WORLD SEEDS: sets seed, invariant and cpu.
+# run BUG WORLD SEEDS: sets seed, invariant and cpu. What is behind the @ of a bug's name tells its rows apart. The world
+# "scenes" is the enumerating mode, which knows no seeds.
 run()
 {
     seed='' invariant=''
     # shellcheck disable=SC2046 # a list of options
-    timeout -k 5 $((limit * 10)) "$sim" --seeds "$3" --seconds 60 --jobs 1 --failures 1 --bug "$1" $(options_of "$2") \
-        >"$work/out" 2>&1
+    if [ "$2" = scenes ]; then
+        set -- "$1" "$2" --enumerate all --every 20
+    else
+        set -- "$1" "$2" --seeds "$3" --seconds 60 $(options_of "$2")
+    fi
+    bug_name=${1%@*}
+    shift 2
+    timeout -k 5 $((limit * 10)) "$sim" "$@" --jobs 1 --failures 1 --bug "$bug_name" >"$work/out" 2>&1
     line=$(grep -m 1 '^FAILED seed' "$work/out")
-    cpu=$(sed -n 's/.* \([0-9][0-9.]*\) CPU-seconds,.*/\1/p' "$work/out" | head -n 1)
+    cpu=$(sed -n 's/.* \([0-9][0-9.]*\) CPU-seconds, .*/\1/p' "$work/out" | tail -n 1)
     [ -n "$line" ] || return 1
     seed=$(echo "$line" | sed 's/^FAILED seed \([0-9]*\).*/\1/')
     invariant=$(echo "$line" | sed 's/^FAILED seed [0-9]*: \([^:]*\).*/\1/')
