@@ -203,7 +203,7 @@ struct world *world_new(uint64_t seed, const struct sim_options *options, uint32
 void world_free(struct world *world)
 {
     world->sim.net = sim_net_free(world->sim.net);
-    assert_int_equal(world->queue.count, 0); /* nothing of it is left behind */
+    assert_null(sim_queue_soonest(&world->queue)); /* nothing of it is left behind */
     sim_queue_free(&world->queue);
     for (uint32_t i = 0; i < world->host_count; i++)
         for (uint32_t k = 0; k < world->hosts[i].line_count; k++)
@@ -213,9 +213,10 @@ void world_free(struct world *world)
 
 void run_until(struct world *world, uint64_t at)
 {
-    while (world->queue.count && world->queue.heap[1].event->at <= at) {
-        struct sim_event *event = sim_queue_pop(&world->queue);
+    struct sim_event *event;
 
+    while ((event = sim_queue_soonest(&world->queue)) != NULL && event->at <= at) {
+        (void)sim_queue_pop(&world->queue);
         assert_true(event->at >= world->sim.now);
         world->sim.now = event->at;
         event->run(&world->sim, event);

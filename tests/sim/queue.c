@@ -6,10 +6,16 @@
 #include <stdlib.h>
 
 #define BELOW 4u /* children of each */
+#define IN_LINE UINT32_C(0x80000000) /* in a place: not of the heap */
+
+static unsigned __int128 key(const struct sim_queued *queued)
+{
+    return (unsigned __int128)queued->at << 64 | queued->order; /* compared without a branch */
+}
 
 static bool before(const struct sim_queued *a, const struct sim_queued *b)
 {
-    return a->at != b->at ? a->at < b->at : a->order < b->order;
+    return key(a) < key(b);
 }
 
 static uint32_t above(uint32_t place)
@@ -61,28 +67,61 @@ static void sort_in(struct sim_queue *queue, struct sim_queued queued, uint32_t 
         sink(queue, queued, place);
 }
 
-static void grow(struct sim_queue *queue)
+static struct sim_queued *grow(struct sim_queued *items, uint32_t *capacity)
 {
-    uint32_t capacity = queue->capacity ? queue->capacity * 2 : 1024;
-
-    queue->heap = realloc(queue->heap, capacity * sizeof *queue->heap);
-    assert(queue->heap);
-    queue->capacity = capacity;
+    *capacity = *capacity ? *capacity * 2 : 1024;
+    assert(*capacity < IN_LINE);
+    items = realloc(items, *capacity * sizeof *items);
+    assert(items);
+    return items;
 }
+
+/* ---- the line ------------------------------------------------------------------------------------------ */
+
+/* Whether it belongs behind all that are in line. */
+static bool lines_up(const struct sim_queue *queue, uint64_t at)
+{
+    return at == queue->now && (queue->first == queue->end || queue->line[queue->first].at == at);
+}
+
+static void line_up(struct sim_queue *queue, struct sim_queued queued)
+{
+    if (queue->end == queue->line_capacity)
+        queue->line = grow(queue->line, &queue->line_capacity);
+    queue->line[queue->end] = queued;
+    queued.event->place = IN_LINE | queue->end++;
+}
+
+/* Whoever was taken out of it has left a gap. */
+static void close_up(struct sim_queue *queue)
+{
+    while (queue->first < queue->end && !queue->line[queue->first].event)
+        queue->first++;
+    if (queue->first == queue->end)
+        queue->first = queue->end = 0;
+}
+
+/* ---- the queue ----------------------------------------------------------------------------------------- */
 
 void sim_queue_put(struct sim_queue *queue, struct sim_event *event)
 {
     struct sim_queued queued = {.at = event->at, .order = queue->order++, .event = event};
 
     event->order = queued.order;
-    if (!event->place) {
-        if (queue->count + 1 >= queue->capacity)
-            grow(queue);
-        rise(queue, queued, ++queue->count);
+    if (event->place && !(event->place & IN_LINE)) {
+        assert(queue->heap[event->place].event == event);
+        if (queued.at < queue->heap[event->place].at)
+            sort_in(queue, queued, event->place);
+        return; /* later: looked at when it gets to the top */
+    }
+    sim_queue_remove(queue, event);
+    if (lines_up(queue, queued.at)) {
+        line_up(queue, queued);
         return;
     }
-    assert(queue->heap[event->place].event == event);
-    sort_in(queue, queued, event->place);
+    if (queue->count + 1 >= queue->capacity)
+        queue->heap = grow(queue->heap, &queue->capacity);
+    rise(queue, queued, ++queue->count);
 }
 
 void sim_queue_remove(struct sim_queue *queue, struct sim_event *event)
@@ -92,34 +131,65 @@ void sim_queue_remove(struct sim_queue *queue, struct sim_event *event)
 
     if (!place)
         return;
+    event->place = 0;
+    if (place & IN_LINE) {
+        assert(queue->line[place & ~IN_LINE].event == event);
+        queue->line[place & ~IN_LINE].event = NULL;
+        close_up(queue);
+        return;
+    }
     assert(place <= queue->count);
     assert(queue->heap[place].event == event);
     last = queue->heap[queue->count--];
-    event->place = 0;
     if (last.event != event)
         sort_in(queue, last, place);
 }
 
+/* The top of the heap is the soonest only if it has not become later since it was put there. */
+static void settle_top(struct sim_queue *queue)
+{
+    while (queue->count && queue->heap[1].order != queue->heap[1].event->order) {
+        struct sim_event *event = queue->heap[1].event;
+
+        sink(queue, (struct sim_queued){.at = event->at, .order = event->order, .event = event}, 1);
+    }
+}
+
+struct sim_event *sim_queue_soonest(struct sim_queue *queue)
+{
+    bool waits = queue->first < queue->end;
+
+    settle_top(queue);
+    if (waits && (!queue->count || before(&queue->line[queue->first], &queue->heap[1])))
+        return queue->line[queue->first].event;
+    return queue->count ? queue->heap[1].event : NULL;
+}
+
 struct sim_event *sim_queue_pop(struct sim_queue *queue)
 {
-    struct sim_event *first;
+    struct sim_event *event = sim_queue_soonest(queue);
 
-    if (!queue->count)
+    if (!event)
         return NULL;
-    first = queue->heap[1].event;
-    sim_queue_remove(queue, first);
-    return first;
+    sim_queue_remove(queue, event);
+    queue->now = event->at;
+    return event;
 }
 
 void sim_queue_clear(struct sim_queue *queue)
 {
     for (uint32_t i = 1; i <= queue->count; i++)
         queue->heap[i].event->place = 0;
+    for (uint32_t i = queue->first; i < queue->end; i++)
+        if (queue->line[i].event)
+            queue->line[i].event->place = 0;
     queue->count = 0;
+    queue->first = queue->end = 0;
 }
 
 void sim_queue_free(struct sim_queue *queue)
 {
     free(queue->heap);
+    free(queue->line);
     *queue = (struct sim_queue){0};
 }
