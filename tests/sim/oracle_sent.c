@@ -14,15 +14,10 @@ struct reader {
     const uint8_t *end;
 };
 
-static bool read_uint(struct reader *reader, uint64_t *value)
+static bool read_wide(struct reader *reader, uint64_t *value)
 {
     uint32_t bytes;
 
-    if (reader->at == reader->end)
-        return false;
-    *value = *reader->at++;
-    if (*value < 0x80)
-        return true;
     if (*value < 0xcc || *value > 0xcf)
         return false;
     bytes = 1u << (*value - 0xcc);
@@ -31,6 +26,14 @@ static bool read_uint(struct reader *reader, uint64_t *value)
     for (*value = 0; bytes; bytes--)
         *value = *value << 8 | *reader->at++;
     return true;
+}
+
+static inline bool read_uint(struct reader *reader, uint64_t *value)
+{
+    if (reader->at == reader->end)
+        return false;
+    *value = *reader->at++;
+    return *value < 0x80 || read_wide(reader, value);
 }
 
 static bool read_map(struct reader *reader, uint32_t *pairs)
