@@ -4,6 +4,7 @@
 #include "campaign.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 
 #define TWICE_EVERY 100
+#define WORLDS 100 /* in one process: if one of them has left something behind, not too many are looked at */
 #define FLOOR_SECONDS UINT64_C(300000) /* floors are for so many simulated seconds: 1,000 seeds of five minutes */
 
 bool campaign_order(const struct campaign *campaign, uint64_t seed, struct sim_run_order *order)
@@ -30,6 +32,18 @@ bool campaign_order(const struct campaign *campaign, uint64_t seed, struct sim_r
     return true;
 }
 
+/* A failure in the memory of other worlds must be the same in memory of its own. */
+static void confirm(const struct sim_run *run)
+{
+    struct sim_report alone = {0};
+
+    if (!run->warm || strcmp(run->report->invariant, "hang") == 0 || !sim_run_whole(&run->order, &alone))
+        return;
+    if (alone.outcome != run->report->outcome || alone.trace_hash != run->report->trace_hash)
+        printf("FAILED determinism: it has another end in a process of its own: a world before it has left something "
+               "behind\n");
+}
+
 static void add(struct campaign *campaign, struct sim_run *run)
 {
     const struct sim_report *report = run->report;
@@ -44,24 +58,94 @@ static void add(struct campaign *campaign, struct sim_run *run)
     if (report->outcome != SIM_PASSED) {
         campaign->failures++;
         sim_run_complain(run, stdout);
+        confirm(run);
     }
-    sim_run_close(run);
 }
 
-/* Wait for one of them; its place is free then. */
-static void reap(struct campaign *campaign, struct sim_run *runs)
+/* ---- workers ------------------------------------------------------------------------------------------- */
+
+struct worker {
+    struct sim_run run; /* its process: 0 when there is none */
+    bool busy;
+};
+
+/* Its process has ended, or is about to: returns the status, and the CPU time that it took. */
+static int collect(struct worker *worker, uint64_t *cpu_us)
 {
     struct rusage usage = {0};
     int status = 0;
-    pid_t ended = wait4(-1, &status, 0, &usage);
 
-    for (uint64_t i = 0; ended > 0 && i < campaign->jobs; i++)
-        if (runs[i].process == ended) {
-            sim_run_ended(&runs[i], status,
-                          (uint64_t)(usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec +
-                                     usage.ru_stime.tv_sec * 1000000 + usage.ru_stime.tv_usec));
-            add(campaign, &runs[i]);
-        }
+    while (wait4(worker->run.process, &status, 0, &usage) < 0)
+        if (errno != EINTR)
+            break;
+    *cpu_us = (uint64_t)(usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_sec * 1000000 +
+                         usage.ru_stime.tv_usec);
+    return status;
+}
+
+/* A seed for whoever has none. */
+static bool employ(struct campaign *campaign, struct worker *worker, uint64_t seed)
+{
+    struct sim_run_order order;
+
+    if (!campaign_order(campaign, seed, &order))
+        return false;
+    if (worker->run.process)
+        return worker->busy = sim_run_next(&worker->run, &order);
+    if (!sim_run_hire(&worker->run, &order, WORLDS))
+        return false;
+    worker->busy = !order.inside;
+    if (order.inside) {
+        add(campaign, &worker->run);
+        sim_run_close(&worker->run);
+    }
+    return true;
+}
+
+/* Its seed is over. */
+static void finish(struct campaign *campaign, struct worker *worker)
+{
+    uint64_t cpu_us;
+    int status;
+
+    worker->busy = false;
+    if (sim_run_passed(&worker->run)) {
+        add(campaign, &worker->run);
+        return;
+    }
+    status = collect(worker, &cpu_us);
+    sim_run_ended(&worker->run, status, cpu_us);
+    add(campaign, &worker->run);
+    sim_run_close(&worker->run);
+}
+
+/* Nothing more to do: what a worker took beside its seeds counts as well. */
+static void dismiss(struct campaign *campaign, struct worker *worker)
+{
+    uint64_t cpu_us;
+    uint64_t counted = worker->run.before_us;
+
+    if (!worker->run.process)
+        return;
+    counted += worker->run.report->cpu_us;
+    sim_run_close(&worker->run);
+    (void)collect(worker, &cpu_us);
+    campaign->cpu_us += cpu_us > counted ? cpu_us - counted : 0;
+    worker->run.process = 0;
+}
+
+/* Wait until at least one of them is over with its seed. */
+static void reap(struct campaign *campaign, struct worker *workers)
+{
+    struct pollfd links[CAMPAIGN_JOBS_MAX];
+
+    for (uint64_t i = 0; i < campaign->jobs; i++)
+        links[i] = (struct pollfd){.fd = workers[i].busy ? workers[i].run.link : -1, .events = POLLIN};
+    if (poll(links, campaign->jobs, -1) <= 0)
+        return;
+    for (uint64_t i = 0; i < campaign->jobs; i++)
+        if (links[i].revents)
+            finish(campaign, &workers[i]);
 }
 
 /* Asked to end (SIGTERM, as timeout(1) does): no new seeds, and the totals of those that have run. */
@@ -81,30 +165,27 @@ static bool has_enough(const struct campaign *campaign)
 static bool run_all(struct campaign *campaign)
 {
     struct sigaction action = {.sa_handler = on_term};
-    static struct sim_run runs[CAMPAIGN_JOBS_MAX];
+    static struct worker workers[CAMPAIGN_JOBS_MAX];
     uint64_t seed = campaign->first;
     uint64_t running;
     bool good = true;
 
-    memset(runs, 0, sizeof runs);
+    memset(workers, 0, sizeof workers);
     (void)sigaction(SIGTERM, &action, NULL);
     do {
         running = 0;
         for (uint64_t i = 0; i < campaign->jobs; i++) {
-            bool free_place = !runs[i].process && seed <= campaign->last && seed >= campaign->first;
-            struct sim_run_order order;
+            bool is_left = seed <= campaign->last && seed >= campaign->first;
 
-            if (free_place && !has_enough(campaign) && good) {
-                good = campaign_order(campaign, seed, &order) && sim_run_begin(&runs[i], &order);
-                seed++;
-                if (good && order.inside)
-                    add(campaign, &runs[i]);
-            }
-            running += runs[i].process != 0;
+            if (!workers[i].busy && is_left && !has_enough(campaign) && good)
+                good = employ(campaign, &workers[i], seed++);
+            running += workers[i].busy;
         }
         if (running)
-            reap(campaign, runs);
+            reap(campaign, workers);
     } while (running || (seed <= campaign->last && seed > campaign->first && good && !has_enough(campaign)));
+    for (uint64_t i = 0; i < campaign->jobs; i++)
+        dismiss(campaign, &workers[i]);
     (void)signal(SIGTERM, SIG_DFL);
     return good;
 }

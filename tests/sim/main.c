@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - gavel-sim: its arguments. */
 #include <errno.h>
-#include <malloc.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,10 +193,6 @@ int main(int argc, char **argv)
                                                            ? (uint64_t)processors
                                                            : 1}};
 
-    /* Worlds take memory and give it back all the time: not from and to the system each time. */
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
-    (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
-    (void)mallopt(M_TOP_PAD, 16 << 20);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
             usage(stdout);

@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "commit.h"
 #include "core/os/seeded.h"
 #include "enumerate.h"
@@ -56,8 +59,10 @@ void sim_fail(struct sim *sim, const char *invariant, const char *format, ...)
 
 static void run_once(const struct sim_run_order *order, bool looks_at_all, struct sim_report *report)
 {
-    struct sim *sim = sim_new(order->seed, &order->options, order->seconds, order->tracing);
+    struct sim *sim;
 
+    arena_world_begins();
+    sim = sim_new(order->seed, &order->options, order->seconds, order->tracing);
     sim->looks_at_all = looks_at_all;
     if (order->plan)
         enumerate_play(sim, order->plan, report->counts);
@@ -69,6 +74,7 @@ static void run_once(const struct sim_run_order *order, bool looks_at_all, struc
     report->sim_ns = sim->now;
     report->trace_hash = sim->trace_hash;
     sim_free(sim);
+    arena_world_ends();
 }
 
 static void run_here(const struct sim_run_order *order, struct sim_report *report)
@@ -94,25 +100,60 @@ static void run_here(const struct sim_run_order *order, struct sim_report *repor
     report->outcome = SIM_PASSED;
 }
 
-static void in_child(struct sim_run *run)
+/* ---- processes ----------------------------------------------------------------------------------------- */
+
+static uint64_t cpu_us(void)
+{
+    struct rusage usage = {0};
+
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)(usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_sec * 1000000 +
+                      usage.ru_stime.tv_usec);
+}
+
+static void limit_cpu(const struct sim_run *run)
 {
     struct rlimit limit = {.rlim_cur = CPU_S + CPU_S_MINUTE * (run->order.seconds / 60 + 1), .rlim_max = RLIM_INFINITY};
+
+    limit.rlim_cur += cpu_us() / 1000000;
+    (void)setrlimit(RLIMIT_CPU, &limit);
+}
+
+/* This one has passed: wait for another. False: there is none. */
+static bool next_order(struct sim_run *run, int link)
+{
+    (void)fflush(NULL);
+    if (run->output >= 0 && (ftruncate(run->output, 0) || lseek(run->output, 0, SEEK_SET)))
+        return false;
+    return write(link, "", 1) == 1 && read(link, &run->order, sizeof run->order) == (ssize_t)sizeof run->order;
+}
+
+static void in_child(struct sim_run *run, int link)
+{
     struct rlimit none = {0};
+    uint64_t before = 0;
 
     (void)signal(SIGTERM, SIG_IGN); /* who asks the campaign to end asks its whole group: this seed ends by itself */
-    (void)setrlimit(RLIMIT_CPU, &limit);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)setrlimit(RLIMIT_CORE, &none);
     if (run->output >= 0) {
         (void)dup2(run->output, STDOUT_FILENO);
         (void)dup2(run->output, STDERR_FILENO);
     }
-    run_here(&run->order, run->report);
+    do {
+        limit_cpu(run);
+        run_here(&run->order, run->report);
+        run->report->cpu_us = cpu_us() - before;
+        before += run->report->cpu_us;
+    } while (run->report->outcome == SIM_PASSED && run->worlds-- > 1 && next_order(run, link));
     exit(run->report->outcome == SIM_PASSED ? 0 : 1); /* not _exit: leaks are looked for */
 }
 
-bool sim_run_begin(struct sim_run *run, const struct sim_run_order *order)
+static bool begin(struct sim_run *run, const struct sim_run_order *order, uint64_t worlds)
 {
-    *run = (struct sim_run){.order = *order, .output = -1};
+    int links[2] = {-1, -1};
+
+    *run = (struct sim_run){.order = *order, .output = -1, .link = -1, .worlds = worlds};
     run->report = mmap(NULL, sizeof *run->report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (run->report == MAP_FAILED) {
         fprintf(stderr, "gavel-sim: no memory: %s\n", strerror(errno));
@@ -122,30 +163,69 @@ bool sim_run_begin(struct sim_run *run, const struct sim_run_order *order)
         run_here(order, run->report);
         return true;
     }
+    if (worlds && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, links)) {
+        fprintf(stderr, "gavel-sim: no link to a worker: %s\n", strerror(errno));
+        return false;
+    }
     if (!order->tracing)
         run->output = memfd_create("gavel-sim", MFD_CLOEXEC);
     (void)fflush(NULL);
     run->process = fork();
     if (run->process == 0)
-        in_child(run);
+        in_child(run, links[1]);
     if (run->process < 0)
         fprintf(stderr, "gavel-sim: no process: %s\n", strerror(errno));
+    if (worlds)
+        (void)close(links[1]);
+    run->link = links[0];
     return run->process > 0;
 }
 
-void sim_run_ended(struct sim_run *run, int status, uint64_t cpu_us)
+bool sim_run_begin(struct sim_run *run, const struct sim_run_order *order)
+{
+    return begin(run, order, 0);
+}
+
+bool sim_run_hire(struct sim_run *run, const struct sim_run_order *order, uint64_t worlds)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    worlds = 1;
+#endif
+    return begin(run, order, worlds);
+}
+
+bool sim_run_next(struct sim_run *run, const struct sim_run_order *order)
+{
+    run->order = *order;
+    run->warm = true;
+    run->before_us += run->report->cpu_us;
+    *run->report = (struct sim_report){0};
+    if (send(run->link, order, sizeof *order, MSG_NOSIGNAL) == (ssize_t)sizeof *order)
+        return true;
+    fprintf(stderr, "gavel-sim: a worker is gone: %s\n", strerror(errno));
+    return false;
+}
+
+bool sim_run_passed(struct sim_run *run)
+{
+    char byte;
+
+    return recv(run->link, &byte, sizeof byte, 0) == (ssize_t)sizeof byte;
+}
+
+void sim_run_ended(struct sim_run *run, int status, uint64_t whole_us)
 {
     struct sim_report *report = run->report;
 
     run->process = 0;
-    report->cpu_us = cpu_us;
+    report->cpu_us = whole_us > run->before_us ? whole_us - run->before_us : 0;
     if (report->outcome == SIM_FAILED || (report->outcome == SIM_PASSED && WIFEXITED(status) && !WEXITSTATUS(status)))
         return;
     report->outcome = SIM_FAILED;
     if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL)) {
         (void)snprintf(report->invariant, sizeof report->invariant, "hang");
         (void)snprintf(report->sentence, sizeof report->sentence, "it took %llu CPU-seconds without an end",
-                       (unsigned long long)(cpu_us / 1000000));
+                       (unsigned long long)(report->cpu_us / 1000000));
     } else {
         (void)snprintf(report->invariant, sizeof report->invariant, "crash");
         (void)snprintf(report->sentence, sizeof report->sentence, "the process ended with %s %d",
@@ -176,9 +256,13 @@ void sim_run_close(struct sim_run *run)
 {
     if (run->output >= 0)
         (void)close(run->output);
+    if (run->link >= 0) {
+        (void)shutdown(run->link, SHUT_RDWR); /* workers that came later hold it as well */
+        (void)close(run->link);
+    }
     (void)munmap(run->report, sizeof *run->report);
     run->report = NULL;
-    run->output = -1;
+    run->output = run->link = -1;
 }
 
 void sim_run_print_order(const struct sim_run_order *order, FILE *to)

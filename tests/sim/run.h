@@ -2,6 +2,10 @@
 /*
  * run.h - one run of one world in a process of its own: what it is asked for and what came of it. A process each, so
  * that an assertion, a sanitizer or an endless loop is that seed's failure and nobody else's.
+ *
+ * Since memory that was never touched costs a tenth of a run, a worker goes on to another world in the memory of the
+ * one before as long as all passes. Whoever fails ends its process. Nothing may be left of one world for the next, and
+ * that is looked at: see campaign.c.
  */
 #ifndef TESTS_SIM_RUN_H
 #define TESTS_SIM_RUN_H
@@ -47,13 +51,28 @@ struct sim_run {
     struct sim_report *report; /* shared */
     pid_t process;             /* 0: none */
     int output;                /* what it said; -1: it speaks for itself */
+    int link;                  /* to a worker: orders there, a byte back for each that passed; -1: none */
+    uint64_t worlds;           /* that the process may still run, this one included */
+    bool warm;                 /* others ran in the process before */
+    uint64_t before_us;        /* CPU time of those */
 };
 
 /* Begin it. False, and a sentence on stderr, when the machine does not let us. */
 bool sim_run_begin(struct sim_run *run, const struct sim_run_order *order);
 
-/* It has ended, with this status of wait4: fill in the report what the process could not, and let go of the process. */
-void sim_run_ended(struct sim_run *run, int status, uint64_t cpu_us);
+/* The same in a process that takes further orders, up to so many in all. Under a sanitizer, which looks for leaks when
+ * the process ends, it takes none. */
+bool sim_run_hire(struct sim_run *run, const struct sim_run_order *order, uint64_t worlds);
+
+/* The next one for a worker that waits. False, and a sentence on stderr, when it is gone. */
+bool sim_run_next(struct sim_run *run, const struct sim_run_order *order);
+
+/* A worker's link has something to read: true when its run has passed and it waits; else it ends or has ended. */
+bool sim_run_passed(struct sim_run *run);
+
+/* Its process has ended, with this status of wait4 and so much CPU time in all: fill in the report what the process
+ * could not, and let go of the process. */
+void sim_run_ended(struct sim_run *run, int status, uint64_t whole_us);
 
 /* Begin, wait, and copy the report out. */
 bool sim_run_whole(const struct sim_run_order *order, struct sim_report *report);

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * arena.c - see arena.h. One thread only. Nothing is ever split, merged or returned to the system, and of all mistakes
+ * only a block that is not ours, or that is given back twice, is found.
+ */
+#include "arena.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+
+void arena_world_begins(void)
+{
+}
+
+void arena_world_ends(void)
+{
+}
+
+#else
+
+/* The C library's names, and not what heap_own.h makes of them. */
+#undef malloc
+#undef calloc
+#undef realloc
+#undef aligned_alloc
+
+#define FINE_STEP 16u /* up to FINE_MAX bytes there is a class for each so many ... */
+#define FINE_MAX 1024u
+#define FINE (FINE_MAX / FINE_STEP)
+#define COARSE 4u /* ... and then so many between a power of two and the next */
+#define CLASSES (FINE + 1 + COARSE * 38)
+#define REGION_MAX (UINT64_C(1) << 37) /* addresses only; as many as the system lets us have of them */
+#define REGION_MIN (UINT64_C(1) << 28)
+#define LIVE 0x4c495645u
+#define FREE 0x46524545u
+
+/* In front of what is given out. */
+struct head {
+    uint32_t state; /* LIVE or FREE */
+    uint32_t class;
+    uint32_t world; /* that took it; 0: none */
+    uint32_t moved; /* so many bytes behind the head of the block, for an alignment: this is a copy of it */
+};
+
+struct block {
+    struct head head;
+    struct block *next; /* FREE */
+};
+
+static_assert(sizeof(struct head) == FINE_STEP, "what is given out is aligned as the C library's");
+
+static struct block *given_back[CLASSES];
+static char *at;      /* what is handed out next */
+static char *touched; /* from here on all is zero */
+static char *end;
+static uint32_t worlds; /* so far */
+static uint32_t world;  /* the present one; 0: none */
+static char *world_at;  /* where it began */
+static uint64_t taken;  /* blocks of it that were not given back */
+
+static uint32_t class_of(uint64_t size)
+{
+    uint32_t doublings, above;
+
+    if (size <= FINE_MAX)
+        return size ? (uint32_t)((size + FINE_STEP - 1) / FINE_STEP) : 1;
+    doublings = 63u - (uint32_t)__builtin_clzll(size - 1); /* 10 for 1025 ... 2048 */
+    above = (uint32_t)((size - 1) >> (doublings - 2)) & (COARSE - 1);
+    return FINE + 1 + (doublings - 10) * COARSE + above;
+}
+
+static uint64_t bytes_of(uint32_t class)
+{
+    uint32_t coarse = class - FINE - 1;
+
+    if (class <= FINE)
+        return class * FINE_STEP;
+    return (UINT64_C(1) << (10 + coarse / COARSE - 2)) * (COARSE + 1 + coarse % COARSE);
+}
+
+static void take_region(void)
+{
+    void *memory = MAP_FAILED;
+
+    for (uint64_t size = REGION_MAX; size >= REGION_MIN && memory == MAP_FAILED; size /= 2) {
+        memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        end = (char *)memory + size;
+    }
+    if (memory == MAP_FAILED)
+        end = NULL;
+    else
+        at = touched = memory;
+}
+
+/* `zero` is set when it is zero already. */
+static void *take(uint64_t size, bool *zero)
+{
+    uint32_t class;
+    struct block *block;
+
+    if (!end)
+        take_region();
+    if (size > REGION_MAX) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    class = class_of(size);
+    block = given_back[class];
+    *zero = false;
+    if (block) {
+        given_back[class] = block->next;
+    } else {
+        uint64_t whole = sizeof block->head + bytes_of(class);
+
+        if (whole > (uint64_t)(end - at)) {
+            errno = ENOMEM;
+            return NULL;
+        }
+        block = (struct block *)(void *)at;
+        *zero = at >= touched;
+        at += whole;
+        touched = at > touched ? at : touched;
+    }
+    taken += world != 0;
+    block->head = (struct head){.state = LIVE, .class = class, .world = world};
+    return &block->head + 1;
+}
+
+static struct head *head_of(void *memory)
+{
+    struct head *head = (struct head *)memory - 1;
+
+    assert(head->state == LIVE);
+    return head;
+}
+
+static void give_back(void *memory)
+{
+    struct head *head = head_of(memory);
+    struct block *block = (struct block *)(void *)((char *)head - head->moved);
+
+    head->state = block->head.state = FREE;
+    if (block->head.world != world)
+        return; /* of another world, or of none: it is not for this one, which ends with all that it takes */
+    taken -= world != 0;
+    block->next = given_back[block->head.class];
+    given_back[block->head.class] = block;
+}
+
+void *malloc(size_t size)
+{
+    bool zero;
+
+    return take(size, &zero);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    uint64_t bytes;
+    bool zero;
+    void *memory;
+
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    memory = take(bytes, &zero);
+    return memory && !zero ? memset(memory, 0, bytes) : memory;
+}
+
+void free(void *memory)
+{
+    if (memory)
+        give_back(memory);
+}
+
+void *realloc(void *old, size_t size)
+{
+    uint64_t had;
+    void *memory;
+    bool zero;
+
+    if (!old)
+        return take(size, &zero);
+    if (!size) {
+        give_back(old);
+        return NULL;
+    }
+    had = bytes_of(head_of(old)->class) - head_of(old)->moved;
+    if (size <= had)
+        return old;
+    memory = take(size, &zero);
+    if (!memory)
+        return NULL;
+    memcpy(memory, old, had);
+    give_back(old);
+    return memory;
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    bool zero;
+    char *memory = take(size + alignment, &zero);
+    uint64_t moved = memory ? (alignment - (uintptr_t)memory % alignment) % alignment : 0;
+
+    if (moved) {
+        const struct head *head = (const struct head *)(void *)memory - 1;
+
+        memory += moved;
+        ((struct head *)(void *)memory)[-1] = *head;
+        ((struct head *)(void *)memory)[-1].moved = (uint32_t)moved;
+    }
+    return memory;
+}
+
+/* Other names of it, which libraries may use. */
+void *memalign(size_t alignment, size_t size);
+void *memalign(size_t alignment, size_t size)
+{
+    return aligned_alloc(alignment, size);
+}
+
+int posix_memalign(void **memory, size_t alignment, size_t size)
+{
+    void *got = aligned_alloc(alignment, size);
+
+    if (!got)
+        return ENOMEM;
+    *memory = got;
+    return 0;
+}
+
+/* ---- worlds -------------------------------------------------------------------------------------------- */
+
+void arena_world_begins(void)
+{
+    assert(!world);
+    if (!end)
+        take_region();
+    memset(given_back, 0, sizeof given_back); /* of no world, and few */
+    world = ++worlds;
+    world_at = at;
+    taken = 0;
+}
+
+void arena_world_ends(void)
+{
+    assert(world);
+    if (!taken) /* else somebody keeps something, and what there is stays where it is */
+        at = world_at;
+    memset(given_back, 0, sizeof given_back);
+    world = 0;
+}
+
+#endif
