@@ -436,6 +436,7 @@ struct node {
     bool apply_reading;
     bool apply_hold; /* a snapshot without CONCURRENT is being walked, or one is being restored */
     uint64_t apply_to;
+    uint64_t apply_asked; /* apply_to when the read under way began: what lies above may have been replaced since */
     uint64_t applied;
     uint64_t applied_tick; /* the tick at `applied`: the lane may be further */
     uint64_t commit_at_start;

@@ -162,7 +162,7 @@ static void start_run(struct node *node, struct log_read *read)
     for (uint32_t i = 0; i < read->count; i++) {
         struct log_batch *batch = read->batches[i];
 
-        if (batch->head.first > node->apply_to) {
+        if (batch->head.first > node->apply_asked) {
             log_batch_unref(batch);
             continue;
         }
@@ -171,7 +171,7 @@ static void start_run(struct node *node, struct log_read *read)
     }
     read->count = 0;
     assert(run->count > 0);
-    assert(run->last <= node->apply_to);
+    assert(run->last <= node->apply_asked);
     /* Not by what is committed when the run ends: under load that is always more. */
     node->run_reaches = run->last >= engine_commit(node);
     node->applying = true;
@@ -215,6 +215,7 @@ void work_pump(struct node *node)
     while (node_working(node) && work_idle(node) && !node->apply_hold && node->applied < node->apply_to) {
         int status;
 
+        node->apply_asked = node->apply_to;
         node->apply_read.from = node->applied + 1;
         node->apply_read.max_bytes = RUN_BYTES;
         node->apply_read.done = read_back;
