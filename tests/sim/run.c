@@ -173,12 +173,14 @@ static bool begin(struct sim_run *run, const struct sim_run_order *order, uint64
     run->process = fork();
     if (run->process == 0)
         in_child(run, links[1]);
-    if (run->process < 0)
-        fprintf(stderr, "gavel-sim: no process: %s\n", strerror(errno));
     if (worlds)
         (void)close(links[1]);
     run->link = links[0];
-    return run->process > 0;
+    if (run->process > 0)
+        return true;
+    fprintf(stderr, "gavel-sim: no process: %s\n", strerror(errno));
+    run->process = 0;
+    return false;
 }
 
 bool sim_run_begin(struct sim_run *run, const struct sim_run_order *order)
