@@ -73,7 +73,7 @@
     X(partition_ms, PARTITION, 100, 20000, "how long one lasts at most, ms") \
     X(reset_per_hour, RESET, 6, 2000, "connections reset, half of them within a frame") \
     X(refuse_ppm, REFUSE, 1000, 300000, "dials refused although somebody listens, in a million") \
-    X(rot_per_hour, ROT, 1, 60, "sectors at rest that change: bits, zeros, older content") \
+    X(rot_per_hour, ROT, 6, 300, "sectors at rest that change: bits, zeros, older content") \
     X(misdirect_ppm, MISDIRECT, 1, 1000, "writes that land elsewhere, in a million") \
     X(disk_error_ppm, DISK_ERROR, 1, 2000, "operations that answer EIO, in a million") \
     X(short_write_ppm, DISK_ERROR, 1, 2000, "writes that end half-way with EIO, in a million") \
