@@ -303,12 +303,13 @@ static int32_t restore_begin(void *self, uint64_t state_version, struct gavel_er
 static void choose_plugin(struct sim_process *process, bool joins)
 {
     const struct sim *sim = process->node->sim;
+    bool newest = sim->options.settings_per_hour && (sim->clustered || !sim->options.seeds) &&
+                  (joins || process->outdated || (sim_draw(&process->dice) & 1));
 
     if (!process->plugin)
         process->plugin = 1;
     /* A founder's plugin is what the cluster begins with: none of them gets a newer one before. */
-    if (sim->options.settings_per_hour && (sim->clustered || !sim->options.seeds) &&
-        (joins || process->outdated || (sim_draw(&process->dice) & 1)))
+    if (newest && sim->clustered)
         process->plugin = sim->plugin;
     process->outdated = false;
     process->operations.state_version = process->plugin;
