@@ -76,7 +76,9 @@ sees() { case $(view "$1") in *leader=node-"$2"\ *) ;; *) return 1 ;; esac }
 # Of the view $v that was taken.
 has_term() { case $v in *term="$1"\ *) ;; *) return 1 ;; esac }
 
-# steady NODE...: these have one leader among them, and keep it and its term for the time of a look. Sets l and term.
+# steady NODE...: these have one leader among them, and keep it and its term for the time of a look. Sets l and term. A
+# node that a busy machine has not let run for an election time-out may ask for a pre-vote; it must not get it, and has
+# to see the same leader of the same term again.
 steady()
 {
     local end n
@@ -90,7 +92,14 @@ steady()
             v=$(view "$n")
             [ -n "$v" ] || continue # the machine is busy: it says nothing in time
             has_term "$term" || die "$state: the term of node $n was $term, and is: $v"
-            case $v in *leader=node-"$l"\ *) ;; *) die "$state: node $n has lost node $l: $v" ;; esac
+            case $v in
+                *leader=node-"$l"\ *) ;;
+                *leader=node-*) die "$state: node $n follows another than node $l: $v" ;;
+                *)
+                    until_true "$state: node $n sees node $l again" sees "$n" "$l"
+                    look "$n"
+                    has_term "$term" || die "$state: the term of node $n was $term, and is: $v" ;;
+            esac
         done
         pause 0.25
     done
