@@ -14,7 +14,9 @@
 
 #define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again */
 #define UNREAD_MAX 4         /* reads for a peer that may fail in a row, where the system may yet recover */
-#define STRANGERS_MAX 8      /* peers that no configuration names yet: as many members may be new at once */
+/* Peers that no configuration names yet. All members may be new at once to one that was away, or that joins with what
+ * the cluster was founded with; and the one that leads, which alone can tell it more, must not be one too many. */
+#define STRANGERS_MAX RAFT_MEMBERS_MAX
 
 struct peer *peer_find(const struct node *node, uint64_t id)
 {

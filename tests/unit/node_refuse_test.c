@@ -311,7 +311,7 @@ static void test_who_calls_is_looked_at(void **state)
     };
     struct cluster cluster;
     struct cluster_reply reply;
-    struct cluster_client *strangers[8];
+    struct cluster_client *strangers[RAFT_MEMBERS_MAX];
     struct caller stranger = {"s", 0, 1, true, false, NULL};
     const struct caller other_disk = {"n2", 2, 1, true, false,
                                       "it stores its log in another major format, and batches travel as they are "
@@ -327,15 +327,15 @@ static void test_who_calls_is_looked_at(void **state)
     disk_major = 2;
     cluster_client_free(call_on(&cluster, 0, &other_disk));
     disk_major = 0;
-    /* Members that are newer than what is known here are let in, but not without end. */
-    for (uint64_t i = 0; i < 8; i++) {
+    /* Members that are newer than what is known here are let in, as many as a cluster can have. */
+    for (uint64_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
         stranger.id = 100 + i;
         strangers[i] = call_on(&cluster, 0, &stranger);
     }
     stranger.id = 200;
     stranger.text = "too many members at once that this node has not heard of";
     cluster_client_free(call_on(&cluster, 0, &stranger));
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < RAFT_MEMBERS_MAX; i++)
         cluster_client_free(strangers[i]);
     cluster_run(&cluster, 100);
     stranger.text = NULL;
