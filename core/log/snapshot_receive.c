@@ -178,12 +178,22 @@ static void open_run(struct os_job *job)
     at->status = begin_new(at, path, wanted, NOTE_BYTES + at->meta_bytes);
 }
 
+/*
+ * A sync has failed: the pages of the part are clean now, and perhaps not on the disk. What would be found of it is not
+ * to be believed, nor made durable by another sync. So it is taken away, and begun anew.
+ */
+static void disbelieve(const struct log_snapshot_receiver *at)
+{
+    char path[OS_PATH_MAX];
+
+    if (part_path(path, at->dir) == 0)
+        (void)os_unlink(at->os, path);
+}
+
 /* [disk lane] */
 static void store_run(struct os_job *job)
 {
     struct log_snapshot_receiver *at = os_container(job, struct log_snapshot_receiver, job);
-
-    char path[OS_PATH_MAX];
 
     at->status = log_sink_put(&at->sink, at->data, at->size);
     at->unsynced += at->size;
@@ -193,10 +203,8 @@ static void store_run(struct os_job *job)
     at->status = os_sync(at->os, at->sink.file);
     if (at->status == 0)
         return;
-    /* Its pages are clean now, and perhaps not on the disk: what would be found of it is not to be believed. */
     log_sink_close(&at->sink);
-    if (part_path(path, at->dir) == 0)
-        (void)os_unlink(at->os, path);
+    disbelieve(at);
 }
 
 /* [disk lane] */
@@ -212,10 +220,10 @@ static void finish_run(struct os_job *job)
     if (!at->wrong)
         at->status = log_sink_finish(&at->sink, &made);
     log_sink_close(&at->sink);
-    if (!at->wrong && at->status == 0)
+    if (at->wrong || at->status)
+        disbelieve(at); /* begins anew */
+    else
         at->status = log_sink_publish(at->os, at->dir, "snap/incoming.part", &made, at->pruned, at->pruned_count);
-    else if (at->wrong && part_path(path, at->dir) == 0)
-        (void)os_unlink(at->os, path); /* begins anew; what stays is found out again by its digest */
     if (at->status == 0 && log_path(path, at->dir, "snap/incoming", NULL) == 0)
         (void)os_unlink(at->os, path);
 }
