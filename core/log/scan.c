@@ -748,6 +748,8 @@ int log_scan_run(struct log_scan *scan, const struct os *os, const char *dir, co
     if ((status = scan_snapshots(scan, options && options->all_snapshots, error)) ||
         (status = scan_identity(scan, error)) || (status = scan_segments(scan, options, error)))
         return status;
+    free(scan->room.data); /* a scan is kept for long, and several at once: not a segment of each with it */
+    scan->room = (struct log_room){.data = NULL};
     compare_snapshot(scan);
     if ((scan->vote_state[0] == LOG_FILE_GOOD || scan->vote_state[1] == LOG_FILE_GOOD) &&
         scan->walk.last.term > scan->vote.term && scan->walk.slots.count)

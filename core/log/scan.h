@@ -66,7 +66,7 @@ struct log_scan {
 
     struct log_scan_segment *segments; /* ascending */
     uint32_t segment_count;
-    struct log_room room; /* holds the segment that is looked at */
+    struct log_room room; /* holds the segment that is looked at; none afterwards */
     uint64_t number_max; /* of any segment file, *.damaged too, and of the identity entry */
     struct log_identity identity; /* the newest; group 0: none */
     uint32_t identity_count;

@@ -8,8 +8,9 @@
 
 #define SLOTS_FIRST 1024
 #define ROOM_FIRST (16u << 10)
+#define NOWHERE UINT64_MAX
 
-static struct event **slot_of(struct event_ring *ring, uint64_t number)
+static uint64_t *slot_of(const struct event_ring *ring, uint64_t number)
 {
     return &ring->slots[number & (ring->capacity - 1)];
 }
@@ -20,15 +21,24 @@ static uint64_t room_for(uint64_t size)
     return (size + 7) & ~UINT64_C(7);
 }
 
-static uint64_t place_of(const struct event_ring *ring, uint64_t number)
+/* Where the newest event ends; 0: there is none. */
+static uint64_t newest_end(const struct event_ring *ring)
 {
-    return (uint64_t)((const unsigned char *)event_ring_at(ring, number) - ring->room);
+    uint64_t newest = ring->end - 1;
+
+    return ring->first < ring->end ? *slot_of(ring, newest) + room_for(event_size(event_ring_at(ring, newest))) : 0;
+}
+
+/* Whether the events lie around the end of the room. */
+static bool wraps(const struct event_ring *ring)
+{
+    return ring->first < ring->end && *slot_of(ring, ring->end - 1) < *slot_of(ring, ring->first);
 }
 
 static bool more_slots(struct event_ring *ring)
 {
     uint64_t capacity = ring->capacity ? ring->capacity * 2 : SLOTS_FIRST;
-    struct event **slots;
+    uint64_t *slots;
 
     if (ring->end - ring->first < ring->capacity)
         return true;
@@ -43,24 +53,19 @@ static bool more_slots(struct event_ring *ring)
     return true;
 }
 
-/* All events to the front of a larger room, with `size` bytes for one more behind them. */
-static bool more_room(struct event_ring *ring, uint64_t size)
+/* All events to the front of a larger room, in their order. */
+static bool unwrap(struct event_ring *ring, uint64_t wanted)
 {
-    uint64_t wanted = ring->room_bytes ? ring->room_bytes + ring->room_bytes / 2 : ROOM_FIRST;
-    unsigned char *room;
+    unsigned char *room = malloc(wanted);
     uint64_t at = 0;
 
-    while (wanted < ring->bytes + (ring->end - ring->first) * 8 + size)
-        wanted += wanted / 2;
-    room = malloc(wanted);
     if (!room)
         return false;
     for (uint64_t i = ring->first; i < ring->end; i++) {
-        struct event **slot = slot_of(ring, i);
-        uint64_t bytes = event_size(*slot);
+        uint64_t bytes = event_size(event_ring_at(ring, i));
 
-        memcpy(room + at, *slot, bytes);
-        *slot = (struct event *)(void *)(room + at);
+        memcpy(room + at, event_ring_at(ring, i), bytes);
+        *slot_of(ring, i) = at;
         at += room_for(bytes);
     }
     free(ring->room);
@@ -69,44 +74,62 @@ static bool more_room(struct event_ring *ring, uint64_t size)
     return true;
 }
 
-/* Where `size` bytes are free: behind the newest event, or at the front when the oldest has left it. NULL: nowhere. */
-static unsigned char *find_room(const struct event_ring *ring, uint64_t size)
+/*
+ * A larger room, with `size` bytes for one more behind the newest event. A ring that fills for the first time has its
+ * events in one piece, which stays as it is: the system moves large memory without copying it, and the node's loop does
+ * not stand still for as long as a copy of gigabytes takes.
+ */
+static bool more_room(struct event_ring *ring, uint64_t size)
 {
-    uint64_t from = 0;
+    bool around = wraps(ring);
+    uint64_t least = (around ? ring->bytes + (ring->end - ring->first) * 8 : newest_end(ring)) + size;
+    uint64_t wanted = ring->room_bytes ? ring->room_bytes + ring->room_bytes / 2 : ROOM_FIRST;
+    unsigned char *room;
+
+    while (wanted < least)
+        wanted += wanted / 2;
+    if (around)
+        return unwrap(ring, wanted);
+    room = realloc(ring->room, wanted);
+    if (!room)
+        return false;
+    ring->room = room;
+    ring->room_bytes = wanted;
+    return true;
+}
+
+/* Where `size` bytes are free: behind the newest event, or at the front when the oldest has left it. */
+static uint64_t find_room(const struct event_ring *ring, uint64_t size)
+{
+    uint64_t from = newest_end(ring);
     uint64_t to = ring->room_bytes;
 
-    if (ring->first < ring->end) {
-        uint64_t oldest = place_of(ring, ring->first);
-        uint64_t newest = place_of(ring, ring->end - 1);
-
-        from = newest + room_for(event_size(event_ring_at(ring, ring->end - 1)));
-        if (newest >= oldest && to - from < size) {
-            from = 0;
-            to = oldest;
-        } else if (newest < oldest) {
-            to = oldest;
-        }
+    if (wraps(ring)) {
+        to = *slot_of(ring, ring->first);
+    } else if (ring->first < ring->end && to - from < size) {
+        from = 0;
+        to = *slot_of(ring, ring->first);
     }
     assert(from <= to);
-    return to - from >= size ? ring->room + from : NULL;
+    return to - from >= size ? from : NOWHERE;
 }
 
 struct event *event_ring_put(struct event_ring *ring, const struct event *head)
 {
     uint64_t size = event_size(head);
-    unsigned char *room;
     struct event *event;
+    uint64_t at;
 
     if (!more_slots(ring))
         return NULL;
-    room = find_room(ring, room_for(size));
-    if (!room && more_room(ring, room_for(size)))
-        room = find_room(ring, room_for(size));
-    if (!room)
+    at = find_room(ring, room_for(size));
+    if (at == NOWHERE && more_room(ring, room_for(size)))
+        at = find_room(ring, room_for(size));
+    if (at == NOWHERE)
         return NULL;
-    event = (struct event *)(void *)room;
+    *slot_of(ring, ring->end) = at;
+    event = event_ring_at(ring, ring->end++);
     *event = *head;
-    *slot_of(ring, ring->end++) = event;
     ring->bytes += size;
     return event;
 }

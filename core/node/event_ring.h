@@ -23,13 +23,14 @@ struct event {
 
 /* All zero: empty, without memory. */
 struct event_ring {
-    struct event **slots; /* circular, by number */
-    uint64_t capacity;    /* of slots: a power of two */
-    unsigned char *room;  /* where the events lie, in their order and around the end */
-    uint64_t room_bytes;  /* grows with what is kept; half as much again at the most, as long as events are small */
-    uint64_t first;       /* number of the oldest event that is held */
-    uint64_t end;         /* number that the next one gets */
-    uint64_t bytes;       /* of those that are held */
+    uint64_t *slots;     /* circular, by number: where the event begins in the room */
+    uint64_t capacity;   /* of slots: a power of two */
+    unsigned char *room; /* where the events lie, in their order and around the end */
+    uint64_t room_bytes; /* grows with what is kept: to half as much again when events are small, to three times as much
+                            when one event may be as large as the bound; never shrinks */
+    uint64_t first;      /* number of the oldest event that is held */
+    uint64_t end;        /* number that the next one gets */
+    uint64_t bytes;      /* of those that are held */
 };
 
 static inline uint64_t event_size(const struct event *event)
@@ -40,7 +41,7 @@ static inline uint64_t event_size(const struct event *event)
 /* Borrowed until the next event_ring_put. */
 static inline struct event *event_ring_at(const struct event_ring *ring, uint64_t number)
 {
-    return ring->slots[number & (ring->capacity - 1)];
+    return (struct event *)(void *)(ring->room + ring->slots[number & (ring->capacity - 1)]);
 }
 
 /*

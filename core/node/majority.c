@@ -2,7 +2,8 @@
 /*
  * majority.c - a majority of the voters recovers from damage: none of them votes or acknowledges, so nobody can be
  * elected, and there is nobody to fetch from. Waiting would never end; so every node that sees it stops, and says what
- * to type.
+ * to type. Who hears from a leader does not: there is a majority then (a leader that no quorum of whole voters answers
+ * steps down), and the list of members here is an old one.
  *
  * A node says in its hello whether it recovers, and dials anew when that is over. Who lost the end of its log may not
  * know all members, and dials those only that it knows: what such a one answers to checks counts then. A node whose

@@ -114,9 +114,32 @@ static void test_small(void **state)
     event_ring_free(&ring);
 }
 
+/* As long as events lie in one piece, a larger room does not move them in it: the node's loop has no time to copy. */
+static void test_growth_moves_nothing(void **state)
+{
+    struct event_ring ring = {.slots = NULL};
+    uint64_t room_bytes;
+    uint64_t at;
+
+    (void)state;
+    put(&ring, 1000);
+    put(&ring, 1000);
+    event_ring_drop(&ring);
+    room_bytes = ring.room_bytes;
+    at = (uint64_t)((unsigned char *)event_ring_at(&ring, 1) - ring.room);
+    assert_in_range(at, 1000, room_bytes);
+    put(&ring, LIMIT);
+    put(&ring, 8);
+    assert_in_range(ring.room_bytes, room_bytes + 1, 4 * LIMIT);
+    assert_int_equal((unsigned char *)event_ring_at(&ring, 1) - ring.room, at);
+    assert_all(&ring);
+    event_ring_free(&ring);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole), cmocka_unit_test(test_small)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole), cmocka_unit_test(test_small),
+                                       cmocka_unit_test(test_growth_moves_nothing)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,7 @@ struct damage_place damage_find(struct fixture *f, uint64_t index)
     struct gavel_error error;
 
     assert_int_equal(log_scan_run(&scan, &f->os, "data", &options, &error), 0);
+    assert_null(scan.room.data); /* whoever keeps the scan does not keep a segment */
     log_scan_free(&scan);
     assert_true(place.found);
     return place;
