@@ -42,14 +42,28 @@ static int open_one(struct sockaddr_storage *address, uint64_t backlog, uint16_t
     return fd;
 }
 
+/* What bind and listen refuse, in words that say what to do. */
+static const char *why(int code)
+{
+    switch (code) {
+    case EADDRINUSE:
+        return "the port is in use";
+    case EADDRNOTAVAIL:
+        return "this machine does not have that address";
+    case EACCES:
+        return "this user may not listen there; ports below 1024 are for root, or take CAP_NET_BIND_SERVICE";
+    default:
+        return strerror(code);
+    }
+}
+
 static int32_t refuse(const struct address *address, uint16_t port, struct gavel_error *error)
 {
     char text[ADDRESS_TEXT_MAX];
-    int code = errno;
+    const char *reason = why(errno);
 
     address_format(address, port, text);
-    return gavel_fail(error, GAVEL_E_IO, "%.300s: %s", text,
-                      code == EADDRINUSE ? "the port is in use" : strerror(code));
+    return gavel_fail(error, GAVEL_E_IO, "%.300s: %s", text, reason);
 }
 
 static int32_t listen_name(const struct address *address, uint64_t backlog, int *fds, uint64_t *count, uint16_t *port,

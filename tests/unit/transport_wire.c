@@ -167,6 +167,43 @@ static void words_name_what_happened(void **state)
     pair_stop(&pair);
 }
 
+/* Whoever prints the address himself, as libgavel does, takes it off in front: it has to stand there with ": ". */
+static void sentences_begin_with_the_address(void **state)
+{
+    static const char stranger[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    struct harness_side client = {.limits = {.dial_ms = 10000}};
+    struct harness_peer *peer;
+    char uri[64];
+    int accepted, fd, i;
+
+    (void)state;
+    if (strcmp(wire->scheme, "unix") == 0)
+        return;
+    harness_start(&client, wire->plugin());
+    fd = raw_listen(wire->scheme, uri);
+    for (i = 0; i < 2; i++) { /* one that says something else, and one that hangs up */
+        peer = harness_dial(&client, uri);
+        harness_poll();
+        accepted = accept(fd, NULL, NULL);
+        assert_true(accepted >= 0);
+        if (i == 0)
+            assert_true(raw_send(accepted, stranger, sizeof stranger - 1));
+        else
+            (void)close(accepted);
+        harness_until(&peer->closed, 1, "the end");
+        if (i == 0) {
+            assert_int_equal(peer->reason, GAVEL_CLOSE_PROTOCOL);
+            assert_non_null(strstr(peer->why, "does not speak gavel's protocol o"));
+            (void)close(accepted);
+        }
+        assert_memory_equal(peer->why, uri, strlen(uri));
+        assert_memory_equal(peer->why + strlen(uri), ": ", 2);
+        assert_int_not_equal(peer->why[strlen(uri) + 2], 0);
+    }
+    (void)close(fd);
+    harness_stop(&client);
+}
+
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static void names_are_resolved(void **state)
@@ -236,7 +273,7 @@ int wire_run(const struct wire_form *form)
     static const struct CMUnitTest tests[] = {
         WIRE_CASE(announced_length_takes_no_memory), WIRE_CASE(small_messages_are_one_write),
         WIRE_CASE(words_name_what_happened),         WIRE_CASE(names_are_resolved),
-        WIRE_CASE(bad_addresses_are_sentences),
+        WIRE_CASE(bad_addresses_are_sentences),       WIRE_CASE(sentences_begin_with_the_address),
     };
     int failed;
 

@@ -198,7 +198,7 @@ static void on_written(uv_write_t *request, int status)
     if (connection->state == TCP_CLOSED)
         return;
     if (status < 0) {
-        tcp_end(connection, GAVEL_CLOSE_LOST, "writing to %s: %s", connection->peer, uv_strerror(status));
+        tcp_end(connection, GAVEL_CLOSE_LOST, "%s: writing: %s", connection->peer, uv_strerror(status));
         return;
     }
     connection->silence = 0;
@@ -222,7 +222,7 @@ static void write_rest(struct tcp_connection *connection, uint64_t done)
     status = uv_write(&connection->write, &connection->uv.stream, &rest, 1, on_written);
     if (status < 0) {
         connection->writing = false;
-        tcp_end(connection, GAVEL_CLOSE_LOST, "writing to %s: %s", connection->peer, uv_strerror(status));
+        tcp_end(connection, GAVEL_CLOSE_LOST, "%s: writing: %s", connection->peer, uv_strerror(status));
     }
 }
 
@@ -255,7 +255,7 @@ void tcp_flush(struct tcp_connection *connection)
     if (connection->out.size) {
         done = try_write(connection, connection->out.data, connection->out.size);
         if (done < 0) {
-            tcp_end(connection, GAVEL_CLOSE_LOST, "writing to %s: %s", connection->peer, uv_strerror((int)done));
+            tcp_end(connection, GAVEL_CLOSE_LOST, "%s: writing: %s", connection->peer, uv_strerror((int)done));
             return;
         }
         if ((uint64_t)done < connection->out.size) {
@@ -359,10 +359,11 @@ static void take_greeting(struct tcp_connection *connection, struct gavel_slice 
     if (status == GAVEL_E_VERSION && !connection->dialled)
         (void)try_write(connection, framing_preamble, FRAMING_PREAMBLE); /* so that it can name our version */
     if (status == GAVEL_E_VERSION)
-        tcp_end(connection, GAVEL_CLOSE_PROTOCOL, "%s speaks version %u of the protocol, this side version %u",
+        tcp_end(connection, GAVEL_CLOSE_PROTOCOL, "%s: it speaks version %u of the protocol, this side version %u",
                 connection->peer, connection->greeting[5], FRAMING_VERSION);
     else
-        tcp_end(connection, GAVEL_CLOSE_PROTOCOL, "%s does not speak this protocol", connection->peer);
+        tcp_end(connection, GAVEL_CLOSE_PROTOCOL, "%s: what is there does not speak gavel's protocol of streams",
+                connection->peer);
 }
 
 static void take_bye(struct tcp_connection *connection, struct gavel_slice payload)
@@ -449,10 +450,10 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
     if (size < 0) {
         connection->reading = false;
         if (size == UV_EOF)
-            tcp_end(connection, GAVEL_CLOSE_LOST, "%s ended the stream%s", connection->peer,
+            tcp_end(connection, GAVEL_CLOSE_LOST, "%s: it ended the stream%s", connection->peer,
                     connection->state == TCP_GREETING ? " before its preamble" : "");
         else
-            tcp_end(connection, GAVEL_CLOSE_LOST, "reading from %s: %s", connection->peer, uv_strerror((int)size));
+            tcp_end(connection, GAVEL_CLOSE_LOST, "%s: reading: %s", connection->peer, uv_strerror((int)size));
         return;
     }
     connection->silence = 0;
@@ -475,7 +476,7 @@ static void read_start(struct tcp_connection *connection)
         return;
     status = uv_read_start(&connection->uv.stream, on_alloc, on_read);
     if (status < 0)
-        tcp_end(connection, GAVEL_CLOSE_LOST, "reading from %s: %s", connection->peer, uv_strerror(status));
+        tcp_end(connection, GAVEL_CLOSE_LOST, "%s: reading: %s", connection->peer, uv_strerror(status));
     else
         connection->reading = true;
 }

@@ -183,7 +183,8 @@ static int32_t open_unix(struct tcp_listener *listener, struct gavel_error *erro
         return gavel_fail(error, GAVEL_E_IO, "unix://%s: %s", path, strerror(errno));
     /* On Linux the file takes its mode from the socket: so it is never open to others, not even for a moment. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
-        status = gavel_fail(error, GAVEL_E_IO, "unix://%s: %s", path, strerror(errno));
+        status = gavel_fail(error, GAVEL_E_IO, "unix://%s: %s", path,
+                            errno == ENOENT ? "the directory of the socket does not exist" : strerror(errno));
         (void)close(fd);
         return status;
     }

@@ -19,7 +19,7 @@ static void wsi_gone(struct ws_connection *connection, const char *why)
     if (connection->state == WS_HTTP || connection->state == WS_SHAKING)
         ws_end(connection, GAVEL_CLOSE_NORMAL, "%s", why);
     else
-        ws_end(connection, GAVEL_CLOSE_LOST, "%s %s", connection->peer, why);
+        ws_end(connection, GAVEL_CLOSE_LOST, "%s: %s", connection->peer, why);
 }
 
 /* The other side's close frame: two bytes of code, then a sentence. */
@@ -85,7 +85,7 @@ static int on_client(struct ws_connection *connection, enum lws_callback_reasons
         ws_dial_failed(connection, note);
         return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
-        wsi_gone(connection, "ended the connection");
+        wsi_gone(connection, "it ended the connection");
         return 0;
     default:
         return 0;
@@ -107,10 +107,10 @@ static int on_server(struct ws_connection *connection, enum lws_callback_reasons
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return ws_http_write(connection);
     case LWS_CALLBACK_CLOSED:
-        wsi_gone(connection, "ended the connection");
+        wsi_gone(connection, "it ended the connection");
         return 0;
     case LWS_CALLBACK_CLOSED_HTTP:
-        wsi_gone(connection, "ended the connection before an upgrade");
+        wsi_gone(connection, "it ended the connection before an upgrade");
         return 0;
     default:
         return 0;
@@ -143,7 +143,7 @@ static int dispatch(struct lws *wsi, struct ws_connection *connection, enum lws_
         if (connection->dial)
             ws_dial_failed(connection, "the connection attempt ended");
         else
-            wsi_gone(connection, "is gone");
+            wsi_gone(connection, "it is gone");
         return 0;
     default:
         return connection->dialled ? on_client(connection, reason, in, size)

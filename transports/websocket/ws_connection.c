@@ -220,7 +220,7 @@ static bool write_piece(struct ws_connection *connection)
     done = lws_write(connection->wsi, connection->out.data + connection->head, (size_t)piece,
                      (enum lws_write_protocol)flags);
     if (done < 0) {
-        ws_end(connection, GAVEL_CLOSE_LOST, "writing to %s failed", connection->peer);
+        ws_end(connection, GAVEL_CLOSE_LOST, "%s: writing failed", connection->peer);
         return false;
     }
     connection->head += piece;
@@ -441,7 +441,7 @@ static void say_alive(struct ws_connection *connection, enum lws_write_protocol 
     if (connection->waiting || connection->frame_left || !connection->wsi)
         return; /* the queue itself will show whether the other side lives */
     if (lws_write(connection->wsi, frame + LWS_PRE, 1, kind) < 0)
-        ws_end(connection, GAVEL_CLOSE_LOST, "writing to %s failed", connection->peer);
+        ws_end(connection, GAVEL_CLOSE_LOST, "%s: writing failed", connection->peer);
     else
         connection->waiting = lws_partial_buffered(connection->wsi);
 }

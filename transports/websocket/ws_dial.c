@@ -105,7 +105,8 @@ void ws_dial_failed(struct ws_connection *connection, const char *note)
     if (!dial->reached)
         probe(connection);
     else if (strncmp(dial->note, "HS:", 3) == 0)
-        ws_end(connection, GAVEL_CLOSE_PROTOCOL, "%s: no websocket of ours: %s", connection->peer, dial->note);
+        ws_end(connection, GAVEL_CLOSE_PROTOCOL, "%s: what is there does not speak gavel's protocol on websockets: %s",
+               connection->peer, dial->note);
     else
         ws_end(connection, GAVEL_CLOSE_LOST, "%s: %s", connection->peer, dial->note);
 }

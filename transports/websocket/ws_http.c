@@ -274,7 +274,8 @@ static int hand_over(struct ws_request *request)
     if (events->http)
         events->http(events->context, request, &request->what);
     else
-        answer(request, 404, NULL, 0, gavel_text("nothing is served here\n"));
+        answer(request, 404, NULL, 0, gavel_text("nothing is served over HTTP here; the observer prometheus has "
+                                                    "/metrics, /livez and /readyz\n"));
     return 0;
 }
 

@@ -275,7 +275,7 @@ static void take(struct connection *connection)
         if (memcmp(at, GREETING, used) != 0) {
             gavel_log(connection->transport->host, GAVEL_LOG_DEBUG, "transport." SCHEME, "a stranger: %s",
                       connection->peer);
-            end(connection, GAVEL_CLOSE_PROTOCOL, "%s does not speak " SCHEME, connection->peer);
+            end(connection, GAVEL_CLOSE_PROTOCOL, "%s: what is there does not speak " SCHEME, connection->peer);
         }
         if (connection->state == GONE || used < GREETING_BYTES || !greeted(connection))
             return;
