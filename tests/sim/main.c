@@ -120,6 +120,24 @@ static bool take(struct arguments *arguments, const char *name, const char *valu
     return false;
 }
 
+/* What was wrong with an argument that neither flag nor take took; `value`: the one behind it, or NULL. */
+static void refuse(const char *name, const char *value)
+{
+    static const char *const names[] = {"--seed", "--seeds", "--seconds", "--minutes", "--jobs", "--failures", "--set",
+                                        "--shrink", "--enumerate", "--every", "--replay", "--bug", "--floors",
+                                        "--ledger"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) {
+            if (value)
+                fprintf(stderr, "gavel-sim: %s does not take '%s'; --help says what it takes\n", name, value);
+            else
+                fprintf(stderr, "gavel-sim: %s needs a value; --help says which\n", name);
+            return;
+        }
+    fprintf(stderr, "gavel-sim: '%s' is not understood here; --help says more\n", name);
+}
+
 static bool flag(struct campaign *campaign, const char *name)
 {
     bool *flags[] = {&campaign->tracing, &campaign->twice, &campaign->correlated, &campaign->inside};
@@ -136,8 +154,10 @@ static bool check(const struct arguments *arguments)
     const struct campaign *campaign = &arguments->campaign;
     struct sim_run_order order;
 
-    if (campaign->seconds == 0)
+    if (campaign->seconds == 0) {
+        fprintf(stderr, "gavel-sim: a seed needs a second of simulated time at the least\n");
         return false;
+    }
 #ifndef GAVEL_SEEDED_BUGS
     if (campaign->bug) {
         fprintf(stderr, "gavel-sim: this build has no seeded bugs (configure --enable-seeded-bugs)\n");
@@ -205,7 +225,7 @@ int main(int argc, char **argv)
         if (flag(&arguments.campaign, argv[i]))
             continue;
         if (i + 1 >= argc || !take(&arguments, argv[i], argv[i + 1])) {
-            fprintf(stderr, "gavel-sim: '%s' is not understood here; --help says more\n", argv[i]);
+            refuse(argv[i], argv[i + 1]);
             return EXIT_USAGE;
         }
         i++;
