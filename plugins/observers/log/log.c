@@ -68,7 +68,7 @@ static const struct gavel_field option_rows[] = {
      .help = "Colour of the level; auto: on a terminal, unless the variable NO_COLOR is set"},
     {.name = "output", .id = 3, .type = GAVEL_STRING, .offset = offsetof(struct log_options, output), .min = 1,
      .max = 900, .fallback = "stderr",
-     .help = "stderr, stdout, or the full path of a file, which is appended to and opened again on SIGHUP"},
+     .help = "Where lines go: stderr, stdout, or the full path of a file, appended to and opened again on SIGHUP"},
     {.name = "priority", .id = 4, .type = GAVEL_CHOICE, .offset = offsetof(struct log_options, priority),
      .choices = priority_names, .fallback = "auto",
      .help = "Begin a line with its priority, such as <3>; auto: when the output is the journal of systemd"},
