@@ -17,9 +17,21 @@
 
 #include "core/os/seeded.h"
 
-#define HOLDS_NS UINT64_C(5000000000)      /* the condition has to hold for so long */
-#define REMEMBERED_NS UINT64_C(4000000000) /* what a node said whose connection was lost */
+#define HOLDS_NS UINT64_C(5000000000)      /* the condition has to hold for so long, or longer_ns more */
+#define REMEMBERED_NS UINT64_C(4000000000) /* what a node said whose connection was lost; the same */
 #define REFRESH_NS UINT64_C(2000000000)    /* answers on an old connection have so long to come */
+
+/*
+ * Those that followed one leader notice at different times that it leads no more: its silence lasts for as long as each
+ * has drawn, twice the difference at most. Who stops first has to be remembered until the last one stops.
+ */
+static uint64_t longer_ns(const struct node *node)
+{
+    uint64_t apart = 2 * (node->limits.election_max_ms - node->limits.election_min_ms) * NS_PER_MS;
+    uint64_t covered = REMEMBERED_NS - 1000 * NS_PER_MS;
+
+    return apart > covered ? apart - covered : 0;
+}
 
 void majority_heard(struct peer *peer, bool recovers)
 {
@@ -28,7 +40,7 @@ void majority_heard(struct peer *peer, bool recovers)
 
 void majority_lost(struct peer *peer)
 {
-    peer->recovers_until = node_now(peer->node) + REMEMBERED_NS;
+    peer->recovers_until = node_now(peer->node) + REMEMBERED_NS + longer_ns(peer->node);
 }
 
 static bool recovers(const struct node *node, uint64_t id, uint64_t now)
@@ -97,7 +109,7 @@ void majority_watch(struct node *node, uint64_t now)
         node->majority_lost_ns = 0;
     else if (!node->majority_lost_ns)
         node->majority_lost_ns = now;
-    else if (now - node->majority_lost_ns >= HOLDS_NS)
+    else if (now - node->majority_lost_ns >= HOLDS_NS + longer_ns(node))
         stop(node, voters, now);
 }
 

@@ -142,6 +142,34 @@ static void test_a_lost_connection_is_remembered_for_less_than_it_has_to_hold(vo
     end();
 }
 
+/* Election time-outs of seconds: one notices long before the other that their leader is none any more, and stops. */
+static void test_who_is_late_to_notice_stops_too(void **state)
+{
+    uint64_t holds = 0;
+
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        begin(3);
+        node->limits.election_min_ms = 1000;
+        node->limits.election_max_ms = 7000;
+        node->recovers = true;
+        majority_heard(&peers[1], true);
+        node->leader = late ? 3 : 0;
+        for (uint64_t second = 0; exit_code < 0 && second < 60; second++) {
+            if (late && second == holds) {
+                peers[1].in = NULL;
+                majority_lost(&peers[1]);
+            }
+            if (second == 12)
+                node->leader = 0;
+            (void)stops_within(1);
+            holds += !late;
+        }
+        assert_int_equal(exit_code, 65);
+        end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_both_sets_of_a_joint_configuration),
         cmocka_unit_test(test_who_follows_a_leader_waits_for_it),
         cmocka_unit_test(test_a_lost_connection_is_remembered_for_less_than_it_has_to_hold),
+        cmocka_unit_test(test_who_is_late_to_notice_stops_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
