@@ -167,6 +167,21 @@ correlate()
     grep -E '^[0-9]+ seeds,' "$log" | sed "s/^/$name: correlated: /"
 }
 
+# worlds BUILD SEEDS: these seeds in each of the simulator's hardest worlds. One result a world.
+worlds()
+{
+    local name=$1 seeds=$2 log=$work/worlds-$1.log line
+    (cd "$work/$name" && JOBS=$jobs LEDGER=$work/sim.ledger "$root/tests/sim/worlds.sh" "$seeds") >"$log" 2>&1
+    while read -r line; do
+        case $line in
+            PASS:*) count_pass ;;
+            FAIL:*) count_fail "sim: $name, world ${line#FAIL: }" "$log" ;;
+        esac
+    done < <(grep -E '^(PASS|FAIL):' "$log")
+    grep -q '^PASS:' "$log" || count_fail "sim: $name, worlds" "$log"
+    sed -n "s/^PASS: /$name: world /p" "$log"
+}
+
 # A thousand seeds of five simulated minutes, a tenth of them with the sanitizers watching; their builds are those of the
 # stages before. On two cores that have nothing else to do some ten and five minutes.
 run_sim()
@@ -176,6 +191,7 @@ run_sim()
         simulate normal 1..900 5
         enumerate normal 1
         correlate normal 1..200
+        worlds normal 1..20
     else
         count_fail "sim: build"
     fi

@@ -28,40 +28,6 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# What kind of world a bug is looked for in: the swarm, with some of its rows fixed at the hard end, so that a short
-# life sees much. Clients ask little where the bug is not about them.
-options_of()
-{
-    hard='--set rate=40 --set clients=4 --set crash_per_hour=600 --set down_ms=400 --set partition_per_hour=400
-        --set partition_ms=3000'
-    case $1 in
-        plain) ;;
-        twice) echo "--twice" ;;
-        stall) echo "--set nodes=3 --set rate=100 --set stall_per_hour=600 --set stall_ms=5000 --set register_per_hour=0
-            $(for class in delay loss clog partition reset refuse rot misdirect disk-error disk-full crash pause clock \
-                wipe members stop; do echo "--set $class=off"; done)" ;;
-        hard) echo "$hard" ;;
-        members) echo "$hard --set members_per_hour=3600 --set sync_us=4000" ;;
-        rot) echo "--set rate=40 --set rot_per_hour=60 --set crash_per_hour=600 --set down_ms=100
-            --set trailing_kib=4096 --set snapshot_log_kib=4096 --set snapshot_entries=5000" ;;
-        restarts) echo "--set nodes=3 --set rate=100 --set clients=4 --set rot_per_hour=600 --set crash_per_hour=1800
-            --set down_ms=50 --set sync_us=20000 --set link_us=20 --set trailing_kib=4096 --set snapshot_log_kib=4096
-            --set snapshot_entries=5000 --set partition_per_hour=0 --set wipe_per_hour=0" ;;
-        flip) echo "--set nodes=3 --set rate=100 --set clients=4 --set flip_per_hour=3600
-            --set members_per_hour=0" ;;
-        damage) echo "--correlated --set nodes=3 --set rate=100 --set clients=4 --set rot_per_hour=600
-            --set crash_per_hour=1800 --set down_ms=50 --set trailing_kib=4096 --set snapshot_log_kib=4096
-            --set snapshot_entries=5000 --set partition_per_hour=0 --set wipe_per_hour=0" ;;
-        disk) echo "--set rate=60 --set disk_error_ppm=2000 --set short_write_ppm=2000 --set crash_per_hour=600
-            --set down_ms=100" ;;
-        snapshot) echo "$hard --set snapshot_entries=50 --set snapshot_log_kib=16 --set trailing_kib=16
-            --set snapshot_per_hour=600" ;;
-        settings) echo "$hard --set snapshot_entries=50 --set snapshot_log_kib=16 --set trailing_kib=16
-            --set settings_per_hour=3600" ;;
-        *) echo "bugs: no such world: $1" >&2; exit 64 ;;
-    esac
-}
-
 # run BUG WORLD SEEDS: sets seed, invariant and cpu. What is behind the @ of a bug's name tells its rows apart. The world
 # "scenes" is the enumerating mode, which knows no seeds.
 run()
@@ -71,7 +37,7 @@ run()
     if [ "$2" = scenes ]; then
         set -- "$1" "$2" --enumerate all --every 20
     else
-        set -- "$1" "$2" --seeds "$3" --seconds 60 $(options_of "$2")
+        set -- "$1" "$2" --seeds "$3" --seconds 60 $("$here/worlds.sh" --options "$2")
     fi
     bug_name=${1%@*}
     shift 2
