@@ -114,7 +114,7 @@ fi
 ini blind tcp://127.0.0.1:0 '[observer.log]' 'output = /nowhere/at/all' >"$dir/blind.ini"
 start blind
 leaves "$pid" 74
-[ "$(cat "$dir/blind.err")" = "gaveld: observer log: /nowhere/at/all cannot be opened: No such file or directory" ] \
+[ "$(cat "$dir/blind.err")" = "gaveld: observer log: /nowhere/at/all cannot be opened: its directory does not exist" ] \
     || fail "$(cat "$dir/blind.err")"
 [ ! -e "$dir/blind" ] || fail "an observer that cannot start left a data directory"
 

@@ -369,7 +369,7 @@ static void test_bad_output(void **state)
     assert_int_equal(host_option_set(plugin->options, 2, "/nowhere/at/all", options, &arena, &error), GAVEL_OK);
     assert_int_equal(plugin->create(&host, options, &observer, &error), GAVEL_OK);
     assert_int_equal(plugin->start(observer, &error), GAVEL_E_IO);
-    assert_string_equal(error.text, "/nowhere/at/all cannot be opened: No such file or directory");
+    assert_string_equal(error.text, "/nowhere/at/all cannot be opened: its directory does not exist");
     plugin->destroy(observer);
 }
 

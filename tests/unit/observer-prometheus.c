@@ -278,7 +278,8 @@ static void test_check(void **state)
         {"127.0.0.1:65536", NULL, NULL, "expected an address and a port"},
         {"[::1:9464", NULL, NULL, "expected an address and a port"},
         {"127.0.0.1:9464", "/nonexistent", NULL, "tls_certificate and tls_key go together"},
-        {"127.0.0.1:9464", "/nonexistent", "/nonexistent", "tls_certificate:"},
+        {"127.0.0.1:9464", "/nonexistent", "/nonexistent", "tls_certificate: /nonexistent: No such file"},
+        {"127.0.0.1:9464", "/dev/null", "/dev/null", "/dev/null: what it should hold is not there in PEM form"},
     };
 
     (void)state;

@@ -169,7 +169,8 @@ static int32_t log_start(void *self, struct gavel_error *error)
         log->fd = output_is(log->options, "stdout") ? STDOUT_FILENO : STDERR_FILENO;
     if (log->fd < 0)
         return gavel_fail(error, GAVEL_E_IO, "%.*s cannot be opened: %s", (int)log->options->output.size,
-                          (const char *)log->options->output.data, strerror(errno));
+                          (const char *)log->options->output.data,
+                          errno == ENOENT ? "its directory does not exist" : strerror(errno));
     log->colour = log->options->colour == COLOUR_ALWAYS ||
                   (log->options->colour == COLOUR_AUTO && isatty(log->fd) == 1 && !getenv("NO_COLOR"));
     log->priority = log->options->priority == PRIORITY_ALWAYS ||

@@ -164,6 +164,7 @@ static int32_t find_url(struct maker *maker, unsigned signal)
     const char *value = NULL, *found;
     char name[64], generic[64];
     bool whole = true;
+    int32_t status;
 
     if (options->endpoints[signal].data) {
         (void)snprintf(name, sizeof name, "%s_endpoint", otlp_signal_names[signal]);
@@ -181,7 +182,12 @@ static int32_t find_url(struct maker *maker, unsigned signal)
     if (found && !whole && strpbrk(found, "?#"))
         return gavel_fail(maker->error, GAVEL_E_CONFIG, "%s: a path is added to this URL, so it has no query; give "
                           "%s_endpoint, which is taken whole, or put it into headers", name, otlp_signal_names[signal]);
-    if (found && !whole)
+    if (!found)
+        return gavel_fail(maker->error, GAVEL_E_NO_MEMORY, "memory is out");
+    status = check_url(maker, found, name); /* as it was given: an error names what the user wrote */
+    if (status != GAVEL_OK)
+        return status;
+    if (!whole)
         found = join(maker, found, paths[signal]);
     if (!found)
         return gavel_fail(maker->error, GAVEL_E_NO_MEMORY, "memory is out");

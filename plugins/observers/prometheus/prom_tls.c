@@ -8,13 +8,19 @@
 #ifdef PROM_WITH_TLS
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
-/* OpenSSL's own words for the last failure. */
+/* Why a file was not taken: the first thing that went wrong, for what OpenSSL adds to it says only where. */
 static const char *reason(void)
 {
-    const char *text = ERR_reason_error_string(ERR_peek_last_error());
+    unsigned long code = ERR_peek_error();
+    const char *text = ERR_reason_error_string(code);
 
+    if (ERR_GET_LIB(code) == ERR_LIB_SYS)
+        text = strerror(ERR_GET_REASON(code));
+    else if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+        text = "what it should hold is not there in PEM form";
     ERR_clear_error();
     return text ? text : "the system refused";
 }
