@@ -95,6 +95,7 @@ if [ ! -e "$dir/Makefile" ]; then
         --disable-hardening "CFLAGS=-g -O1 -fsanitize-coverage-ignorelist=$here/ignorelist") >"$work/fuzz.log" 2>&1 \
         || { tail -n 30 "$work/fuzz.log"; exit 1; }
 fi
+make -s -C "$dir" Makefile >>"$work/fuzz.log" 2>&1 || exit 1 # says what it does, should configure.ac have changed
 all=$(make -s -C "$dir" print-fuzz-targets) || exit 1
 if [ $mode = list ]; then echo "$all"; exit 0; fi
 [ $# -gt 0 ] || set -- $all

@@ -530,6 +530,19 @@ void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node)
 
 /* ---- messages ------------------------------------------------------------------------------------------ */
 
+/* Which member `from` takes `to` for (0: none): who lost its disk knows no id any more, and is still sent to. */
+static uint64_t taken_for(const struct sim_oracle *oracle, const struct node *from, const struct sim_node *to)
+{
+    const struct members *members;
+    const struct member *member;
+
+    if (oracle->nodes[to->number].member)
+        return oracle->nodes[to->number].member;
+    members = directory_now(&from->directory);
+    member = members ? members_named(members, to->name) : NULL;
+    return member ? member->id : 0;
+}
+
 void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct sim_node *to, struct gavel_slice bytes)
 {
     struct oracle_message message = {0};
@@ -543,7 +556,7 @@ void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct si
     message.from = from->number;
     message.to = to->number;
     message.from_member = node->member_id;
-    message.to_member = oracle->nodes[to->number].member;
+    message.to_member = taken_for(oracle, node, to);
     oracle_message_sent(oracle, &message);
     if (message.type == RAFT_VOTE_REQUEST || message.type == RAFT_VOTE_RESPONSE)
         read_vote_files(from, &durable);

@@ -119,7 +119,7 @@ void oracle_message_sent(struct sim_oracle *oracle, const struct oracle_message 
         oracle_term(oracle, message->term)->candidates |= from;
         break;
     case RAFT_VOTE_RESPONSE:
-        if (granted)
+        if (granted && message->to_member)
             oracle_one_vote(oracle, message->from, message->from_member, message->term, message->to_member);
         break;
     case RAFT_APPEND_REQUEST:
@@ -197,7 +197,7 @@ void oracle_persisted(struct sim_oracle *oracle, struct oracle_node *node, const
             log_persisted(oracle, message, "a candidacy with a log up to", message->last_index, durable);
         break;
     case RAFT_VOTE_RESPONSE:
-        if (granted)
+        if (granted && message->to_member)
             vote_persisted(oracle, message, message->to_member, durable);
         break;
     case RAFT_APPEND_RESPONSE:
