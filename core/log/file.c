@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/os/seeded.h"
+
 static int make_room(struct log_room *room, uint64_t bytes)
 {
     if (bytes <= room->bytes)
@@ -46,5 +48,19 @@ int log_file_read(const struct os *os, const char *path, uint64_t max, uint8_t *
         free(room.data);
     else
         *data = room.data;
+    return result;
+}
+
+int log_file_refresh(const struct os *os, const char *path)
+{
+    struct os_file *file;
+    int result = os_open(os, path, OS_OPEN_READ | OS_OPEN_WRITE, &file);
+
+    if (result)
+        return result;
+    result = os_sync(os, file);
+    if (result == 0 && !seeded_bug("log-recovered-clean-pages"))
+        result = os_refresh(os, file);
+    os_close(os, file);
     return result;
 }

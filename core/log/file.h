@@ -22,4 +22,11 @@ int log_file_read_into(const struct os *os, const char *path, uint64_t max, stru
 /* The same into memory of its own, which the caller frees. */
 int log_file_read(const struct os *os, const char *path, uint64_t max, uint8_t **data, uint64_t *size);
 
+/*
+ * Make a file's cached bytes durable, and forget them, so that the next read says what the disk holds. A process that
+ * was killed leaves dirty pages; a sync that failed leaves clean ones that never reached the disk, which a second sync
+ * would call durable. Both would otherwise be believed as if they were there. 0 or a negative errno (-ENOENT: no file).
+ */
+int log_file_refresh(const struct os *os, const char *path);
+
 #endif

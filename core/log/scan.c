@@ -46,29 +46,15 @@ static int io_error(struct gavel_error *error, const char *path, int result)
     return gavel_fail(error, code, "cannot read %s: %s", path, strerror(-result));
 }
 
-/*
- * Make a file's cached bytes durable, and forget them, so that the next read says what the disk holds. A process that
- * was killed leaves dirty pages; a sync that failed leaves clean ones that never reached the disk, which a second sync
- * would call durable. Both would otherwise be acknowledged as if they were there.
- */
 static int refresh(const struct log_scan *scan, const char *name, struct gavel_error *error)
 {
     char path[OS_PATH_MAX];
-    struct os_file *file;
     int result = log_path(path, scan->dir, name, error);
 
     if (result || seeded_bug("log-recovered-unsynced"))
         return result;
-    result = os_open(scan->os, path, OS_OPEN_READ | OS_OPEN_WRITE, &file);
-    if (result == -ENOENT)
-        return 0;
-    if (result)
-        return io_error(error, path, result);
-    result = os_sync(scan->os, file);
-    if (result == 0 && !seeded_bug("log-recovered-clean-pages"))
-        result = os_refresh(scan->os, file);
-    os_close(scan->os, file);
-    return result ? io_error(error, path, result) : 0;
+    result = log_file_refresh(scan->os, path);
+    return result && result != -ENOENT ? io_error(error, path, result) : 0;
 }
 
 /* ---- the small files ----------------------------------------------------------------------------------- */

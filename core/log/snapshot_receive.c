@@ -121,6 +121,15 @@ int log_incoming_look(const struct os *os, const char *dir, struct log_snapshot_
                           "%s: cannot read snap/incoming: %s", dir, strerror(-result));
     if (!note || part_path(path, dir))
         return 0;
+    /*
+     * The life before may have ended right after a sync that failed: what is gone on with is what the disk holds. A
+     * part that cannot be asked for that is taken away, so that this life does not go on with it either.
+     */
+    result = log_file_refresh(os, path);
+    if (result && result != -ENOENT && os_unlink(os, path))
+        return gavel_fail(error, GAVEL_E_IO, "%s can neither be made durable nor removed: %s", path, strerror(-result));
+    if (result)
+        return 0;
     memset(&found, 0, sizeof found);
     found.index = os_get64(note);
     found.term = os_get64(note + 8);
