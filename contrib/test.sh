@@ -191,7 +191,7 @@ run_sim()
         simulate normal 1..900 5
         enumerate normal 1
         correlate normal 1..200
-        worlds normal 1..20
+        worlds normal 1..10
     else
         count_fail "sim: build"
     fi
