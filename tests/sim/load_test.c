@@ -408,22 +408,6 @@ static void lost_writes_are_found_in_the_log(void **state)
     assert_int_equal(load->history.ops[0].index, 7);
 }
 
-/* A later read of its key knows of no change that late: the entry was refused where the oracle had no look. */
-static void lost_writes_that_nobody_saw_were_not_done(void **state)
-{
-    static uint64_t value; /* static: it outlives a longjmp */
-
-    (void)state;
-    holds(value = set("k1", 5, 1); answer(ask(HISTORY_DELETE, "k1"), GAVEL_E_UNKNOWN, 0));
-    holds(answer_get(ask(HISTORY_GET, "k1"), 9, value, 5, 1); delete_is_logged(1, 7); load_witnesses_ask(load));
-    assert_int_equal(load->history.ops[1].index, 0);
-    tear_down(state);
-    set_up(state);
-    holds(value = set("k1", 5, 1); answer(ask(HISTORY_DELETE, "k1"), GAVEL_E_UNKNOWN, 0));
-    holds(answer_get(ask(HISTORY_GET, "k1"), 6, value, 5, 1); delete_is_logged(1, 7); load_witnesses_ask(load));
-    assert_int_equal(load->history.ops[1].index, 7);
-}
-
 /* ---- ranges -------------------------------------------------------------------------------------------- */
 
 static struct load_slot *scan(const char *from, const char *to, uint32_t limit)
@@ -714,7 +698,6 @@ int main(void)
         one(stale_reads_miss_a_change),
         one(stale_reads_below_what_was_asked),
         one(lost_writes_are_found_in_the_log),
-        one(lost_writes_that_nobody_saw_were_not_done),
         one(ranges_in_order_are_taken),
         one(ranges_with_what_was_not_asked),
         one(a_range_of_two_moments),

@@ -262,85 +262,12 @@ static bool is_lost(const struct history_op *op)
     return op->outcome == HISTORY_UNKNOWN && !op->index && op->kind != HISTORY_GET && op->kind != HISTORY_PEEK;
 }
 
-/* ---- what was seen afterwards -------------------------------------------------------------------------- */
-
-/* A read that told when its key was last changed. */
-struct sight {
-    uint32_t key;
-    uint64_t index; /* of the read */
-    uint64_t revision;
-};
-
-struct sights {
-    struct sight *all;
-    uint64_t count;
-    uint64_t capacity;
-};
-
-static int by_sight(const void *left, const void *right)
-{
-    const struct sight *a = left;
-    const struct sight *b = right;
-
-    if (a->key != b->key)
-        return a->key < b->key ? -1 : 1;
-    return a->index < b->index ? -1 : a->index > b->index;
-}
-
-static struct sights sights_of(const struct history *history)
-{
-    struct sights sights = {.all = NULL};
-
-    for (uint64_t i = 0; i < history->count; i++) {
-        const struct history_op *op = &history->ops[i];
-
-        if (op->kind != HISTORY_GET || op->outcome != HISTORY_OK || !op->index || !op->revision)
-            continue;
-        sights.all = grow(sights.all, sights.count, &sights.capacity, sizeof *sights.all);
-        sights.all[sights.count++] = (struct sight){op->key, op->index, op->revision};
-    }
-    if (sights.count)
-        qsort(sights.all, sights.count, sizeof *sights.all, by_sight);
-    return sights;
-}
-
-/* The first read of the key from `index` on knows of no change that late. */
-static bool was_not_seen(const struct sights *sights, uint32_t key, uint64_t index)
-{
-    const struct sight wanted = {.key = key, .index = index};
-    uint64_t low = 0, high = sights->count;
-
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-
-        if (by_sight(&sights->all[middle], &wanted) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < sights->count && sights->all[low].key == key && sights->all[low].revision < index;
-}
-
-/* An entry that was refused in a run that the oracle had no look at: of several runs in one event it sees the last. */
-static bool did_nothing(const struct history *history, const struct sights *sights, const struct history_op *op,
-                        uint64_t index)
-{
-    if (op->kind != HISTORY_BATCH)
-        return was_not_seen(sights, op->key, index);
-    for (uint32_t i = 0; i < op->item_count; i++)
-        if (was_not_seen(sights, history->items[op->item_first + i].key, index))
-            return true;
-    return false;
-}
-
 void load_witnesses_ask(struct sim_load *load)
 {
     struct load_witnesses *witnesses = load->witnesses;
-    struct sights sights;
 
     if (!witnesses)
         return;
-    sights = sights_of(&load->history);
     leave_out(load);
     index_first(load);
     qsort(witnesses->all, witnesses->count, sizeof *witnesses->all, by_print);
@@ -365,8 +292,6 @@ void load_witnesses_ask(struct sim_load *load)
         if (at == witnesses->count || witnesses->all[at].print != print)
             continue;
         witnesses->all[at].taken = true;
-        if (!did_nothing(&load->history, &sights, op, witnesses->all[at].index))
-            op->index = witnesses->all[at].index;
+        op->index = witnesses->all[at].index;
     }
-    free(sights.all);
 }

@@ -291,7 +291,6 @@ bool sim_oracle_has_committed(const struct sim_oracle *oracle, uint64_t batch)
     return batch < oracle->batch_count && oracle->batches[batch].committed;
 }
 
-/* And of the first that applies an entry, whether it did anything. */
 static void note_results(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node, uint64_t from)
 {
     const struct apply_record *record = NULL;
@@ -303,8 +302,6 @@ static void note_results(struct sim_oracle *oracle, struct oracle_node *memory, 
             record->index > node->applied || record->index >= oracle->entry_capacity)
             continue;
         entry = &oracle->entries[record->index];
-        if (!entry->result && (record->status != GAVEL_OK || record->duplicate))
-            sim_load_refused(oracle->sim->load, record->index, record->duplicate ? record->first_index : 0);
         entry->result = true;
         if (entry->session && (record->duplicate || record->command))
             oracle_session(oracle, memory, record->index, entry->session, entry->sequence, record->duplicate != 0,
