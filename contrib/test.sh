@@ -182,13 +182,13 @@ worlds()
     sed -n "s/^PASS: /$name: world /p" "$log"
 }
 
-# A thousand seeds of five simulated minutes, a tenth of them with the sanitizers watching; their builds are those of the
-# stages before. On two cores that have nothing else to do some ten and five minutes.
+# A thousand seeds of two simulated minutes, a tenth of them with the sanitizers watching; their builds are those of the
+# stages before. On two cores that have nothing else to do some five and three minutes.
 run_sim()
 {
     stage "simulator"
     if setup_build normal "${normal[@]}"; then
-        simulate normal 1..900 5
+        simulate normal 1..900 2
         enumerate normal 1
         correlate normal 1..200
         worlds normal 1..10
@@ -196,7 +196,7 @@ run_sim()
         count_fail "sim: build"
     fi
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
-        ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 901..1000 5
+        ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 901..1000 2
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 enumerate asan 10
     else
         count_fail "sim: build with sanitizers"
