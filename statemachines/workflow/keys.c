@@ -19,7 +19,7 @@ static int32_t check_key(const struct workflow *self, struct gavel_slice key, st
     if (key.size > self->options.key_bytes_max)
         return gavel_fail(error, GAVEL_E_TOO_LARGE, "a key of %llu bytes: at most %llu are allowed (key_bytes_max)",
                           (unsigned long long)key.size, (unsigned long long)self->options.key_bytes_max);
-    if (key.size == 0) /* no client's: its fields say that it has one; only a log entry that nobody here made lacks it */
+    if (key.size == 0) /* no client's, whose fields are checked: an entry that nobody here made */
         return gavel_fail(error, GAVEL_E_INVALID, "a key has at least one byte");
     if (*(const unsigned char *)key.data == RESERVED_BYTE)
         return gavel_fail(error, GAVEL_E_INVALID, "a key cannot begin with the byte ff, which is the store's own");
