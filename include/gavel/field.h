@@ -49,7 +49,7 @@ extern "C" {
 #define GAVEL_LIST 12
 
 /* Flags. */
-#define GAVEL_REQUIRED 1u    /* must be given */
+#define GAVEL_REQUIRED 1u    /* must be given; of an entry that is in the log already this is not asked again */
 #define GAVEL_KEY 2u         /* what watches, permissions and span attributes select on */
 #define GAVEL_SECRET 4u      /* never printed or logged */
 #define GAVEL_RELOADABLE 8u  /* an option that may change at run time */

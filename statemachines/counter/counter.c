@@ -84,6 +84,8 @@ static int32_t run_increment(void *context, const struct gavel_call *call, const
     int64_t value;
 
     (void)call; /* the index, the cluster's time and a seed, for machines that want them */
+    if (wanted->name.size == 0) /* the host asks for it when a command is taken, and no more in what the log has */
+        return gavel_fail(reply->error, GAVEL_E_INVALID, "'name' is missing");
     if (!found && self->count == COUNTERS_MAX)
         return gavel_fail(reply->error, GAVEL_E_TOO_LARGE, "there are %d counters, and no more fit", COUNTERS_MAX);
     if (__builtin_add_overflow(found ? record->value : 0, wanted->by, &value))

@@ -176,6 +176,8 @@ int32_t run_start_workflow(void *context, const struct gavel_call *call, const v
     struct flow flow = { .data = gavel_bytes(empty_map, sizeof empty_map), .running = 1,
                          .started_ms = call->wall_ms, .updated_ms = call->wall_ms };
 
+    if (wanted->workflow_id.size == 0)
+        return workflow_missing("workflow_id", reply->error);
     if (item && flow_of(item).running)
         return gavel_fail(reply->error, GAVEL_E_EXISTS, "the workflow runs already, since revision %llu",
                           (unsigned long long)revision_index(item->create));
@@ -406,8 +408,11 @@ int32_t run_register_node(void *context, const struct gavel_call *call, const vo
     struct gavel_buffer *made = workflow_scratch(self);
     struct record_key memory;
     struct gavel_slice data = wanted->data.data ? wanted->data : gavel_bytes(empty_map, sizeof empty_map);
-    int32_t status = workflow_begin(self, call, reply->error);
+    int32_t status;
 
+    if (wanted->node_id.size == 0)
+        return workflow_missing("node_id", reply->error);
+    status = workflow_begin(self, call, reply->error);
     if (status == GAVEL_OK)
         status = make_node(made, data, call->wall_ms);
     if (status != GAVEL_OK)

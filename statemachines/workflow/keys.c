@@ -19,8 +19,8 @@ static int32_t check_key(const struct workflow *self, struct gavel_slice key, st
     if (key.size > self->options.key_bytes_max)
         return gavel_fail(error, GAVEL_E_TOO_LARGE, "a key of %llu bytes: at most %llu are allowed (key_bytes_max)",
                           (unsigned long long)key.size, (unsigned long long)self->options.key_bytes_max);
-    if (key.size == 0) /* no client's, whose fields are checked: an entry that nobody here made */
-        return gavel_fail(error, GAVEL_E_INVALID, "a key has at least one byte");
+    if (key.size == 0)
+        return workflow_missing("key", error);
     if (*(const unsigned char *)key.data == RESERVED_BYTE)
         return gavel_fail(error, GAVEL_E_INVALID, "a key cannot begin with the byte ff, which is the store's own");
     return GAVEL_OK;
@@ -28,6 +28,8 @@ static int32_t check_key(const struct workflow *self, struct gavel_slice key, st
 
 static int32_t check_value(const struct workflow *self, struct gavel_slice value, struct gavel_error *error)
 {
+    if (!value.data)
+        return workflow_missing("value", error);
     if (value.size > self->options.value_bytes_max)
         return gavel_fail(error, GAVEL_E_TOO_LARGE, "a value of %llu bytes: at most %llu are allowed (value_bytes_max)",
                           (unsigned long long)value.size, (unsigned long long)self->options.value_bytes_max);
@@ -69,7 +71,7 @@ static int32_t stage_update(struct workflow *self, struct gavel_slice key, struc
                             struct gavel_error *error)
 {
     struct gavel_buffer *made = workflow_scratch(self);
-    int32_t status = check_key(self, key, error);
+    int32_t status = patch.data ? check_key(self, key, error) : workflow_missing("patch", error);
     if (status != GAVEL_OK)
         return status;
     status = document_merge(value_or_none(store_find(&self->store, key)), patch, made);
@@ -315,9 +317,9 @@ static int32_t stage_item(struct workflow *self, const struct batch_item *item, 
                           struct gavel_error *error)
 {
     if (item->op == OP_SET && !gavel_present(item, ITEM_VALUE))
-        return gavel_fail(error, GAVEL_E_INVALID, "'value' is missing");
+        return workflow_missing("value", error);
     if (item->op == OP_UPDATE && !gavel_present(item, ITEM_PATCH))
-        return gavel_fail(error, GAVEL_E_INVALID, "'patch' is missing");
+        return workflow_missing("patch", error);
     switch (item->op) {
     case OP_SET: return stage_set(self, item->key, item->value, error);
     case OP_DELETE: return stage_delete(self, item->key, error);

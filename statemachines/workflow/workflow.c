@@ -60,6 +60,11 @@ int32_t workflow_explain(struct workflow *self, int32_t status, struct gavel_err
     return status; /* it has its sentence */
 }
 
+int32_t workflow_missing(const char *name, struct gavel_error *error)
+{
+    return gavel_fail(error, GAVEL_E_INVALID, "'%s' is missing", name);
+}
+
 struct gavel_buffer *workflow_scratch(struct workflow *self)
 {
     self->scratch.size = 0;

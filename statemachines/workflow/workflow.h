@@ -83,6 +83,12 @@ int32_t workflow_abort(struct workflow *self, int32_t status);
 /* The status of a buffer or document that failed, with a sentence: memory is GAVEL_E_LOCAL. */
 int32_t workflow_explain(struct workflow *self, int32_t status, struct gavel_error *error);
 
+/*
+ * An argument that this one cannot do without. Of what the tables call required the host has seen to that when the
+ * command was taken; what is in the log it asks no more, and an entry may be of a leader that lies.
+ */
+int32_t workflow_missing(const char *name, struct gavel_error *error);
+
 /* The scratch buffer, emptied. */
 struct gavel_buffer *workflow_scratch(struct workflow *self);
 
