@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * file.h - whole files into memory.
+ * file.h - whole files into memory, as they are on the disk.
  */
 #ifndef CORE_LOG_FILE_H
 #define CORE_LOG_FILE_H
@@ -15,7 +15,7 @@ struct log_room {
 
 /*
  * Read a whole file of at most `max` bytes to the front of the room, which grows for it if it must and has at least one
- * byte more than *size. 0, -ENOENT, -EFBIG, -ENOMEM or another negative errno: then what the room held is gone, too.
+ * byte more than *size. 0, -ENOENT, -EFBIG, -ENOMEM or another negative errno: then the room holds nothing to use.
  */
 int log_file_read_into(const struct os *os, const char *path, uint64_t max, struct log_room *room, uint64_t *size);
 

@@ -16,7 +16,6 @@
 #include "core/node/internal.h"
 #include "disk.h"
 #include "heap.h"
-#include "load.h"
 #include "net.h"
 #include "oracle.h"
 
@@ -624,15 +623,13 @@ void __real_event_applied(struct node *node, const struct apply_record *record);
 void __wrap_event_applied(struct node *node, const struct apply_record *record);
 
 /*
- * Each result of an entry passes here (Module.am): of several runs in one event the oracle, which looks at its end,
- * sees the last only. The load is told what did nothing.
+ * Each record of what is applied passes here (Module.am). Of several runs in one event, whoever looks at its end would
+ * see the last only.
  */
 void __wrap_event_applied(struct node *node, const struct apply_record *record)
 {
     const struct sim_process *process = node->setup.callbacks.context;
 
-    if (record->type == APPLY_RECORD_RESULT && record->kind == LOG_COMMAND &&
-        (record->status != GAVEL_OK || record->duplicate))
-        sim_load_refused(process->node->sim->load, record->index, record->duplicate ? record->first_index : 0);
+    sim_oracle_applied(process->node->sim->oracle, process->node, record);
     __real_event_applied(node, record);
 }

@@ -37,7 +37,7 @@ struct sim_oracle *sim_oracle_free(struct sim_oracle *oracle)
         return NULL;
     assert(oracle->magic == ORACLE_MAGIC);
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
-        free(oracle->nodes[i].log);
+        free(oracle->nodes[i].log), free(oracle->nodes[i].results);
     free(oracle->batches);
     free(oracle->terms);
     free(oracle->committed);
@@ -257,7 +257,7 @@ static void note_entries(struct sim_oracle *oracle, struct oracle_node *memory, 
         while (log_entries_next(&entries, &entry)) {
             if (entry.kind != LOG_COMMAND || entry.index > oracle->committed_last)
                 continue;
-            oracle->entries[entry.index] = (struct oracle_entry){entry.session, entry.sequence, false};
+            oracle->entries[entry.index] = (struct oracle_entry){entry.session, entry.sequence};
             logged_whole(oracle, memory, node, &entry);
         }
         from = batch->head.first + batch->head.count;
@@ -291,22 +291,37 @@ bool sim_oracle_has_committed(const struct sim_oracle *oracle, uint64_t batch)
     return batch < oracle->batch_count && oracle->batches[batch].committed;
 }
 
+void sim_oracle_applied(struct sim_oracle *oracle, const struct sim_node *node, const struct apply_record *record)
+{
+    struct oracle_node *memory = &oracle->nodes[node->number];
+    uint64_t first = record->duplicate ? record->first_index : 0;
+
+    if (record->type != APPLY_RECORD_RESULT || record->kind != LOG_COMMAND)
+        return;
+    if (record->status != GAVEL_OK || record->duplicate)
+        sim_load_refused(oracle->sim->load, record->index, first);
+    if (!record->duplicate && !record->command)
+        return; /* its session refused it */
+    memory->results =
+        oracle_grow(memory->results, &memory->result_capacity, memory->result_count + 1, sizeof *memory->results);
+    memory->results[memory->result_count++] = (struct oracle_result){record->index, first};
+}
+
+/* By now it is known what each entry is. */
 static void note_results(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node, uint64_t from)
 {
-    const struct apply_record *record = NULL;
+    for (uint64_t i = 0; i < memory->result_count; i++) {
+        const struct oracle_result *result = &memory->results[i];
+        const struct oracle_entry *entry;
 
-    while ((record = apply_record_next(&node->run, record)) != NULL) {
-        struct oracle_entry *entry;
-
-        if (record->type != APPLY_RECORD_RESULT || record->kind != LOG_COMMAND || record->index < from ||
-            record->index > node->applied || record->index >= oracle->entry_capacity)
+        if (result->index < from || result->index > node->applied || result->index >= oracle->entry_capacity)
             continue;
-        entry = &oracle->entries[record->index];
-        entry->result = true;
-        if (entry->session && (record->duplicate || record->command))
-            oracle_session(oracle, memory, record->index, entry->session, entry->sequence, record->duplicate != 0,
-                           record->first_index);
+        entry = &oracle->entries[result->index];
+        if (entry->session)
+            oracle_session(oracle, memory, result->index, entry->session, entry->sequence, result->first != 0,
+                           result->first);
     }
+    memory->result_count = 0;
 }
 
 static void machines(struct sim_oracle *oracle, struct oracle_node *memory, struct node *node)
@@ -454,7 +469,7 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     assert(oracle->magic == ORACLE_MAGIC);
     memory->seen = (struct raft_status){0};
     memory->in_force.count = 0;
-    memory->applied = 0;
+    memory->applied = memory->result_count = 0;
     memory->reads_asked = 0;
     memory->tick = 0;
     memory->alive = true;

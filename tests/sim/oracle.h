@@ -27,6 +27,11 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *node);
 /* A node has sent one whole message; `to` is NULL for a client. Called from within the node's send. */
 void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct sim_node *to, struct gavel_slice message);
 
+struct apply_record;
+
+/* A node has applied an entry: each of them, while the event at the end of which the node is looked at is under way. */
+void sim_oracle_applied(struct sim_oracle *oracle, const struct sim_node *node, const struct apply_record *record);
+
 /* A client has seen a write acknowledged at this index. */
 void sim_oracle_acknowledged(struct sim_oracle *oracle, uint64_t index);
 

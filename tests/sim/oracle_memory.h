@@ -64,6 +64,12 @@ struct oracle_view {
     uint64_t vote[2];
 };
 
+/* What came of a command, as a node has applied it. */
+struct oracle_result {
+    uint64_t index;
+    uint64_t first; /* where it had been done before, in its session; 0: nowhere */
+};
+
 /* What is remembered of a node, across its lives. */
 struct oracle_node {
     uint64_t member;      /* id, once known */
@@ -84,6 +90,9 @@ struct oracle_node {
     bool refetching;    /* started as recovering and has not ended that */
     uint64_t refetch;   /* what it had promised when its disk was damaged */
     uint64_t applied;   /* this life's */
+    struct oracle_result *results; /* not looked at yet */
+    uint64_t result_count;
+    uint64_t result_capacity;
     uint64_t reads_asked;        /* the newest round of reads that it asked for in this life ... */
     uint64_t reads_served;
     uint64_t reads[ORACLE_READS]; /* ... and for the newest ones what clients knew of then */
@@ -107,7 +116,6 @@ struct oracle_step {
 struct oracle_entry {
     uint64_t session;
     uint64_t sequence;
-    bool result; /* somebody has applied it, and the load knows what came of it */
 };
 
 #define ORACLE_TOLD (UINT64_C(1) << 63) /* a leader told the node to campaign */
