@@ -175,7 +175,7 @@ static const struct gavel_field client_rows[] = {
      .offset = AT(host_client_options, streams), .unit = "streams", .help = "Open streams on this node"},
     {.name = "event_ring", .id = 5, .type = GAVEL_SIZE, .fallback = "16MiB", .min = 64 * KIB, .max = 16 * GIB,
      .offset = AT(host_client_options, event_ring),
-     .help = "Events kept in memory for streams; who falls behind that is told so"},
+     .help = "Events kept for streams, in up to half as much memory again; who falls behind is told so"},
 };
 
 static const struct gavel_field health_rows[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mp_writer.c - the writer: msgpack-c's packer (which always takes the shortest form) behind the ABI's interface, with
- * the nesting checked and errors that stick.
+ * the nesting checked and errors that stick. What is one byte and what follows it is written without the packer.
  */
 #include <assert.h>
 #include <math.h>
