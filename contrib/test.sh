@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # test.sh: everything there is to test, from a bare Debian 12 with git to one line of totals.
 #
-#   contrib/test.sh            normal build, a stranger, simulator, sanitizers, seeded bugs, distcheck, packages; an hour
+#   contrib/test.sh            normal build, a stranger, seeded bugs, sanitizers, distcheck, packages, simulator; an hour
 #   contrib/test.sh --quick    the normal build only
 #   contrib/test.sh --watch    --quick again after every change of a source file, until interrupted
-#   contrib/test.sh STAGE...   some of: normal stranger asan sim tsan mutants coverage distcheck packaging
+#   contrib/test.sh STAGE...   some of: normal stranger mutants asan coverage tsan distcheck packaging sim
 #
 # Builds go to build/ (or $GAVEL_BUILD_DIR) and are kept, so that a second run is quick. The last line is
 # "N passed, N failed, N skipped", counted from the results of make check and of the scripts.
@@ -25,7 +25,7 @@ for argument; do
         *) usage 64 ;;
     esac
 done
-[ ${#stages[@]} -gt 0 ] || stages=(normal stranger mutants asan sim coverage tsan distcheck packaging)
+[ ${#stages[@]} -gt 0 ] || stages=(normal stranger mutants asan coverage tsan distcheck packaging sim)
 
 stage() { say ""; say "== $1 ($(date +%H:%M:%S))"; }
 
@@ -73,6 +73,7 @@ run_normal()
     setup_build normal "${normal[@]}" || { count_fail "normal: build"; return; }
     # The simulator's stage has the seeds of seeds.sh among its own, and runs each for longer.
     case " ${stages[*]} " in *" sim "*) check normal tests/sim/seeds.sh ;; *) check normal ;; esac
+    begin_seeds_normal
 }
 
 # No --enable-werror with sanitizers: the code that they put in makes gcc warn of overlaps and overflows that are not
@@ -83,6 +84,7 @@ run_asan()
     stage "address and undefined-behaviour sanitizers"
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
         check asan tests/{style,dist,abi,fields}/ tests/sim/{seeds,enumerate,determinism}.sh
+        begin_seeds_asan
     else
         count_fail "asan: build"
     fi
@@ -127,18 +129,39 @@ run_mutants()
     say "mutants: $caught seeded bugs caught"
 }
 
-# simulate BUILD SEEDS MINUTES: so many seeds of so many simulated minutes with the build's simulator. One result.
-simulate()
+# Most stages wait more than they compute, and the long runs of seeds take what they leave of the processors: each begins
+# as soon as its build is there, and the simulator's stage, the last one, waits for them. The system's idle class, so that
+# no test that wakes up has to wait for a seed.
+declare -A simulators=()
+trap '[ ${#simulators[@]} = 0 ] || kill "${simulators[@]}" 2>/dev/null' EXIT
+
+# begin_seeds BUILD SEEDS MINUTES: so many seeds of so many simulated minutes with the build's simulator, once; it is built
+# here. Only when the simulator's stage was asked for.
+begin_seeds()
 {
-    local name=$1 seeds=$2 minutes=$3 log=$work/sim-$1.log
+    local name=$1 seeds=$2 minutes=$3 idle=(nice -n 19)
+    case " ${stages[*]} " in *" sim "*) ;; *) return ;; esac
+    [ -z "${simulators[$name]:-}" ] || return
     make -C "$work/$name" -j"$jobs" tests/sim/gavel-sim >"$work/sim-$name-build.log" 2>&1 \
         || { count_fail "sim: the build $name" "$work/sim-$name-build.log"; return; }
-    if "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes "$minutes" --jobs "$jobs" \
-        --floors "$root/tests/sim/floors.txt" --ledger "$work/sim.ledger" >"$log" 2>&1; then
+    chrt -i 0 true 2>/dev/null && idle=(chrt -i 0)
+    ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+        "${idle[@]}" "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes "$minutes" --jobs "$jobs" \
+        --floors "$root/tests/sim/floors.txt" --ledger "$work/sim.ledger" >"$work/sim-$name.log" 2>&1 &
+    simulators[$name]=$!
+}
+
+# end_seeds BUILD: waits for what was begun. One result.
+end_seeds()
+{
+    local name=$1 log=$work/sim-$1.log
+    [ -n "${simulators[$name]:-}" ] || return
+    if wait "${simulators[$name]}"; then
         count_pass
     else
         count_fail "sim: $name" "$log"
     fi
+    unset "simulators[$name]"
     grep -A 40 -E '^[0-9]+ seeds,' "$log" | sed "s/^/$name: /"
 }
 
@@ -182,13 +205,16 @@ worlds()
     sed -n "s/^PASS: /$name: world /p" "$log"
 }
 
-# A thousand seeds of two simulated minutes, a tenth of them with the sanitizers watching; their builds are those of the
-# stages before. On two cores that have nothing else to do some five and three minutes.
+# A thousand seeds of five simulated minutes, a tenth of them with the sanitizers watching: the builds are those of the
+# stages before, and by now most of the seeds have run (see above).
+begin_seeds_normal() { begin_seeds normal 1..900 5; }
+begin_seeds_asan() { begin_seeds asan 901..1000 5; }
+
 run_sim()
 {
     stage "simulator"
     if setup_build normal "${normal[@]}"; then
-        simulate normal 1..900 2
+        begin_seeds_normal
         enumerate normal 1
         correlate normal 1..200
         worlds normal 1..10
@@ -196,11 +222,13 @@ run_sim()
         count_fail "sim: build"
     fi
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
-        ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 simulate asan 901..1000 2
+        begin_seeds_asan
         ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 enumerate asan 10
     else
         count_fail "sim: build with sanitizers"
     fi
+    end_seeds normal
+    end_seeds asan
 }
 
 # What the tests reach together: at least 95 % of the lines of core/raft and core/log, and every mark. One result.
