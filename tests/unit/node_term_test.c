@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/node/internal.h"
 #include "node_cluster.h"
 
 #define SEED 20261125
@@ -191,11 +192,115 @@ static void test_cluster_time_does_not_jump_with_a_leader_that_returns(void **st
     cluster_free(&cluster);
 }
 
+/* ---- a read of the log that a new term overtakes --------------------------------------------------------- */
+
+static uint32_t reading; /* the node that applies what it reads back ... */
+static uint64_t left;    /* ... and the index behind it, of what never commits */
+
+static bool one_is_left_in(struct cluster *cluster)
+{
+    struct node *node = cluster->nodes[reading].node;
+
+    left = engine_status(node).last_index;
+    return left > engine_commit(node);
+}
+
+static bool commit_has_passed(struct cluster *cluster)
+{
+    return cluster->nodes[reading].node->apply_to >= left;
+}
+
+static void cut_between(struct cluster *cluster, uint32_t a, uint32_t others, bool cut)
+{
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (i != a && others >> i & 1)
+            net_cut(cluster->net, cluster->nodes[a].name, cluster->nodes[i].name, cut);
+}
+
+/* By this node's own state. */
+static int64_t hits_at(struct cluster *cluster, uint32_t number)
+{
+    struct cluster_client *client = cluster_client(cluster, number, CODEC_ROLE_CLIENT);
+    struct codec_request request = {.command = gavel_text("get"), .read = CODEC_READ_STALE};
+    struct gavel_buffer arguments = codec_buffer(0);
+    struct cluster_reply reply;
+    struct gavel_error error;
+
+    assert_int_equal(codec_pairs(NULL, "get", plus_one, 1, NULL, NULL, &arguments, &error), 0);
+    request.arguments = gavel_buffer_slice(&arguments);
+    cluster_call(client, &request, &reply);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, 0);
+    gavel_buffer_free(&arguments);
+    cluster_client_free(client);
+    return reply.number;
+}
+
+/*
+ * A follower that was restarted reads its log to apply what is committed, and the read brings an uncommitted batch that
+ * lies behind it, too. Before the read is back, the next leader replaces that batch and commits beyond it: the old one
+ * must not be applied for that ("apply log[lastApplied] to state machine" means the log as it is; figure 3.1).
+ */
+static void test_what_was_read_before_it_was_replaced_is_not_applied(void **state)
+{
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    struct codec_request request = {.command = gavel_text("increment")};
+    struct gavel_buffer arguments = codec_buffer(0);
+    struct gavel_error error;
+    uint32_t leader;
+
+    (void)state;
+    assert_int_equal(codec_pairs(NULL, "increment", plus_one, 1, NULL, NULL, &arguments, &error), 0);
+    request.arguments = gavel_buffer_slice(&arguments);
+    cluster_init(&cluster, 5, SEED);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    leader = (uint32_t)cluster_leader(&cluster);
+    reading = (leader + 1) % 5;
+    client = cluster_client(&cluster, leader, CODEC_ROLE_CLIENT);
+    for (int i = 0; i < 3; i++)
+        cluster_command(client, "increment", 0, 0, &reply, plus_one);
+    assert_int_equal(reply.status, 0);
+    cluster_run(&cluster, 200);
+
+    /* A fourth increment reaches this follower, and nobody else. */
+    cut_between(&cluster, leader, ~(UINT32_C(1) << reading), true);
+    cut_between(&cluster, reading, ~(UINT32_C(1) << leader), true);
+    cluster_post(client, 1, &request);
+    assert_true(cluster_until(&cluster, one_is_left_in, 200));
+    cluster_crash(&cluster, reading, OS_MEM_KEEP_ALL);
+    cluster_start(&cluster, reading);
+    for (int i = 0; i < 100000 && !cluster.nodes[reading].node->apply_reading; i++) {
+        cluster_steps(&cluster, 1);
+        cluster.clock.mono_ns += 10000;
+    }
+    assert_true(cluster.nodes[reading].node->apply_reading);
+    assert_true(cluster.nodes[reading].node->apply_to < left);
+    cluster.nodes[reading].stalled_until = UINT64_MAX;
+    while (os_inline_run(&cluster.nodes[reading].lanes, OS_LANE_DISK)) {
+    } /* the bytes are read, and nobody has been told */
+
+    cut_between(&cluster, leader, ~UINT32_C(0), true);
+    cut_between(&cluster, reading, ~(UINT32_C(1) << leader), false);
+    assert_true(cluster_until(&cluster, commit_has_passed, 10000));
+    cluster.nodes[reading].stalled_until = 0;
+    cut_between(&cluster, leader, ~UINT32_C(0), false);
+    cluster_run(&cluster, 3000);
+    assert_int_equal(hits_at(&cluster, (leader + 2) % 5), 3);
+    assert_int_equal(hits_at(&cluster, reading), 3);
+    gavel_buffer_free(&arguments);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_said_in_a_term_that_is_over),
         cmocka_unit_test(test_cluster_time_does_not_jump_with_a_leader_that_returns),
+        cmocka_unit_test(test_what_was_read_before_it_was_replaced_is_not_applied),
     };
 
     cmocka_set_test_filter(getenv("GAVEL_TEST"));
