@@ -62,6 +62,7 @@ static void take_reply(struct sim_admin *admin, const struct codec_reply *reply)
             sim_admin_whole_answer *whole = admin->open[i].whole;
 
             admin->open[i].id = 0;
+            sim_acted(admin->node->sim, NULL);
             if (answer)
                 answer(admin->node->sim, admin->node, reply->id, reply->status, reply->text);
             if (whole)

@@ -59,8 +59,10 @@ bool load_send(struct load_client *client, const unsigned char *bytes, size_t si
 {
     struct gavel_slice part = gavel_bytes(bytes, size);
 
-    return client->state == LOAD_READY &&
-           sim_transport.send(client->side, client->conn->handle, &part, 1) == GAVEL_OK;
+    if (client->state != LOAD_READY || sim_transport.send(client->side, client->conn->handle, &part, 1) != GAVEL_OK)
+        return false;
+    sim_acted(client->sim, NULL);
+    return true;
 }
 
 /* The node it wants, or any that is part of the world. */
@@ -143,7 +145,6 @@ static void closed(void *context, void *cookie, uint64_t reason, struct gavel_sl
     }
     os_list_remove(&conn->link);
     free(conn);
-    sim_acted(client->sim, NULL);
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
@@ -302,7 +303,6 @@ static void ended(struct load_slot *slot, enum load_verdict verdict, const struc
     if (verdict == LOAD_DONE && slot->session == client->session && slot->began > client->touched &&
         !(reply && reply->duplicate))
         client->touched = slot->began;
-    sim_acted(client->sim, NULL);
     if (verdict == LOAD_DONE && slot->sequence && slot->session == client->session &&
         sim_chance(&client->dice, PROBE_PPM) && client->state == LOAD_READY) {
         slot->state = LOAD_PROBE;
@@ -378,7 +378,6 @@ static void slot_timer(struct sim *sim, struct sim_event *event)
     struct load_slot *slot = os_container(event, struct load_slot, timer);
     struct load_client *client = slot->client;
 
-    (void)sim;
     if (slot->state == LOAD_RETRY) {
         if (client->state == LOAD_READY)
             send_it(slot);
@@ -387,6 +386,7 @@ static void slot_timer(struct sim *sim, struct sim_event *event)
         return;
     }
     assert(slot->state == LOAD_WAITING || slot->state == LOAD_PROBE);
+    sim_acted(sim, NULL);
     sim_trace(client->sim, NULL, "%s waited too long for op %llu", client->name, (unsigned long long)slot->op);
     slot->id = 0; /* an answer that comes now is too late */
     ended_attempt(slot, LOAD_UNSURE, NULL);
@@ -421,6 +421,7 @@ static void on_reply(struct load_client *client, const struct codec_reply *reply
             slot = &client->slots[i];
     if (!slot)
         return; /* too late, or it came twice */
+    sim_acted(client->sim, NULL);
     client->timeouts = 0;
     if (reply->index > client->load->highest)
         client->load->highest = reply->index;
@@ -431,6 +432,7 @@ static void on_reply(struct load_client *client, const struct codec_reply *reply
 
 static void on_welcome(struct load_client *client, const struct codec_welcome *welcome)
 {
+    sim_acted(client->sim, NULL);
     if (welcome->status != 0) {
         load_hang_up(client, "it is not welcome");
         return;

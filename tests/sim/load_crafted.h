@@ -52,12 +52,6 @@ void sim_cancel(struct sim *sim, struct sim_event *event)
     event->at = 0;
 }
 
-void sim_acted(struct sim *sim, struct sim_node *node)
-{
-    (void)sim;
-    (void)node;
-}
-
 struct sim_random sim_stream(const struct sim *sim, enum sim_stream stream, uint64_t number)
 {
     return sim_split(sim->seed + stream, number);

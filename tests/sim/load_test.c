@@ -297,6 +297,50 @@ static void a_lost_connection_is_unknown(void **state)
     assert_int_equal(load->history.ops[0].outcome, HISTORY_UNKNOWN);
 }
 
+/* Each request that is sent, each answer that somebody waits for, each that is given up: once. */
+static void what_counts(void **state)
+{
+    static struct load_slot *slot; /* static: it outlives a longjmp */
+    struct codec_reply late = {.index = 5};
+
+    (void)state;
+    assert_int_equal(sim.totals.events, 1); /* the welcome; a connection that opens is none */
+    holds(slot = ask(HISTORY_SET, "k0"); late.id = slot->id);
+    assert_int_equal(sim.totals.events, 2);
+    holds(answer(slot, GAVEL_E_UNKNOWN, 0));
+    assert_int_equal(sim.totals.events, 3);
+    holds(comes(CODEC_REPLY, &late)); /* twice */
+    assert_int_equal(sim.totals.events, 3);
+    holds(slot = ask_in_session(1); slot->timer.run(&sim, &slot->timer)); /* asked, and given up */
+    assert_int_equal(sim.totals.events, 5);
+    assert_int_equal(slot->state, LOAD_RETRY);
+    holds(slot->timer.run(&sim, &slot->timer)); /* asked again */
+    assert_int_equal(sim.totals.events, 6);
+    holds(load_hang_up(client, "test"));
+    assert_int_equal(slot->state, LOAD_RETRY);
+    holds(slot->timer.run(&sim, &slot->timer)); /* there is nobody to ask */
+    assert_int_equal(sim.totals.events, 6);
+}
+
+static void what_counts_of_a_watch(void **state)
+{
+    uint64_t before;
+
+    (void)state;
+    holds(set("k0", 5, 1); set("k1", 7, 1));
+    before = sim.totals.events;
+    holds(watch(0, 0));
+    assert_int_equal(sim.totals.events, before + 1);
+    holds(event(5, 1, "k0", 1));
+    assert_int_equal(sim.totals.events, before + 2);
+    holds(client->watch.timer.run(&sim, &client->watch.timer)); /* it allows more */
+    assert_int_equal(sim.totals.events, before + 3);
+    client->watch.id++;
+    client->watch.open = false;
+    holds(event(7, 1, "k1", 2)); /* of a stream that was given up */
+    assert_int_equal(sim.totals.events, before + 3);
+}
+
 /* ---- what is told of the past -------------------------------------------------------------------------- */
 
 static void one_revision_one_value(void **state)
@@ -687,6 +731,8 @@ int main(void)
         one(revision_is_the_index),
         one(the_oracle_is_told),
         one(a_lost_connection_is_unknown),
+        one(what_counts),
+        one(what_counts_of_a_watch),
         one(one_revision_one_value),
         one(one_value_one_revision),
         one(values_nobody_wrote),

@@ -127,6 +127,7 @@ void load_watch_end(struct load_client *client, const struct codec_stream_end *e
 
     if (!watch->open || end->id != watch->id)
         return;
+    sim_acted(client->sim, NULL);
     watch->open = false;
     sim_trace(client->sim, NULL, "the stream of %s ends with %lld", client->name, (long long)end->status);
     if (end->status == GAVEL_E_COMPACTED) {

@@ -151,10 +151,12 @@ void net_truncate(struct net_end *end)
 static void give(struct net_end *end, struct gavel_slice message)
 {
     const struct gavel_transport_events *events = &end->side->up.events;
+    const struct sim_node *node = end->side->node;
 
     end->begun = true;
+    if (node && node->state != SIM_DEAD)
+        sim_acted(end->wire->net->sim, node); /* a client says itself what it takes */
     events->message(events->context, end->cookie, message);
-    sim_acted(end->wire->net->sim, end->side->node);
 }
 
 static void give_quiet(struct sim_side *side)
@@ -354,7 +356,7 @@ static void tell_drained(struct net_end *end)
     end->high = false;
     if (up->events.drained) {
         up->events.drained(up->events.context, end->cookie);
-        sim_acted(end->wire->net->sim, end->side->node);
+        net_looked_at(end->side);
     }
 }
 

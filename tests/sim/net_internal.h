@@ -168,6 +168,13 @@ struct sim_net {
 #define SIM_SIDE_MAGIC 0x73736964u
 #define NET_END_MAGIC 0x73656e64u
 
+/* Have the oracle look at the node whose side this is, if it is one's. */
+static inline void net_looked_at(const struct sim_side *side)
+{
+    if (side->node)
+        sim_looked_at(side->net->sim, side->node);
+}
+
 /* net.c */
 
 /* Memory that must be there: a simulator that runs out of it has nothing to say. All zero. */

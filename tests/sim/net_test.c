@@ -39,6 +39,7 @@ static void test_messages_come_whole_once_and_in_order(void **state)
     assert_exact(there, 6000);
     assert_exact(line, 5000);
     assert_int_equal(world->sent, 11002);
+    assert_int_equal(world->sim.totals.events, 11002); /* each message, and no more */
     assert_int_equal(sim_net_in_flight(world->sim.net), 0);
     assert_int_equal(world->sim.totals.lost + world->sim.totals.duplicated + world->sim.totals.reordered, 0);
     run_ms(world, 60000); /* an idle connection stays: it is asked now and then */
@@ -83,6 +84,7 @@ static void test_a_close_sends_what_is_queued(void **state)
     assert_int_equal(there->closed, 1);
     assert_int_equal(line->reason, GAVEL_CLOSE_NORMAL);
     assert_int_equal(line->closed, 1);
+    assert_int_equal(world->sim.totals.events, 102); /* messages; an end is none */
 
     line = pair(world, &there);
     sim_transport.close(there->host->side, there->handle, GAVEL_CLOSE_PROTOCOL, gavel_text("nonsense"));

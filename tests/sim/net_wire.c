@@ -155,7 +155,7 @@ static void tell_closed(struct net_end *end)
     assert(end->side->prepared);
     end->wire->busy++;
     events->closed(events->context, end->cookie, end->reason, gavel_text(upcalls_reason(end->reason)));
-    sim_acted(end->wire->net->sim, end->side->node);
+    net_looked_at(end->side);
     end->wire->busy--;
     if (end->state != NET_GONE)
         net_end_gone(end);
@@ -295,7 +295,7 @@ static void take_dial(struct net_end *end)
     side->accepted++;
     net_push(end->other, NET_CONNECTED, 0, false);
     end->cookie = events->accepted(events->context, end, &peer);
-    sim_acted(net->sim, side->node);
+    net_looked_at(side);
     if (!end->cookie && end->state != NET_GONE) {
         net_end_tell(end, GAVEL_CLOSE_LOST, false);
         net_end_gone(end);
@@ -311,7 +311,7 @@ static void take_connected(struct net_end *end)
         return;
     open_up(end);
     events->connected(events->context, end->cookie, &peer);
-    sim_acted(end->wire->net->sim, end->side->node);
+    net_looked_at(end->side);
 }
 
 static void take_end(struct net_end *end, uint64_t reason)

@@ -577,7 +577,7 @@ void sim_node_start(struct sim_node *node, const uint32_t *join, uint32_t join_c
     count_recovery(node);
     sim_oracle_started(node->sim->oracle, node);
     node_start(node->node);
-    sim_acted(node->sim, node);
+    sim_looked_at(node->sim, node);
 }
 
 void sim_node_crash(struct sim_node *node, enum sim_crash how)
@@ -597,7 +597,7 @@ void sim_node_stop(struct sim_node *node)
     sim_trace(node->sim, node, "is asked to stop");
     node->state = SIM_STOPPING;
     node_stop(node->node);
-    sim_acted(node->sim, node);
+    sim_looked_at(node->sim, node);
 }
 
 void sim_node_after(struct sim_node *node)

@@ -50,14 +50,6 @@ void sim_cancel(struct sim *sim, struct sim_event *event)
     sim_queue_remove(sim->queue, event);
 }
 
-void sim_acted(struct sim *sim, struct sim_node *node)
-{
-    if (node)
-        sim->acted |= UINT32_C(1) << node->number;
-    sim->totals.events += !sim->counted;
-    sim->counted = true;
-}
-
 /* ---- phases -------------------------------------------------------------------------------------------- */
 
 static void look(struct sim *sim, struct sim_event *event)
@@ -153,7 +145,6 @@ static void after(struct sim *sim)
             sim_oracle_step(sim->oracle, node);
         sim_node_after(node);
     }
-    sim->counted = false;
 }
 
 bool sim_step(struct sim *sim)

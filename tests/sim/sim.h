@@ -159,8 +159,7 @@ enum sim_phase { SIM_FAULTS, SIM_HEALED };
 
 struct sim {
     struct sim_queue *queue; /* queue.h */
-    uint32_t acted;          /* a bit for each node that the event at hand changed */
-    bool counted;            /* the event at hand is in totals.events */
+    uint32_t acted;          /* a bit for each node that the step at hand may have changed */
     uint32_t founders;
     struct node_member members[SIM_NODES_MAX];    /* all that may ever be; the first `founders` found the cluster */
     const char *addresses[SIM_NODES_MAX][1];
@@ -204,14 +203,34 @@ void sim_trace(struct sim *sim, const struct sim_node *node, const char *format,
 void sim_fail(struct sim *sim, const char *invariant, const char *format, ...)
     __attribute__((format(printf, 3, 4), noreturn));
 
-/* Tell the world that the event at hand changed something at a node (NULL: at no node): it is counted, and the oracle
- * looks at that node when the event is over. */
-void sim_acted(struct sim *sim, struct sim_node *node);
-
-/* The same without counting: nothing may have changed, but somebody should look. */
+/* Have the oracle look at a node when the step at hand is over: something may have changed there. */
 static inline void sim_looked_at(struct sim *sim, const struct sim_node *node)
 {
     sim->acted |= UINT32_C(1) << node->number;
+}
+
+/*
+ * What counts in totals.events, each once, when it happens and only when it changed a state:
+ *
+ *   a delivered message   one that a living node or a client took in, however many come in one read of a connection:
+ *                         a node notes at least when its sender was heard last. What a client throws away, since it
+ *                         has given the request or the stream up, is none.
+ *   a lane completion     the node learns that a job is done
+ *   a timer               a node's that made a job for a lane or changed its term or role, and a client's that gives a
+ *                         request up; a tick that found nothing to do is none
+ *   a client operation    a request that a client or an administrator sends. (Its delivery at the node is a delivered
+ *                         message besides; an administrator's has no way to go, and counts once.)
+ *
+ * All else is none: what the network and the queue do to move these, connections that open, drain or end, and what
+ * happens to the world, such as crashes, starts, stops and partitions.
+ *
+ * `node`: where it was, or NULL for a client; it is looked at as well.
+ */
+static inline void sim_acted(struct sim *sim, const struct sim_node *node)
+{
+    if (node)
+        sim_looked_at(sim, node);
+    sim->totals.events++;
 }
 
 #endif
