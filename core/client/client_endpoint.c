@@ -45,12 +45,14 @@ static const struct client_transport *transport_of(const struct client_endpoint 
 
 void client_endpoint_said(struct client_endpoint *endpoint, struct gavel_slice what)
 {
-    size_t prefix = strlen(endpoint->uri) + 2;
+    size_t address = strlen(endpoint->uri), prefix = address + 2;
+    const char *text = what.data;
     size_t size;
 
-    /* Transports put the address before their sentences, and so does the report. */
-    if (what.size > prefix && memcmp(what.data, endpoint->uri, prefix - 2) == 0)
-        what = gavel_bytes((const char *)what.data + prefix, what.size - prefix);
+    /* Transports put the address and ": " before their sentences, and so does the report; but one may begin with a
+     * longer address, or go on otherwise. */
+    if (what.size > prefix && memcmp(text, endpoint->uri, address) == 0 && memcmp(text + address, ": ", 2) == 0)
+        what = gavel_bytes(text + prefix, what.size - prefix);
     size = what.size < sizeof endpoint->said - 1 ? what.size : sizeof endpoint->said - 1;
     pthread_mutex_lock(&endpoint->client->tried_lock);
     if (size)

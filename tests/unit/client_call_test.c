@@ -347,6 +347,31 @@ static void calls_inside(void *context, int32_t status, const struct gavel_resul
     pthread_mutex_unlock(&inside->lock);
 }
 
+/* An address before a sentence is said once; what only begins like one is left as it is. */
+static void test_address_said_once(void **state)
+{
+    static const char *const behind[] = {": this node is full", "7 is another one", " is full", ": "};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof behind / sizeof behind[0]; i++) {
+        struct fake *fake = fake_start(NULL);
+        struct gavel_client *client = NULL;
+        struct gavel_error error;
+        char why[192], wanted[384];
+
+        (void)snprintf(why, sizeof why, "%s%s", fake->uri, behind[i]);
+        (void)snprintf(wanted, sizeof wanted, "%s: %s", fake->uri, i == 0 ? "this node is full" : why);
+        fake->why = why;
+        fake->refuse = GAVEL_E_DENIED;
+        client = open_client(fake->uri);
+        assert_int_equal(call(client, "set", 0, 1000, NULL, &error), GAVEL_E_NO_LEADER);
+        if (!strstr(error.text, wanted))
+            fail_msg("wanted: %s\nsaid: %s", wanted, error.text);
+        gavel_client_close(client);
+        fake_stop(fake);
+    }
+}
+
 /* A callback that waits would wait for itself: it is refused. */
 static void test_waiting_inside(void **state)
 {
@@ -545,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_silent_node),
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_refused_hello),
+        cmocka_unit_test(test_address_said_once),
         cmocka_unit_test(test_waiting_inside),
         cmocka_unit_test(test_close_ends_calls),
         cmocka_unit_test(test_refused_while_closing),

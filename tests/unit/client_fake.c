@@ -76,7 +76,7 @@ static void welcome(struct fake_conn *conn, const struct codec_hello *hello)
     conn->json = hello->serializers.count && gavel_slice_equal(wanted[0], gavel_text("json"));
     atomic_fetch_add(&conn->fake->hellos, 1);
     answer.status = conn->fake->refuse;
-    answer.text = gavel_text(conn->fake->refuse ? "this fake takes nobody" : NULL);
+    answer.text = gavel_text(!conn->fake->refuse ? NULL : conn->fake->why ? conn->fake->why : "this fake takes nobody");
     answer.serializer = gavel_text(conn->json ? "json" : "msgpack");
     answer.name = gavel_text("fake");
     answer.version_major = CODEC_PROTOCOL_MAJOR;

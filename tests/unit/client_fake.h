@@ -46,6 +46,7 @@ struct fake {
     void (*stream_close)(struct fake_conn *conn, const struct codec_stream_close *close);
     char leader[FAKE_LEADER_MAX]; /* URI that welcomes and replies name as the leader's; "": none */
     int64_t refuse;               /* status of the welcome */
+    const char *why;              /* its sentence; NULL: one of the fake's */
     _Atomic uint32_t requests;
     _Atomic uint32_t hellos;
 };
