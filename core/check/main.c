@@ -9,6 +9,7 @@
 #include "core/check/machine.h"
 #include "core/check/shared.h"
 #include "core/codec/field.h"
+#include "core/host/schema.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -64,6 +65,14 @@ static int list(void)
     for (const struct kit_check *check = kit_checks; check->name; check++)
         (void)puts(check->name);
     return EX_OK;
+}
+
+static bool known_kind(const char *name)
+{
+    for (uint64_t kind = GAVEL_KIND_TRANSPORT; kind <= GAVEL_KIND_OBSERVER; kind++)
+        if (strcmp(host_kind_name(kind), name) == 0)
+            return true;
+    return false;
 }
 
 static bool known_check(const char *name)
@@ -130,7 +139,7 @@ static int bad_value(int option, unsigned *set)
         return 0;
     case OPTION_KIND:
         kit.kind = optarg;
-        return 0;
+        return known_kind(optarg) ? 0 : usage("--kind is transport, serializer, statemachine or observer", optarg);
     case OPTION_ONLY:
         kit.only = optarg;
         return known_check(optarg) ? 0 : usage("--only takes the name of a check", optarg);

@@ -46,6 +46,11 @@ is "$(said --check-plugin log --set format=loud | tail -n 1)" \
     'fail  tables  log: option format: expected one of human, json, found "loud"'
 is "$(said --check-plugin counter --kind observer | tail -n 1)" \
     'fail  tables  there is no observer called "counter" in DIR; see gaveld --list-plugins'
+is "$(said --check-plugin counter --kind machine)" \
+    'gavel-check: --kind is transport, serializer, statemachine or observer, not "machine"; see gavel-check(3)'
+code=0
+"$gaveld" --check-plugin counter --kind machine >"$dir/out" 2>&1 || code=$?
+is "$code" 64
 code=0
 "$gaveld" --check-plugin nosuch >"$dir/out" 2>&1 || code=$?
 is "$code" 66
