@@ -128,7 +128,7 @@ const struct cli_area cli_areas[] = {
      "was cut short is gone on with by the same command. See quorum-lost in gavel-runbook(7)"},
     {"init", cli_area_init, CLI_FILES, "DIR", cli_init_options,
      "Write commented INI files for a cluster on this machine, with every key of the plugins that are installed, and "
-     "start.sh, which starts it. Nothing is overwritten"},
+     "start.sh, which starts it; what gavel needs in GAVEL_ENDPOINTS is printed. Nothing is overwritten"},
     {"plugin", cli_area_plugin, CLI_FILES, "new NAME", cli_plugin_options,
      "Make a project for a plugin called NAME: source, test, manual page, configure.ac and what is to be done next. "
      "The name has lower-case letters, digits and single - between them. The project is built from what gavel has "

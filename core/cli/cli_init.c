@@ -42,6 +42,32 @@ static void warn_missing(struct host_loader *loader, const char *plugin_dir, con
         fprintf(stderr, "gavel: warning: the nodes will not start yet: %s\n", error.text);
 }
 
+/* Whether the endpoints of a user, separated as gavel takes them, hold this one. */
+static bool is_listed(const char *endpoints, const char *uri)
+{
+    size_t size = strlen(uri);
+
+    for (const char *at = strstr(endpoints, uri); at; at = strstr(at + 1, uri))
+        if ((at == endpoints || strchr(", \t\n", at[-1])) && (!at[size] || strchr(", \t\n", at[size])))
+            return true;
+    return false;
+}
+
+/* Where the nodes are, when that is not where this user's gavel looks by itself. */
+static void print_endpoints(const struct cli *cli, const struct host_sample *sample)
+{
+    char uri[128];
+
+    (void)snprintf(uri, sizeof uri, "%s://127.0.0.1:%u", sample->scheme, sample->port);
+    if (is_listed(cli->endpoints, uri))
+        return;
+    printf("gavel has to be told where the nodes are, by --endpoints or once for all that follows:\n"
+           "    export GAVEL_ENDPOINTS=");
+    for (unsigned i = 0; i < sample->nodes; i++)
+        printf("%s%s://127.0.0.1:%u", i ? "," : "", sample->scheme, sample->port + i);
+    printf("\n");
+}
+
 static uint64_t nodes, port;
 static const char *transport, *list;
 
@@ -75,8 +101,8 @@ int cli_area_init(struct cli *cli, int count, char **words)
         return code;
     if (cli->word_count != 2)
         return cli_misused(cli, "gavel init [--nodes N] [--port P] [--transport NAME] [--machines NAME,...] DIR");
-    if (nodes < 1 || nodes > HOST_SAMPLE_NODES_MAX || port > 65535 - nodes)
-        return cli_fail(CLI_USAGE, "1 to %d nodes, on ports up to 65535", HOST_SAMPLE_NODES_MAX);
+    if (nodes < 1 || nodes > HOST_SAMPLE_NODES_MAX || port < 1 || port > 65535 - nodes)
+        return cli_fail(CLI_USAGE, "1 to %d nodes, on ports from 1 to 65535", HOST_SAMPLE_NODES_MAX);
     sample.dir = cli->words[1];
     sample.nodes = (unsigned)nodes;
     sample.port = (unsigned)port;
@@ -96,5 +122,6 @@ int cli_area_init(struct cli *cli, int count, char **words)
         return cli_fail(CLI_FAILED, "%s", error.text);
     printf("%s/node-1.ini%s written, and %s/start.sh: run it to start the cluster\n", sample.dir,
            nodes > 1 ? " and its fellows" : "", sample.dir);
+    print_endpoints(cli, &sample);
     return CLI_OK;
 }

@@ -15,7 +15,7 @@ const struct usage_option *cli_options_general(struct cli *cli)
         {"endpoints", 'e', USAGE_TEXT, "URI,...",
          "Nodes to ask, such as ws://127.0.0.1:8080, tcp://[::1]:9000 or unix:///run/gavel.sock. One that answers is "
          "enough: it names the leader, and forwards what it cannot do itself. The default is the variable "
-         "GAVEL_ENDPOINTS, else ports 8080 to 8082 of this machine", &cli->endpoints},
+         "GAVEL_ENDPOINTS, else ports 8080 to 8082 of this machine. No transport has TLS", &cli->endpoints},
         {"output", 'o', USAGE_TEXT, "table|json",
          "A table, the default, is for people; JSON is the whole result", &cli->output},
         {"timeout", 't', USAGE_DURATION, "TIME",

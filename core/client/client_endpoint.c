@@ -85,6 +85,22 @@ static int32_t transport_for(const struct gavel_client *client, struct gavel_sli
     return -1;
 }
 
+/* A scheme that nobody speaks; one that means TLS deserves a word of its own, for no transport has any. */
+static int32_t fail_scheme(struct gavel_slice uri, struct gavel_error *error)
+{
+    static const char *const secure[] = {"wss:", "tls:", "https:"};
+    int size = (int)(uri.size < 200 ? uri.size : 200);
+    size_t i;
+
+    for (i = 0; i < sizeof secure / sizeof secure[0]; i++)
+        if (uri.size > strlen(secure[i]) && memcmp(uri.data, secure[i], strlen(secure[i])) == 0)
+            return gavel_fail(error, GAVEL_E_INVALID, "'%.*s' means TLS, which no transport of this build has: use "
+                              "ws:// or tcp://, and between machines a network that encrypts by itself, such as a VPN",
+                              size, (const char *)uri.data);
+    return gavel_fail(error, GAVEL_E_INVALID, "'%.*s' is no endpoint that this build speaks: %s", size,
+                      (const char *)uri.data, "ws://host:port, tcp://host:port, unix:///path");
+}
+
 static void timer_fired(struct client_timer *timer);
 
 static struct client_endpoint *endpoint_new(struct gavel_client *client, struct gavel_slice uri, uint32_t transport)
@@ -118,9 +134,7 @@ int32_t client_endpoint_add(struct gavel_client *client, struct gavel_slice uri,
             return (int32_t)i;
     transport = transport_for(client, uri);
     if (transport < 0)
-        return gavel_fail(error, GAVEL_E_INVALID, "'%.*s' is no endpoint that this build speaks: %s",
-                          (int)(uri.size < 200 ? uri.size : 200), (const char *)uri.data,
-                          "ws://host:port, tcp://host:port, unix:///path");
+        return fail_scheme(uri, error);
     if (client->endpoint_count == GAVEL_CLIENT_ENDPOINTS)
         return gavel_fail(error, GAVEL_E_TOO_LARGE, "more than %d endpoints", GAVEL_CLIENT_ENDPOINTS);
     if (client_timers_reserve(&client->timers, GAVEL_CLIENT_CALLS * 2 + GAVEL_CLIENT_ENDPOINTS) != GAVEL_OK)
