@@ -239,7 +239,7 @@ static void read_member(struct host_config *config, const char *text, const char
             host_fault(faults, "%s: member %s has more than %d addresses", at, member.name, HOST_ADDRESSES_MAX);
             return;
         }
-        if (host_uri_check(one, &error) != GAVEL_OK)
+        if (host_uri_check_dialled(one, &error) != GAVEL_OK)
             host_fault(faults, "%s: member %s: %s", at, member.name, error.text);
         member.uri[member.uri_count++] = one;
     }
@@ -294,7 +294,7 @@ static void add_join(struct host_config *config, const char *uri, const char *at
         host_fault(faults, "%s: more than %d addresses to join by", at, HOST_JOIN_MAX);
         return;
     }
-    if (host_uri_check(uri, &error) != GAVEL_OK)
+    if (host_uri_check_dialled(uri, &error) != GAVEL_OK)
         host_fault(faults, "%s: %s", at, error.text);
     config->join[config->join_count++] = uri;
 }
@@ -325,7 +325,7 @@ static void read_seeds(struct host_config *config, struct host_faults *faults)
     uint16_t port;
 
     for (uint64_t i = 0; i < config->cluster.seeds.count; i++)
-        if (host_uri_check(text_of(seeds[i]), &error) != GAVEL_OK)
+        if (host_uri_check_dialled(text_of(seeds[i]), &error) != GAVEL_OK)
             host_fault(faults, "%s: %s", place(config, "cluster", "seeds"), error.text);
     for (uint64_t i = 0; i < config->cluster.discover.count && i < HOST_SOURCES_MAX; i++)
         if (host_source_read(text_of(sources[i]), &config->source[config->source_count++], &error) != GAVEL_OK)
@@ -398,6 +398,20 @@ static void check_listen(struct host_config *config, struct host_instance_config
     }
 }
 
+/* What others are told to dial. */
+static void check_advertise(const struct host_config *config, const struct host_instance_config *instance,
+                            struct host_faults *faults)
+{
+    const struct host_ini_entry *entry = host_ini_entry(instance->ini, "advertise");
+    const struct gavel_slice *items = instance->transport.advertise.items;
+    struct gavel_error error;
+
+    for (uint64_t i = 0; i < instance->transport.advertise.count; i++)
+        if (host_uri_check_dialled(text_of(items[i]), &error) != GAVEL_OK)
+            host_fault(faults, "%s:%u: advertise: %s", config->ini.file, entry ? entry->line : instance->line,
+                       error.text);
+}
+
 static void check_levels(struct host_config *config, const struct host_instance_config *instance,
                          struct host_faults *faults)
 {
@@ -455,6 +469,7 @@ void host_config_bind(struct host_config *config, struct host_instance_config *i
     case GAVEL_KIND_TRANSPORT:
         host_bind_section(&bind, &host_transport_fields, &instance->transport, table, instance->options);
         check_listen(config, instance, faults, warnings);
+        check_advertise(config, instance, faults);
         break;
     case GAVEL_KIND_OBSERVER:
         host_bind_section(&bind, &host_observer_fields, &instance->observer, table, instance->options);

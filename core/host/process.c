@@ -14,6 +14,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <libgen.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,30 @@ static void prepare_limits(const struct host_process *process)
     }
 }
 
+/* Why it cannot be made, and what the administrator is to do about it. Returns an exit code. */
+static int tell_unmade(const char *dir, int reason)
+{
+    int code = reason == EACCES || reason == EPERM || reason == EROFS ? EX_NOPERM : EX_IOERR;
+    const struct passwd *user = getpwuid(geteuid());
+    char parent[HOST_DATA_DIR_MAX + 1], who[64];
+
+    (void)snprintf(parent, sizeof parent, "%s", dir);
+    (void)dirname(parent);
+    if (user)
+        (void)snprintf(who, sizeof who, "%s", user->pw_name);
+    else
+        (void)snprintf(who, sizeof who, "%lu", (unsigned long)geteuid());
+    if (reason == ENOENT)
+        (void)fprintf(stderr, "gaveld: data_dir %s cannot be made: there is no directory %s; make it, and let user %s "
+                      "write in it\n", dir, parent, who);
+    else if (reason == EACCES || reason == EPERM)
+        (void)fprintf(stderr, "gaveld: data_dir %s cannot be made: user %s may not write in %s; make it for that user: "
+                      "install -d -m 0700 -o %s %s\n", dir, who, parent, who, dir);
+    else
+        (void)fprintf(stderr, "gaveld: data_dir %s cannot be made: %s\n", dir, strerror(reason));
+    return code;
+}
+
 /* Make the data directory if it is missing, and see that it can be written. Returns an exit code. */
 static int prepare_data_dir(struct host_process *process)
 {
@@ -53,10 +79,7 @@ static int prepare_data_dir(struct host_process *process)
     if (mkdir(dir, 0700) == 0) {
         process->made_data_dir = true;
     } else if (errno != EEXIST) {
-        int code = errno == EACCES || errno == EPERM || errno == EROFS ? EX_NOPERM : EX_IOERR;
-
-        (void)fprintf(stderr, "gaveld: data_dir %s cannot be made: %s\n", dir, strerror(errno));
-        return code;
+        return tell_unmade(dir, errno);
     }
     if (stat(dir, &stat_of) != 0 || !S_ISDIR(stat_of.st_mode)) {
         (void)fprintf(stderr, "gaveld: data_dir %s is not a directory\n", dir);

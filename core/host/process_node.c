@@ -7,6 +7,7 @@
 #include "core/codec/field.h"
 #include "core/host/ready.h"
 #include "core/host/reload.h"
+#include "core/host/topic.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -79,45 +80,16 @@ static void metrics(void *context, struct gavel_writer *out)
     host_registry_write(host_services_registry(process->services), out);
 }
 
-/* Whether one of the two is the other, or is above it: "transport" and "transport.main". */
-static bool related(struct gavel_slice module, const char *name)
-{
-    uint64_t size = strlen(name), shorter = size < module.size ? size : module.size;
-    const char *text = module.data;
-
-    return memcmp(text, name, (size_t)shorter) == 0 &&
-           (size == module.size || (size < module.size ? text[size] : name[module.size]) == '.');
-}
-
-/* A name that nothing logs under would silently change nothing: refused, with the nearest one that is known. */
 static int32_t check_module(const struct host_process *process, struct gavel_slice module, struct gavel_error *error)
 {
-    struct codec_nearest nearest = {.wanted = module};
-    char hint[192], name[160], best[160];
+    struct host_topic topics[HOST_PARTS_MAX];
 
-    for (unsigned i = 0; host_log_modules[i]; i++) {
-        if (related(module, host_log_modules[i]))
-            return GAVEL_OK;
-        codec_nearest_offer(&nearest, gavel_text(host_log_modules[i]));
-    }
     for (unsigned i = 0; i < process->part_count; i++) {
         const struct host_part *part = process->part[i];
-        const char *words[] = {part->config->name, part->plugin->head.name};
 
-        for (unsigned j = 0; j < 4; j++) { /* as its section or its plugin is called, with the kind or without it */
-            (void)snprintf(name, sizeof name, "%s%s%s", j < 2 ? "" : host_kind_name(part->config->kind),
-                           j < 2 ? "" : ".", words[j % 2]);
-            if (related(module, name))
-                return GAVEL_OK;
-            codec_nearest_offer(&nearest, gavel_text(name));
-            if (nearest.best.data == name) { /* the next one is written over it */
-                memcpy(best, name, sizeof best);
-                nearest.best.data = best;
-            }
-        }
+        topics[i] = (struct host_topic){part->config->kind, part->config->name, part->plugin->head.name};
     }
-    return gavel_fail(error, GAVEL_E_INVALID, "nothing logs as '%.*s'%s", (int)(module.size < 64 ? module.size : 64),
-                      (const char *)module.data, codec_nearest_text(&nearest, hint, sizeof hint));
+    return host_topic_check(module, topics, process->part_count, error);
 }
 
 static int32_t log_level(void *context, struct gavel_slice module, struct gavel_slice level, struct gavel_error *error)

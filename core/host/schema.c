@@ -18,7 +18,8 @@ static const struct gavel_field node_rows[] = {
      .help = "Name of this node, as the members list spells it: letters, digits, '.', '_' and '-'"},
     {.name = "data_dir", .id = 2, .type = GAVEL_STRING, .flags = GAVEL_REQUIRED,
      .offset = AT(host_node_options, data_dir), .min = 1, .max = HOST_DATA_DIR_MAX,
-     .help = "Directory of the log, the votes and the snapshots; made with mode 0700 when it does not exist"},
+     .help = "Directory of the log, the votes and the snapshots, for this node alone; made when it does not exist, but "
+             "not its parent. It has mode 0700: one that is there with another gets it, which the log tells"},
     {.name = "plugin_dir", .id = 3, .type = GAVEL_STRING, .offset = AT(host_node_options, plugin_dir), .min = 1,
      .max = 900, .fallback = GAVEL_PLUGINDIR,
      .help = "Directory that plugins are loaded from; the variable GAVEL_PLUGIN_DIR changes the default"},
@@ -41,8 +42,8 @@ static const struct gavel_field cluster_rows[] = {
      .offset = AT(host_cluster_options, members), .min = 1, .max = 32,
      .help = "The members that found the cluster, this one among them, as name=uri, or name=uri|uri when a member has "
              "several addresses; the same list, in the same order, on each of them: the first one founds when all of "
-             "them are there. Looked at only while the data directory is empty and join is not given; later, members "
-             "come and go by command"},
+             "them are there; a port is the one that is dialled, not 0. Looked at only while the data directory is "
+             "empty and join is not given; later, members come and go by command"},
     {.name = "join", .id = 2, .type = GAVEL_LIST, .element = GAVEL_STRING, .flags = GAVEL_RELOADABLE,
      .offset = AT(host_cluster_options, join), .min = 1, .max = HOST_JOIN_MAX,
      .help = "Addresses of members of a cluster that is there already: with them an empty node founds nothing, "
@@ -254,7 +255,8 @@ static const struct gavel_field observer_rows[] = {
      .choices = host_level_names, .fallback = "info", .help = "Least level of log events that it is given"},
     {.name = "levels", .id = 4, .type = GAVEL_LIST, .flags = GAVEL_RELOADABLE, .element = GAVEL_STRING, .max = 32,
      .offset = AT(host_observer_options, levels),
-     .help = "Other levels for single modules as module:level, such as raft:debug; a module stands for all below it"},
+     .help = "Other levels for single modules as module:level, such as raft:debug; a module stands for all below it. "
+             "It is the word in parentheses at the end of a log line; one that nothing logs as is refused"},
     {.name = "metrics_interval", .id = 2, .type = GAVEL_DURATION, .flags = GAVEL_RELOADABLE,
      .fallback = "10s", .min = 100, .max = 3600000,
      .offset = AT(host_observer_options, metrics_interval),

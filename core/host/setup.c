@@ -7,6 +7,9 @@
 #include "core/host/builtin.h"
 #include "core/host/guard.h"
 #include "core/host/heap.h"
+#include "core/host/sink.h"
+#include "core/host/topic.h"
+#include "core/host/uri.h"
 #include "core/os/call.h"
 
 #include <errno.h>
@@ -102,20 +105,9 @@ static void take_instance(struct host_setup *setup, unsigned i)
         check_instance(setup, plugin, instance);
 }
 
-/* Whether a blank-separated list holds the scheme of `uri`. */
-static bool speaks(const char *schemes, const char *uri)
-{
-    size_t wanted = strcspn(uri, ":");
-
-    for (const char *at = schemes + strspn(schemes, " "); *at; at += strspn(at, " ")) {
-        size_t size = strcspn(at, " ");
-
-        if (size == wanted && strncmp(at, uri, size) == 0)
-            return true;
-        at += size;
-    }
-    return false;
-}
+#define NO_TLS \
+    "gavel's own transports have no TLS. Use ws:// or tcp://, and between machines a network that encrypts by " \
+    "itself, such as a VPN"
 
 static void check_schemes(struct host_setup *setup)
 {
@@ -124,10 +116,73 @@ static void check_schemes(struct host_setup *setup)
         const struct host_plugin *plugin = setup->plugin[i];
 
         for (unsigned j = 0; plugin && j < instance->listen_count; j++)
-            if (!speaks(plugin->operations.transport.schemes, instance->listen[j]))
-                host_fault(&setup->faults, "%s: transport %s speaks %s, and cannot listen on %s",
+            if (!host_uri_spoken(plugin->operations.transport.schemes, instance->listen[j]))
+                host_fault(&setup->faults, "%s: transport %s speaks %s, and cannot listen on %s%s",
                            place(&setup->config, instance), instance->name, plugin->operations.transport.schemes,
-                           instance->listen[j]);
+                           instance->listen[j], host_uri_has_tls(instance->listen[j]) ? ": " NO_TLS : "");
+    }
+}
+
+/* An address with TLS that no transport of the file could dial. With one that is not there nobody knows. */
+static void check_dialled(struct host_setup *setup, const char *key, const char *uri)
+{
+    const struct host_ini_entry *entry = host_ini_entry(host_ini_section(&setup->config.ini, "cluster"), key);
+    bool command = setup->join && strcmp(key, "join") == 0; /* the command line's take the place of the file's */
+
+    if (!host_uri_has_tls(uri))
+        return;
+    for (unsigned i = 0; i < setup->config.instance_count; i++)
+        if (setup->config.instance[i].kind == GAVEL_KIND_TRANSPORT &&
+            (!setup->plugin[i] || host_uri_spoken(setup->plugin[i]->operations.transport.schemes, uri)))
+            return;
+    if (command || !entry)
+        host_fault(&setup->faults, "--%s: no transport can dial %s: " NO_TLS, key, uri);
+    else
+        host_fault(&setup->faults, "%s:%u: %s: no transport can dial %s: " NO_TLS, setup->config.ini.file, entry->line,
+                   key, uri);
+}
+
+static void check_all_dialled(struct host_setup *setup)
+{
+    const struct host_config *config = &setup->config;
+    const struct gavel_slice *seeds = config->cluster.seeds.items;
+
+    for (unsigned i = 0; i < config->member_count; i++)
+        for (unsigned j = 0; j < config->member[i].uri_count; j++)
+            check_dialled(setup, "members", config->member[i].uri[j]);
+    for (unsigned i = 0; i < config->join_count; i++)
+        check_dialled(setup, "join", config->join[i]);
+    for (uint64_t i = 0; i < config->cluster.seeds.count; i++)
+        check_dialled(setup, "seeds", seeds[i].data);
+}
+
+/* The modules whose levels an observer's section gives. What is none was found when the section was read. */
+static void check_topics(struct host_setup *setup)
+{
+    const struct host_config *config = &setup->config;
+    struct host_topic topics[HOST_INSTANCES_MAX];
+
+    for (unsigned i = 0; i < config->instance_count; i++) {
+        const struct host_instance_config *instance = &config->instance[i];
+
+        topics[i] = (struct host_topic){instance->kind, instance->name,
+                                        setup->plugin[i] ? setup->plugin[i]->head.name : instance->plugin};
+    }
+    for (unsigned i = 0; i < config->instance_count; i++) {
+        const struct host_instance_config *instance = &config->instance[i];
+        const struct host_ini_entry *entry = host_ini_entry(instance->ini, "levels");
+        const struct gavel_slice *items = instance->observer.levels.items;
+
+        for (uint64_t j = 0; j < instance->observer.levels.count; j++) {
+            char module[HOST_SINK_MODULE_MAX];
+            struct gavel_error error;
+            uint64_t level;
+
+            if (host_sink_level(items[j], module, &level, &error) == GAVEL_OK &&
+                host_topic_check(gavel_text(module), topics, config->instance_count, &error) != GAVEL_OK)
+                host_fault(&setup->faults, "%s:%u: levels: %s", config->ini.file, entry ? entry->line : instance->line,
+                           error.text);
+        }
     }
 }
 
@@ -187,6 +242,8 @@ static bool read_all(struct host_setup *setup, FILE *stream, const char *file, c
     for (unsigned i = 0; i < setup->config.instance_count; i++)
         take_instance(setup, i);
     check_schemes(setup);
+    check_all_dialled(setup);
+    check_topics(setup);
     check_advertised(setup);
     check_sight(setup);
     return setup->faults.count == 0;

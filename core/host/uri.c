@@ -5,6 +5,7 @@
 #include "core/host/uri.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
 #define PORT_MAX 65535
@@ -58,6 +59,35 @@ int32_t host_uri_check(const char *uri, struct gavel_error *error)
     return GAVEL_OK;
 }
 
+int32_t host_uri_check_dialled(const char *uri, struct gavel_error *error)
+{
+    int32_t status = host_uri_check(uri, error);
+
+    if (status != GAVEL_OK || has_scheme(uri, "unix") || strtol(port_colon(behind_scheme(uri)) + 1, NULL, 10) != 0)
+        return status;
+    return gavel_fail(error, GAVEL_E_INVALID, "nobody can dial port 0, in \"%s\": write the port that is listened on",
+                      uri);
+}
+
+bool host_uri_has_tls(const char *uri)
+{
+    return has_scheme(uri, "wss") || has_scheme(uri, "tls") || has_scheme(uri, "https");
+}
+
+bool host_uri_spoken(const char *schemes, const char *uri)
+{
+    size_t wanted = strcspn(uri, ":");
+
+    for (const char *at = schemes + strspn(schemes, " "); *at; at += strspn(at, " ")) {
+        size_t size = strcspn(at, " ");
+
+        if (size == wanted && strncmp(at, uri, size) == 0)
+            return true;
+        at += size;
+    }
+    return false;
+}
+
 bool host_uri_is_private(const char *uri)
 {
     const char *host = behind_scheme(uri), *colon;
@@ -65,7 +95,7 @@ bool host_uri_is_private(const char *uri)
 
     if (!host || has_scheme(uri, "unix"))
         return true;
-    if (has_scheme(uri, "wss") || has_scheme(uri, "tls") || has_scheme(uri, "https"))
+    if (host_uri_has_tls(uri))
         return true;
     colon = port_colon(host);
     size = colon ? (size_t)(colon - host) : strlen(host);

@@ -15,9 +15,18 @@
 /* Whether `uri` is well formed; GAVEL_E_INVALID with a sentence when not. */
 int32_t host_uri_check(const char *uri, struct gavel_error *error);
 
+/* The same, of an address that others dial: its port is not 0. */
+int32_t host_uri_check_dialled(const char *uri, struct gavel_error *error);
+
+/* Whether the scheme is one that means TLS: wss, tls, https. */
+bool host_uri_has_tls(const char *uri);
+
+/* Whether a list of schemes, separated by blanks, holds that of `uri`. */
+bool host_uri_spoken(const char *schemes, const char *uri);
+
 /*
  * Whether nobody but this machine, or nobody without a certificate, reaches a listener there: a loopback address, a
- * Unix socket, a scheme with TLS (wss, tls, https).
+ * Unix socket, a scheme with TLS.
  */
 bool host_uri_is_private(const char *uri);
 

@@ -137,6 +137,10 @@ struct log_recovery {
     uint64_t recovering_floor; /* RECOVERING: the highest index that is known to have been durable here */
     uint8_t *founding;     /* the founding record; NULL when there is none */
     uint64_t founding_bytes;
+    /* The directory was there already and not for its owner alone, with these permission bits: it has 0700 now, unless
+     * that failed with this negative errno. Both 0: it had 0700, or is new. */
+    uint32_t mode_before;
+    int32_t mode_failed;
 };
 
 /* [before the loop] Take the lock of a data directory; os_close lets go of it. GAVEL_E_BUSY when another process has

@@ -14,6 +14,8 @@
 #include "core/os/cover.h"
 #include "core/os/seeded.h"
 
+#define DIR_MODE 0700 /* the log is for its owner alone */
+
 static int system_error(struct gavel_error *error, const char *what, const char *path, int result)
 {
     int code = result == -ENOMEM                        ? GAVEL_E_NO_MEMORY
@@ -111,7 +113,7 @@ static int make_dir(const struct os *os, const char *dir, const char *name)
 
     if (log_path(path, dir, name, NULL))
         return -ENAMETOOLONG;
-    result = os_mkdir(os, path, 0700);
+    result = os_mkdir(os, path, DIR_MODE);
     return result == -EEXIST ? 0 : result;
 }
 
@@ -369,14 +371,15 @@ static int check_options(const struct log_options *options, struct gavel_error *
     return 0;
 }
 
-/* The directory exists, is ours by its owner, and nobody else may look into it. */
-static int prepare_dir(const struct os *os, const char *dir, struct gavel_error *error)
+/* The directory exists and is ours by its owner. *mode: its permission bits, when it was there already. */
+static int prepare_dir(const struct os *os, const char *dir, uint32_t *mode, struct gavel_error *error)
 {
     struct os_stat stat;
     int result = os_stat(os, dir, &stat);
 
+    *mode = DIR_MODE;
     if (result == -ENOENT) {
-        result = os_mkdir(os, dir, 0700);
+        result = os_mkdir(os, dir, DIR_MODE);
         return result ? system_error(error, "create", dir, result) : 0;
     }
     if (result)
@@ -385,12 +388,24 @@ static int prepare_dir(const struct os *os, const char *dir, struct gavel_error 
         return gavel_fail(error, GAVEL_E_CONFIG, "%s is not a directory", dir);
     if (!stat.owned)
         return gavel_fail(error, GAVEL_E_DENIED, "%s belongs to another user", dir);
+    *mode = stat.mode;
     return 0;
+}
+
+/* From here on nobody else may look into it. What the system adds to a mode by itself (setgid) is nobody's wish. */
+static void close_dir(const struct os *os, const char *dir, uint32_t mode, struct log_recovery *recovery)
+{
+    int result = os_chmod(os, dir, DIR_MODE);
+
+    if ((mode & 0777) == DIR_MODE)
+        return;
+    recovery->mode_before = mode;
+    recovery->mode_failed = result;
 }
 
 /* Lock, scan, and make the directory first when there is none. */
 static int find(const struct os *os, const struct log_options *options, struct log *log, struct log_scan *scan,
-                bool *fresh, struct gavel_error *error)
+                bool *fresh, uint32_t *mode, struct gavel_error *error)
 {
     static const struct log_scan_options thorough = {.refresh = true};
     struct os_stat stat;
@@ -401,12 +416,12 @@ static int find(const struct os *os, const struct log_options *options, struct l
         /* Nothing may be changed in a directory that is refused: look before the lock file is made. */
         static const struct log_scan_options brief = {.brief = true};
 
-        if ((status = prepare_dir(os, options->dir, error)) ||
+        if ((status = prepare_dir(os, options->dir, mode, error)) ||
             (status = log_scan_run(scan, os, options->dir, &brief, error)) ||
             (status = refuse(scan, options, error)))
             return status;
         log_scan_free(scan);
-    } else if ((status = prepare_dir(os, options->dir, error))) {
+    } else if ((status = prepare_dir(os, options->dir, mode, error))) {
         return status;
     }
     if ((!options->renewing && (status = log_lock_dir(os, options->dir, &log->lock, error))) ||
@@ -427,6 +442,7 @@ int log_open(const struct os *os, const struct log_options *options, const struc
     struct log *log = NULL;
     enum log_damage way = LOG_DAMAGE_REFUSE;
     bool fresh = false;
+    uint32_t mode = DIR_MODE;
     int status = check_options(options, error);
 
     memset(recovery, 0, sizeof *recovery);
@@ -435,7 +451,7 @@ int log_open(const struct os *os, const struct log_options *options, const struc
     log = log_new(os, options, events);
     if (!log)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the log");
-    status = find(os, options, log, &scan, &fresh, error);
+    status = find(os, options, log, &scan, &fresh, &mode, error);
     if (status)
         goto fail;
     if (options->recover || scan.recovering_state != LOG_FILE_ABSENT)
@@ -454,7 +470,7 @@ int log_open(const struct os *os, const struct log_options *options, const struc
     }
     if (status)
         goto fail;
-    (void)os_chmod(os, options->dir, 0700);
+    close_dir(os, options->dir, mode, recovery);
     log_scan_free(&scan);
     *result = log;
     return 0;

@@ -50,6 +50,22 @@ static void report_recovery(struct node *node)
              (unsigned long long)recovery->last, (unsigned long long)recovery->snapshot.index);
 }
 
+/* Somebody else who used the directory shall find in the log why that ended. */
+static void report_mode(struct node *node)
+{
+    const struct log_recovery *recovery = &node->recovery;
+
+    if (recovery->mode_before == 0 && recovery->mode_failed == 0)
+        return;
+    if (recovery->mode_failed)
+        node_log(node, GAVEL_LOG_WARN, "log", "The data directory %s has mode %04o, and 0700 cannot be set: %s; others "
+                 "may read what the cluster holds", node->setup.data_dir, recovery->mode_before,
+                 strerror(-recovery->mode_failed));
+    else
+        node_log(node, GAVEL_LOG_INFO, "log", "The data directory %s had mode %04o and has 0700 now: it is for this "
+                 "node alone; share another directory", node->setup.data_dir, recovery->mode_before);
+}
+
 int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *error)
 {
     struct log_options options = {
@@ -70,6 +86,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
         *exit_code = exit_code_of(status);
         return status;
     }
+    report_mode(node);
     node->incarnation = node->recovery.incarnation;
     node->recovers = node->recovery.start == LOG_START_RECOVERING;
     node->member_id = node->recovery.member_id;

@@ -102,6 +102,26 @@ sed 's/^listen.*/listen = ftp:\/\/127.0.0.1:8080/' "$dir/good.ini" >"$dir/ftp.in
 answer 78 --check-config --config "$dir/ftp.ini"
 says err "gaveld: $dir/ftp.ini:7: transport main speaks tcp unix, and cannot listen on ftp://127.0.0.1:8080"
 
+# ---- no transport has TLS, wherever somebody writes it
+no_tls="gavel's own transports have no TLS. Use ws:// or tcp://, and between machines a network that encrypts by itself, \
+such as a VPN"
+sed -e 's/^listen.*/listen = tls:\/\/127.0.0.1:8080/' -e 's/node-3=tcp/node-3=wss/' "$dir/good.ini" >"$dir/tls.ini"
+answer 78 --check-config --config "$dir/tls.ini"
+says err "gaveld: $dir/tls.ini:7: transport main speaks tcp unix, and cannot listen on tls://127.0.0.1:8080: $no_tls"
+says err "gaveld: $dir/tls.ini:5: members: no transport can dial wss://127.0.0.1:8082: $no_tls"
+answer 78 --check-config --config "$dir/good.ini" --join https://h:1
+says err "gaveld: --join: no transport can dial https://h:1: $no_tls"
+
+# ---- levels of modules that nothing logs as
+{ cat "$dir/good.ini" && printf '%s\n' '[observer.people]' 'plugin = log' \
+    'levels = raft:debug, rafft:debug, observer.people:info, log:warn, wood.x:info, transport.main.deep:error'
+} >"$dir/levels.ini"
+answer 78 --check-config --config "$dir/levels.ini"
+says err "gaveld: $dir/levels.ini:16: levels: nothing logs as 'rafft'; did you mean 'raft'?"
+says err "gaveld: $dir/levels.ini:16: levels: nothing logs as 'wood.x'; known are each plugin's section, and apply, \
+cluster, discover, disk, health, host, log, node, peer, raft, recover, settings, snapshot, state"
+[ "$(wc -l <"$dir/err")" = 2 ] || { echo "not 2 sentences:"; cat "$dir/err"; failed=1; }
+
 answer 78 --check-config --config "$dir/none.ini"
 says err "gaveld: $dir/none.ini: cannot be opened: No such file or directory; --config names the file, gavel init makes one"
 answer 78 --check-config --config "$dir"

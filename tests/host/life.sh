@@ -97,8 +97,8 @@ fi
 ini none/such tcp://127.0.0.1:0 >"$dir/none.ini"
 start none
 leaves "$pid" 74
-[ "$(cat "$dir/none.err")" = "gaveld: data_dir $dir/none/such cannot be made: No such file or directory" ] \
-    || fail "$(cat "$dir/none.err")"
+[ "$(cat "$dir/none.err")" = "gaveld: data_dir $dir/none/such cannot be made: there is no directory $dir/none; make \
+it, and let user $(id -un) write in it" ] || fail "$(cat "$dir/none.err")"
 echo >"$dir/file"
 ini file tcp://127.0.0.1:0 >"$dir/f.ini"
 start f
@@ -108,7 +108,24 @@ if [ "$(id -u)" != 0 ]; then
     ini closed/data tcp://127.0.0.1:0 >"$dir/c.ini"
     start c
     leaves "$pid" 77
+    [ "$(cat "$dir/c.err")" = "gaveld: data_dir $dir/closed/data cannot be made: user $(id -un) may not write in \
+$dir/closed; make it for that user: install -d -m 0700 -o $(id -un) $dir/closed/data" ] || fail "$(cat "$dir/c.err")"
 fi
+
+# ---- one that others may look into is closed, and the log tells; the next start has nothing to tell
+mkdir -m 0755 "$dir/shared"
+ini shared tcp://127.0.0.1:0 '[observer.log]' "output = $dir/shared.log" >"$dir/shared.ini"
+for told in 1 2; do
+    start shared
+    wait_for "$dir/shared.log" 'Leader elected: node-1' || exit 1
+    kill "$pid"
+    leaves "$pid" 0
+    mv "$dir/shared.log" "$dir/shared.log.$told"
+done
+grep -q "INFO .*The data directory $dir/shared had mode 0755 and has 0700 now: it is for this node alone" \
+    "$dir/shared.log.1" || { fail "the log does not tell of the mode:"; cat "$dir/shared.log.1"; }
+! grep 'had mode' "$dir/shared.log.2" || fail "told of a mode that was not changed"
+[ "$(stat -c %a "$dir/shared")" = 700 ] || fail "the shared directory has mode $(stat -c %a "$dir/shared")"
 
 # ---- an observer that cannot start
 ini blind tcp://127.0.0.1:0 '[observer.log]' 'output = /nowhere/at/all' >"$dir/blind.ini"

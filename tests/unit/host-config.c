@@ -107,8 +107,9 @@ static void test_missing(void **state)
     (void)state;
     read_config("[node]\nname = a\n[observer.o]\n");
     assert_int_equal(faults.count, 3);
-    has_fault("t.ini:1: [node] needs the key data_dir: Directory of the log, the votes and the snapshots; made with "
-                 "mode 0700 when it does not exist");
+    has_fault("t.ini:1: [node] needs the key data_dir: Directory of the log, the votes and the snapshots, for this "
+              "node alone; made when it does not exist, but not its parent. It has mode 0700: one that is there with "
+              "another gets it, which the log tells");
     has_fault("t.ini: no section [transport.NAME]: A way to reach peers and clients");
     has_fault("t.ini: no section [statemachine.NAME]: A state machine to replicate");
 }
@@ -229,6 +230,29 @@ static void test_listen(void **state)
     assert_int_equal(faults.count, 3);
     has_warning("t.ini:10: ws://h:1 has no TLS and can be reached by others (insecure = yes)");
     assert_int_equal(warnings.count, 1);
+}
+
+/* What is dialled has a port; what is listened on need not. */
+static void test_port_0(void **state)
+{
+    (void)state;
+    read_config("[node]\nname = a\ndata_dir = /d\n"
+                "[cluster]\nmembers = a=tcp://h:0, b=ws://[::1]:0/x|unix:///0, c=tcp://h:10\n"
+                "[transport.t]\nlisten = tcp://127.0.0.1:0\nadvertise = tcp://h:00, tcp://h, unix:///a\n"
+                "[statemachine.m]\n");
+    bind_all(NULL);
+    has_fault("t.ini:5: member a: nobody can dial port 0, in \"tcp://h:0\": write the port that is listened on");
+    has_fault("t.ini:5: member b: nobody can dial port 0, in \"ws://[::1]:0/x\": write the port that is listened on");
+    has_fault("t.ini:8: advertise: nobody can dial port 0, in \"tcp://h:00\": write the port that is listened on");
+    has_fault("t.ini:8: advertise: the address \"tcp://h\" has no host or no port; write scheme://host:port");
+    assert_int_equal(faults.count, 4);
+    (void)forget(NULL);
+    read_config("[node]\nname = a\ndata_dir = /d\n[cluster]\nseeds = tcp://h:0\n[statemachine.m]\n"
+                "[transport.t]\nlisten = tcp://127.0.0.1:0\n");
+    has_fault("t.ini:5: nobody can dial port 0, in \"tcp://h:0\": write the port that is listened on");
+    assert_int_equal(faults.count, 1);
+    host_config_join(&config, "tcp://i:0", &faults);
+    has_fault("--join: nobody can dial port 0, in \"tcp://i:0\": write the port that is listened on");
 }
 
 static void test_levels(void **state)
@@ -473,7 +497,8 @@ int main(void)
         cmocka_unit_test_teardown(test_join, forget),
         cmocka_unit_test_teardown(test_values, forget),        cmocka_unit_test_teardown(test_unknown, forget),
         cmocka_unit_test_teardown(test_timings, forget),       cmocka_unit_test_teardown(test_members, forget),
-        cmocka_unit_test_teardown(test_listen, forget),        cmocka_unit_test_teardown(test_levels, forget),
+        cmocka_unit_test_teardown(test_listen, forget),        cmocka_unit_test_teardown(test_port_0, forget),
+        cmocka_unit_test_teardown(test_levels, forget),
         cmocka_unit_test_teardown(test_options, forget),       cmocka_unit_test_teardown(test_option_faults, forget),
         cmocka_unit_test_teardown(test_bad_utf8, forget),      cmocka_unit_test_teardown(test_print, forget),
         cmocka_unit_test_teardown(test_round_trip, forget),    cmocka_unit_test_teardown(test_tables, forget),
