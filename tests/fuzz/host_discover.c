@@ -25,7 +25,7 @@ static void check_uri(const char *uri)
 
     assert(memchr(uri, 0, HOST_FOUND_BYTES));
     assert(strncmp(uri, "tcp://", 6) == 0);
-    assert(host_uri_check(uri, &error) == GAVEL_OK);
+    assert(host_uri_check_dialled(uri, &error) == GAVEL_OK);
     if (*host == '[') {
         end = host + 1 + strspn(host + 1, "0123456789abcdef:.");
         assert(*end == ']');
@@ -105,7 +105,11 @@ static void check_words(const char *text)
     error.text[0] = 0;
     if (host_uri_check(text, &error) != GAVEL_OK)
         assert(error.text[0]);
+    error.text[0] = 0;
+    if (host_uri_check_dialled(text, &error) != GAVEL_OK)
+        assert(error.text[0]);
     (void)host_uri_is_private(text);
+    (void)host_uri_spoken("tcp unix", text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -112,6 +112,10 @@ says err "gaveld: $dir/tls.ini:5: members: no transport can dial wss://127.0.0.1
 answer 78 --check-config --config "$dir/good.ini" --join https://h:1
 says err "gaveld: --join: no transport can dial https://h:1: $no_tls"
 
+sed -e 's/^members.*/seeds = tcp:\/\/127.0.0.1:1, tls:\/\/h:1/' -e '/^ *node-3/d' "$dir/good.ini" >"$dir/seeds.ini"
+answer 78 --check-config --config "$dir/seeds.ini"
+says err "gaveld: $dir/seeds.ini:5: seeds: no transport can dial tls://h:1: $no_tls"
+
 # ---- levels of modules that nothing logs as
 { cat "$dir/good.ini" && printf '%s\n' '[observer.people]' 'plugin = log' \
     'levels = raft:debug, rafft:debug, observer.people:info, log:warn, wood.x:info, transport.main.deep:error'
