@@ -22,6 +22,10 @@ void arena_world_ends(void)
 {
 }
 
+void arena_many_worlds(void)
+{
+}
+
 #else
 
 /* The C library's names, and not what heap_own.h makes of them. */
@@ -37,6 +41,7 @@ void arena_world_ends(void)
 #define CLASSES (FINE + 1 + COARSE * 38)
 #define REGION_MAX (UINT64_C(1) << 37) /* addresses only; as many as the system lets us have of them */
 #define REGION_MIN (UINT64_C(1) << 28)
+#define LARGE_PAGE (UINT64_C(2) << 20)
 #define LIVE 0x4c495645u
 #define FREE 0x46524545u
 
@@ -256,6 +261,17 @@ void arena_world_ends(void)
         at = world_at;
     memset(given_back, 0, sizeof given_back);
     world = 0;
+}
+
+void arena_many_worlds(void)
+{
+    char *from;
+
+    if (!end)
+        take_region();
+    from = at + (LARGE_PAGE - (uintptr_t)at % LARGE_PAGE) % LARGE_PAGE;
+    if (from < end)
+        (void)madvise(from, (size_t)(end - from), MADV_HUGEPAGE); /* no harm where there are none */
 }
 
 #endif

@@ -13,4 +13,10 @@
 void arena_world_begins(void);
 void arena_world_ends(void);
 
+/*
+ * Many worlds are to come, each in the memory of the one before: have it in large pages, of which the processor finds
+ * more without looking them up. A large page is cleared whole when it is touched, so one world alone gains nothing.
+ */
+void arena_many_worlds(void);
+
 #endif

@@ -140,6 +140,8 @@ static void in_child(struct sim_run *run, int link)
         (void)dup2(run->output, STDOUT_FILENO);
         (void)dup2(run->output, STDERR_FILENO);
     }
+    if (run->worlds > 1)
+        arena_many_worlds();
     do {
         limit_cpu(run);
         run_here(&run->order, run->report);
