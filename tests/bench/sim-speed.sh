@@ -3,14 +3,55 @@
 # sim-speed.sh: how fast the simulator is, in events and simulated seconds a CPU-second, one process at a time.
 #
 #   tests/bench/sim-speed.sh [ROUNDS [SIMULATOR]]     (3 rounds of ./tests/sim/gavel-sim; run by hand)
+#   tests/bench/sim-speed.sh --tuned [ROUNDS]         of one that gcc has tuned by a profile of itself, which is made
+#                                                     first, in ./tuned: some four minutes
 #
-# Two loads: the swarm as it is drawn, and five nodes at 100 operations a second, both with all their faults and checks.
-# A machine that others use as well only ever takes longer: the best round is the figure, and the spread is shown. Where
-# valgrind is at hand its count of instructions is told too, which no neighbour changes.
+# Three loads: the swarm as it is drawn, five nodes at 100 operations a second with all that the swarm has happen, and
+# the same with nothing of it; all with every check. A machine that others use as well only ever takes longer: the best
+# round is the figure, and the spread is shown. Where valgrind is at hand its count of instructions is told too, which no
+# neighbour changes.
 set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+tuned=no
+[ "${1:-}" != --tuned ] || { tuned=yes; shift; }
 rounds=${1:-3}
 sim=${2:-tests/sim/gavel-sim}
 seeds=1..20 seconds=100
+
+# tune: builds it, has it write a profile of some seeds that are not measured, and builds it again with that.
+tune()
+{
+    local flags="-g -O2 -flto=auto" jobs
+    jobs=$(nproc)
+    mkdir -p tuned
+    cd tuned
+    "$root/configure" --disable-hardening AR=gcc-ar RANLIB=gcc-ranlib NM=gcc-nm \
+        CFLAGS="$flags -fprofile-generate -fprofile-update=single"
+    find . -name '*.gcda' -delete
+    drop_objects
+    make -j"$jobs" tests/sim/gavel-sim
+    tests/sim/gavel-sim --seeds 201..212 --minutes 1
+    # shellcheck disable=SC2046 # a list of words
+    tests/sim/gavel-sim --seeds 213..214 --minutes 1 --set nodes=5 --set rate=100 $(alone)
+    drop_objects
+    make -j"$jobs" tests/sim/gavel-sim CFLAGS="$flags -fprofile-use -fprofile-correction -Wno-missing-profile"
+    cd ..
+}
+
+# drop_objects: make clean would take the profile with them.
+drop_objects() { find . \( -name '*.o' -o -name '*.lo' -o -name '*.a' -o -path ./tests/sim/gavel-sim \) -delete; }
+
+# alone: the options that switch off every class of misfortune and of operators' doings which the simulator knows.
+alone()
+{
+    "${1:-tests/sim/gavel-sim}" --help \
+        | awk '$4 == ".." && $2 != "none" && !($2 in seen) { seen[$2]; printf "--set %s=off ", $2 }'
+}
+
+if [ $tuned = yes ]; then
+    (tune) >sim-speed.log 2>&1 || { tail -n 20 sim-speed.log >&2; exit 1; }
+    sim=tuned/tests/sim/gavel-sim
+fi
 [ -x "$sim" ] || { echo "sim-speed.sh: no $sim here: run it in a build directory, after make check TESTS=" >&2; exit 1; }
 case $("$sim" --about) in *sanitizer=none*) ;; *) echo "a build with sanitizers: these are not its figures" ;; esac
 
@@ -43,6 +84,8 @@ count()
 
 best "the swarm"
 best "5 nodes, 100 operations a second" --set nodes=5 --set rate=100
+# shellcheck disable=SC2046 # a list of words
+best "the same, and nothing happens" --set nodes=5 --set rate=100 $(alone "$sim")
 command -v valgrind >/dev/null || exit 0
 count "the swarm"
 count "5 nodes, 100 operations a second" --set nodes=5 --set rate=100
