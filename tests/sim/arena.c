@@ -42,6 +42,7 @@ void arena_many_worlds(void)
 #define REGION_MAX (UINT64_C(1) << 37) /* addresses only; as many as the system lets us have of them */
 #define REGION_MIN (UINT64_C(1) << 28)
 #define LARGE_PAGE (UINT64_C(2) << 20)
+#define LARGE_BYTES (UINT64_C(256) << 20) /* which a usual world stays within; a machine may be slow in clearing more */
 #define LIVE 0x4c495645u
 #define FREE 0x46524545u
 
@@ -270,8 +271,8 @@ void arena_many_worlds(void)
     if (!end)
         take_region();
     from = at + (LARGE_PAGE - (uintptr_t)at % LARGE_PAGE) % LARGE_PAGE;
-    if (from < end)
-        (void)madvise(from, (size_t)(end - from), MADV_HUGEPAGE); /* no harm where there are none */
+    if (from < end && (uint64_t)(end - from) >= LARGE_BYTES)
+        (void)madvise(from, LARGE_BYTES, MADV_HUGEPAGE); /* no harm where there are none */
 }
 
 #endif

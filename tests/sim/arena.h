@@ -15,7 +15,8 @@ void arena_world_ends(void);
 
 /*
  * Many worlds are to come, each in the memory of the one before: have it in large pages, of which the processor finds
- * more without looking them up. A large page is cleared whole when it is touched, so one world alone gains nothing.
+ * more without looking them up. A large page is cleared whole when it is touched, so one world alone gains nothing,
+ * and the memory that only the greatest worlds need is left as it is.
  */
 void arena_many_worlds(void);
 
