@@ -101,7 +101,7 @@ int cli_area_init(struct cli *cli, int count, char **words)
         return code;
     if (cli->word_count != 2)
         return cli_misused(cli, "gavel init [--nodes N] [--port P] [--transport NAME] [--machines NAME,...] DIR");
-    if (nodes < 1 || nodes > HOST_SAMPLE_NODES_MAX || port < 1 || port > 65535 - nodes)
+    if (nodes < 1 || nodes > HOST_SAMPLE_NODES_MAX || port < 1 || port > 65536 - nodes)
         return cli_fail(CLI_USAGE, "1 to %d nodes, on ports from 1 to 65535", HOST_SAMPLE_NODES_MAX);
     sample.dir = cli->words[1];
     sample.nodes = (unsigned)nodes;

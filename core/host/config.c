@@ -239,7 +239,7 @@ static void read_member(struct host_config *config, const char *text, const char
             host_fault(faults, "%s: member %s has more than %d addresses", at, member.name, HOST_ADDRESSES_MAX);
             return;
         }
-        if (host_uri_check_dialled(one, &error) != GAVEL_OK)
+        if (host_uri_check(one, &error) != GAVEL_OK)
             host_fault(faults, "%s: member %s: %s", at, member.name, error.text);
         member.uri[member.uri_count++] = one;
     }
@@ -253,6 +253,18 @@ static void read_member(struct host_config *config, const char *text, const char
     config->member[config->member_count++] = member;
 }
 
+/* Whoever has fellows is dialled by them. */
+static void check_ports(const struct host_config *config, const char *at, struct host_faults *faults)
+{
+    struct gavel_error error;
+
+    for (unsigned i = 0; i < config->member_count && config->member_count > 1; i++)
+        for (unsigned j = 0; j < config->member[i].uri_count; j++)
+            if (host_uri_check(config->member[i].uri[j], &error) == GAVEL_OK &&
+                host_uri_check_dialled(config->member[i].uri[j], &error) != GAVEL_OK)
+                host_fault(faults, "%s: member %s: %s", at, config->member[i].name, error.text);
+}
+
 static void read_members(struct host_config *config, struct host_faults *faults)
 {
     const char *at = place(config, "cluster", "members");
@@ -261,6 +273,7 @@ static void read_members(struct host_config *config, struct host_faults *faults)
 
     for (uint64_t i = 0; i < config->cluster.members.count; i++)
         read_member(config, text_of(items[i]), at, faults);
+    check_ports(config, at, faults);
     if (own && !is_name(own))
         host_fault(faults, "%s: \"%s\" is no name for a node: letters, digits, '.', '_' and '-', at most %d",
                    place(config, "node", "name"), own, HOST_NAME_MAX);

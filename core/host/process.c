@@ -51,17 +51,23 @@ static int tell_unmade(const char *dir, int reason)
 {
     int code = reason == EACCES || reason == EPERM || reason == EROFS ? EX_NOPERM : EX_IOERR;
     const struct passwd *user = getpwuid(geteuid());
-    char parent[HOST_DATA_DIR_MAX + 1], who[64];
+    char copy[HOST_DATA_DIR_MAX + 1], who[64];
+    const char *parent;
+    bool seen;
 
-    (void)snprintf(parent, sizeof parent, "%s", dir);
-    (void)dirname(parent);
+    (void)snprintf(copy, sizeof copy, "%s", dir);
+    parent = dirname(copy);
+    seen = access(parent, F_OK) == 0;
     if (user)
         (void)snprintf(who, sizeof who, "%s", user->pw_name);
     else
         (void)snprintf(who, sizeof who, "%lu", (unsigned long)geteuid());
-    if (reason == ENOENT)
+    if (reason == ENOENT && !seen)
         (void)fprintf(stderr, "gaveld: data_dir %s cannot be made: there is no directory %s; make it, and let user %s "
                       "write in it\n", dir, parent, who);
+    else if ((reason == EACCES || reason == EPERM) && !seen)
+        (void)fprintf(stderr, "gaveld: data_dir %s cannot be made: user %s may not go through a directory on the way "
+                      "to %s\n", dir, who, parent);
     else if (reason == EACCES || reason == EPERM)
         (void)fprintf(stderr, "gaveld: data_dir %s cannot be made: user %s may not write in %s; make it for that user: "
                       "install -d -m 0700 -o %s %s\n", dir, who, parent, who, dir);

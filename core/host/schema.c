@@ -256,7 +256,8 @@ static const struct gavel_field observer_rows[] = {
     {.name = "levels", .id = 4, .type = GAVEL_LIST, .flags = GAVEL_RELOADABLE, .element = GAVEL_STRING, .max = 32,
      .offset = AT(host_observer_options, levels),
      .help = "Other levels for single modules as module:level, such as raft:debug; a module stands for all below it. "
-             "It is the word in parentheses at the end of a log line; one that nothing logs as is refused"},
+             "It is the word in parentheses at the end of a log line; one that neither the host "
+             "nor a plugin by its name logs as is warned of"},
     {.name = "metrics_interval", .id = 2, .type = GAVEL_DURATION, .flags = GAVEL_RELOADABLE,
      .fallback = "10s", .min = 100, .max = 3600000,
      .offset = AT(host_observer_options, metrics_interval),

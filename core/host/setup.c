@@ -124,9 +124,10 @@ static void check_schemes(struct host_setup *setup)
 }
 
 /* An address with TLS that no transport of the file could dial. With one that is not there nobody knows. */
-static void check_dialled(struct host_setup *setup, const char *key, const char *uri)
+static void check_dialled(struct host_setup *setup, const struct host_ini_section *section, const char *key,
+                          const char *uri)
 {
-    const struct host_ini_entry *entry = host_ini_entry(host_ini_section(&setup->config.ini, "cluster"), key);
+    const struct host_ini_entry *entry = host_ini_entry(section, key);
     bool command = setup->join && strcmp(key, "join") == 0; /* the command line's take the place of the file's */
 
     if (!host_uri_has_tls(uri))
@@ -145,28 +146,40 @@ static void check_dialled(struct host_setup *setup, const char *key, const char 
 static void check_all_dialled(struct host_setup *setup)
 {
     const struct host_config *config = &setup->config;
+    const struct host_ini_section *cluster = host_ini_section(&config->ini, "cluster");
     const struct gavel_slice *seeds = config->cluster.seeds.items;
 
     for (unsigned i = 0; i < config->member_count; i++)
         for (unsigned j = 0; j < config->member[i].uri_count; j++)
-            check_dialled(setup, "members", config->member[i].uri[j]);
+            check_dialled(setup, cluster, "members", config->member[i].uri[j]);
     for (unsigned i = 0; i < config->join_count; i++)
-        check_dialled(setup, "join", config->join[i]);
+        check_dialled(setup, cluster, "join", config->join[i]);
     for (uint64_t i = 0; i < config->cluster.seeds.count; i++)
-        check_dialled(setup, "seeds", seeds[i].data);
+        check_dialled(setup, cluster, "seeds", seeds[i].data);
+    for (unsigned i = 0; i < config->instance_count; i++) {
+        const struct gavel_slice *told = config->instance[i].transport.advertise.items;
+
+        for (uint64_t j = 0; j < config->instance[i].transport.advertise.count; j++)
+            check_dialled(setup, config->instance[i].ini, "advertise", told[j].data);
+    }
 }
 
-/* The modules whose levels an observer's section gives. What is none was found when the section was read. */
+/*
+ * The modules whose levels an observer's section gives; what is no level was found when the section was read. Only a
+ * warning: a plugin may log under any word. With one that is not there nobody knows.
+ */
 static void check_topics(struct host_setup *setup)
 {
     const struct host_config *config = &setup->config;
     struct host_topic topics[HOST_INSTANCES_MAX];
 
+    for (unsigned i = 0; i < config->instance_count; i++)
+        if (!setup->plugin[i])
+            return;
     for (unsigned i = 0; i < config->instance_count; i++) {
         const struct host_instance_config *instance = &config->instance[i];
 
-        topics[i] = (struct host_topic){instance->kind, instance->name,
-                                        setup->plugin[i] ? setup->plugin[i]->head.name : instance->plugin};
+        topics[i] = (struct host_topic){instance->kind, instance->name, setup->plugin[i]->head.name};
     }
     for (unsigned i = 0; i < config->instance_count; i++) {
         const struct host_instance_config *instance = &config->instance[i];
@@ -180,8 +193,8 @@ static void check_topics(struct host_setup *setup)
 
             if (host_sink_level(items[j], module, &level, &error) == GAVEL_OK &&
                 host_topic_check(gavel_text(module), topics, config->instance_count, &error) != GAVEL_OK)
-                host_fault(&setup->faults, "%s:%u: levels: %s", config->ini.file, entry ? entry->line : instance->line,
-                           error.text);
+                host_fault(&setup->warnings, "%s:%u: levels: %s", config->ini.file,
+                           entry ? entry->line : instance->line, error.text);
         }
     }
 }

@@ -54,7 +54,8 @@ struct gavel_host {
     const struct gavel_heap *heap; /* [any] */
 
     /*
-     * [any] One log event, without a final newline. Copied at once; dropped and counted when the queue is full. What is
+     * [any] One log event, without a final newline. Copied at once; dropped and counted when the queue is full.
+     * `module` is what levels are set by: best the plugin's name, or that and words below it behind a '.'. What is
      * logged within a call that belongs to a trace, a traced command of a machine for instance, carries its ids.
      */
     void (*log)(void *self, uint64_t level, const char *module, struct gavel_slice text);

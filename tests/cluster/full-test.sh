@@ -25,7 +25,7 @@ cat >"$dir/node.ini" <<END
 name = node-1
 data_dir = $dir/disk/data
 [cluster]
-members = node-1=tcp://127.0.0.1:1
+members = node-1=tcp://127.0.0.1:0
 [transport.main]
 plugin = tcp
 listen = tcp://127.0.0.1:0

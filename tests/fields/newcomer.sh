@@ -37,6 +37,9 @@ says 0 "$(written asked)" init --transport tcp --port 9090 -n 1 -e unix:///a,tcp
 usual=$(env -u GAVEL_ENDPOINTS "$gavel" init "$dir/usual" 2>/dev/null)
 [ "$usual" = "$(written usual ' and its fellows')" ] || { echo "FAIL: init alone says: $usual"; failed=1; }
 says 64 "gavel: 1 to 9 nodes, on ports from 1 to 65535" init --port 0 --nodes 1 "$dir/none"
+says 64 "gavel: 1 to 9 nodes, on ports from 1 to 65535" init --port 65535 --nodes 2 "$dir/none"
+says 0 "$(written last)
+${told}tcp://127.0.0.1:65535" init --transport tcp --port 65535 --nodes 1 "$dir/last"
 
 tls="means TLS, which no transport of this build has: use ws:// or tcp://, and between machines a network that encrypts by \
 itself, such as a VPN"

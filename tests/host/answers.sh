@@ -115,16 +115,22 @@ says err "gaveld: --join: no transport can dial https://h:1: $no_tls"
 sed -e 's/^members.*/seeds = tcp:\/\/127.0.0.1:1, tls:\/\/h:1/' -e '/^ *node-3/d' "$dir/good.ini" >"$dir/seeds.ini"
 answer 78 --check-config --config "$dir/seeds.ini"
 says err "gaveld: $dir/seeds.ini:5: seeds: no transport can dial tls://h:1: $no_tls"
+sed 's/^listen.*/&\nadvertise = tcp:\/\/h:1, wss:\/\/h:1/' "$dir/good.ini" >"$dir/advertise.ini"
+answer 78 --check-config --config "$dir/advertise.ini"
+says err "gaveld: $dir/advertise.ini:10: advertise: no transport can dial wss://h:1: $no_tls"
 
-# ---- levels of modules that nothing logs as
+# ---- levels of modules that nothing logs as: only a warning, for a plugin may log under any word
 { cat "$dir/good.ini" && printf '%s\n' '[observer.people]' 'plugin = log' \
     'levels = raft:debug, rafft:debug, observer.people:info, log:warn, wood.x:info, transport.main.deep:error'
 } >"$dir/levels.ini"
-answer 78 --check-config --config "$dir/levels.ini"
-says err "gaveld: $dir/levels.ini:16: levels: nothing logs as 'rafft'; did you mean 'raft'?"
-says err "gaveld: $dir/levels.ini:16: levels: nothing logs as 'wood.x'; known are each plugin's section, and apply, \
+answer 0 --check-config --config "$dir/levels.ini"
+says err "gaveld: warning: $dir/levels.ini:16: levels: nothing logs as 'rafft'; did you mean 'raft'?"
+says err "gaveld: warning: $dir/levels.ini:16: levels: nothing logs as 'wood.x'; known are each plugin's section, and apply, \
 cluster, discover, disk, health, host, log, node, peer, raft, recover, settings, snapshot, state"
 [ "$(wc -l <"$dir/err")" = 2 ] || { echo "not 2 sentences:"; cat "$dir/err"; failed=1; }
+sed 's/^plugin = log/plugin = nosuch/' "$dir/levels.ini" >"$dir/unknown.ini" # which might log as any of them
+answer 78 --check-config --config "$dir/unknown.ini"
+! grep 'nothing logs as' "$dir/err" || failed=1
 
 answer 78 --check-config --config "$dir/none.ini"
 says err "gaveld: $dir/none.ini: cannot be opened: No such file or directory; --config names the file, gavel init makes one"
