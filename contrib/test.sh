@@ -132,31 +132,35 @@ run_mutants()
 # Most stages wait more than they compute, and the long runs of seeds take what they leave of the processors: each begins
 # as soon as its build is there, and the simulator's stage, the last one, waits for them. The system's idle class, so that
 # no test that wakes up has to wait for a seed.
-declare -A simulators=()
-trap '[ ${#simulators[@]} = 0 ] || kill "${simulators[@]}" 2>/dev/null' EXIT
+declare -A begun=() simulators=() # by build: the seeds, and the process
+trap '[ ${#simulators[@]} = 0 ] || kill -KILL "${simulators[@]}" 2>/dev/null' EXIT # its workers go with it
 
-# begin_seeds BUILD SEEDS MINUTES: so many seeds of so many simulated minutes with the build's simulator, once; it is built
-# here. Only when the simulator's stage was asked for.
+# begin_seeds BUILD FIRST LAST MINUTES: these seeds, of so many simulated minutes, with the build's simulator, which is
+# built here. Once, and only when the simulator's stage was asked for.
 begin_seeds()
 {
-    local name=$1 seeds=$2 minutes=$3 idle=(nice -n 19)
+    local name=$1 log=$work/sim-$1.log idle=(nice -n 19)
     case " ${stages[*]} " in *" sim "*) ;; *) return ;; esac
-    [ -z "${simulators[$name]:-}" ] || return
+    [ -z "${begun[$name]:-}" ] || return
+    begun[$name]=$(($3 - $2 + 1))
     make -C "$work/$name" -j"$jobs" tests/sim/gavel-sim >"$work/sim-$name-build.log" 2>&1 \
         || { count_fail "sim: the build $name" "$work/sim-$name-build.log"; return; }
     chrt -i 0 true 2>/dev/null && idle=(chrt -i 0)
+    rm -f "$log" # not cut short: somebody may have it open
     ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-        "${idle[@]}" "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes "$minutes" --jobs "$jobs" \
-        --floors "$root/tests/sim/floors.txt" --ledger "$work/sim.ledger" >"$work/sim-$name.log" 2>&1 &
+        "${idle[@]}" "$work/$name/tests/sim/gavel-sim" --seeds "$2..$3" --minutes "$4" --jobs "$jobs" \
+        --floors "$root/tests/sim/floors.txt" --ledger "$work/sim.ledger" >"$log" 2>&1 &
     simulators[$name]=$!
 }
 
-# end_seeds BUILD: waits for what was begun. One result.
+# end_seeds BUILD: waits for what was begun, for which nothing has to be spared any more. One result. All of them must have
+# run: a simulator that is told to end does so between two seeds, and finds nothing wrong.
 end_seeds()
 {
-    local name=$1 log=$work/sim-$1.log
-    [ -n "${simulators[$name]:-}" ] || return
-    if wait "${simulators[$name]}"; then
+    local name=$1 log=$work/sim-$1.log process=${simulators[$1]:-} each
+    [ -n "$process" ] || return
+    for each in "$process" $(pgrep -P "$process"); do chrt -o -p 0 "$each" >/dev/null 2>&1; done
+    if wait "$process" && grep -q "^${begun[$name]} seeds," "$log"; then
         count_pass
     else
         count_fail "sim: $name" "$log"
@@ -207,8 +211,8 @@ worlds()
 
 # A thousand seeds of five simulated minutes, a tenth of them with the sanitizers watching: the builds are those of the
 # stages before, and by now most of the seeds have run (see above).
-begin_seeds_normal() { begin_seeds normal 1..900 5; }
-begin_seeds_asan() { begin_seeds asan 901..1000 5; }
+begin_seeds_normal() { begin_seeds normal 1 900 5; }
+begin_seeds_asan() { begin_seeds asan 901 1000 5; }
 
 run_sim()
 {

@@ -44,6 +44,8 @@ static uint32_t sooner(const struct sim_queued *heap, uint32_t a, uint32_t b)
     return a + (b - a) * (uint32_t)before(&heap[b], &heap[a]);
 }
 
+_Static_assert(BELOW == 4, "sink compares them by pairs");
+
 static void sink(struct sim_queue *queue, struct sim_queued queued, uint32_t place)
 {
     const struct sim_queued *heap = queue->heap;

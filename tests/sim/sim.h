@@ -213,13 +213,14 @@ static inline void sim_looked_at(struct sim *sim, const struct sim_node *node)
  * What counts in totals.events, each once, when it happens and only when it changed a state:
  *
  *   a delivered message   one that a living node or a client took in, however many come in one read of a connection:
- *                         a node notes at least when its sender was heard last. What a client throws away, since it
- *                         has given the request or the stream up, is none.
+ *                         a node notes at least when its sender was heard last, of a heartbeat as well. What a client
+ *                         throws away, since it has given the request or the stream up, is none.
  *   a lane completion     the node learns that a job is done
  *   a timer               a node's that made a job for a lane or changed its term or role, and a client's that gives a
  *                         request up; a tick that found nothing to do is none
- *   a client operation    a request that a client or an administrator sends. (Its delivery at the node is a delivered
- *                         message besides; an administrator's has no way to go, and counts once.)
+ *   a client operation    whatever a client or an administrator sends: a request, the same again after it was given up,
+ *                         the opening of a stream, a stream's credit. (Its delivery at the node is a delivered message
+ *                         besides; an administrator's has no way to go, and counts once.)
  *
  * All else is none: what the network and the queue do to move these, connections that open, drain or end, and what
  * happens to the world, such as crashes, starts, stops and partitions.
