@@ -256,7 +256,8 @@ run_distcheck()
 {
     stage "distcheck"
     setup_build normal "${normal[@]}" || { count_fail "distcheck: build"; return; }
-    if make -C "$work/normal" -j"$jobs" distcheck TESTS="$(all_but print-tests normal tests/{cluster,sim,otlp,prometheus}/) \
+    # VERBOSE: what failed says why in the log, for the tree in which it failed is gone afterwards.
+    if VERBOSE=1 make -C "$work/normal" -j"$jobs" distcheck TESTS="$(all_but print-tests normal tests/{cluster,sim,otlp,prometheus}/) \
         tests/cluster/kill-test tests/cluster/cli-test.sh tests/sim/sim_test tests/sim/seeds.sh tests/otlp/units" \
         >"$work/distcheck.log" 2>&1; then
         count_pass
