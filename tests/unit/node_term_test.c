@@ -51,6 +51,18 @@ static int32_t overhear(void *self, void *connection, const struct gavel_slice *
     return net_transport.send(self, connection, parts, count);
 }
 
+static const struct node *asking;  /* who may be a candidate ... */
+static uint64_t asked_for_nothing; /* ... and how often it asked for a vote when it was none */
+
+static int32_t overhear_votes(void *self, void *connection, const struct gavel_slice *parts, uint64_t count)
+{
+    struct codec_raft wire;
+
+    if (asking && count == 1 && raft_message(parts[0], &wire) == RAFT_VOTE_REQUEST && asking->role != RAFT_CANDIDATE)
+        asked_for_nothing++;
+    return net_transport.send(self, connection, parts, count);
+}
+
 static const struct gavel_transport_events *heard_by; /* of the node that is deaf to elections and heartbeats ... */
 static struct gavel_transport_events deaf_events;
 static bool deaf; /* ... while it is */
@@ -120,6 +132,77 @@ static void test_nothing_is_said_in_a_term_that_is_over(void **state)
     assert_int_equal(spoken_before, 0);
     gavel_buffer_free(&arguments);
     cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+static int first_candidate; /* number of a node */
+
+static bool has_candidate(struct cluster *cluster)
+{
+    for (first_candidate = (int)cluster->count - 1; first_candidate >= 0; first_candidate--)
+        if (cluster->nodes[first_candidate].node && cluster->nodes[first_candidate].node->role == RAFT_CANDIDATE)
+            return true;
+    return false;
+}
+
+static bool has_other_leader(struct cluster *cluster)
+{
+    (void)cluster;
+    return asking->role == RAFT_FOLLOWER && asking->leader;
+}
+
+/* Five nodes lose their leader while every disk is slow, until one of them is a candidate: its number. */
+static int lose_leader(struct cluster *cluster, const struct gavel_transport *overheard, int who)
+{
+    cluster_init(cluster, 5, SEED);
+    for (int i = 0; i < 5; i++)
+        cluster->nodes[i].transports[0].operations = i == who ? overheard : &net_transport;
+    cluster_start_all(cluster);
+    assert_true(cluster_until(cluster, cluster_has_leader, 3000));
+    cluster_run(cluster, 200);
+    cluster_crash(cluster, (uint32_t)cluster_leader(cluster), OS_MEM_KEEP_ALL);
+    for (uint32_t i = 0; i < 5; i++)
+        cluster->nodes[i].stalled_until = cluster->clock.mono_ns + UINT64_C(1000000000);
+    assert_true(cluster_until(cluster, has_candidate, 900));
+    return first_candidate;
+}
+
+/*
+ * While a candidate's vote for itself is being written, another one is elected in its term. It asks nobody for a vote
+ * when it has been written.
+ */
+static void test_who_has_a_leader_asks_for_no_vote(void **state)
+{
+    struct gavel_transport overheard = net_transport;
+    struct cluster cluster;
+    uint64_t term;
+    int who;
+
+    (void)state;
+    overheard.send = overhear_votes;
+    asking = NULL;
+    asked_for_nothing = 0;
+    who = lose_leader(&cluster, &overheard, -1);
+    cluster_free(&cluster);
+    assert_int_equal(lose_leader(&cluster, &overheard, who), who); /* as before: now it is known who is overheard */
+    asking = cluster.nodes[who].node;
+    term = asking->term;
+    for (int i = 0; i < 5; i++) {
+        if (i == who)
+            continue;
+        cluster.nodes[i].stalled_until = 0;
+        net_cut(cluster.net, cluster.nodes[who].name, cluster.nodes[i].name, true); /* it gets no further by itself */
+    }
+    assert_true(cluster_until(&cluster, cluster_has_leader, 900));
+    for (int i = 0; i < 5; i++)
+        net_cut(cluster.net, cluster.nodes[who].name, cluster.nodes[i].name, false);
+    assert_true(cluster_until(&cluster, has_other_leader, 900));
+    assert_int_equal(asking->term, term);
+    assert_true(asking->gated_count > 0);
+    cluster_run(&cluster, 2000); /* its disk catches up */
+    assert_int_equal(asking->gated_count, 0);
+    assert_int_equal(asked_for_nothing, 0);
+    asking = NULL;
     cluster_free(&cluster);
 }
 
@@ -299,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_said_in_a_term_that_is_over),
+        cmocka_unit_test(test_who_has_a_leader_asks_for_no_vote),
         cmocka_unit_test(test_cluster_time_does_not_jump_with_a_leader_that_returns),
         cmocka_unit_test(test_what_was_read_before_it_was_replaced_is_not_applied),
     };
