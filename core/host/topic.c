@@ -32,8 +32,6 @@ static bool logs_as(const struct host_topic *topic, struct gavel_slice module, s
     char name[NAME_MAX_BYTES];
 
     for (unsigned i = 0; i < 4; i++) { /* without the kind, and with it */
-        if (!words[i % 2])
-            continue;
         (void)snprintf(name, sizeof name, "%s%s%s", i < 2 ? "" : host_kind_name(topic->kind), i < 2 ? "" : ".",
                        words[i % 2]);
         if (related(module, name))

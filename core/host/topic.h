@@ -13,7 +13,7 @@
 struct host_topic {
     uint64_t kind;      /* GAVEL_KIND_... */
     const char *name;   /* of its section */
-    const char *plugin; /* of its plugin; NULL: not known */
+    const char *plugin; /* of its plugin */
 };
 
 /*

@@ -82,11 +82,11 @@ static void release_gated(struct node *node)
         const struct gated *slot = &node->gated[node->gated_first];
 
         /* The head of a message has the sender's present term (core/raft/message.h). What waited for the disk when the
-         * term ended speaks of a log that may since have been cut; a message may always be lost. Nor does who has a
-         * leader meanwhile, in the same term, ask for votes any more. */
-        bool idle = slot->message.type == RAFT_VOTE_REQUEST && node->role != RAFT_CANDIDATE;
+         * term ended speaks of a log that may since have been cut; a message may always be lost. And whoever is no
+         * candidate any more, though the term is the same, asks for no votes: its log may have been cut as well. */
+        bool asks_in_vain = slot->message.type == RAFT_VOTE_REQUEST && node->role != RAFT_CANDIDATE;
 
-        if (slot->message.term >= node->term && !idle)
+        if (slot->message.term >= node->term && !asks_in_vain)
             peer_send(node, &slot->message, slot->wire_id);
         node->gated_first = (node->gated_first + 1) % NODE_GATED_MAX;
         node->gated_count--;

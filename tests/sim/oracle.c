@@ -36,8 +36,10 @@ struct sim_oracle *sim_oracle_free(struct sim_oracle *oracle)
     if (!oracle)
         return NULL;
     assert(oracle->magic == ORACLE_MAGIC);
-    for (uint32_t i = 0; i < SIM_NODES_MAX; i++)
-        free(oracle->nodes[i].log), free(oracle->nodes[i].results);
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        free(oracle->nodes[i].log);
+        free(oracle->nodes[i].results);
+    }
     free(oracle->batches);
     free(oracle->terms);
     free(oracle->committed);
