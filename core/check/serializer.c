@@ -21,6 +21,7 @@
 #define THREADS 4
 #define FLIPS 3000
 #define MANY_KEYS 100000
+#define FEW_TRIES 3 /* before the many, and as often after them */
 #define MANY_NS 50000000 /* processor time that no factor can be told from */
 #define COST_FIXED (UINT64_C(64) << 10) /* bytes of memory that reading may take for any input, */
 #define COST_A_BYTE 512                 /* and for each byte of it: a tree of small values is that dear */
@@ -245,11 +246,27 @@ static uint64_t keys_ns(struct packer *packer, uint64_t count)
     return (uint64_t)(end.tv_sec - begin.tv_sec) * 1000000000 + (uint64_t)end.tv_nsec - (uint64_t)begin.tv_nsec;
 }
 
+/*
+ * The least of some tries with a tenth of them, and of what is known: who shares the processor only ever adds to a time,
+ * and what it adds to this one counts sixtyfold.
+ */
+static uint64_t few_keys_ns(struct packer *packer, uint64_t least)
+{
+    for (int i = 0; i < FEW_TRIES; i++) {
+        uint64_t ns = keys_ns(packer, MANY_KEYS / 10);
+
+        least = ns < least ? ns : least;
+    }
+    return least;
+}
+
 /* Whoever compares each key with each other one is a weapon in the hands of a client. */
 static void many_keys(struct packer *packer)
 {
-    uint64_t few = keys_ns(packer, MANY_KEYS / 10), many = keys_ns(packer, MANY_KEYS);
+    uint64_t few = few_keys_ns(packer, UINT64_MAX), many = keys_ns(packer, MANY_KEYS);
 
+    few = few_keys_ns(packer, few);
+    kit_at("a map of %d keys", MANY_KEYS);
     if (many > 60 * few + MANY_NS)
         kit_broken("about ten times the time of a tenth of them", "more than 60 times");
 }
