@@ -11,12 +11,13 @@ field()
     printf '%s' "$1" | sed -n "s/.*\"$2\":\\([^,}]*\\).*/\\1/p"
 }
 
-# joined: says "all N" when there are N voters, and each has joined.
+# joined: says "all N" when there are N voters, each has joined, and no change is in flight: until then a majority of the
+# voters of before is needed too, and of one or two voters that is each.
 joined()
 {
     "$gavel" -o json member list 2>/dev/null | tr -d ' \n' | awk '{
         n = gsub(/"id":/, "&")
-        if (n && gsub(/"role":"voter"/, "&") == n && gsub(/"joined":true/, "&") == n)
+        if (n && gsub(/"role":"voter"/, "&") == n && gsub(/"joined":true/, "&") == n && /"in_flight":false/)
             print "all", n
     }'
 }
