@@ -185,6 +185,29 @@ static void test_a_learner_is_no_matter_until_it_may_be_a_voter(void **state)
     end();
 }
 
+/* Seed 11247: an operator had it replaced, another one promoted it in the same moment. */
+static void test_a_learner_without_its_disk_may_be_promoted_no_more(void **state)
+{
+    (void)state;
+    begin("vl");
+    sim_disk_wipe(n(2)->disk);
+    assert_false(sim_atlas_may_promote(world, n(2)));
+    end();
+    begin("vl"); /* asked for before the disk went: nobody else may be lost */
+    n(2)->comes_until = LATER;
+    sim_disk_wipe(n(2)->disk);
+    assert_false(sim_atlas_may_damage(world, n(1)));
+    end();
+    begin("vvvl");
+    sim_disk_wipe(n(4)->disk);
+    assert_true(sim_atlas_may_promote(world, n(4)));
+    assert_true(sim_atlas_may_damage(world, n(2)));
+    n(4)->comes_until = LATER;
+    assert_true(sim_atlas_may_damage(world, n(4)));
+    assert_false(sim_atlas_may_damage(world, n(2)));
+    end();
+}
+
 static void test_a_joining_one_may_come_alone(void **state)
 {
     (void)state;
@@ -257,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_minority_of_voters),
         cmocka_unit_test(test_a_learner_is_no_matter_until_it_may_be_a_voter),
+        cmocka_unit_test(test_a_learner_without_its_disk_may_be_promoted_no_more),
         cmocka_unit_test(test_a_joining_one_may_come_alone),
         cmocka_unit_test(test_who_may_leave),
         cmocka_unit_test(test_both_halves_of_a_joint_configuration),

@@ -89,18 +89,26 @@ static bool has_majority(const struct tally *tally)
     return tally->all == 0 || tally->sound > tally->damaged;
 }
 
-/* Whether this member, no voter yet, may be one soon; `with` is taken for one that may. */
+/*
+ * Whether this member, no voter yet, may be one soon; `with` is taken for one that may. A learner whose disk is gone comes
+ * with whichever machine without a disk is promoted: which of them it was is forgotten with the disk.
+ */
 static bool may_come(const struct sim *sim, const struct raft_member *member, const struct sim_node *with)
 {
+    bool wiped = false;
+
     if (member->role == RAFT_JOINING)
         return true;
     for (uint32_t i = 0; i < sim->node_count && member->role == RAFT_LEARNER; i++) {
         const struct sim_node *node = &sim->nodes[i];
+        bool comes = node == with || node->comes_until > sim->now;
+        uint64_t borne = node->disk ? member_of(node->disk) : 0;
 
-        if (node->disk && member_of(node->disk) == member->id)
-            return node == with || node->comes_until > sim->now;
+        if (borne == member->id)
+            return comes;
+        wiped |= comes && borne == 0;
     }
-    return false;
+    return wiped;
 }
 
 static bool holds(struct sim *sim, const struct raft_configuration *configuration, const struct sim_node *without,
