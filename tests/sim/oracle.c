@@ -578,7 +578,6 @@ void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct si
         durable.log = log_durable(node->log);
         durable.raft = node->raft->durable_index;
         durable.snapshot = log_snapshot_newest(node->log).index;
-        durable.follows = node->raft->role == RAFT_FOLLOWER && node->raft->leader && node->raft->term == message.term;
     }
     oracle_persisted(oracle, memory, &message, &durable);
 }

@@ -230,7 +230,6 @@ struct oracle_durable {
     uint64_t log;      /* the log's word for its durable end */
     uint64_t raft;     /* the core's */
     uint64_t snapshot; /* of the newest published snapshot */
-    bool follows;      /* it stands for election no more in the term that it is in */
 };
 
 /* False: not a message of the algorithm in MessagePack. Fills in all but the ends. */

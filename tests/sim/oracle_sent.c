@@ -189,12 +189,7 @@ void oracle_persisted(struct sim_oracle *oracle, struct oracle_node *node, const
     switch (message->type) {
     case RAFT_VOTE_REQUEST:
         vote_persisted(oracle, message, message->from_member, durable);
-        /*
-         * It may have waited for its gate while the term's leader came, who has it cut its log. What is answered to it
-         * nobody counts then: only a candidate counts votes, and it cannot be one again in this term.
-         */
-        if (!durable->follows)
-            log_persisted(oracle, message, "a candidacy with a log up to", message->last_index, durable);
+        log_persisted(oracle, message, "a candidacy with a log up to", message->last_index, durable);
         break;
     case RAFT_VOTE_RESPONSE:
         if (granted && message->to_member)
