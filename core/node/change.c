@@ -410,12 +410,13 @@ static int32_t check_ready(const struct node *node, struct gavel_slice version, 
     const struct members *now = directory_now(&node->directory);
     uint64_t expected;
 
-    if (in_flight(node, &status) && !seeded_bug("raft-change-in-flight"))
-        return gavel_fail(error, GAVEL_E_STATE,
-                          "another change of members is in flight; nothing was done: try again when it is over");
+    /* First: what was in flight under the leader before is over in a moment, and may be without anybody who waits for it. */
     if (!status.own_term_committed && !seeded_bug("raft-change-too-early"))
         return gavel_fail(error, GAVEL_E_BUSY, "%s leads since a moment ago only; nothing was done: try again",
                           node->setup.name);
+    if (in_flight(node, &status) && !seeded_bug("raft-change-in-flight"))
+        return gavel_fail(error, GAVEL_E_STATE,
+                          "another change of members is in flight; nothing was done: try again when it is over");
     if (status.transferring)
         return gavel_fail(error, GAVEL_E_BUSY, "leadership is being handed over; nothing was done: try again");
     if (!version.data || seeded_bug("member-version-ignored"))

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/codec/value.h"
+#include "core/node/internal.h"
 #include "node_cluster.h"
 #include "node_member.h"
 
@@ -161,6 +162,67 @@ static void test_one_change_at_a_time(void **state)
     assert_true(member_has_role(&cluster, member_leader_of(&cluster), "n8", "joining"));
     gavel_buffer_free(&arguments);
     cluster_client_free(admin);
+    cluster_free(&cluster);
+}
+
+/* Step by step until that node leads, which is before anything of its term can be committed. */
+static bool leads_now(struct cluster *cluster, uint32_t number)
+{
+    for (uint32_t millisecond = 0; millisecond < 5000; millisecond++) {
+        for (uint32_t i = 0; i < 100; i++) {
+            cluster_steps(cluster, 1);
+            if (cluster->nodes[number].node->role == RAFT_LEADER)
+                return true;
+        }
+        cluster->clock.mono_ns += 1000000;
+    }
+    return false;
+}
+
+/*
+ * A new leader may have in its log what its predecessor had in flight, and commits it only with an entry of its own term:
+ * until then it is the one who is busy, which whoever asks tries again.
+ */
+static void test_a_new_leader_is_busy_before_a_change_is_in_flight(void **state)
+{
+    static const char *const first[] = {"name=n8", "addresses=mem://n8", NULL};
+    static const char *const second[] = {"name=n9", "addresses=mem://n9", NULL};
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *old, *admin;
+    struct codec_request request = {.command = gavel_text("gavel.member_add"), .remaining_ms = 30000};
+    struct gavel_buffer arguments = codec_buffer(0);
+    struct gavel_error error;
+    uint32_t leader, heir, third;
+
+    (void)state;
+    member_begin(&cluster, 3);
+    leader = member_leader_of(&cluster);
+    heir = (leader + 1) % 3;
+    third = (leader + 2) % 3;
+    old = cluster_client(&cluster, leader, CODEC_ROLE_ADMIN);
+    admin = cluster_client(&cluster, heir, CODEC_ROLE_ADMIN);
+    assert_int_equal(codec_pairs(NULL, "member_add", first, 2, NULL, NULL, &arguments, &error), 0);
+    request.arguments = gavel_buffer_slice(&arguments);
+    cluster.nodes[heir].stalled_until = cluster.nodes[third].stalled_until = UINT64_MAX; /* they have it, and say nothing */
+    cluster_post(old, 1, &request);
+    cluster_steps(&cluster, 100);
+    assert_int_equal(directory_now(&cluster.nodes[heir].node->directory)->count, 4);
+    cluster_client_free(old);
+    cluster_crash(&cluster, leader, OS_MEM_KEEP_ALL);
+    cluster.nodes[heir].stalled_until = 0;
+    cluster_steps(&cluster, 100);
+    cluster.nodes[third].stalled_until = 0;
+    assert_true(leads_now(&cluster, heir));
+    cluster.nodes[heir].stalled_until = cluster.nodes[third].stalled_until = cluster.clock.mono_ns + 50000000;
+    cluster_command(admin, "gavel.member_add", 0, 0, &reply, second);
+    assert_int_equal(reply.status, GAVEL_E_BUSY);
+    assert_non_null(strstr(reply.text, " leads since a moment ago only; nothing was done: try again"));
+    cluster_run(&cluster, 500);
+    member_must(&cluster, "member_add", &reply, second); /* n8 is in by now */
+    assert_true(member_has_role(&cluster, heir, "n8", "joining"));
+    cluster_client_free(admin);
+    gavel_buffer_free(&arguments);
     cluster_free(&cluster);
 }
 
@@ -382,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_refused_with_the_reason_and_no_change),
         cmocka_unit_test(test_what_the_quorum_needs_stays),
         cmocka_unit_test(test_one_change_at_a_time),
+        cmocka_unit_test(test_a_new_leader_is_busy_before_a_change_is_in_flight),
         cmocka_unit_test(test_administrators_only),
         cmocka_unit_test(test_several_at_once),
         cmocka_unit_test(test_who_calls_is_looked_at),
