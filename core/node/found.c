@@ -258,6 +258,7 @@ static void saved(struct log_task *task)
 void found_save(struct node *node)
 {
     node->founding_saving = true;
+    node->record_new = true;
     node->task_founding = (struct log_task){.done = saved, .ctx = node};
     if (log_set_founding(node->log, node->record.data, node->record.size, &node->task_founding) != GAVEL_OK)
         node_fatal(node, 74, "the founding record cannot be written");

@@ -349,6 +349,7 @@ struct node {
     bool founded;
     bool founding_saving;
     bool record_taken; /* the founding record came from another node */
+    bool record_new;   /* it became this node's in this life */
     uint64_t member_hash;
     struct directory directory;     /* who is a member, by the log */
     struct members founding_members; /* of the record */

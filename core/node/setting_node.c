@@ -5,6 +5,7 @@
  *
  * A value that the INI file gives is compared once, when this node has caught up with what was committed before it
  * started: earlier it does not know what is in force. A round of reads tells up to which index that is (thesis 6.4).
+ * A founder knows, in the life in which it founds: its record. What was changed since, was while it ran.
  */
 #include "core/node/internal.h"
 
@@ -114,10 +115,19 @@ static bool over_all(struct node *node, void (*visit)(void *, const char *, cons
     return comparing.any;
 }
 
+/* It was there when the cluster was founded, and has not missed anything. */
+static bool founds(const struct node *node)
+{
+    return node->record_new && members_find(&node->founding_members, node->member_id) != NULL;
+}
+
 void settings_begin(struct node *node)
 {
-    if (node->ini_state == NODE_INI_UNSEEN)
-        node->ini_state = over_all(node, look) && !seeded_bug("settings-ini-ignored") ? NODE_INI_ASKS : NODE_INI_SEEN;
+    if (node->ini_state == NODE_INI_UNSEEN) {
+        bool given = over_all(node, look) && !seeded_bug("settings-ini-ignored");
+
+        node->ini_state = !given ? NODE_INI_SEEN : founds(node) ? NODE_INI_WAITS : NODE_INI_ASKS;
+    }
     settings_ask(node);
 }
 

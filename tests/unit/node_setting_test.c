@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/codec/value.h"
+#include "core/node/internal.h"
 #include "core/node/session.h"
 #include "node_dial.h"
 
@@ -516,6 +517,52 @@ static void test_a_change_against_the_file_is_warned_of(void **state)
     cluster_free(&cluster);
 }
 
+/* One follower hears nothing after the founding, not even who leads. */
+static void third_is_alone(struct cluster *cluster, bool alone)
+{
+    net_cut(cluster->net, cluster->nodes[0].name, cluster->nodes[2].name, alone);
+    net_cut(cluster->net, cluster->nodes[1].name, cluster->nodes[2].name, alone);
+}
+
+static bool third_has_founded(struct cluster *cluster)
+{
+    return cluster->nodes[2].node && cluster->nodes[2].node->founded;
+}
+
+/*
+ * The same while it is being founded: who is a founder began with the value of its file, however long it takes until it
+ * hears of a leader. (Seed 18005: it left with 78 in its first life.) The next life compares as ever.
+ */
+static void test_a_change_during_the_founding_ends_nobody(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+
+    (void)state;
+    cluster_init(&cluster, 3, 20261130);
+    dial_setup(&cluster);
+    cluster.limits.session_ttl_ms = 900000;
+    cluster_start_all(&cluster);
+    for (uint32_t i = 0; i < 1000 && !third_has_founded(&cluster); i++)
+        cluster_steps(&cluster, 1); /* a whole round would elect a leader, too */
+    assert_true(third_has_founded(&cluster));
+    third_is_alone(&cluster, true);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    member_must(&cluster, "settings_set", &reply, (const char *const[]){"session.ttl=20m", NULL});
+    third_is_alone(&cluster, false);
+    cluster_run(&cluster, 8000);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(cluster.nodes[i].exit_code < 0);
+        assert_text(dial_setting(&cluster, i, "session.ttl"), "value", "20m");
+        assert_string_equal(cluster.nodes[i].warned, "[session] ttl is 15m in this node's INI file, 20m in the cluster: "
+                            "with that file it will not start again");
+    }
+    dial_same_digests(&cluster);
+    restart(&cluster, 2);
+    assert_int_equal(cluster.nodes[2].exit_code, 78);
+    cluster_free(&cluster);
+}
+
 /* A machine that takes its options when it starts only: not changed, and compared at once. */
 static void test_a_machine_that_cannot_change(void **state)
 {
@@ -646,6 +693,7 @@ int main(void)
         cmocka_unit_test(test_an_ini_with_another_value_ends_the_node),
         cmocka_unit_test(test_a_node_that_was_away_learns_before_it_compares),
         cmocka_unit_test(test_a_change_against_the_file_is_warned_of),
+        cmocka_unit_test(test_a_change_during_the_founding_ends_nobody),
         cmocka_unit_test(test_a_machine_that_cannot_change),
         cmocka_unit_test(test_a_member_whose_plugin_cannot_change_is_named),
         cmocka_unit_test(test_a_snapshot_carries_them),
