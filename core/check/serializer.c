@@ -247,8 +247,8 @@ static uint64_t keys_ns(struct packer *packer, uint64_t count)
 }
 
 /*
- * The least of some tries with a tenth of them, and of what is known: who shares the processor only ever adds to a time,
- * and what it adds to this one counts sixtyfold.
+ * The least of some tries with a tenth of them, and of what is known: who shares the processor only ever adds to a
+ * time, and what it adds to this one counts sixtyfold.
  */
 static uint64_t few_keys_ns(struct packer *packer, uint64_t least)
 {

@@ -410,7 +410,7 @@ static int32_t check_ready(const struct node *node, struct gavel_slice version, 
     const struct members *now = directory_now(&node->directory);
     uint64_t expected;
 
-    /* First: what was in flight under the leader before is over in a moment, and may be without anybody who waits for it. */
+    /* First: what was in flight under the leader before is over in a moment. */
     if (!status.own_term_committed && !seeded_bug("raft-change-too-early"))
         return gavel_fail(error, GAVEL_E_BUSY, "%s leads since a moment ago only; nothing was done: try again",
                           node->setup.name);

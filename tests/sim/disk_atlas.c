@@ -90,8 +90,8 @@ static bool has_majority(const struct tally *tally)
 }
 
 /*
- * Whether this member, no voter yet, may be one soon; `with` is taken for one that may. A learner whose disk is gone comes
- * with whichever machine without a disk is promoted: which of them it was is forgotten with the disk.
+ * Whether this member, no voter yet, may be one soon; `with` is taken for one that may. A learner whose disk is gone
+ * comes with whichever machine without a disk is promoted: which of them it was is forgotten with the disk.
  */
 static bool may_come(const struct sim *sim, const struct raft_member *member, const struct sim_node *with)
 {

@@ -180,8 +180,8 @@ static bool leads_now(struct cluster *cluster, uint32_t number)
 }
 
 /*
- * A new leader may have in its log what its predecessor had in flight, and commits it only with an entry of its own term:
- * until then it is the one who is busy, which whoever asks tries again.
+ * A new leader may have in its log what its predecessor had in flight, and commits it only with an entry of its own
+ * term: until then it is the one who is busy, which whoever asks tries again.
  */
 static void test_a_new_leader_is_busy_before_a_change_is_in_flight(void **state)
 {
@@ -204,7 +204,7 @@ static void test_a_new_leader_is_busy_before_a_change_is_in_flight(void **state)
     admin = cluster_client(&cluster, heir, CODEC_ROLE_ADMIN);
     assert_int_equal(codec_pairs(NULL, "member_add", first, 2, NULL, NULL, &arguments, &error), 0);
     request.arguments = gavel_buffer_slice(&arguments);
-    cluster.nodes[heir].stalled_until = cluster.nodes[third].stalled_until = UINT64_MAX; /* they have it, and say nothing */
+    cluster.nodes[heir].stalled_until = cluster.nodes[third].stalled_until = UINT64_MAX; /* they say nothing */
     cluster_post(old, 1, &request);
     cluster_steps(&cluster, 100);
     assert_int_equal(directory_now(&cluster.nodes[heir].node->directory)->count, 4);

@@ -554,8 +554,8 @@ static void test_a_change_during_the_founding_ends_nobody(void **state)
     for (uint32_t i = 0; i < 3; i++) {
         assert_true(cluster.nodes[i].exit_code < 0);
         assert_text(dial_setting(&cluster, i, "session.ttl"), "value", "20m");
-        assert_string_equal(cluster.nodes[i].warned, "[session] ttl is 15m in this node's INI file, 20m in the cluster: "
-                            "with that file it will not start again");
+        assert_string_equal(cluster.nodes[i].warned, "[session] ttl is 15m in this node's INI file, 20m in the "
+                            "cluster: with that file it will not start again");
     }
     dial_same_digests(&cluster);
     restart(&cluster, 2);
