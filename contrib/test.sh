@@ -264,8 +264,27 @@ run_distcheck()
         say "distcheck: $(basename "$(ls -t "$work"/normal/gavel-*.tar.xz | head -n 1)")"
     else
         grep -n -E '^(FAIL|ERROR):|[Ee]rror' "$work/distcheck.log" | tail -n 20
+        distcheck_failures
         count_fail "distcheck" "$work/distcheck.log"
     fi
+}
+
+# What each test that failed said, which is somewhere in the middle of the log: a head of "FAIL: NAME" and a line below it,
+# then its output, up to the next head or the totals.
+distcheck_failures()
+{
+    local name log
+    rm -f "$work"/distcheck-[0-9]*.log
+    awk -v to="$work/distcheck-" '
+        /^=+$/ && before ~ /^(FAIL|ERROR): / { if (out) close(out); out = to (++count) ".log"; print before >out }
+        /^=+$/ && before !~ /^(FAIL|ERROR): / || /^Testsuite summary/ { if (out) close(out); out = "" }
+        out && before !~ /^(FAIL|ERROR): / { print before >out }
+        { before = $0 }' "$work/distcheck.log"
+    for log in "$work"/distcheck-[0-9]*.log; do
+        [ -s "$log" ] || continue
+        name=$(sed -n '1s/^[A-Z]*: //p' "$log")
+        count_fail "distcheck: $name" "$log"
+    done
 }
 
 # tried NAME COMMAND...: one result for each "PASS: ", "FAIL: " and "SKIP: " line of it; a failure without one counts too.
