@@ -99,20 +99,21 @@ void codec_raft_put(const struct raft_message *message, struct codec_raft *wire)
 /* The members of 32 bits: each is below 2^32, or the message is refused. */
 static int32_t narrow(const struct codec_raft *wire, struct gavel_error *error)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } all[] = {{"flags", wire->flags},
-               {"prev_chain", wire->prev_chain},
-               {"length", wire->length},
-               {"chain", wire->chain},
-               {"status", wire->status}};
-    size_t i;
+    const char *name;
 
-    for (i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i].value > UINT32_MAX)
-            return gavel_fail(error, GAVEL_E_INVALID, "field '%s' is over 32 bits", all[i].name);
-    return GAVEL_OK;
+    if ((wire->flags | wire->prev_chain | wire->length | wire->chain | wire->status) <= UINT32_MAX)
+        return GAVEL_OK;
+    if (wire->flags > UINT32_MAX)
+        name = "flags";
+    else if (wire->prev_chain > UINT32_MAX)
+        name = "prev_chain";
+    else if (wire->length > UINT32_MAX)
+        name = "length";
+    else if (wire->chain > UINT32_MAX)
+        name = "chain";
+    else
+        name = "status";
+    return gavel_fail(error, GAVEL_E_INVALID, "field '%s' is over 32 bits", name);
 }
 
 static void get_append(const struct codec_raft *wire, struct raft_message *message)

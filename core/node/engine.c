@@ -368,18 +368,17 @@ static void carry_out(struct node *node, const struct raft_effect *effect)
 
 /* ---- steps --------------------------------------------------------------------------------------------- */
 
-int engine_step(struct node *node, const struct raft_event *event)
+int engine_step(struct node *node, struct raft_event *event)
 {
-    struct raft_event timed = *event;
     uint64_t leader = node->leader;
     int status;
 
     assert(!node->stepping);
     if (!node->raft || !node_working(node))
         return RAFT_E_STOPPED; /* dead, or the log is finishing: an effect could not be carried out any more */
-    timed.now = node_now(node);
+    event->now = node_now(node);
     node->stepping = true;
-    status = raft_step(node->raft, &timed, &node->effects);
+    status = raft_step(node->raft, event, &node->effects);
     for (uint32_t i = 0; i < node->effects.count && node_alive(node); i++)
         carry_out(node, &node->effects.items[i]);
     node->stepping = false;

@@ -580,7 +580,8 @@ void recover_free(struct node *node);
 
 /* ---- engine.c ------------------------------------------------------------------------------------------ */
 
-int engine_step(struct node *node, const struct raft_event *event);
+/* One step of the core at this moment (into event->now), and what comes of it; the core's answer. */
+int engine_step(struct node *node, struct raft_event *event);
 void engine_written(void *ctx, uint64_t io);
 void engine_failed(void *ctx, const struct gavel_error *error);
 uint64_t engine_tick(const struct node *node);

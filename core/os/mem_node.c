@@ -116,6 +116,14 @@ static uint8_t *page_bytes(struct mem_page *page)
     return page->data;
 }
 
+/* The same, of which `part` bytes are about to be written: a whole page need not be cleared before. */
+static uint8_t *page_bytes_for(struct mem_page *page, uint64_t part)
+{
+    if (!page->data && part == MEM_PAGE)
+        page->data = mem_must(malloc(MEM_PAGE));
+    return page_bytes(page);
+}
+
 static bool is_zero(const uint8_t *data, uint64_t length)
 {
     return length == 0 || (data[0] == 0 && memcmp(data, data + 1, length - 1) == 0);
@@ -207,7 +215,7 @@ static void write_bytes(struct mem_node *node, uint64_t offset, const uint8_t *d
             for (uint64_t sector = offset / OS_MEM_SECTOR; sector < mem_sectors(offset + part); sector++)
                 touch(node, sector);
             if (data)
-                memcpy(page_bytes(page) + at, data, part);
+                memcpy(page_bytes_for(page, part) + at, data, part);
             else
                 memset(page_bytes(page) + at, 0, part);
         }

@@ -24,6 +24,7 @@
 #define CHUNK_BYTES (64u << 10)
 #define DELETION UINT32_MAX
 #define VERSION_MAX (UINT64_MAX >> 8) /* far above any log: so that it cannot wrap to 0, which means a tombstone */
+#define AHEAD 8 /* items whose versions are looked for at the same time: memory answers several at once */
 #define VALUE_MAX (16u << 20) /* far above any option: a wrong length is found before memory is asked for */
 
 enum record { RECORD_HEAD = 1, RECORD_KEPT, RECORD_CHANGE, RECORD_END };
@@ -38,7 +39,10 @@ struct store_snapshot {
     const struct btree_node *live;
     const struct btree_node *graves;
     const struct btree_node *history;
-    struct btree_cursor cursor;
+    struct btree_cursor cursor;  /* behind what is ahead */
+    const struct item *ahead[AHEAD]; /* of this phase; NULL: nothing that is to be put */
+    uint32_t ahead_at;
+    uint32_t ahead_count;
 };
 
 int32_t store_snapshot_begin(struct store *store, struct store_snapshot **snapshot)
@@ -111,9 +115,7 @@ static int32_t put_end(struct store_snapshot *snapshot, struct gavel_buffer *chu
 static int32_t put_kept(struct store_snapshot *snapshot, struct gavel_buffer *chunk, const struct item *item)
 {
     unsigned char fixed[33] = { RECORD_KEPT };
-    while (item && item_modify(item) > snapshot->trimmed)
-        item = item->older;
-    if (!item || item->version == 0)
+    if (item->version == 0)
         return GAVEL_OK; /* it did not exist when the history begins */
     put_u64(fixed + 1, item->create);
     put_u64(fixed + 9, item_modify(item));
@@ -134,13 +136,65 @@ static int32_t put_change(struct store_snapshot *snapshot, struct gavel_buffer *
     return put_record(chunk, fixed, sizeof fixed, item);
 }
 
-/* The next item of the present tree, or NULL after turning to the next one. Walks need no order here. */
-static const struct item *next_item(struct store_snapshot *snapshot)
+static void prefetch(const struct item *item)
 {
-    const struct item *item = btree_at(&snapshot->cursor);
-    if (item)
+    __builtin_prefetch(&item->older);
+    __builtin_prefetch(item->bytes);
+}
+
+/* Those ahead go back to what they were when the history begins, a version each in turn. */
+static void walk_back(struct store_snapshot *snapshot)
+{
+    int moved = 1;
+    while (moved) {
+        uint32_t i;
+        moved = 0;
+        for (i = 0; i < snapshot->ahead_count; i++) {
+            const struct item *item = snapshot->ahead[i];
+            if (!item || item_modify(item) <= snapshot->trimmed)
+                continue;
+            snapshot->ahead[i] = item->older;
+            if (item->older)
+                prefetch(item->older);
+            moved = 1;
+        }
+    }
+}
+
+/* The next items of the present tree. 0 when there are no more. Walks need no order here. */
+static int look_ahead(struct store_snapshot *snapshot)
+{
+    const struct item *item;
+    snapshot->ahead_at = snapshot->ahead_count = 0;
+    while (snapshot->ahead_count < AHEAD && (item = btree_at(&snapshot->cursor)) != NULL) {
+        prefetch(item);
+        snapshot->ahead[snapshot->ahead_count++] = item;
         btree_step(&snapshot->cursor);
-    return item;
+    }
+    if (snapshot->phase != PHASE_HISTORY)
+        walk_back(snapshot);
+    return snapshot->ahead_count > 0;
+}
+
+static void next_phase(struct store_snapshot *snapshot)
+{
+    snapshot->phase++;
+    btree_seek(&snapshot->cursor, snapshot->phase == PHASE_LIVE ? snapshot->live :
+               snapshot->phase == PHASE_GRAVES ? snapshot->graves :
+               snapshot->phase == PHASE_HISTORY ? snapshot->history : NULL, NULL, gavel_bytes(NULL, 0));
+}
+
+/* What the phase puts for the item whose turn it is. */
+static int32_t put_item(struct store_snapshot *snapshot, struct gavel_buffer *chunk)
+{
+    const struct item *item = snapshot->ahead[snapshot->ahead_at];
+    int32_t status = GAVEL_OK;
+    if (item && snapshot->phase == PHASE_HISTORY)
+        status = put_change(snapshot, chunk, item);
+    else if (item)
+        status = put_kept(snapshot, chunk, item);
+    snapshot->ahead_at++;
+    return status;
 }
 
 int32_t store_snapshot_next(struct store_snapshot *snapshot, struct gavel_buffer *chunk)
@@ -149,21 +203,15 @@ int32_t store_snapshot_next(struct store_snapshot *snapshot, struct gavel_buffer
     int32_t status = GAVEL_OK;
     assert(snapshot->magic == SNAPSHOT_MAGIC);
     while (status == GAVEL_OK && snapshot->phase != PHASE_DONE && chunk->size - begin < CHUNK_BYTES) {
-        const struct item *item = next_item(snapshot);
+        if (snapshot->ahead_at < snapshot->ahead_count || look_ahead(snapshot)) {
+            status = put_item(snapshot, chunk);
+            continue;
+        }
         if (snapshot->phase == PHASE_HEAD)
             status = put_head(snapshot, chunk);
         else if (snapshot->phase == PHASE_END)
             status = put_end(snapshot, chunk);
-        else if (item && snapshot->phase == PHASE_HISTORY)
-            status = put_change(snapshot, chunk, item);
-        else if (item)
-            status = put_kept(snapshot, chunk, item);
-        if (item)
-            continue;
-        snapshot->phase++;
-        btree_seek(&snapshot->cursor, snapshot->phase == PHASE_LIVE ? snapshot->live :
-                   snapshot->phase == PHASE_GRAVES ? snapshot->graves :
-                   snapshot->phase == PHASE_HISTORY ? snapshot->history : NULL, NULL, gavel_bytes(NULL, 0));
+        next_phase(snapshot);
     }
     return status != GAVEL_OK ? status : snapshot->phase != PHASE_DONE;
 }
