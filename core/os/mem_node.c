@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEM_UNDO_KEPT 256 /* entries of an empty undo list that stay allocated: some 130 KiB a file */
+#define MEM_UNDO_KEPT 2048 /* entries of an empty undo list that stay allocated: 32 KiB a file */
 
 uint64_t os_mem_random(uint64_t *seed)
 {
@@ -55,6 +55,8 @@ void mem_node_unref(struct mem_node *node)
         return;
     for (uint32_t i = 0; i < node->page_count; i++)
         free(node->pages[i].data);
+    for (uint32_t i = 0; i < node->undo_count; i++)
+        free(node->undo[i].old);
     free(node->pages);
     free(node->undo);
     free(node->flat);
@@ -65,6 +67,11 @@ struct mem_node *mem_node_ref(struct mem_node *node)
 {
     node->references++;
     return node;
+}
+
+static uint8_t *sector_copy(const uint8_t *bytes)
+{
+    return memcpy(mem_must(malloc(OS_MEM_SECTOR)), bytes, OS_MEM_SECTOR);
 }
 
 struct mem_node *mem_node_copy(const struct mem_node *node)
@@ -88,6 +95,9 @@ struct mem_node *mem_node_copy(const struct mem_node *node)
         copy->undo = mem_must(malloc(node->undo_count * sizeof *copy->undo));
         memcpy(copy->undo, node->undo, node->undo_count * sizeof *copy->undo);
     }
+    for (uint32_t i = 0; i < node->undo_count; i++)
+        if (node->undo[i].old)
+            copy->undo[i].old = sector_copy(node->undo[i].old);
     return copy;
 }
 
@@ -161,9 +171,7 @@ static void touch(struct mem_node *node, uint64_t sector)
     }
     undo = &node->undo[node->undo_count++];
     undo->sector = sector;
-    undo->zero = !page->data;
-    if (page->data)
-        memcpy(undo->old, page->data + sector % MEM_PAGE_SECTORS * OS_MEM_SECTOR, OS_MEM_SECTOR);
+    undo->old = page->data ? sector_copy(page->data + sector % MEM_PAGE_SECTORS * OS_MEM_SECTOR) : NULL;
     page->undone |= bit;
 }
 
@@ -175,6 +183,7 @@ static void settle(struct mem_node *node, uint32_t at)
 
     page->undone &= keep;
     page->lost &= keep;
+    free(node->undo[at].old);
     if (at != --node->undo_count)
         node->undo[at] = node->undo[node->undo_count];
     if (!node->undo_count && node->undo_capacity > MEM_UNDO_KEPT) {
@@ -190,10 +199,10 @@ static void undo_one(struct mem_node *node, uint32_t at)
     const struct mem_undo *undo = &node->undo[at];
     uint8_t *to = page_bytes(page_of(node, undo->sector)) + undo->sector % MEM_PAGE_SECTORS * OS_MEM_SECTOR;
 
-    if (undo->zero)
-        memset(to, 0, OS_MEM_SECTOR);
-    else
+    if (undo->old)
         memcpy(to, undo->old, OS_MEM_SECTOR);
+    else
+        memset(to, 0, OS_MEM_SECTOR);
 }
 
 static bool is_lost(const struct mem_node *node, uint32_t at)
@@ -272,9 +281,8 @@ void mem_node_poke(struct mem_node *node, uint64_t offset, const void *data, uin
 
         if (low >= high)
             continue;
-        if (undo->zero)
-            memset(undo->old, 0, sizeof undo->old);
-        undo->zero = false;
+        if (!undo->old)
+            undo->old = mem_must(calloc(1, OS_MEM_SECTOR));
         memcpy(undo->old + (low - first), from + (low - offset), high - low);
     }
     while (length) {
@@ -295,10 +303,10 @@ bool mem_node_durable(const struct mem_node *node, uint64_t sector, uint8_t byte
     for (uint32_t i = 0; (page->undone & bit_of(sector)) && i < node->undo_count; i++) {
         if (node->undo[i].sector != sector)
             continue;
-        if (node->undo[i].zero)
-            memset(bytes, 0, OS_MEM_SECTOR);
-        else
+        if (node->undo[i].old)
             memcpy(bytes, node->undo[i].old, OS_MEM_SECTOR);
+        else
+            memset(bytes, 0, OS_MEM_SECTOR);
         return false;
     }
     if (page->data)
@@ -329,10 +337,10 @@ const uint8_t *mem_node_flat(struct mem_node *node, bool durable)
 
         if (undo->sector * OS_MEM_SECTOR >= size)
             continue; /* of a length that is gone in both images */
-        if (undo->zero)
-            memset(node->flat + undo->sector * OS_MEM_SECTOR, 0, OS_MEM_SECTOR);
-        else
+        if (undo->old)
             memcpy(node->flat + undo->sector * OS_MEM_SECTOR, undo->old, OS_MEM_SECTOR);
+        else
+            memset(node->flat + undo->sector * OS_MEM_SECTOR, 0, OS_MEM_SECTOR);
     }
     return node->flat;
 }

@@ -23,8 +23,7 @@ struct mem_page {
 /* What is durable where the present image may differ. */
 struct mem_undo {
     uint64_t sector;
-    bool zero; /* `old` is not filled in: zeroes */
-    uint8_t old[OS_MEM_SECTOR];
+    uint8_t *old; /* its own memory; NULL: zeroes, as nearly always, since files grow */
 };
 
 /* A file or directory, apart from its names. */

@@ -43,6 +43,11 @@ void arena_many_worlds(void)
 #define REGION_MIN (UINT64_C(1) << 28)
 #define LARGE_PAGE (UINT64_C(2) << 20)
 #define LARGE_BYTES (UINT64_C(256) << 20) /* which a usual world stays within; a machine may be slow in clearing more */
+#define ROOM_BYTES (UINT64_C(64) << 20) /* addresses again */
+#define ROOMS_MAX 1024u
+#define ROOMS_MIN 64u
+#define ROOMY (UINT64_C(256) << 10) /* what is at least so large and may grow gets a room */
+#define ROOM CLASSES                /* the class of all of them */
 #define LIVE 0x4c495645u
 #define FREE 0x46524545u
 
@@ -70,6 +75,16 @@ static uint32_t world;  /* the present one; 0: none */
 static char *world_at;  /* where it began */
 static uint64_t taken;  /* blocks of it that were not given back */
 
+/*
+ * Rooms: what grows to megabytes grows where it is. By classes it would be copied each time, and what it has outgrown
+ * is of no use to anybody: twice as much again, in pages of 2 MiB that the system has to clear.
+ */
+static char *rooms;             /* NULL: none */
+static uint32_t room_count;
+static uint32_t rooms_used;     /* so many were ever used since the last world began */
+static uint32_t rooms_taken;    /* and so many are */
+static struct block *free_room; /* of the used ones */
+
 static uint32_t class_of(uint64_t size)
 {
     uint32_t doublings, above;
@@ -87,6 +102,8 @@ static uint64_t bytes_of(uint32_t class)
 
     if (class <= FINE)
         return class * FINE_STEP;
+    if (class == ROOM)
+        return ROOM_BYTES - sizeof(struct head);
     return (UINT64_C(1) << (10 + coarse / COARSE - 2)) * (COARSE + 1 + coarse % COARSE);
 }
 
@@ -102,6 +119,29 @@ static void take_region(void)
         end = NULL;
     else
         at = touched = memory;
+    memory = MAP_FAILED;
+    for (room_count = ROOMS_MAX; room_count >= ROOMS_MIN && memory == MAP_FAILED; room_count /= 2)
+        memory = mmap(NULL, room_count * ROOM_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    rooms = memory == MAP_FAILED ? NULL : memory;
+    room_count = rooms ? room_count * 2 : 0;
+}
+
+/* NULL: there are no more. */
+static void *take_room(void)
+{
+    struct block *block = free_room;
+
+    if (block)
+        free_room = block->next;
+    else if (rooms_used < room_count)
+        block = (struct block *)(void *)(rooms + rooms_used++ * ROOM_BYTES);
+    else
+        return NULL;
+    rooms_taken++;
+    taken += world != 0;
+    block->head = (struct head){.state = LIVE, .class = ROOM, .world = world};
+    return &block->head + 1;
 }
 
 /* `zero` is set when it is zero already. */
@@ -152,6 +192,13 @@ static void give_back(void *memory)
     struct block *block = (struct block *)(void *)((char *)head - head->moved);
 
     head->state = block->head.state = FREE;
+    if (block->head.class == ROOM) {
+        rooms_taken--;
+        taken -= world != 0 && block->head.world == world;
+        block->next = free_room;
+        free_room = block;
+        return;
+    }
     if (block->head.world != world)
         return; /* of another world, or of none: it is not for this one, which ends with all that it takes */
     taken -= world != 0;
@@ -159,11 +206,22 @@ static void give_back(void *memory)
     given_back[block->head.class] = block;
 }
 
-void *malloc(size_t size)
+/* Of any content. */
+static void *take_any(uint64_t size)
 {
+    void *memory = NULL;
     bool zero;
 
-    return take(size, &zero);
+    if (!end)
+        take_region();
+    if (size >= ROOMY && size <= bytes_of(ROOM))
+        memory = take_room();
+    return memory ? memory : take(size, &zero);
+}
+
+void *malloc(size_t size)
+{
+    return take_any(size);
 }
 
 void *calloc(size_t count, size_t size)
@@ -190,10 +248,9 @@ void *realloc(void *old, size_t size)
 {
     uint64_t had;
     void *memory;
-    bool zero;
 
     if (!old)
-        return take(size, &zero);
+        return take_any(size);
     if (!size) {
         give_back(old);
         return NULL;
@@ -201,7 +258,7 @@ void *realloc(void *old, size_t size)
     had = bytes_of(head_of(old)->class) - head_of(old)->moved;
     if (size <= had)
         return old;
-    memory = take(size, &zero);
+    memory = take_any(size);
     if (!memory)
         return NULL;
     memcpy(memory, old, had);
@@ -250,6 +307,10 @@ void arena_world_begins(void)
     if (!end)
         take_region();
     memset(given_back, 0, sizeof given_back); /* of no world, and few */
+    if (!rooms_taken) { /* each has the same use in one world and the next, and about the same size */
+        rooms_used = 0;
+        free_room = NULL;
+    }
     world = ++worlds;
     world_at = at;
     taken = 0;
