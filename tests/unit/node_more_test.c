@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -616,6 +617,33 @@ static void test_a_stream_over_an_installed_snapshot_is_compacted(void **state)
     cluster_free(&cluster);
 }
 
+/* ---- the mode of the data directory ------------------------------------------------------------------------------ */
+
+static int no_chmod(void *self, const char *path, uint32_t mode)
+{
+    (void)self, (void)path, (void)mode;
+    return -EPERM;
+}
+
+/* On a file system without modes of its own, say: the node runs, and says who may read along. */
+static void test_a_mode_that_cannot_be_set_is_warned_of(void **state)
+{
+    static struct os_file_ops files;
+    struct cluster cluster;
+
+    (void)state;
+    files = os_mem_files;
+    files.chmod = no_chmod;
+    cluster_init(&cluster, 1, 20261130);
+    assert_int_equal(os_mkdir(&cluster.nodes[0].os, "data", 0755), 0);
+    cluster.nodes[0].os.files = &files;
+    cluster_start_all(&cluster);
+    assert_string_equal(cluster.nodes[0].warned, "The data directory data has mode 0755, and 0700 cannot be set: "
+                        "Operation not permitted; others may read what the cluster holds");
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -633,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_a_leader_that_cannot_read_its_log_ends),
         cmocka_unit_test(test_a_stream_goes_on_at_a_node_that_is_behind),
         cmocka_unit_test(test_a_stream_over_an_installed_snapshot_is_compacted),
+        cmocka_unit_test(test_a_mode_that_cannot_be_set_is_warned_of),
     };
 
     cmocka_set_test_filter(getenv("GAVEL_TEST"));
