@@ -516,6 +516,7 @@ struct node {
         uint64_t unreadable; /* index of the newest one that could not be read for a peer: a newer one is needed */
         uint64_t next_at;    /* before this moment no chunk goes out, by the rate */
         uint64_t bytes;      /* of chunks, to all peers, since the start */
+        bool wanted;         /* some peer may have reader_wanted */
     } sending;
     struct node_save saves[NODE_SAVES_MAX];
     uint64_t save_handle; /* the last given out */

@@ -21,6 +21,7 @@ void snapshot_start_sending(struct node *node, uint64_t id, uint64_t index)
         return;
     peer->reader_wanted = true;
     peer->reader_index = index;
+    node->sending.wanted = true;
 }
 
 void snapshot_stop_sending(struct node *node, uint64_t id)
@@ -171,10 +172,14 @@ void snapshot_serve_peers(struct node *node)
 {
     struct peer *peer;
 
+    if (!node->sending.wanted)
+        return;
+    node->sending.wanted = false;
     os_list_each (peer, &node->peers, struct peer, link)
         if (peer->reader_wanted) {
             node->look |= NODE_LOOK_APPLIER | NODE_LOOK_DUE; /* it may have to wait for a newer one */
             serve_peer(node, peer);
+            node->sending.wanted = node->sending.wanted || peer->reader_wanted;
         }
 }
 
