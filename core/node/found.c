@@ -27,6 +27,13 @@ void found_hash(struct node *node)
     node->member_hash = hash;
 }
 
+bool found_took_part(const struct node *node)
+{
+    const struct member *self = members_find(&node->founding_members, node->member_id);
+
+    return self && self->incarnation == node->incarnation;
+}
+
 /* ---- the record ---------------------------------------------------------------------------------------- */
 
 static int32_t write_record(const struct node *node, const struct members *members, struct gavel_buffer *out)
@@ -241,7 +248,7 @@ static void saved(struct log_task *task)
     trace_end_plain(node, &node->spans.cluster, GAVEL_OK);
     node->waits[0] = 0;
     peers_sync(node);
-    if (members_find(&node->founding_members, node->member_id))
+    if (found_took_part(node))
         node_log(node, GAVEL_LOG_INFO, "cluster", "Cluster founded: %u members, this is member %llu",
                  node->founding_members.count, (unsigned long long)node->member_id);
     else

@@ -86,6 +86,11 @@ void status_members(const struct node *node, struct gavel_writer *out);
 void status_member_list(const struct node *node, struct gavel_writer *out);
 void status_describe(const struct node *node, struct gavel_writer *out);
 
+/* ---- found.c: the rest is in internal.h ------------------------------------------------------------------- */
+
+/* One of those by whom the cluster was founded; not one that gavel recover has put into the record, to join by it. */
+bool found_took_part(const struct node *node);
+
 /* ---- setting_node.c -------------------------------------------------------------------------------------- */
 
 struct setting_scope setting_scope(const struct node *node);

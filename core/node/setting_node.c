@@ -5,7 +5,8 @@
  *
  * A value that the INI file gives is compared once, when this node has caught up with what was committed before it
  * started: earlier it does not know what is in force. A round of reads tells up to which index that is (thesis 6.4).
- * A founder knows, in the life in which it founds: its record. What was changed since, was while it ran.
+ * Not so a founder whose file says what the record says, in the life in which it founds: what was changed since, was
+ * changed while it ran. The record only ever excuses: who joins or comes late has one too, and values may be newer.
  */
 #include "core/node/internal.h"
 
@@ -101,10 +102,13 @@ static void compare(void *context, const char *key, const struct setting_row *ro
 
 static void look(void *context, const char *key, const struct setting_row *row)
 {
-    (void)differs(context, key, row);
+    struct comparing *comparing = context;
+
+    comparing->told |= differs(comparing, key, row);
 }
 
-static bool over_all(struct node *node, void (*visit)(void *, const char *, const struct setting_row *))
+/* Visits every setting. Whether the file gives any, and into *told whether one was found to differ. */
+static bool over_all(struct node *node, void (*visit)(void *, const char *, const struct setting_row *), bool *told)
 {
     struct comparing comparing = {.node = node, .force = codec_buffer(0), .given = codec_buffer(0)};
     struct setting_scope scope = setting_scope(node);
@@ -112,21 +116,18 @@ static bool over_all(struct node *node, void (*visit)(void *, const char *, cons
     setting_each(&scope, visit, &comparing);
     gavel_buffer_free(&comparing.force);
     gavel_buffer_free(&comparing.given);
+    *told = comparing.told;
     return comparing.any;
-}
-
-/* It was there when the cluster was founded, and has not missed anything. */
-static bool founds(const struct node *node)
-{
-    return node->record_new && members_find(&node->founding_members, node->member_id) != NULL;
 }
 
 void settings_begin(struct node *node)
 {
     if (node->ini_state == NODE_INI_UNSEEN) {
-        bool given = over_all(node, look) && !seeded_bug("settings-ini-ignored");
+        bool differ;
+        bool given = over_all(node, look, &differ) && !seeded_bug("settings-ini-ignored");
+        bool excused = node->record_new && found_took_part(node) && !differ;
 
-        node->ini_state = !given ? NODE_INI_SEEN : founds(node) ? NODE_INI_WAITS : NODE_INI_ASKS;
+        node->ini_state = !given || excused ? NODE_INI_SEEN : NODE_INI_ASKS;
     }
     settings_ask(node);
 }
@@ -147,10 +148,12 @@ void settings_barrier(struct node *node, uint64_t index)
 
 void settings_settle(struct node *node)
 {
+    bool told;
+
     if (node->ini_state != NODE_INI_WAITS || node->applied < node->ini_index || node->phase != NODE_RUNNING)
         return;
     node->ini_state = NODE_INI_SEEN;
-    (void)over_all(node, compare);
+    (void)over_all(node, compare, &told);
 }
 
 /* ---- changes ---------------------------------------------------------------------------------------------------- */

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # recover-test.sh: quorum lost and repaired, with real nodes: clusters of three and of five under load lose the disks of
 # a majority; gavel recover makes a new cluster out of what is left, and everything that the best directory held is
-# there. Nodes of the old cluster are refused. It is told before what it will do, may be cut short, and may run twice.
+# there, a setting too that was changed since the founding and is in the files by then. Nodes of the old cluster are
+# refused. It is told before what it will do, may be cut short, and may run twice.
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -33,9 +34,15 @@ load()
 }
 acked() { [ "$(cat "$dir"/acked.* 2>/dev/null | wc -l)" -gt 60 ]; }
 
+give_ttl() { sed -i "s/^;\?ttl = .*/ttl = $1/" "$dir"/c/node-*.ini; }
+configured() { give_ttl 15m; }
+
 for count in 3 5; do
     rm -f "$dir"/acked.* "$dir/stop"
     cluster "$count" workflow set first 1
+    "$gavel" --data-dir "$dir/c/node-1" settings set session.ttl=20m >/dev/null || die "settings set"
+    give_ttl 20m
+    [ "$(grep -c '^ttl = 20m' "$dir"/c/node-*.ini | grep -c ':1$')" = "$count" ] || die "no ttl in the files"
     load a & load_a=$!
     load b & load_b=$!
     others+=("$load_a" "$load_b")

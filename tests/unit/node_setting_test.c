@@ -563,6 +563,36 @@ static void test_a_change_during_the_founding_ends_nobody(void **state)
     cluster_free(&cluster);
 }
 
+/*
+ * A founder that answered, and came for the record only when the others had founded and changed a setting: the record
+ * that is new to it is old. Its file, which was changed with the cluster, is right.
+ */
+static void test_a_late_founder_is_not_held_to_the_record(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+
+    (void)state;
+    cluster_init(&cluster, 3, 20261130);
+    dial_setup(&cluster);
+    cluster.limits.session_ttl_ms = 900000;
+    cluster_start_all(&cluster);
+    for (uint32_t i = 0; i < 1000 && cluster.nodes[0].node->record.size == 0; i++)
+        cluster_steps(&cluster, 1);
+    assert_true(cluster.nodes[0].node->record.size > 0);
+    assert_true(cluster.nodes[2].node->record.size == 0);
+    cluster_crash(&cluster, 2, OS_MEM_KEEP_ALL);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    member_must(&cluster, "settings_set", &reply, (const char *const[]){"session.ttl=20m", NULL});
+    cluster.limits.session_ttl_ms = 1200000;
+    cluster_start(&cluster, 2);
+    cluster_run(&cluster, 3000);
+    assert_true(cluster.nodes[2].exit_code < 0);
+    assert_text(dial_setting(&cluster, 2, "session.ttl"), "value", "20m");
+    dial_same_digests(&cluster);
+    cluster_free(&cluster);
+}
+
 /* A machine that takes its options when it starts only: not changed, and compared at once. */
 static void test_a_machine_that_cannot_change(void **state)
 {
@@ -694,6 +724,7 @@ int main(void)
         cmocka_unit_test(test_a_node_that_was_away_learns_before_it_compares),
         cmocka_unit_test(test_a_change_against_the_file_is_warned_of),
         cmocka_unit_test(test_a_change_during_the_founding_ends_nobody),
+        cmocka_unit_test(test_a_late_founder_is_not_held_to_the_record),
         cmocka_unit_test(test_a_machine_that_cannot_change),
         cmocka_unit_test(test_a_member_whose_plugin_cannot_change_is_named),
         cmocka_unit_test(test_a_snapshot_carries_them),
