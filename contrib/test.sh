@@ -277,7 +277,7 @@ distcheck_failures()
     rm -f "$work"/distcheck-[0-9]*.log
     awk -v to="$work/distcheck-" '
         /^=+$/ && before ~ /^(FAIL|ERROR): / { if (out) close(out); out = to (++count) ".log"; print before >out }
-        /^=+$/ && before !~ /^(FAIL|ERROR): / || /^Testsuite summary/ { if (out) close(out); out = "" }
+        /^=+$/ && before ~ /^(PASS|SKIP|XFAIL): / || /^Testsuite summary/ { if (out) close(out); out = "" }
         out && before !~ /^(FAIL|ERROR): / { print before >out }
         { before = $0 }' "$work/distcheck.log"
     for log in "$work"/distcheck-[0-9]*.log; do

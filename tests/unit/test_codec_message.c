@@ -502,6 +502,28 @@ static void raft_members(void **state)
     assert_string_equal(error.text, "field 'flags' is over 32 bits");
 }
 
+static void each_member_of_32_bits(void **state)
+{
+    static const char *const names[] = {"flags", "prev_chain", "length", "chain", "status"};
+
+    (void)state;
+    for (uint32_t i = 0; i < 5; i++) {
+        struct codec_raft wire = {0};
+        uint64_t *const members[] = {&wire.flags, &wire.prev_chain, &wire.length, &wire.chain, &wire.status};
+        struct raft_message back;
+        struct gavel_error error;
+        char want[64];
+
+        *members[i] = UINT32_MAX;
+        assert_int_equal(codec_raft_get(CODEC_RAFT + RAFT_APPEND_RESPONSE, &wire, 0, 0, &back, &error), GAVEL_OK);
+        *members[i] = UINT64_C(1) << 32;
+        assert_int_equal(codec_raft_get(CODEC_RAFT + RAFT_APPEND_RESPONSE, &wire, 0, 0, &back, &error),
+                         GAVEL_E_INVALID);
+        (void)snprintf(want, sizeof want, "field '%s' is over 32 bits", names[i]);
+        assert_string_equal(error.text, want);
+    }
+}
+
 /* Sentences are sent as they are made for people; what is not UTF-8 in them must not lose the reply. */
 static void sentences(void **state)
 {
@@ -672,6 +694,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type), cmocka_unit_test(nothing_is_small), cmocka_unit_test(unknown_fields_and_types),
         cmocka_unit_test(refused),    cmocka_unit_test(small_arena),      cmocka_unit_test(tail_apart),
+        cmocka_unit_test(each_member_of_32_bits),
         cmocka_unit_test(sentences),  cmocka_unit_test(raft_both_ways),   cmocka_unit_test(raft_members),
         cmocka_unit_test(hostile),    cmocka_unit_test(page_tells_all), cmocka_unit_test(corpus_has_every_type),
     };
