@@ -31,16 +31,12 @@ struct load_facts {
     struct table passed;  /* (index where a stream began, the next event's index) -> 1 */
 };
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    struct sim_random random = {a * UINT64_C(0xd6e8feb86659fd93) ^ b};
-
-    return sim_draw(&random);
-}
+#define TOGETHER 8u /* numbers that follow each other, as indexes do, lie together: they are asked for together */
 
 static struct entry *place(const struct table *table, uint64_t a, uint64_t b)
 {
-    uint64_t at = mix(a, b) & (table->size - 1);
+    struct sim_random random = {a / TOGETHER};
+    uint64_t at = (sim_draw(&random) * 2 * TOGETHER + a % TOGETHER * 2 + b % 2) & (table->size - 1);
 
     while (table->entries[at].a && (table->entries[at].a != a || table->entries[at].b != b))
         at = (at + 1) & (table->size - 1);

@@ -5,6 +5,8 @@
  */
 #include "oracle_memory.h"
 
+#include <string.h>
+
 #include "core/codec/message.h"
 
 /* ---- reading: MessagePack maps of small numbers to integers, up to the first value that is none -------- */
@@ -16,16 +18,41 @@ struct reader {
 
 static bool read_wide(struct reader *reader, uint64_t *value)
 {
-    uint32_t bytes;
+    const uint8_t *at = reader->at;
+    uint64_t left = (uint64_t)(reader->end - at);
+    uint16_t two;
+    uint32_t four;
 
-    if (*value < 0xcc || *value > 0xcf)
-        return false;
-    bytes = 1u << (*value - 0xcc);
-    if ((uint64_t)(reader->end - reader->at) < bytes)
-        return false;
-    for (*value = 0; bytes; bytes--)
-        *value = *value << 8 | *reader->at++;
-    return true;
+    switch (*value) {
+    case 0xcc:
+        if (left < 1)
+            return false;
+        *value = *at;
+        reader->at += 1;
+        return true;
+    case 0xcd:
+        if (left < sizeof two)
+            return false;
+        memcpy(&two, at, sizeof two);
+        *value = __builtin_bswap16(two);
+        reader->at += sizeof two;
+        return true;
+    case 0xce:
+        if (left < sizeof four)
+            return false;
+        memcpy(&four, at, sizeof four);
+        *value = __builtin_bswap32(four);
+        reader->at += sizeof four;
+        return true;
+    case 0xcf:
+        if (left < sizeof *value)
+            return false;
+        memcpy(value, at, sizeof *value);
+        *value = __builtin_bswap64(*value);
+        reader->at += sizeof *value;
+        return true;
+    default: return false;
+    }
 }
 
 static inline bool read_uint(struct reader *reader, uint64_t *value)

@@ -46,27 +46,51 @@ static uint32_t sooner(const struct sim_queued *heap, uint32_t a, uint32_t b)
 
 _Static_assert(BELOW == 4, "sink compares them by pairs");
 
-static void sink(struct sim_queue *queue, struct sim_queued queued, uint32_t place)
+/* The soonest of those below a place; 0: there is nothing below it. */
+static inline uint32_t soonest_below(const struct sim_queue *queue, uint32_t place)
 {
     const struct sim_queued *heap = queue->heap;
+    uint32_t first = (place - 1) * BELOW + 2;
+    uint32_t least = first;
 
-    for (;;) {
-        uint32_t first = (place - 1) * BELOW + 2;
-        uint32_t least = first;
+    if (first + BELOW - 1 <= queue->count)
+        return sooner(heap, sooner(heap, first, first + 1), sooner(heap, first + 2, first + 3));
+    if (first > queue->count)
+        return 0;
+    for (uint32_t child = first + 1; child <= queue->count; child++)
+        least = sooner(heap, least, child);
+    return least;
+}
 
-        if (first + BELOW - 1 <= queue->count)
-            least = sooner(heap, sooner(heap, first, first + 1), sooner(heap, first + 2, first + 3));
-        else if (first > queue->count)
-            break;
-        else
-            for (uint32_t child = first + 1; child <= queue->count; child++)
-                least = sooner(heap, least, child);
-        if (!before(&heap[least], &queued))
-            break;
-        settle(queue, heap[least], place);
+static void sink(struct sim_queue *queue, struct sim_queued queued, uint32_t place)
+{
+    uint32_t least;
+
+    while ((least = soonest_below(queue, place)) != 0 && before(&queue->heap[least], &queued)) {
+        settle(queue, queue->heap[least], place);
         place = least;
     }
     settle(queue, queued, place);
+}
+
+/* The last one moves to the free top. It belongs far down nearly always, so it is not asked on the way down. */
+static void fill(struct sim_queue *queue)
+{
+    uint32_t place = 1;
+    uint32_t least;
+    struct sim_queued last;
+
+    if (!queue->hole)
+        return;
+    queue->hole = false;
+    last = queue->heap[queue->count--];
+    if (!queue->count)
+        return;
+    while ((least = soonest_below(queue, place)) != 0) {
+        settle(queue, queue->heap[least], place);
+        place = least;
+    }
+    rise(queue, last, place);
 }
 
 /* Where it belongs, from a place that is free or its own. */
@@ -121,14 +145,21 @@ void sim_queue_put(struct sim_queue *queue, struct sim_event *event)
     event->order = queued.order;
     if (event->place && !(event->place & IN_LINE)) {
         assert(queue->heap[event->place].event == event);
-        if (queued.at < queue->heap[event->place].at)
-            sort_in(queue, queued, event->place);
-        return; /* later: looked at when it gets to the top */
+        if (queued.at >= queue->heap[event->place].at)
+            return; /* later: looked at when it gets to the top */
+        fill(queue);
+        sort_in(queue, queued, event->place);
+        return;
     }
     if (event->place)
         sim_queue_remove(queue, event); /* out of the line */
     if (lines_up(queue, queued.at)) {
         line_up(queue, queued);
+        return;
+    }
+    if (queue->hole) {
+        queue->hole = false;
+        sink(queue, queued, 1);
         return;
     }
     if (queue->count + 1 >= queue->capacity)
@@ -143,6 +174,10 @@ void sim_queue_remove(struct sim_queue *queue, struct sim_event *event)
 
     if (!place)
         return;
+    if (!(place & IN_LINE)) {
+        fill(queue);
+        place = event->place;
+    }
     event->place = 0;
     if (place & IN_LINE) {
         assert(queue->line[place & ~IN_LINE].event == event);
@@ -171,6 +206,13 @@ struct sim_event *sim_queue_soonest(struct sim_queue *queue)
 {
     bool waits = queue->first < queue->end;
 
+    if (waits && queue->hole) { /* that one may be popped, and cause another, before anybody has to move up */
+        uint32_t least = soonest_below(queue, 1);
+
+        if (!least || before(&queue->line[queue->first], &queue->heap[least]))
+            return queue->line[queue->first].event;
+    }
+    fill(queue);
     settle_top(queue);
     if (waits && (!queue->count || before(&queue->line[queue->first], &queue->heap[1])))
         return queue->line[queue->first].event;
@@ -183,13 +225,19 @@ struct sim_event *sim_queue_pop(struct sim_queue *queue)
 
     if (!event)
         return NULL;
-    sim_queue_remove(queue, event);
+    if (event->place == 1) {
+        event->place = 0;
+        queue->hole = true;
+    } else {
+        sim_queue_remove(queue, event); /* out of the line */
+    }
     queue->now = event->at;
     return event;
 }
 
 void sim_queue_clear(struct sim_queue *queue)
 {
+    fill(queue);
     for (uint32_t i = 1; i <= queue->count; i++)
         queue->heap[i].event->place = 0;
     for (uint32_t i = queue->first; i < queue->end; i++)

@@ -4,9 +4,10 @@
  * cancelling one costs as little as adding it. Each has four below it, and what is compared lies in the heap itself:
  * the events are all over memory.
  *
- * Two habits of the world cost no heap. A deadline is moved on and on before it ever comes: an event that becomes later
- * stays where it is, and sinks when it gets to the top. And what is to happen within the moment at hand, as the end of
- * a turn, waits in a line of its own.
+ * Three habits of the world cost no heap. A deadline is moved on and on before it ever comes: an event that becomes
+ * later stays where it is, and sinks when it gets to the top. What is to happen within the moment at hand, as the end
+ * of a turn, waits in a line of its own. And most events are the cause of another, which takes the place that has
+ * become free at the top.
  */
 #ifndef TESTS_SIM_QUEUE_H
 #define TESTS_SIM_QUEUE_H
@@ -21,8 +22,9 @@ struct sim_queued {
 
 struct sim_queue {
     struct sim_queued *heap; /* from 1; [0] is not used, so that place 0 means: not in it */
-    uint32_t count;
+    uint32_t count; /* places in use, and the free one */
     uint32_t capacity;
+    bool hole; /* the top is free: who was there was popped, and nobody has moved up yet */
     uint64_t order; /* of the next event */
     uint64_t now;   /* when the one that was popped last was to come */
     struct sim_queued *line; /* [first .. end): all of one moment, in order; NULL where one was taken out */
