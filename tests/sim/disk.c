@@ -421,8 +421,7 @@ void sim_disk_crash(struct sim_disk *disk, enum sim_crash how)
         }
     }
     /* Lost writes that have not come to light never happened: see disk_damage.c. */
-    for (uint32_t i = 0; i < DISK_GHOSTS; i++)
-        disk->ghosts[i].owed = false;
+    disk->owed = 0;
     for (uint32_t i = 0; how == SIM_POWER && i < disk->mark_count; i++)
         memset(disk->marks[i].covered, 0, sizeof disk->marks[i].covered);
     disk->cost = 0;
@@ -476,6 +475,7 @@ void sim_disk_wipe(struct sim_disk *disk)
     disk->mem = must(os_mem_new());
     disk->mark_count = 0;
     memset(disk->ghosts, 0, sizeof disk->ghosts);
+    disk->owed = disk->fresh = 0;
     disk->tail_id = 0;
     disk->node->last_known.count = 0;
     if (disk->sim->oracle)

@@ -90,15 +90,16 @@ void disk_overwritten(struct sim_disk *disk, const struct os_file *file, uint64_
         if (durable && !is_left(mark))
             *mark = disk->marks[--disk->mark_count];
     }
-    for (uint32_t i = 0; i < DISK_GHOSTS; i++) {
-        struct disk_ghost *ghost = &disk->ghosts[i];
+    for (uint32_t older = disk->owed & ~disk->fresh; older; older &= older - 1) {
+        uint32_t bit = older & -older;
+        const struct disk_ghost *ghost = &disk->ghosts[__builtin_ctz(bit)];
 
         /* What is owed to an older write is not owed to this one. */
-        if (ghost->owed && ghost->id == id && !ghost->fresh && (ghost->sector + 1) * OS_MEM_SECTOR > offset &&
+        if (ghost->id == id && (ghost->sector + 1) * OS_MEM_SECTOR > offset &&
             ghost->sector * OS_MEM_SECTOR < offset + size)
-            ghost->owed = false;
-        ghost->fresh = false;
+            disk->owed &= ~bit;
     }
+    disk->fresh = 0;
 }
 
 void disk_synced(struct sim_disk *disk, const struct os_file *file)
@@ -222,23 +223,26 @@ static bool hit(struct sim_disk *disk, const struct target *target, const uint8_
 void disk_remember(struct sim_disk *disk, const struct os_file *file, uint64_t offset, uint64_t size, bool owed)
 {
     struct disk_ghost *ghost = &disk->ghosts[disk->next_ghost % DISK_GHOSTS];
+    uint32_t bit = UINT32_C(1) << disk->next_ghost % DISK_GHOSTS;
     enum disk_kind kind;
 
     if (!owed && (!disk->sim->options.rot_per_hour || disk->healed || (sim_draw(&disk->random) & REMEMBER)))
         return;
     kind = disk_kind(os_mem_file_path(file));
-    if ((kind != DISK_SEGMENT && kind != DISK_SYNCED && kind != DISK_SNAPSHOT) || ghost->owed)
+    if ((kind != DISK_SEGMENT && kind != DISK_SYNCED && kind != DISK_SNAPSHOT) || (disk->owed & bit))
         return;
     ghost->id = os_mem_file_id(file);
     ghost->sector = offset / OS_MEM_SECTOR;
     if (!owed)
         ghost->sector += sim_below(&disk->random, size / OS_MEM_SECTOR + 1);
-    ghost->owed = owed;
-    ghost->fresh = owed;
-    if (os_mem_file_sector(file, ghost->sector, ghost->bytes))
+    disk->fresh &= ~bit;
+    if (os_mem_file_sector(file, ghost->sector, ghost->bytes)) {
         disk->next_ghost++;
-    else
+        disk->owed |= owed ? bit : 0;
+        disk->fresh |= owed ? bit : 0;
+    } else {
         memset(ghost, 0, sizeof *ghost);
+    }
 }
 
 /* A file's durable name by its number. */
@@ -271,15 +275,15 @@ static bool come_back(struct sim_disk *disk, struct disk_ghost *ghost, const cha
     if (!aim(disk, &target))
         return false;
     ghost->id = 0;
-    ghost->owed = false;
+    disk->owed &= ~(UINT32_C(1) << (ghost - disk->ghosts));
     return hit(disk, &target, ghost->bytes, how);
 }
 
 void disk_settle_ghosts(struct sim_disk *disk)
 {
-    for (uint32_t i = 0; i < DISK_GHOSTS; i++) {
-        if (disk->ghosts[i].owed && !disk->healed && sim_atlas_may_damage(disk->sim, disk->node))
-            (void)come_back(disk, &disk->ghosts[i], "a lost write");
+    for (uint32_t owed = disk->healed ? 0 : disk->owed; owed; owed &= owed - 1) {
+        if (sim_atlas_may_damage(disk->sim, disk->node))
+            (void)come_back(disk, &disk->ghosts[__builtin_ctz(owed)], "a lost write");
     }
 }
 

@@ -14,7 +14,7 @@
 
 #define DISK_MAGIC 0x53444953u
 #define DISK_MARKS 64  /* damaged sectors that are remembered; when all are in use nothing more is damaged */
-#define DISK_GHOSTS 16 /* older contents of sectors that are kept to come back */
+#define DISK_GHOSTS 16 /* older contents of sectors that are kept to come back; at most 32 */
 
 /* What a file is to a node: what may be damaged, and how. */
 enum disk_kind {
@@ -40,8 +40,6 @@ struct disk_mark {
 struct disk_ghost {
     uint64_t id; /* 0: free */
     uint64_t sector;
-    bool fresh; /* made for the write under way */
-    bool owed;  /* a misdirected write: it comes back as soon as that can be told from a torn write */
     uint8_t bytes[OS_MEM_SECTOR];
 };
 
@@ -68,6 +66,8 @@ struct sim_disk {
     struct disk_mark marks[DISK_MARKS];
     uint32_t mark_count;
     struct disk_ghost ghosts[DISK_GHOSTS];
+    uint32_t owed;  /* a bit a ghost: of a misdirected write; back as soon as that can be told from a torn one */
+    uint32_t fresh; /* a bit a ghost: made for the write under way */
     uint32_t next_ghost;
 };
 
