@@ -115,10 +115,11 @@ static void take_region(void)
         memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         end = (char *)memory + size;
     }
-    if (memory == MAP_FAILED)
-        end = NULL;
-    else
-        at = touched = memory;
+    if (memory == MAP_FAILED) {
+        end = NULL; /* asked for again with the next block: no rooms either, or each time would take some more */
+        return;
+    }
+    at = touched = memory;
     memory = MAP_FAILED;
     for (room_count = ROOMS_MAX; room_count >= ROOMS_MIN && memory == MAP_FAILED; room_count /= 2)
         memory = mmap(NULL, room_count * ROOM_BYTES, PROT_READ | PROT_WRITE,
