@@ -23,7 +23,7 @@ seeds=1..20 seconds=100
 tune()
 {
     set -e
-    local flags="-g -O3 -flto=auto" jobs
+    local flags="-g -O2 -flto=auto" jobs
     jobs=$(nproc)
     mkdir -p tuned
     cd tuned
