@@ -303,6 +303,7 @@ void sim_oracle_applied(struct sim_oracle *oracle, const struct sim_node *node, 
 
     if (record->type != APPLY_RECORD_RESULT || record->kind != LOG_COMMAND)
         return;
+    memory->heard++;
     if (record->status != GAVEL_OK || record->duplicate)
         sim_load_refused(oracle->sim->load, record->index, first);
     if (!record->duplicate && !record->command)
@@ -342,6 +343,10 @@ static void machines(struct sim_oracle *oracle, struct oracle_node *memory, stru
     if (oracle->sim->options.settings_per_hour)
         oracle_settings(oracle, memory, node->applied, node->settings->version, oracle_settings_hash(node->settings));
     note_results(oracle, memory, node, before + 1);
+    if (memory->heard != node->commands_total)
+        sim_fail(oracle->sim, "the oracle hears of each result", "n%u has applied %llu commands, of which %llu were "
+                 "heard of: is event_applied wrapped in this build?", oracle_number(oracle, memory) + 1,
+                 (unsigned long long)node->commands_total, (unsigned long long)memory->heard);
     if (node->digest_index && node->digest_index > before)
         oracle_sample(oracle, memory, node->digest_index, node->digest);
     if (sessions_count(node->apply->sessions) <= DIGEST_SESSIONS || node->applied % DIGEST_EVERY == 0 ||
@@ -474,7 +479,7 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     assert(oracle->magic == ORACLE_MAGIC);
     memory->seen = (struct raft_status){0};
     memory->in_force.count = 0;
-    memory->applied = memory->result_count = 0;
+    memory->applied = memory->result_count = memory->heard = 0;
     memory->reads_asked = 0;
     memory->tick = 0;
     memory->alive = true;

@@ -92,6 +92,7 @@ struct oracle_node {
     uint64_t applied;   /* this life's */
     struct oracle_result *results; /* not looked at yet */
     uint64_t result_count;
+    uint64_t heard;     /* results of commands in this life, whatever became of them */
     uint64_t result_capacity;
     uint64_t reads_asked;        /* the newest round of reads that it asked for in this life ... */
     uint64_t reads_served;
