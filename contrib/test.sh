@@ -78,12 +78,13 @@ run_normal()
 
 # No --enable-werror with sanitizers: the code that they put in makes gcc warn of overlaps and overflows that are not
 # there (gcc(1) says so of -fsanitize); the normal build has seen every real warning already.
-# What the simulator's stage runs with the sanitizers as well, and what reads files and pages only, is left out.
+# What the simulator's stage runs with the sanitizers as well, what reads files and pages only, and the test of a malloc of
+# our own, is left out.
 run_asan()
 {
     stage "address and undefined-behaviour sanitizers"
     if setup_build asan --enable-asan --enable-ubsan "CFLAGS=-g -O1"; then
-        check asan tests/{style,dist,abi,fields}/ tests/sim/{seeds,enumerate,determinism}.sh
+        check asan tests/{style,dist,abi,fields}/ tests/sim/{seeds,enumerate,determinism}.sh tests/sim/arena_test
         begin_seeds_asan
     else
         count_fail "asan: build"
