@@ -305,6 +305,7 @@ static void small_log(struct cluster *cluster, bool threaded)
     cluster->limits.log_segment_bytes = 2u << 20;
     cluster->limits.log_trailing_bytes = 1;
     cluster->limits.log_cache_bytes = 1;
+    cluster->limits.transfer_wait_ms = 2000;
     cluster_start_all(cluster);
     assert_true(cluster_until(cluster, cluster_has_leader, 3000));
 }
@@ -422,6 +423,7 @@ static void test_a_snapshot_that_cannot_be_read_is_replaced(void **state)
     }
     assert_true(cluster_until(&cluster, all_applied, 10000));
     assert_true(cluster.nodes[away].installs > 0);
+    assert_non_null(strstr(cluster.nodes[cluster_leader(&cluster)].warned, "cannot be read: block 0 of the snapshot"));
     cluster_client_free(client);
     cluster_free(&cluster);
 }
