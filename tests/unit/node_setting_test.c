@@ -494,23 +494,32 @@ static void test_a_node_that_was_away_learns_before_it_compares(void **state)
     cluster_free(&cluster);
 }
 
+#define AGAINST_THE_FILE                                                             \
+    "[session] ttl is 15m in this node's INI file, 20m in the cluster: with that file it " \
+    "will not start again"
+
+/* Nodes whose files say 15m, started: there is no cluster yet. */
+static void begin_given(struct cluster *cluster, uint32_t count)
+{
+    cluster_init(cluster, count, 20261130);
+    dial_setup(cluster);
+    cluster->limits.session_ttl_ms = 900000;
+    cluster_start_all(cluster);
+}
+
 static void test_a_change_against_the_file_is_warned_of(void **state)
 {
     struct cluster cluster;
     struct cluster_reply reply;
 
     (void)state;
-    cluster_init(&cluster, 1, 20261129);
-    dial_setup(&cluster);
-    cluster.limits.session_ttl_ms = 900000;
-    cluster_start_all(&cluster);
+    begin_given(&cluster, 1);
     assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
     assert_text(dial_setting(&cluster, 0, "session.ttl"), "value", "15m");
     member_must(&cluster, "settings_set", &reply, (const char *const[]){"session.ttl=20m", NULL});
     cluster_run(&cluster, 2000);
     assert_true(cluster.nodes[0].exit_code < 0); /* it runs on */
-    assert_string_equal(cluster.nodes[0].warned, "[session] ttl is 15m in this node's INI file, 20m in the cluster: "
-                        "with that file it will not start again");
+    assert_string_equal(cluster.nodes[0].warned, AGAINST_THE_FILE);
     assert_text(dial_setting(&cluster, 0, "session.ttl"), "here", "15m");
     restart(&cluster, 0);
     assert_int_equal(cluster.nodes[0].exit_code, 78);
@@ -539,10 +548,7 @@ static void test_a_change_during_the_founding_ends_nobody(void **state)
     struct cluster_reply reply;
 
     (void)state;
-    cluster_init(&cluster, 3, 20261130);
-    dial_setup(&cluster);
-    cluster.limits.session_ttl_ms = 900000;
-    cluster_start_all(&cluster);
+    begin_given(&cluster, 3);
     for (uint32_t i = 0; i < 1000 && !third_has_founded(&cluster); i++)
         cluster_steps(&cluster, 1); /* a whole round would elect a leader, too */
     assert_true(third_has_founded(&cluster));
@@ -554,8 +560,7 @@ static void test_a_change_during_the_founding_ends_nobody(void **state)
     for (uint32_t i = 0; i < 3; i++) {
         assert_true(cluster.nodes[i].exit_code < 0);
         assert_text(dial_setting(&cluster, i, "session.ttl"), "value", "20m");
-        assert_string_equal(cluster.nodes[i].warned, "[session] ttl is 15m in this node's INI file, 20m in the "
-                            "cluster: with that file it will not start again");
+        assert_string_equal(cluster.nodes[i].warned, AGAINST_THE_FILE);
     }
     dial_same_digests(&cluster);
     restart(&cluster, 2);
@@ -573,10 +578,7 @@ static void test_a_late_founder_is_not_held_to_the_record(void **state)
     struct cluster_reply reply;
 
     (void)state;
-    cluster_init(&cluster, 3, 20261130);
-    dial_setup(&cluster);
-    cluster.limits.session_ttl_ms = 900000;
-    cluster_start_all(&cluster);
+    begin_given(&cluster, 3);
     for (uint32_t i = 0; i < 1000 && cluster.nodes[0].node->record.size == 0; i++)
         cluster_steps(&cluster, 1);
     assert_true(cluster.nodes[0].node->record.size > 0);
