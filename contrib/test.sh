@@ -127,6 +127,7 @@ run_mutants()
     if [ "$caught" = 0 ] || { [ $status != 0 ] && ! grep -q -E '^(SURVIVED|FAIL) ' "$work/mutants.txt"; }; then
         count_fail "mutants: tests/mutants.sh" "$work/mutants.txt"
     fi
+    grep '^MOVED ' "$work/mutants.txt"
     say "mutants: $caught seeded bugs caught"
 }
 
@@ -195,7 +196,8 @@ correlate()
     grep -E '^[0-9]+ seeds,' "$log" | sed "s/^/$name: correlated: /"
 }
 
-# worlds BUILD SEEDS: these seeds in each of the simulator's hardest worlds. One result a world.
+# worlds BUILD SEEDS: these seeds in each of the simulator's worlds that are not as the swarm draws them, and what they are
+# to meet there. One result a world.
 worlds()
 {
     local name=$1 seeds=$2 log=$work/worlds-$1.log line

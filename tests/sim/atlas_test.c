@@ -162,6 +162,18 @@ static void test_a_minority_of_voters(void **state)
     end();
 }
 
+static void test_a_state_that_flipped(void **state)
+{
+    (void)state;
+    begin("vvv");
+    world->flipped = n(2)->number + 1;
+    assert_true(sim_atlas_damaged(world, n(2)));
+    assert_false(sim_atlas_may_damage(world, n(1))); /* or nobody might lead: n2 is fenced, and may know most */
+    world->flipped = 0;
+    assert_true(sim_atlas_may_damage(world, n(1)));
+    end();
+}
+
 static void test_a_learner_is_no_matter_until_it_may_be_a_voter(void **state)
 {
     (void)state;
@@ -279,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_minority_of_voters),
+        cmocka_unit_test(test_a_state_that_flipped),
         cmocka_unit_test(test_a_learner_is_no_matter_until_it_may_be_a_voter),
         cmocka_unit_test(test_a_learner_without_its_disk_may_be_promoted_no_more),
         cmocka_unit_test(test_a_joining_one_may_come_alone),

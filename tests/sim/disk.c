@@ -30,7 +30,7 @@ static void spend(struct sim_disk *disk, uint64_t ns)
 {
     uint64_t now = disk->sim->now + disk->cost;
 
-    if (now < disk->stalled_until)
+    if (now < disk->stalled_until && !disk->healed)
         disk->cost += disk->stalled_until - now;
     disk->cost += ns;
 }
@@ -325,7 +325,8 @@ static void stall_now(struct sim *sim, struct sim_event *event)
     struct sim_disk *disk = os_container(event, struct sim_disk, stall);
     uint64_t ms = sim->options.stall_ms ? sim_magnitude(&disk->random, 1, sim->options.stall_ms) : 0;
 
-    disk->stalled_until = sim->now + ms * SIM_MS;
+    if (disk->stalled_until < sim->now + ms * SIM_MS) /* a short one within a long one does not end it */
+        disk->stalled_until = sim->now + ms * SIM_MS;
     sim->totals.stalls++;
     sim_trace(sim, disk->node, "disk: stalls for %llu ms", (unsigned long long)ms);
     again(disk, event, sim->options.stall_per_hour);
@@ -486,8 +487,7 @@ void sim_disk_heal(struct sim_disk *disk)
 {
     assert(disk->magic == DISK_MAGIC);
     cancel_all(disk);
-    disk->healed = true;
-    disk->stalled_until = 0;
+    disk->healed = true; /* what waits for the end of a stall goes on waiting: stalled_until is the oracle's now */
     os_mem_set_budget(disk->mem, 0);
 }
 

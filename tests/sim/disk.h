@@ -75,8 +75,9 @@ bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node);
 void sim_atlas_clean(struct sim *sim, struct sim_node *node);
 
 /* Whether this node counts as damaged now: its disk is (sim_disk_damaged), or it is still recovering from it, or it
- * has left with status 65. What a start has met and got over is no damage any more, so this becomes false by itself; a
- * disk that was wiped has no identity, so its old member counts as lost as long as it is one. */
+ * has left with status 65, or its state has flipped. What a start has met and got over is no damage any more, so this
+ * becomes false by itself; a disk that was wiped has no identity, so its old member counts as lost as long as it is
+ * one. */
 bool sim_atlas_damaged(struct sim *sim, struct sim_node *node);
 
 /* Whether the cluster may do without this member: without it (or with it wiped) every configuration in force still has

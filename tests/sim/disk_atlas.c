@@ -3,7 +3,8 @@
  * disk_atlas.c - the fault atlas: which disks may be damaged at the same time.
  *
  * What counts as damage: bytes that had been synced and are no longer what was written (rot, misdirected and lost
- * writes), and a wiped disk. What does not: everything that a crash does to what was not synced, EIO (the node
+ * writes), and a wiped disk; and a state that has flipped: that node is fenced, and never leads, though nobody may
+ * know more than it does. What does not: everything that a crash does to what was not synced, EIO (the node
  * exits 74, and what a failed sync lost was never acknowledged), a full disk, a stall.
  *
  * Until when: until it has been written over or its file is gone; or until a start has met it and the node runs
@@ -42,10 +43,11 @@ static uint64_t member_of(const struct sim_disk *disk)
 
 bool sim_atlas_damaged(struct sim *sim, struct sim_node *node)
 {
-    (void)sim;
     if (!node->disk)
         return false;
     assert(node->disk->magic == DISK_MAGIC);
+    if (sim->flipped == node->number + 1)
+        return true;
     return sim_disk_damaged(node->disk) || disk_is_recovering(node->disk) || node->exit_code == EXIT_CORRUPT;
 }
 

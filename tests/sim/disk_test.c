@@ -460,6 +460,19 @@ static void test_cost_and_stalls(void **state)
     assert_true(disk->stalled_until <= world->now || cost >= disk->stalled_until - world->now);
     ops->close(disk, a);
     end(disk);
+
+    /* Who has begun to wait for a stall waits for all of it: the oracle goes by its end. */
+    (void)begin(SEED);
+    world->options.stall_per_hour = 36000;
+    world->options.stall_ms = 5000;
+    disk = plug_in();
+    while (world->totals.stalls < 100) {
+        uint64_t until = disk->stalled_until;
+
+        run_until(world->now + 10 * SIM_MS);
+        assert_true(disk->stalled_until >= until);
+    }
+    end(disk);
 }
 
 /* ---- damage -------------------------------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fate_flip.c - the state of one machine changes by itself: a key is there that no log holds. One node at a time, a
- * follower. It has to be found and fenced; whoever operates has it rebuilt; at the end it is like all others.
+ * fate_flip.c - the state of one machine changes by itself: a record is there that no log holds. One node at a time, a
+ * follower. It has to be found and fenced; whoever operates has it rebuilt; at the end it is like all others. What is
+ * read there until it is found nobody promises: the record is one that no client asks for.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "core/codec/value.h"
 #include "core/node/internal.h"
+#include "disk.h"
 #include "fate_internal.h"
 #include "node.h"
 
@@ -33,7 +35,7 @@ static void put_slice(unsigned char *arguments, const struct gavel_fields *field
     }
 }
 
-/* The store's `set`, run by this machine alone. */
+/* The machine's `register_node`, run by this one alone. */
 static bool flip(struct node *node)
 {
     const struct gavel_statemachine *operations = node->setup.machines[0].operations;
@@ -50,12 +52,11 @@ static bool flip(struct node *node)
         const struct gavel_command *command = &operations->commands[i];
         unsigned char *arguments;
 
-        if (strcmp(command->name, "set") != 0)
+        if (strcmp(command->name, "register_node") != 0)
             continue;
         arguments = calloc(1, command->arguments->struct_size);
         assert(arguments);
-        put_slice(arguments, command->arguments, "key", gavel_text("~flipped"));
-        put_slice(arguments, command->arguments, "value", gavel_bytes("\x01", 1));
+        put_slice(arguments, command->arguments, "node_id", gavel_text("flipped"));
         status = command->run(node->setup.machines[0].self, &call, arguments, &reply);
         free(arguments);
     }
@@ -73,7 +74,7 @@ void fate_flip(struct sim_fate *fate)
     if (sim->flipped || sim->phase != SIM_FAULTS || !leader || !inner || node == leader || node->paused_until ||
         !inner->raft || inner->phase != NODE_RUNNING || inner->fenced || inner->recovers || !work_idle(inner) ||
         inner->apply_hold || !snapshot_quiet(inner) || inner->applied == 0 || inner->in_force.count < 3 ||
-        raft_configuration_joint(&inner->in_force))
+        raft_configuration_joint(&inner->in_force) || !sim_atlas_may_damage(sim, node))
         return;
     for (uint32_t i = 0; i < inner->in_force.count; i++)
         if (inner->in_force.members[i].id == inner->member_id && inner->in_force.members[i].role != RAFT_VOTER)

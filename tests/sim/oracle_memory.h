@@ -98,6 +98,7 @@ struct oracle_node {
     uint64_t reads_served;
     uint64_t reads[ORACLE_READS]; /* ... and for the newest ones what clients knew of then */
     uint64_t tick;
+    uint64_t hung;      /* the life in which it leads while its disk hangs; 0: it does not (oracle_stall.c) */
 };
 
 struct settings;

@@ -2,7 +2,7 @@
 /*
  * oracle_stall.c - a leader whose disk hangs while a majority gets on without it is replaced within bounded time.
  * How long a hand-over may take is only known where nothing else is wrong: it is judged in worlds without any fault but
- * stalls (bugs.sh calls such a world "stall"), and only while no other disk has stalled lately.
+ * stalls (worlds.sh calls such a world "stall"), and only while no other disk has stalled lately.
  */
 #include "core/node/internal.h"
 #include "disk_state.h"
@@ -35,13 +35,23 @@ static bool others_are_well(const struct sim *sim, const struct sim_node *leader
     return true;
 }
 
+/* For the totals: it leads while its disk hangs and it is to be replaced; or does no more, in the same life. */
+static void watch(struct sim *sim, struct oracle_node *memory, const struct sim_node *node, bool hangs, bool leads)
+{
+    if (memory->hung == node->lives && !leads)
+        sim->totals.leaders_replaced++;
+    memory->hung = hangs ? node->lives : 0;
+}
+
 void oracle_stalled(struct sim_oracle *oracle, struct sim_node *sim_node, const struct raft_status *status)
 {
     struct sim *sim = oracle->sim;
+    bool leads = status->role == RAFT_LEADER;
+    bool hangs = leads && status->disk_waits_ns >= STALL_MS * SIM_MS && is_calm(&sim->options) &&
+                 status->commit > status->durable_index && others_are_well(sim, sim_node);
 
-    if (status->role != RAFT_LEADER || status->disk_waits_ns < (STALL_MS + HAND_OVER_MS) * SIM_MS)
-        return;
-    if (!is_calm(&sim->options) || status->commit <= status->durable_index || !others_are_well(sim, sim_node))
+    watch(sim, &oracle->nodes[sim_node->number], sim_node, hangs, leads);
+    if (!hangs || status->disk_waits_ns < (STALL_MS + HAND_OVER_MS) * SIM_MS)
         return;
     sim_fail(sim, "a stalled leader is replaced",
              "n%u leads in term %llu, and no write of it has ended for %llu ms: index %llu is durable, %llu committed",
