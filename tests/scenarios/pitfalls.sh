@@ -20,7 +20,8 @@ proved()
             ;;
         test)
             file=${rest%%:*} text=${rest#*:}
-            grep -qE "cmocka_unit_test[a-z_]*\($text[,)]" "$root/$file" 2>/dev/null || echo "$file has no case $text"
+            grep -qE "(cmocka_unit_test[a-z_]*|[A-Z]+_CASE)\($text[,)]" "$root/$file" 2>/dev/null ||
+                echo "$file has no case $text"
             grep -rqs --include='*.am' "${file##*/}" "$root/tests" || echo "$file is built by no Module.am"
             ;;
         fuzz)
@@ -36,8 +37,14 @@ proved()
             [ -d "$root/$file" ] || echo "there is no directory $file"
             grep -rqF --include='*.[ch]' -e "$text" "$root/$file" && echo "below $file something says: $text"
             ;;
-        impossible:)
-            [ ${#rest} -gt 40 ] || echo "why it is impossible takes a sentence"
+        scene) grep -qF "    {\"$rest\"," "$root/tests/sim/enumerate_scenes.c" || echo "there is no scene $rest" ;;
+        bug) grep -qE "^$rest +[a-z]" "$root/tests/sim/bugs.txt" || echo "tests/sim/bugs.txt has no bug $rest" ;;
+        process)
+            [ -f "$root/tests/$rest" ] || echo "there is no tests/$rest"
+            grep -qE "%D%/${rest##*/}( |\$)" "$root/tests/${rest%/*}"/*.am || echo "tests/$rest is run by no Module.am"
+            ;;
+        impossible: | instead:)
+            [ ${#rest} -gt 40 ] || echo "why that is so takes a sentence"
             ;;
         *) echo "no proof is called '$what'" ;;
     esac
@@ -55,6 +62,8 @@ check()
         seen="$seen$id "
         [ ${#sentence} -gt 20 ] || echo "$id: no sentence"
         [ -n "${proofs# }" ] || echo "$id: no proof"
+        echo ";$proofs" | grep -qE '; *(scenario|scene) [a-z]|; *(impossible|instead): ' ||
+            echo "$id: neither a scenario, nor why there is none"
         while read -r proof; do
             [ -z "$proof" ] || proved "$proof" | sed "s/^/$id: /"
         done < <(printf '%s\n' "$proofs" | sed 's/; */\n/g; s/^ *//; s/ *$//' | sed 's/^ *//')
@@ -68,9 +77,11 @@ list=${1:-$here/pitfalls.list}
 planted=$(mktemp)
 trap 'rm -f "$planted"' EXIT
 sed -e '/^C1 /d' -e '/^V2 /s/candidate-steps-down-keeps-vote/no-such-thing/' -e '/^L6 /s/test_vote_before_append/test_nothing/' \
-    -e '/^P1 /s/never core: .*/never core: #include/' -e '/^R3 /s/impossible: .*/impossible: no/' "$list" >"$planted"
+    -e '/^P1 /s/never core: .*/never core: #include/' -e '/^R3 /s/impossible: .*/impossible: no/' \
+    -e '/^W4 /s/; instead: .*//' -e '/^W3 /s/scene session;/scene sessions;/' -e '/^D2 /s/bug log-s[a-z-]*@/bug none@/' \
+    -e '/^P3 /s/evlib.sh/nobody.sh/' -e '/^P5 /s/instead: .*/instead: so/' "$list" >"$planted"
 seen=$(check "$planted")
-for id in C1 V2 L6 P1 R3; do
+for id in C1 V2 L6 P1 R3 W4 W3 D2 P3 P5; do
     echo "$seen" | grep -q "^$id: " || { echo "pitfalls: a planted mistake in $id was not seen"; exit 1; }
 done
 
