@@ -110,6 +110,34 @@ static void other_leader(struct sim *sim)
         oracle_term(sim->oracle, node->node->raft->term)->leader = FAR;
 }
 
+/* Its log goes on behind what is committed anywhere. */
+static bool knows_more(const struct sim *sim, const struct sim_node *node)
+{
+    return node && raft_log_last(&node->node->raft->log) > sim->oracle->committed_last;
+}
+
+static void follower_commits(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (!knows_more(sim, node))
+        return;
+    node->node->raft->commit = raft_log_last(&node->node->raft->log);
+    look(node);
+}
+
+/* As one that its own change has removed, but before anybody else has what it commits. */
+static void leader_commits_and_leaves(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (!knows_more(sim, node))
+        return;
+    node->node->raft->commit = raft_log_last(&node->node->raft->log);
+    node->node->raft->role = RAFT_FOLLOWER;
+    look(node);
+}
+
 static void other_configuration(struct oracle_node *memory)
 {
     for (uint32_t i = 0; i < memory->in_force.count; i++)
@@ -399,6 +427,8 @@ static const struct lie lies[] = {
     {"leader append-only", NULL, leader_drops, NULL, false},
     {"log matching", NULL, other_batch, NULL, false},
     {"election safety", NULL, other_leader, NULL, false},
+    {"state-machine safety", "no leader has committed it", follower_commits, NULL, false},
+    {"durable quorum", NULL, leader_commits_and_leaves, NULL, false},
     {"overlapping configurations", "without that of before", jumps_to_another_configuration, "members_per_hour=3600",
      false},
     {"overlapping configurations", "share no quorum", leads_by_another_configuration, "members_per_hour=3600", false},

@@ -274,6 +274,8 @@ static void session_answer(struct load_slot *slot, enum load_verdict verdict, co
 {
     struct load_client *client = slot->client;
 
+    if (verdict == LOAD_DONE)
+        sim_oracle_acknowledged(client->sim->oracle, reply->index);
     if (slot->what == LOAD_OPEN && verdict == LOAD_DONE && !client->session) {
         client->session = codec_uint_or(codec_map_find(reply->result, "session"), 0);
         client->sequence = client->spare = 0;

@@ -289,6 +289,18 @@ static void the_oracle_is_told(void **state)
     holds(answer(ask(HISTORY_SET, "k2"), GAVEL_E_UNKNOWN, 0));
 }
 
+static void the_oracle_is_told_of_sessions(void **state)
+{
+    struct load_slot *slot = load_client_slot(client);
+
+    (void)state;
+    committed = 5;
+    slot->what = LOAD_CLOSE;
+    slot->session = 3;
+    holds(load_begin(slot));
+    fires("acknowledged", answer(slot, GAVEL_OK, 6));
+}
+
 static void a_lost_connection_is_unknown(void **state)
 {
     (void)state;
@@ -729,7 +741,7 @@ int main(void)
         one(answers_in_order_are_taken),
         one(odd_answers_are_seen),
         one(revision_is_the_index),
-        one(the_oracle_is_told),
+        one(the_oracle_is_told), one(the_oracle_is_told_of_sessions),
         one(a_lost_connection_is_unknown),
         one(what_counts),
         one(what_counts_of_a_watch),

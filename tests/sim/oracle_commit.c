@@ -75,17 +75,46 @@ static void durable_quorum(struct sim_oracle *oracle, struct oracle_node *node, 
 }
 
 /*
+ * The term in which it led when it committed: that of now, or of before the event in which it stepped down. "[A leader]
+ * that is removed from the cluster [...] steps down (returns to follower state) once the Cnew log entry is committed"
+ * (4.2.2), and here that is the same event. 0: it follows and has followed.
+ */
+static uint64_t term_led(const struct oracle_node *node, const struct oracle_view *view)
+{
+    if (view->status.role == RAFT_LEADER)
+        return view->status.term;
+    return node->seen.role == RAFT_LEADER ? node->seen.term : 0;
+}
+
+/*
  * "Raft never commits log entries from previous terms by counting replicas. Only log entries from the leader's current
  * term are committed by counting replicas." (3.6.2)
  */
-static void commit_by_counting(struct sim_oracle *oracle, const struct oracle_view *view,
+static void commit_by_counting(struct sim_oracle *oracle, const struct oracle_view *view, uint64_t led,
                                const struct oracle_batch *batch)
 {
-    if (batch->term != view->status.term)
+    if (batch->term != led)
         sim_fail(oracle->sim, "commit of the own term",
                  "n%u leads term %llu and has committed up to %llu, an entry of term %llu", view->number + 1,
-                 (unsigned long long)view->status.term, (unsigned long long)oracle_last(batch),
-                 (unsigned long long)batch->term);
+                 (unsigned long long)led, (unsigned long long)oracle_last(batch), (unsigned long long)batch->term);
+}
+
+/*
+ * More is committed than ever was: a leader has counted who holds it. Leaders are looked at at the end of each of their
+ * events, so nobody who follows can have heard of it before (3.5: "the leader keeps track of the highest index it knows
+ * to be committed, and it includes that index in future AppendEntries RPCs").
+ */
+static void committed_first(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view,
+                            const struct oracle_batch *batch)
+{
+    uint64_t led = term_led(node, view);
+
+    if (!led)
+        sim_fail(oracle->sim, "state-machine safety",
+                 "n%u follows in term %llu and says that %llu is committed; no leader has committed it",
+                 view->number + 1, (unsigned long long)view->status.term, (unsigned long long)view->status.commit);
+    commit_by_counting(oracle, view, led, batch);
+    durable_quorum(oracle, node, view, batch);
 }
 
 /* A configuration that has committed is what the next one must be adjacent to. */
@@ -189,10 +218,9 @@ void oracle_commit_follow(struct sim_oracle *oracle, struct oracle_node *node, c
         return;
     }
     if (now->role == RAFT_LEADER && node->seen.role == RAFT_LEADER && node->seen.term == now->term)
-        commit_by_counting(oracle, view, &oracle->batches[number]);
+        commit_by_counting(oracle, view, now->term, &oracle->batches[number]);
     if (now->commit > oracle->committed_last) {
-        if (now->role == RAFT_LEADER)
-            durable_quorum(oracle, node, view, &oracle->batches[number]);
+        committed_first(oracle, node, view, &oracle->batches[number]);
         commit_new(oracle, node, view);
         later_leaders(oracle, now->term);
     } else if (oracle_committed(oracle, now->commit) != number) {

@@ -565,6 +565,63 @@ static void removed_leader_stays(void **state)
         .ctx = &nodes[0]}));
 }
 
+/* The removal of n1 is in its log and in n2's, and on n1's disk. */
+static void removal_under_way(void)
+{
+    committed_world(2);
+    change(0, 2, 3);
+    look(0);
+    durable(0, 3);
+    change(1, 2, 3);
+    look(1);
+    nodes[0].status.role = RAFT_FOLLOWER; /* it steps down as it commits */
+}
+
+static void removed_leader_commits_alone(void **state)
+{
+    (void)state;
+    holds(removal_under_way());
+    fires("durable quorum", commit(0, 3));
+}
+
+static void removed_leader_commits(void **state)
+{
+    (void)state;
+    holds((removal_under_way(), follow(2, 1), append(2, 1, RAFT_BATCH_NOOP), append(2, 1, RAFT_BATCH_COMMAND)));
+    holds((change(2, 2, 3), durable(1, 3), durable(2, 3), commit(0, 3)));
+    assert_int_equal(oracle->committed_last, 3);
+}
+
+static void removed_leader_commits_an_earlier_term(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), durable(0, 1), follow(1, 1), append(1, 1, RAFT_BATCH_NOOP)));
+    holds((durable(1, 1), elect(0, 2)));
+    nodes[0].status.role = RAFT_FOLLOWER;
+    fires("commit of the own term", commit(0, 1));
+}
+
+/* A leader that has just heard of a later term counted in its own. */
+static void deposed_leader_commits(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), durable(0, 1), follow(1, 1), append(1, 1, RAFT_BATCH_NOOP)));
+    holds(durable(1, 1));
+    oracle_term(oracle, 2)->candidates = 4;
+    nodes[0].status.role = RAFT_FOLLOWER;
+    nodes[0].status.term = 2;
+    nodes[0].status.vote = 0;
+    holds(commit(0, 1));
+}
+
+static void follower_commits_first(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), durable(0, 1), follow(1, 1), append(1, 1, RAFT_BATCH_NOOP)));
+    holds(durable(1, 1)); /* a quorum has it, and nobody can know that but the leader */
+    fires("state-machine safety", commit(1, 1));
+}
+
 static void member_id_again(void **state)
 {
     (void)state;
@@ -696,7 +753,9 @@ int main(void)
         TEST(start_without_what_was_promised), TEST(damage_that_is_none), TEST(everything_forgotten),
         TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
         TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
-        TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(removed_leader_stays), TEST(member_id_again),
+        TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(removed_leader_stays), TEST(removed_leader_commits_alone),
+        TEST(removed_leader_commits), TEST(removed_leader_commits_an_earlier_term), TEST(deposed_leader_commits),
+        TEST(follower_commits_first), TEST(member_id_again),
         TEST(digests_differ),
         TEST(ticks_and_applied), TEST(settings_differ),
         TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
