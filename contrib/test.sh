@@ -188,7 +188,8 @@ correlate()
 {
     local name=$1 seeds=$2 log=$work/correlated-$1.log
     if "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes 1 --jobs "$jobs" --correlated \
-        --set rot_per_hour=600 --set misdirect_ppm=1000 --set crash_per_hour=300 --set down_ms=2000 >"$log" 2>&1; then
+        --set rot_per_hour=600 --set misdirect_ppm=1000 --set crash_per_hour=300 --set down_ms=2000 \
+        --floors "$root/tests/sim/correlated.txt" >"$log" 2>&1; then
         count_pass
     else
         count_fail "sim: $name, correlated" "$log"

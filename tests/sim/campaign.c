@@ -224,7 +224,7 @@ static uint64_t total_of(const struct campaign *campaign, const char *name, bool
 }
 
 /* Lines "name least [seconds]": what 1,000 seeds of five minutes must reach, scaled to what was run; with `seconds`,
- * only where each seed has so many. "name N%": so many of a hundred seeds, however long. */
+ * only where each seed has so many. "name N%": so many of a hundred seeds, however long; "name <N%": at the most. */
 static bool check_floors(const struct campaign *campaign)
 {
     FILE *file = fopen(campaign->floors, "r");
@@ -241,6 +241,14 @@ static bool check_floors(const struct campaign *campaign)
         uint64_t got;
         bool known;
 
+        if (sscanf(line, "%63s <%llu%c", name, &least, &percent) == 3 && percent == '%') {
+            got = total_of(campaign, name, &known);
+            if (!known || got > least * campaign->runs / 100) {
+                printf("FLOOR %s: %llu are more than %llu%% of the seeds\n", name, (unsigned long long)got, least);
+                good = false;
+            }
+            continue;
+        }
         if (line[0] == '#' || sscanf(line, "%63s %llu %llu", name, &least, &seconds) < 2 || campaign->seconds < seconds)
             continue;
         got = total_of(campaign, name, &known);

@@ -550,7 +550,7 @@ void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t
         if (!sim_step(sim))
             sim_fail(sim, "progress", "nothing is going to happen any more");
     }
-    sim_oracle_finish(sim->oracle);
+    sim_oracle_finish(sim->oracle, false);
     if (!went_wrong(sim, plan))
         sim_fail(sim, "enumerate", "nothing went wrong at place %llu", (unsigned long long)plan->at);
     sim_heap_end();

@@ -66,12 +66,15 @@ says ledger '^20[0-9-]+ [0-9a-z.-]+ 1\.\.2 seconds=1 sync_us=100000000000 cpu_s=
 printf '# floors\nevents 10000000000000\n' >"$work/high"
 printf 'nosuch 1\n' >"$work/unknown"
 printf 'changed_seeds 101%%\n' >"$work/percent"
-printf 'events 1000\nelections 1\nwipes 1000000000 2\n' >"$work/low"
+printf 'changed_seeds <0%%\n' >"$work/most"
+printf 'changed_seeds <100%%\nevents 1000\nelections 1\nwipes 1000000000 2\n' >"$work/low"
 wants 1 high.out --seed 1 --seconds 1 --floors "$work/high"
 says high.out '^FLOOR events: [0-9]+ are fewer than [0-9]+$'
 wants 1 unknown.out --seed 1 --seconds 1 --floors "$work/unknown"
 says unknown.out '^FLOOR nosuch: there is no such total'
 wants 1 percent.out --seed 1 --seconds 1 --floors "$work/percent"
+wants 1 most.out --seeds 1..3 --seconds 20 --floors "$work/most"
+says most.out '^FLOOR changed_seeds: [1-3] are more than 0% of the seeds$'
 wants 1 absent.out --seed 1 --seconds 1 --floors "$work/absent"
 wants 0 low.out --seed 1 --seconds 1 --floors "$work/low"
 [ "$bad" = 0 ] && echo "a failure is told, repeated and shrunk; floors hold"

@@ -15,6 +15,7 @@
 #include "core/node/internal.h"
 #include "core/raft/internal.h"
 #include "guard.h"
+#include "load_internal.h"
 #include "net.h"
 #include "oracle_memory.h"
 #include "run.h"
@@ -335,13 +336,43 @@ static void over_open(struct sim *sim)
         struct sim_node *node = find(sim, RAFT_LEADER); \
         if (node) { \
             node->node->field += 1; \
-            sim_oracle_finish(sim->oracle); \
+            sim_oracle_finish(sim->oracle, false); \
         } \
     }
 
 ENDLESS(reads, read_count)
 ENDLESS(parked, parked_count)
 ENDLESS(forwards, forward_count)
+
+/* ---- of worlds that stand still ------------------------------------------------------------------------ */
+
+static void lost_where_somebody_leads(struct sim *sim)
+{
+    const struct sim_node *leader = find(sim, RAFT_LEADER);
+
+    if (!leader || !raft_own_term_committed(leader->node->raft))
+        return;
+    sim->oracle->acknowledged += FAR;
+    sim_judge(sim, true);
+}
+
+/* A client was told that it wrote another value, and by now nobody answers any more: the states do not hold it. */
+static void lost_from_every_state(struct sim *sim)
+{
+    struct history *history = &sim->load->history;
+    struct history_op *newest = NULL;
+
+    for (uint64_t i = 0; i < history->count; i++) {
+        struct history_op *op = &history->ops[i];
+
+        if (op->kind == HISTORY_SET && op->outcome == HISTORY_OK && (!newest || op->index > newest->index))
+            newest = op;
+    }
+    if (!newest)
+        return;
+    newest->value += FAR;
+    sim_judge(sim, true);
+}
 
 /* ---- of the real machine ------------------------------------------------------------------------------- */
 
@@ -457,6 +488,8 @@ static const struct lie lies[] = {
     {"bounded resources", "reads without an end", endless_reads, NULL, false},
     {"bounded resources", "parked requests without an end", endless_parked, NULL, false},
     {"bounded resources", "forwarded requests without an end", endless_forwards, NULL, false},
+    {"acknowledged", "leads term", lost_where_somebody_leads, NULL, false},
+    {"linearizable", "another value than this change made", lost_from_every_state, NULL, false},
     {"determinism", "clock_gettime", asks_clock, NULL, false},
     {"determinism", "gettimeofday", asks_day, NULL, false},
     {"determinism", "time", asks_time, NULL, false},

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # lies.sh: nothing that the simulator watches is watched in name only. Each invariant is violated in a whole world, by a
 # seeded bug (bugs.txt) or by a lie (lies.c), or in what clients are told (load_test.c), and is the one that fires; each
-# total of a run has a floor (floors.txt, or worlds.sh what happens in one of its worlds only). Then the lies are told.
+# total of a run has a floor (floors.txt, correlated.txt, or worlds.sh what happens in one of its worlds only). Then the
+# lies are told.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 sim=${top_builddir:?run by make check}/tests/sim/gavel-sim
@@ -28,7 +29,7 @@ while read -r name; do
     echo "$fired" | grep -qxF "$name" || complain "nothing watches: $name"
 done < <(echo "$violated" | grep -vx crash)
 
-floors=$(cat "$here/floors.txt"; for world in $("$here/worlds.sh" --list); do "$here/worlds.sh" --floors "$world"; done)
+floors=$(cat "$here"/{floors,correlated}.txt; for world in $("$here/worlds.sh" --list); do "$here/worlds.sh" --floors "$world"; done)
 for total in $(sed -n '/define SIM_TOTALS/,/[^\\]$/p' "$here/sim.h" | grep -oE 'X\([a-z_]+\)' | sed 's/X(\(.*\))/\1/'); do
     [ "$total" = name ] || echo "$floors" | grep -q "^$total [1-9]" || complain "the total $total has no floor"
 done

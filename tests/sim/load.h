@@ -25,6 +25,10 @@ void sim_load_logged(struct sim_load *load, uint64_t batch, const struct log_ent
 /* The committed entry at this index changed nothing: it was refused (`first` 0), or done before, at `first`. */
 void sim_load_refused(struct sim_load *load, uint64_t index, uint64_t first);
 
+/* Nothing moves any more, and nobody answers: what each running node's machine holds is read straight from it, into the
+ * history. */
+void sim_load_look(struct sim_load *load);
+
 /* Everything over: check the whole history; calls sim_fail when it is not linearizable, or a session applied twice. */
 void sim_load_check(struct sim_load *load);
 

@@ -9,6 +9,7 @@
  *   load_encode.c  requests as bytes
  *   load_scan.c    reads of a range of keys: each key is one more read, all at one index
  *   load_watch.c   streams of events
+ *   load_look.c    what the machines hold where nobody answers any more
  *   load_facts.c   what was told of the past never changes, whoever tells it
  *   load_witness.c where the log holds what nobody heard of again
  */

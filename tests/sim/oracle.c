@@ -622,11 +622,31 @@ void sim_oracle_stands_still(struct sim_oracle *oracle)
 
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
-/*
- * Everything healed: whoever is up holds what is committed, in the state that it makes, and nothing waits any more.
- */
-void sim_oracle_finish(struct sim_oracle *oracle)
+/* The leader of the newest term that anybody leads, if it has committed in that term; ORACLE_NONE. */
+static uint32_t who_leads_on(const struct sim_oracle *oracle)
 {
+    uint32_t found = ORACLE_NONE;
+    uint64_t term = 0;
+
+    for (uint32_t i = 0; i < oracle->sim->node_count; i++) {
+        const struct sim_node *sim_node = &oracle->sim->nodes[i];
+        const struct raft *raft = sim_node->node ? sim_node->node->raft : NULL;
+
+        if (!sim_is_up(sim_node) || !raft || !oracle->nodes[i].alive || raft->role != RAFT_LEADER || raft->term <= term)
+            continue;
+        term = raft->term;
+        found = raft_own_term_committed(raft) ? i : ORACLE_NONE;
+    }
+    return found;
+}
+
+/*
+ * Whoever is up holds what is committed, in the state that it makes. Where everything was healed nothing waits any more.
+ */
+void sim_oracle_finish(struct sim_oracle *oracle, bool stands_still)
+{
+    uint32_t leads;
+
     assert(oracle->magic == ORACLE_MAGIC);
     for (uint32_t i = 0; i < oracle->sim->node_count; i++) {
         struct sim_node *sim_node = &oracle->sim->nodes[i];
@@ -639,10 +659,13 @@ void sim_oracle_finish(struct sim_oracle *oracle)
         if (!node->applying && !node->apply_hold && !node->apply->restoring &&
             apply_index(node->apply) == node->applied)
             oracle_digest(oracle, memory, node->applied, apply_digest(node->apply));
-        if (oracle->sim->options.correlated) /* there may be nobody left to answer */
+        if (stands_still || oracle->sim->options.correlated) /* there may be nobody left to answer */
             continue;
         oracle_bound(oracle, memory, "reads without an end", node->read_count, 0);
         oracle_bound(oracle, memory, "parked requests without an end", node->parked_count, 0);
         oracle_bound(oracle, memory, "forwarded requests without an end", node->forward_count, 0);
     }
+    leads = who_leads_on(oracle);
+    if (leads != ORACLE_NONE)
+        oracle_goes_on(oracle, &oracle->nodes[leads]);
 }

@@ -44,7 +44,8 @@ void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node);
 /* Nothing moves any more, for damage has hit too many: nobody may go on waiting for what can never come. */
 void sim_oracle_stands_still(struct sim_oracle *oracle);
 
-/* At the end, everything healed: digests equal, logs equal. */
-void sim_oracle_finish(struct sim_oracle *oracle);
+/* At the end: digests equal, logs equal, nothing acknowledged missing where somebody leads. Unless the world stands
+ * still everything was healed, and nothing waits any more. */
+void sim_oracle_finish(struct sim_oracle *oracle, bool stands_still);
 
 #endif

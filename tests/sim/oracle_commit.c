@@ -251,6 +251,20 @@ void oracle_leader_completeness(struct sim_oracle *oracle, struct oracle_node *n
 }
 
 /*
+ * What was acknowledged is never silently absent from a cluster that goes on: damage may have hit a majority, which then
+ * must have stopped (a node that lost what it promised neither votes nor counts). So whoever leads, and has committed in
+ * its own term, has committed all of it.
+ */
+void oracle_goes_on(struct sim_oracle *oracle, struct oracle_node *node)
+{
+    if (oracle->acknowledged > node->seen.commit)
+        sim_fail(oracle->sim, "acknowledged",
+                 "n%u leads term %llu on and has committed up to %llu; a client was told of %llu",
+                 oracle_number(oracle, node) + 1, (unsigned long long)node->seen.term,
+                 (unsigned long long)node->seen.commit, (unsigned long long)oracle->acknowledged);
+}
+
+/*
  * What a client was told is done must be committed; and what is committed lay on a durable quorum when it was.
  */
 void sim_oracle_acknowledged(struct sim_oracle *oracle, uint64_t index)

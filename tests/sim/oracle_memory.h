@@ -201,6 +201,8 @@ void oracle_elected(struct sim_oracle *oracle, struct oracle_node *node, const s
 void oracle_one_vote(struct sim_oracle *oracle, uint32_t number, uint64_t member, uint64_t term, uint64_t candidate);
 void oracle_commit_follow(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view);
 void oracle_leader_completeness(struct sim_oracle *oracle, struct oracle_node *node, uint64_t term, uint64_t base);
+/* It leads, has committed in its own term, and none leads a newer one: a cluster that goes on. */
+void oracle_goes_on(struct sim_oracle *oracle, struct oracle_node *node);
 void oracle_snapshot_is(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint32_t chain);
 /* The committed batch that holds an index that is committed. */
 uint32_t oracle_committed(const struct sim_oracle *oracle, uint64_t index);

@@ -72,7 +72,7 @@ static void look(struct sim *sim, struct sim_event *event)
     }
     if (sim->now >= sim->end && !sim->options.correlated)
         sim_fail(sim, "liveness", "%u s after everything was healed: %s", HEAL_S, why);
-    if (sim->now >= sim->end) { /* correlated damage: that it stands still is allowed, and no end can be looked at */
+    if (sim->now >= sim->end) { /* correlated damage: that it stands still is allowed */
         sim_trace(sim, NULL, "no end: %s", why);
         sim_oracle_stands_still(sim->oracle);
         world->over = world->stands_still = true;
@@ -159,6 +159,15 @@ bool sim_step(struct sim *sim)
     return true;
 }
 
+void sim_judge(struct sim *sim, bool stands_still)
+{
+    sim_oracle_finish(sim->oracle, stands_still);
+    if (stands_still)
+        sim_load_look(sim->load);
+    sim_load_check(sim->load);
+    sim->totals.stood_still += stands_still; /* and was judged */
+}
+
 void sim_run(struct sim *sim)
 {
     struct world *world = world_of(sim);
@@ -179,9 +188,6 @@ void sim_run(struct sim *sim)
     }
     if (!world->over)
         sim_fail(sim, "progress", "nothing is going to happen any more");
-    if (!world->stands_still) {
-        sim_oracle_finish(sim->oracle);
-        sim_load_check(sim->load);
-    }
+    sim_judge(sim, world->stands_still);
     guard_off();
 }

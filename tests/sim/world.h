@@ -13,6 +13,13 @@ struct sim *sim_free(struct sim *sim);
  * themselves, with guard.h. */
 bool sim_step(struct sim *sim);
 
+/*
+ * Everything over: all that can be judged of safety. A world that stands still (damage has hit too many, loudly) is
+ * judged as well: only what is open in it stays open. A write without an answer may be done or not, one that was
+ * acknowledged is in every state that has passed its index; who leads all the same has it too.
+ */
+void sim_judge(struct sim *sim, bool stands_still);
+
 /* Both phases, and the checks at the end. Returns when all was well; sim_fail does not return. */
 void sim_run(struct sim *sim);
 
