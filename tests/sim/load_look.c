@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load_look.c - a world that stands still: nobody is left to answer a read, but what the machines hold can be looked at.
- * Each key at each node that runs is one more stale read in the history, at the index that the node has applied. So an
+ * load_look.c - a world that stands still: nobody is left to answer a read, but what the machines hold is there. Each
+ * key at each node that runs is one more stale read in the history, at the index that the node has applied. So an
  * acknowledged write that such a state has passed over, or a value that nobody wrote, is found there too.
  */
 #include <assert.h>

@@ -641,7 +641,7 @@ static uint32_t who_leads_on(const struct sim_oracle *oracle)
 }
 
 /*
- * Whoever is up holds what is committed, in the state that it makes. Where everything was healed nothing waits any more.
+ * Whoever is up holds what is committed, in the state that it makes. Where all was healed nothing waits any more.
  */
 void sim_oracle_finish(struct sim_oracle *oracle, bool stands_still)
 {

@@ -251,9 +251,9 @@ void oracle_leader_completeness(struct sim_oracle *oracle, struct oracle_node *n
 }
 
 /*
- * What was acknowledged is never silently absent from a cluster that goes on: damage may have hit a majority, which then
- * must have stopped (a node that lost what it promised neither votes nor counts). So whoever leads, and has committed in
- * its own term, has committed all of it.
+ * What was acknowledged is never silently absent from a cluster that goes on: damage may have hit a majority, and then
+ * that must have stopped (a node that lost what it promised neither votes nor counts). So whoever leads, and has
+ * committed in its own term, has committed all of it.
  */
 void oracle_goes_on(struct sim_oracle *oracle, struct oracle_node *node)
 {
