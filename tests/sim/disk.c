@@ -55,9 +55,32 @@ static bool fails(struct sim_disk *disk, uint64_t ns)
 {
     assert(disk->magic == DISK_MAGIC);
     spend(disk, ns);
+    disk->unanswered += os_mem_stopped(disk->mem);
     if (++disk->calls == disk->fail_at)
         return !os_mem_stopped(disk->mem);
     return faulty(disk) && sim_chance(&disk->random, disk->sim->options.disk_error_ppm);
+}
+
+/* What an operation on the bytes of a file is, to whoever aims at it. */
+static enum sim_aim aim_of(const char *path)
+{
+    switch (disk_kind(path)) {
+    case DISK_SEGMENT:
+    case DISK_SYNCED: return SIM_AIM_LOG;
+    case DISK_VOTE: return SIM_AIM_VOTE;
+    case DISK_SNAPSHOT: return SIM_AIM_SNAPSHOT;
+    default: return SIM_AIM_ANY;
+    }
+}
+
+/* A changing operation is about to begin; it may be the one in which the machine dies. */
+static void begin(struct sim_disk *disk, enum sim_aim what)
+{
+    if (os_mem_stopped(disk->mem))
+        return;
+    disk->under_way = what;
+    if (disk->aim_left && (disk->aim == SIM_AIM_ANY || disk->aim == what) && --disk->aim_left == 0)
+        os_mem_stop_after(disk->mem, 1);
 }
 
 /* ---- operations on names ------------------------------------------------------------------------------- */
@@ -68,6 +91,8 @@ static int disk_open(void *self, const char *path, uint32_t flags, struct os_fil
 
     if (fails(disk, NAME_COST))
         return error(disk, "open", path);
+    if (flags & (OS_OPEN_CREATE | OS_OPEN_TRUNCATE))
+        begin(disk, SIM_AIM_NAMES);
     return os_mem_files.open(disk->mem, path, flags, file);
 }
 
@@ -82,6 +107,7 @@ static int disk_rename(void *self, const char *from, const char *to)
 
     if (fails(disk, NAME_COST))
         return error(disk, "rename", from);
+    begin(disk, SIM_AIM_NAMES);
     return os_mem_files.rename(disk->mem, from, to);
 }
 
@@ -91,6 +117,7 @@ static int disk_unlink(void *self, const char *path)
 
     if (fails(disk, NAME_COST))
         return error(disk, "unlink", path);
+    begin(disk, SIM_AIM_NAMES);
     return os_mem_files.unlink(disk->mem, path);
 }
 
@@ -100,6 +127,7 @@ static int disk_mkdir(void *self, const char *path, uint32_t mode)
 
     if (fails(disk, NAME_COST))
         return error(disk, "mkdir", path);
+    begin(disk, SIM_AIM_NAMES);
     return os_mem_files.mkdir(disk->mem, path, mode);
 }
 
@@ -118,6 +146,7 @@ static int disk_sync_dir(void *self, const char *path)
 
     if (fails(disk, sync_cost(disk, 1)))
         return error(disk, "sync", path);
+    begin(disk, SIM_AIM_NAMES);
     return os_mem_files.sync_dir(disk->mem, path);
 }
 
@@ -213,10 +242,12 @@ static int disk_pwritev(void *self, struct os_file *file, const struct iovec *io
 
     for (int i = 0; i < count; i++)
         size += iov[i].iov_len;
+    disk->unanswered += os_mem_stopped(disk->mem);
     if (os_mem_stopped(disk->mem) || size == 0)
         return os_mem_files.pwritev(disk->mem, file, iov, count, offset, flags);
     if (fails(disk, BYTES_COST + size / 4))
         return error(disk, "write", os_mem_file_path(file));
+    begin(disk, aim_of(os_mem_file_path(file)));
     if (faulty(disk) && sim_chance(&disk->random, options->short_write_ppm))
         return short_write(disk, file, iov, count, offset, size);
     if (durable && fails(disk, sync_cost(disk, size / OS_MEM_SECTOR + 1)))
@@ -255,6 +286,7 @@ static int disk_sync(void *self, struct os_file *file)
 
     if (fails(disk, pending ? sync_cost(disk, pending) : NAME_COST))
         return failed_sync(disk, file);
+    begin(disk, aim_of(os_mem_file_path(file)));
     result = os_mem_files.sync(disk->mem, file);
     if (result == 0)
         disk_synced(disk, file);
@@ -267,6 +299,7 @@ static int disk_truncate(void *self, struct os_file *file, uint64_t size)
 
     if (fails(disk, NAME_COST))
         return error(disk, "truncate", os_mem_file_path(file));
+    begin(disk, aim_of(os_mem_file_path(file)));
     return os_mem_files.truncate(disk->mem, file, size);
 }
 
@@ -426,6 +459,8 @@ void sim_disk_crash(struct sim_disk *disk, enum sim_crash how)
     for (uint32_t i = 0; how == SIM_POWER && i < disk->mark_count; i++)
         memset(disk->marks[i].covered, 0, sizeof disk->marks[i].covered);
     disk->cost = 0;
+    disk->aim_left = 0;
+    disk->unanswered = 0;
     os_mem_crash(disk->mem, kind, sim_draw(&disk->random));
 }
 
@@ -433,6 +468,25 @@ void sim_disk_die_after(struct sim_disk *disk, uint64_t operations)
 {
     assert(disk->magic == DISK_MAGIC);
     os_mem_stop_after(disk->mem, operations);
+}
+
+void sim_disk_aim(struct sim_disk *disk, enum sim_aim at, uint64_t count)
+{
+    assert(disk->magic == DISK_MAGIC);
+    assert(at < SIM_AIMS);
+    disk->aim = at;
+    disk->aim_left = count;
+}
+
+enum sim_aim sim_disk_died_in(const struct sim_disk *disk)
+{
+    assert(os_mem_stopped(disk->mem));
+    return (enum sim_aim)disk->under_way;
+}
+
+uint64_t sim_disk_unanswered(const struct sim_disk *disk)
+{
+    return disk->unanswered;
 }
 
 bool sim_disk_dying(const struct sim_disk *disk)

@@ -30,6 +30,25 @@ void sim_disk_die_after(struct sim_disk *disk, uint64_t operations);
 bool sim_disk_dying(const struct sim_disk *disk);
 uint64_t sim_disk_operations(const struct sim_disk *disk); /* changing ones so far */
 
+/*
+ * The machine dies within an operation of its present life: the `count`-th changing one from now (1: the next) of those
+ * aimed at, by what they work on. Otherwise as sim_disk_die_after, which it does not touch; a crash undoes it.
+ *
+ *   SIM_AIM_LOG        writes and syncs of segments and of log/synced
+ *   SIM_AIM_VOTE       the same of the two vote files
+ *   SIM_AIM_SNAPSHOT   the same of snapshots, and of what is to become one
+ *   SIM_AIM_NAMES      files and directories that are made, renamed or taken away, and the syncs of directories
+ *   SIM_AIM_ANY        all of these, and whatever else changes
+ */
+enum sim_aim { SIM_AIM_ANY, SIM_AIM_LOG, SIM_AIM_VOTE, SIM_AIM_SNAPSHOT, SIM_AIM_NAMES, SIM_AIMS };
+void sim_disk_aim(struct sim_disk *disk, enum sim_aim at, uint64_t count);
+
+/* Of a disk that is dying: within which kind of operation. SIM_AIM_ANY: one of none of the other kinds. */
+enum sim_aim sim_disk_died_in(const struct sim_disk *disk);
+
+/* How many were asked for since, the one within which it died left out. */
+uint64_t sim_disk_unanswered(const struct sim_disk *disk);
+
 /* For the enumerating mode. What the next death by sim_disk_die_after does to what was not synced: all of it is
  * dropped, kept, or each piece as the stream decides. */
 enum sim_disk_fate { SIM_DISK_ANY, SIM_DISK_DROP, SIM_DISK_KEEP };

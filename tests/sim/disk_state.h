@@ -51,6 +51,10 @@ struct sim_disk {
     struct os_mem *mem;
     struct sim_random random;
     uint32_t chosen;        /* enum sim_disk_fate, of the next loss of power */
+    uint32_t aim;           /* enum sim_aim: it dies within ... */
+    uint64_t aim_left;      /* ... so many of these from now; 0: it does not */
+    uint32_t under_way;     /* enum sim_aim: of the operation that was begun last */
+    uint64_t unanswered;    /* operations asked for since it died within one */
     uint64_t calls;         /* all operations so far */
     uint64_t fail_at;       /* this one fails; 0: none */
     uint64_t cost;          /* simulated ns since sim_disk_cost was called last */

@@ -1,176 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * disk_test.c - the simulated disk does to its files what it says, and nothing else. The world around it is faked here:
- * a clock, a short list of events, and a hash of what was traced.
- */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
-#include <stdio.h>
-
-#include "disk_state.h"
-#include "oracle.h"
+/* disk_test.c - the simulated disk does to its files what it says, and nothing else. */
+#include "disk_crafted.h"
 
 #define SEED 20261123
 #define BLOCK (8 * OS_MEM_SECTOR)
-#define EVENTS 16
-
-/* ---- a world ------------------------------------------------------------------------------------------- */
-
-static struct sim *world;
-static struct sim_event *queue[EVENTS];
-static uint32_t damage_told;
-
-void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t at)
-{
-    uint32_t free_place = EVENTS;
-
-    event->at = at < sim->now ? sim->now : at;
-    for (uint32_t i = 0; i < EVENTS; i++) {
-        if (queue[i] == event)
-            return;
-        if (!queue[i])
-            free_place = i;
-    }
-    assert_true(free_place < EVENTS);
-    queue[free_place] = event;
-}
-
-void sim_cancel(struct sim *sim, struct sim_event *event)
-{
-    (void)sim;
-    for (uint32_t i = 0; i < EVENTS; i++) {
-        if (queue[i] == event)
-            queue[i] = NULL;
-    }
-}
-
-static void run_until(uint64_t end)
-{
-    for (;;) {
-        struct sim_event *next = NULL;
-
-        for (uint32_t i = 0; i < EVENTS; i++) {
-            if (queue[i] && queue[i]->at <= end && (!next || queue[i]->at < next->at))
-                next = queue[i];
-        }
-        if (!next)
-            break;
-        world->now = next->at;
-        sim_cancel(world, next);
-        next->run(world, next);
-    }
-    world->now = end;
-}
-
-struct sim_random sim_stream(const struct sim *sim, enum sim_stream stream, uint64_t number)
-{
-    struct sim_random part = sim_split(sim->seed, stream);
-
-    return sim_split(part.state, number);
-}
-
-uint64_t sim_magnitude(struct sim_random *random, uint64_t low, uint64_t high)
-{
-    return low + sim_below(random, high - low + 1);
-}
-
-void sim_trace(struct sim *sim, const struct sim_node *node, const char *format, ...)
-{
-    char line[512];
-    va_list arguments;
-
-    (void)node;
-    va_start(arguments, format);
-    (void)vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    for (const char *at = line; *at; at++)
-        sim->trace_hash = (sim->trace_hash ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
-    if (sim->tracing)
-        print_message("%llu %s\n", (unsigned long long)sim->now, line);
-}
-
-void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node)
-{
-    (void)oracle;
-    (void)node;
-    damage_told++;
-}
-
-/* A disk alone; `correlated`, so that the atlas allows what these tests ask for. */
-static struct sim_disk *begin(uint64_t seed)
-{
-    static int anything;
-
-    world = calloc(1, sizeof *world);
-    assert_non_null(world);
-    memset(queue, 0, sizeof queue);
-    world->seed = seed;
-    world->options.nodes = 1;
-    world->options.sync_us = 100;
-    world->options.correlated = 1;
-    world->node_count = 1;
-    world->nodes[0].sim = world;
-    world->nodes[0].exit_code = -1;
-    world->oracle = (void *)&anything; /* somebody listens */
-    damage_told = 0;
-    return NULL;
-}
-
-static struct sim_disk *plug_in(void)
-{
-    world->nodes[0].disk = sim_disk_new(world, &world->nodes[0]);
-    return world->nodes[0].disk;
-}
-
-static void end(struct sim_disk *disk)
-{
-    assert_null(sim_disk_free(disk));
-    free(world);
-}
-
-/* ---- shorthands ---------------------------------------------------------------------------------------- */
-
-static const struct os_file_ops *const ops = &sim_disk_files;
-
-static struct os_file *make(struct sim_disk *disk, const char *path)
-{
-    struct os_file *file = NULL;
-    int result;
-
-    do {
-        result = ops->open(disk, path, OS_OPEN_READ | OS_OPEN_WRITE | OS_OPEN_CREATE, &file);
-    } while (result == -EIO && !sim_disk_dying(disk));
-    assert_int_equal(result, 0);
-    return file;
-}
-
-static int put(struct sim_disk *disk, struct os_file *file, uint64_t offset, uint8_t fill, size_t size, uint32_t flags)
-{
-    static uint8_t bytes[64 * 1024];
-    struct iovec iov = {.iov_base = bytes, .iov_len = size};
-
-    memset(bytes, fill, size);
-    return ops->pwritev(disk, file, &iov, 1, offset, flags);
-}
-
-/* How many of the file's durable sectors are filled with `fill`. */
-static uint32_t filled_with(struct sim_disk *disk, const char *path, uint8_t fill)
-{
-    uint64_t size = 0;
-    const uint8_t *bytes = sim_disk_durable(disk, path, &size);
-    uint32_t count = 0;
-
-    for (uint64_t at = 0; bytes && at + OS_MEM_SECTOR <= size; at += OS_MEM_SECTOR)
-        count += bytes[at] == fill && memcmp(bytes + at, bytes + at + 1, OS_MEM_SECTOR - 1) == 0;
-    return count;
-}
 
 /* ---- crashes ------------------------------------------------------------------------------------------- */
 
@@ -299,6 +132,54 @@ static void test_dying_in_every_operation(void **state)
             ops->close(disk, a);
         if (sim_disk_durable(disk, "a", &(uint64_t){0}))
             assert_true(filled_with(disk, "a", 5) >= done);
+        end(disk);
+    }
+}
+
+/* In a life of opens, votes and writes to the log: dies where it was aimed, not before; what was synced is there. */
+static void test_dying_where_it_is_aimed(void **state)
+{
+    static const struct {
+        enum sim_aim at;
+        uint64_t count;
+        uint32_t votes, writes; /* that are done */
+    } rows[] = {{SIM_AIM_VOTE, 1, 0, 1}, {SIM_AIM_VOTE, 3, 2, 3}, {SIM_AIM_LOG, 1, 0, 0},   {SIM_AIM_LOG, 4, 3, 3},
+                {SIM_AIM_NAMES, 1, 3, 3}, {SIM_AIM_ANY, 5, 2, 2},  {SIM_AIM_SNAPSHOT, 1, 4, 4}, {SIM_AIM_ANY, 0, 4, 4}};
+
+    (void)state;
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct sim_disk *disk;
+        struct os_file *segment, *vote, *later = NULL;
+        uint32_t votes = 0, writes = 0;
+
+        (void)begin(SEED + i);
+        disk = plug_in();
+        segment = make(disk, "1.seg");
+        vote = make(disk, "vote.0");
+        assert_int_equal(ops->sync_dir(disk, ""), 0);
+        sim_disk_aim(disk, rows[i].at, rows[i].count);
+        for (uint8_t n = 0; n < 4; n++) {
+            if (n == 3)
+                (void)ops->open(disk, "later", OS_OPEN_WRITE | OS_OPEN_CREATE, &later);
+            writes += put(disk, segment, (uint64_t)n * OS_MEM_SECTOR, 5, OS_MEM_SECTOR, OS_WRITE_DURABLE) == 0;
+            votes += put(disk, vote, 0, n, OS_MEM_SECTOR, OS_WRITE_DURABLE) == 0;
+        }
+        assert_int_equal(writes, rows[i].writes);
+        assert_int_equal(votes, rows[i].votes);
+        assert_int_equal(sim_disk_dying(disk), writes < 4);
+        assert_true(writes == 4 || sim_disk_unanswered(disk) > 0 || rows[i].count == 0);
+        if (sim_disk_dying(disk))
+            assert_int_equal(sim_disk_died_in(disk), rows[i].at == SIM_AIM_ANY ? SIM_AIM_LOG : rows[i].at);
+        sim_disk_crash(disk, SIM_POWER);
+        assert_int_equal(sim_disk_unanswered(disk), 0);
+        assert_true(filled_with(disk, "1.seg", 5) >= writes);
+        ops->close(disk, segment);
+        ops->close(disk, vote);
+        if (later)
+            ops->close(disk, later);
+        segment = make(disk, "1.seg"); /* the next life is none of its business */
+        assert_int_equal(put(disk, segment, 0, 5, OS_MEM_SECTOR, OS_WRITE_DURABLE), 0);
+        ops->close(disk, segment);
         end(disk);
     }
 }
@@ -765,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_killed_process_loses_nothing),
         cmocka_unit_test(test_a_version_in_between_can_survive),
         cmocka_unit_test(test_dying_in_every_operation),
+        cmocka_unit_test(test_dying_where_it_is_aimed),
         cmocka_unit_test(test_failed_sync_reports_once_and_forgets),
         cmocka_unit_test(test_every_operation_can_fail),
         cmocka_unit_test(test_short_write),

@@ -520,7 +520,7 @@ void enumerate_options(const struct enumerate_plan *plan, struct sim_options *op
 static bool went_wrong(const struct sim *sim, const struct enumerate_plan *plan)
 {
     switch (plan->mode) {
-    case ENUMERATE_CRASH: return sim->totals.crashes_in_recovery > 0;
+    case ENUMERATE_CRASH: return sim->totals.cuts_in_write + sim->totals.crashes_in_recovery > 0;
     case ENUMERATE_ERROR: return sim->totals.disk_errors > 0;
     case ENUMERATE_MEMORY: return sim_heap_refused();
     default: return true;

@@ -21,6 +21,7 @@
 #define DAY_MS UINT64_C(86400000)
 #define FOUNDING_NS (20 * SIM_S) /* a founding is left alone after that */
 #define EAGER_NS (4 * SIM_S)
+#define WITHIN_NS (10 * SIM_S) /* a crash that waits for an operation waits so long at most */
 #define ALL_PPM 50000        /* crashes that take every node at once */
 #define IN_RECOVERY_PPM 250000 /* crashes whose next life dies in its recovery too */
 
@@ -64,13 +65,31 @@ uint32_t fate_span(const struct sim_fate *fate)
 
 /* ---- what may happen ----------------------------------------------------------------------------------- */
 
+/* Within an operation of the disk: whichever comes, or one that is rarer. */
+static void crash_within(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
+{
+    struct sim_random *dice = &fate->aims;
+    static const enum sim_aim rare[] = {SIM_AIM_VOTE, SIM_AIM_SNAPSHOT, SIM_AIM_NAMES}; /* most others are the log's */
+    uint32_t aim = sim_draw(dice) & 1 ? SIM_AIM_ANY : rare[sim_below(dice, sizeof rare / sizeof rare[0])];
+    uint64_t count = sim_magnitude(dice, 1, aim == SIM_AIM_ANY ? 64 : 4);
+
+    sim_node_crash_within(node, how, aim, count, fate->sim->now + sim_magnitude(dice, SIM_MS, WITHIN_NS));
+    if (aim == SIM_AIM_SNAPSHOT && sim_is_up(node) && !node->paused_until) /* or there is hardly ever one under way */
+        (void)sim_admin_ask(node->process->admin, "snapshot", NULL, ASK_MS, NULL);
+}
+
 void fate_crash(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
 {
     const struct sim_options *options = &fate->sim->options;
     uint64_t down = sim_magnitude(&fate->dice, SIM_MS / 10, options->down_ms * SIM_MS);
 
-    sim_node_crash(node, how);
-    fate->start_at[node->number] = fate->sim->now + down;
+    if (node->node && sim_chance(&fate->aims, options->within_ppm)) {
+        fate->down_ns[node->number] = down;
+        crash_within(fate, node, how);
+    } else {
+        sim_node_crash(node, how);
+        fate->start_at[node->number] = fate->sim->now + down;
+    }
     if (sim_chance(&fate->dice, IN_RECOVERY_PPM))
         sim_node_die_in_recovery(node, sim_magnitude(&fate->dice, 1, 64));
 }
@@ -268,6 +287,7 @@ static void start(struct sim_fate *fate, struct sim_node *node)
         if (i != node->number)
             others[count++] = i;
     fate->start_at[node->number] = 0;
+    fate->down_ns[node->number] = 0;
     sim_node_start(node, others, fate->joins[node->number] ? count : 0);
 }
 
@@ -301,12 +321,15 @@ static void nurse(struct sim *sim, struct sim_event *event)
             continue;
         if (node->state != SIM_DOWN && node->state != SIM_ABSENT)
             continue;
-        if (fate->start_at[i] == 0) { /* it ended by itself */
+        if (fate->start_at[i] == 0) { /* it ended by itself, or when its disk did */
             judge_exit(sim, node);
             fate->given_up[i] = node->exit_code == 65 || (node->exit_code == 78 && !sim_node_outdated(node));
             if (fate->given_up[i])
                 node->last_known.count = 0;
-            fate->start_at[i] = sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
+            if (fate->down_ns[i] && node->exit_code == -1) /* a crash within an operation */
+                fate->start_at[i] = sim->now + fate->down_ns[i];
+            else
+                fate->start_at[i] = sim->now + sim_magnitude(&fate->dice, SIM_MS, 2 * SIM_S);
         } else if (fate->start_at[i] <= sim->now) {
             start(fate, node);
         }
@@ -328,6 +351,7 @@ struct sim_fate *sim_fate_new(struct sim *sim)
     fate->sim = sim;
     fate->dice = sim_stream(sim, SIM_STREAM_FATE, 0);
     fate->founding = sim_stream(sim, SIM_STREAM_FATE, 1000);
+    fate->aims = sim_stream(sim, SIM_STREAM_FATE, 1001);
     for (uint32_t i = 0; i < FATE_KINDS; i++) {
         fate->clocks[i].kind = i;
         fate->clocks[i].dice = sim_stream(sim, SIM_STREAM_FATE, i + 1);

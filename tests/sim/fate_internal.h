@@ -55,9 +55,11 @@ struct sim_fate {
     struct sim *sim;
     struct sim_random dice;
     struct sim_random founding;
+    struct sim_random aims; /* crashes within an operation */
     struct fate_clock clocks[FATE_KINDS];
     struct sim_event nurse;
     uint64_t start_at[SIM_NODES_MAX]; /* when a node that is down is started; 0: not decided */
+    uint64_t down_ns[SIM_NODES_MAX];  /* how long it is down after a crash that has yet to come; 0: there is none */
     bool given_up[SIM_NODES_MAX];     /* nobody starts it again */
     bool joins[SIM_NODES_MAX];        /* it is started to join, not to found */
     bool empty[SIM_NODES_MAX];        /* it has no identity yet, or none any more */

@@ -2,7 +2,8 @@
 /*
  * node.c - one process of the world: the node that ships, its machine, its clocks and its lanes. A lane runs one job at
  * a time, in order; a job acts when it begins, and its completion reaches the node after what it cost. In between the
- * process may die, and then the disk knows what the node never learned.
+ * process may die, and then the disk knows what the node never learned. Or it dies within one of the job's operations
+ * (sim_node_crash_within): then that one never ends, and what it wrote is kept, dropped or damaged.
  */
 #include "node.h"
 
@@ -22,6 +23,7 @@
 #define WALL_MS UINT64_C(1790000000000) /* when the world begins */
 #define WAKE_NS_MAX 60000               /* an idle thread takes up to so long to begin; a busy one none */
 #define FOREVER UINT64_MAX
+#define STUCK_ONE_IN 4 /* of the crashes within an operation, where disks stall: it had lasted long already */
 
 const struct gavel_plugin *gavel_plugin_workflow(void);
 
@@ -144,6 +146,88 @@ void sim_node_pause(struct sim_node *node, uint64_t until)
     sim_schedule(node->sim, &node->process->resume, until);
 }
 
+/* ---- a crash within an operation ----------------------------------------------------------------------- */
+
+static void cut_event(struct sim *sim, struct sim_event *event)
+{
+    struct sim_process *process = os_container(event, struct sim_process, cut);
+
+    (void)sim;
+    sim_node_crash(process->node, (enum sim_crash)process->cut_how);
+}
+
+void sim_node_crash_within(struct sim_node *node, enum sim_crash how, uint32_t aim, uint64_t count, uint64_t until)
+{
+    struct sim_process *process = node->process;
+
+    if (!node->node || process->cut.place)
+        return;
+    sim_trace(node->sim, node, "is going to %s within an operation", how == SIM_POWER ? "lose its power" : "be killed");
+    sim_disk_aim(node->disk, (enum sim_aim)aim, count);
+    process->cut_how = how;
+    sim_schedule(node->sim, &process->cut, until);
+}
+
+void sim_node_spare(struct sim_node *node)
+{
+    if (node->process->hangs)
+        sim_node_crash(node, (enum sim_crash)node->process->cut_how);
+    sim_cancel(node->sim, &node->process->cut);
+    sim_disk_aim(node->disk, SIM_AIM_ANY, 0);
+}
+
+/*
+ * A job that would have taken so long has asked a disk that gives no more answers: it is not done. If it was the first,
+ * the crash falls into its time; now and then the disk had got stuck with it before.
+ */
+static void hang(struct sim_process *process, uint64_t cost)
+{
+    struct sim_node *node = process->node;
+    uint64_t stall_ms = node->sim->options.stall_ms;
+
+    process->unanswered = sim_disk_unanswered(node->disk);
+    if (process->hangs)
+        return;
+    process->hangs = true;
+    if (stall_ms && sim_below(&process->cuts, STUCK_ONE_IN) == 0)
+        cost = sim_magnitude(&process->cuts, SIM_MS, stall_ms * SIM_MS);
+    sim_trace(node->sim, node, "an operation of its disk is under way and will not end");
+    sim_schedule(node->sim, &process->cut, node->sim->now + 1 + sim_below(&process->cuts, cost));
+}
+
+/* Nobody but jobs has asked the disk since it gives no answers. */
+static bool hangs(const struct sim_process *process)
+{
+    return process->hangs && sim_disk_unanswered(process->node->disk) == process->unanswered;
+}
+
+/* What its death has found under way, if anything. */
+static void count_cut(struct sim_node *node)
+{
+    struct sim_totals *totals = &node->sim->totals;
+    struct node *inner = node->node;
+    bool recovering = inner->phase == NODE_NEW || inner->phase == NODE_RESTORING ||
+                      (inner->raft && engine_status(inner).recovering);
+    uint64_t *const kinds[SIM_AIMS] = {[SIM_AIM_LOG] = &totals->cuts_in_log_write,
+                                       [SIM_AIM_VOTE] = &totals->cuts_in_vote_write,
+                                       [SIM_AIM_SNAPSHOT] = &totals->cuts_in_snapshot,
+                                       [SIM_AIM_NAMES] = &totals->cuts_in_names};
+    uint64_t *kind;
+
+    if (!sim_disk_dying(node->disk))
+        return;
+    if (inner->recovery.start != LOG_START_FRESH && recovering) {
+        totals->crashes_in_recovery++;
+        return;
+    }
+    totals->cuts_in_write++;
+    /* What it did not have on its disk itself was committed, by others: only while a write takes its time. */
+    totals->cuts_after_commit += inner->raft && inner->log && node_commit(inner) > log_durable(inner->log);
+    kind = kinds[sim_disk_died_in(node->disk)];
+    if (kind)
+        ++*kind;
+}
+
 /* ---- lanes --------------------------------------------------------------------------------------------- */
 
 static void begin_job(struct sim_process *process, struct process_lane *lane)
@@ -152,6 +236,8 @@ static void begin_job(struct sim_process *process, struct process_lane *lane)
     struct os_job *job = lane->head;
     uint32_t number = (uint32_t)(lane - process->lanes);
     uint64_t cost = lane_cost[number] + sim_below(&process->dice, lane_cost[number] * 7);
+    uint64_t unanswered = sim_disk_unanswered(node->disk);
+    bool dying = sim_disk_dying(node->disk);
 
     if (!job)
         return;
@@ -161,7 +247,13 @@ static void begin_job(struct sim_process *process, struct process_lane *lane)
     job->run(job);
     job->state = OS_JOB_RAN;
     lane->ran = job;
-    sim_schedule(node->sim, &lane->event, node->sim->now + cost + sim_disk_cost(node->disk));
+    cost += sim_disk_cost(node->disk);
+    sim_cancel(node->sim, &lane->event); /* whoever submitted it may have asked for a beginning */
+    if (process->cut.place && (process->hangs ? sim_disk_unanswered(node->disk) != unanswered
+                                              : !dying && sim_disk_dying(node->disk)))
+        hang(process, cost);
+    else
+        sim_schedule(node->sim, &lane->event, node->sim->now + cost);
 }
 
 static void lane_event(struct sim *sim, struct sim_event *event)
@@ -423,7 +515,9 @@ void sim_node_make(struct sim *sim, uint32_t number)
     process->dice = sim_stream(sim, SIM_STREAM_LANES, number);
     process->clocks = sim_stream(sim, SIM_STREAM_CLOCKS, number);
     process->bytes = sim_stream(sim, SIM_STREAM_NODES, number);
+    process->cuts = sim_stream(sim, SIM_STREAM_LANES, 1000 + number);
     process->resume.run = resume;
+    process->cut.run = cut_event;
     process->deadline.run = deadline_event;
     for (uint32_t i = 0; i < OS_LANES; i++) {
         process->lanes[i].process = process;
@@ -479,6 +573,8 @@ static void bury(struct sim_node *node, enum sim_crash how)
         node->last_known = *raft_configuration(node->node->raft);
     sim_cancel(node->sim, &process->deadline);
     sim_cancel(node->sim, &process->resume);
+    sim_cancel(node->sim, &process->cut);
+    process->hangs = false;
     clear_lanes(node);
     if (node->paused_until)
         sim_net_pause(node->side, false);
@@ -588,6 +684,7 @@ void sim_node_crash(struct sim_node *node, enum sim_crash how)
     node->sim->totals.power_cuts += how == SIM_POWER;
     sim_trace(node->sim, node, how == SIM_POWER ? "loses its power" : "is killed");
     node->exit_code = -1;
+    count_cut(node);
     bury(node, how);
 }
 
@@ -604,9 +701,8 @@ void sim_node_after(struct sim_node *node)
 {
     if (!node->node)
         return;
-    if (sim_disk_dying(node->disk)) {
-        node->sim->totals.crashes_in_recovery++;
-        sim_node_crash(node, SIM_POWER);
+    if (sim_disk_dying(node->disk) && !hangs(node->process)) {
+        sim_node_crash(node, node->process->cut.place ? (enum sim_crash)node->process->cut_how : SIM_POWER);
     } else if (node->state == SIM_DEAD) {
         bury(node, SIM_KILL);
     } else if (node->process->stopped) {

@@ -30,6 +30,11 @@ struct sim_process {
     int64_t drift_ppm;
     int64_t wall_offset_ms;
     uint64_t die_after;     /* of the next life */
+    struct sim_random cuts; /* how long the last operation is under way */
+    struct sim_event cut;   /* a crash that was aimed at an operation: by then at the latest, met or not */
+    uint32_t cut_how;       /* enum sim_crash */
+    bool hangs;             /* it was met: jobs that ask the disk have no answers any more */
+    uint64_t unanswered;    /* so many questions were of jobs */
     char uris[SIM_NODES_MAX][32]; /* of all nodes, as this life was told them */
     const char *listen[1];
     const char *join[SIM_NODES_MAX];

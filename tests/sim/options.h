@@ -83,6 +83,7 @@
     X(stall_ms, STALL, 10, 5000, "for how long at most, ms") \
     X(crash_per_hour, CRASH, 6, 600, "power cuts and kills of one node, or now and then of all") \
     X(down_ms, CRASH, 1, 20000, "until it is started again, at most, ms") \
+    X(within_ppm, CRASH, 300000, 900000, "crashes that wait for an operation of the disk to fall into, in a million") \
     X(pause_per_hour, PAUSE, 6, 400, "processes stopped (SIGSTOP)") \
     X(pause_ms, PAUSE, 10, 10000, "for how long at most, ms") \
     X(drift_ppm, CLOCK, 10, 50000, "difference of a node's clock rate at most, in a million") \

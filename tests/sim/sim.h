@@ -75,6 +75,8 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(corruptions_found) X(partitions) X(resets) X(lost) X(duplicated) X(reordered) X(stalls) X(disk_errors) \
     X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers) \
     X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found) X(changed_seeds) X(leaders_removed) \
+    X(cuts_in_write) X(cuts_in_log_write) X(cuts_in_vote_write) X(cuts_in_snapshot) X(cuts_in_names) \
+    X(cuts_after_commit) \
     X(moves) X(joint_crashes) X(scans) X(power_cuts) X(drifting_lives) X(late) X(clogs) X(cut_frames) \
     X(refused_dials) X(isolations) X(one_ways) X(halves) X(rings) X(bridges) X(minority_leaders) X(cut_one_by_one) \
     X(flipped_bits) X(zeroed_sectors) X(stale_sectors) X(misdirected_writes) X(short_writes) X(failed_syncs) \
@@ -132,6 +134,17 @@ enum sim_crash {
     SIM_POWER, /* the machine: what was not synced is kept, dropped or damaged by sector */
 };
 void sim_node_crash(struct sim_node *node, enum sim_crash how);
+
+/*
+ * The same, but aimed at an operation of the disk: the `count`-th from now of those that `aim` says (disk.h, enum
+ * sim_aim). A lane's job that comes to it is never done: what it did before is done, the operation itself is under way,
+ * what would follow is not begun, and no other job that asks the disk has an answer any more. The node runs on for a
+ * part of the time that the job would have taken, and dies then. Where nothing of that kind happens it dies at `until`.
+ */
+void sim_node_crash_within(struct sim_node *node, enum sim_crash how, uint32_t aim, uint64_t count, uint64_t until);
+
+/* Such a crash does not come; if its operation is under way, it comes now. */
+void sim_node_spare(struct sim_node *node);
 
 /* node_stop; the state becomes DOWN by itself. */
 /* It ended because its plugin was too old: the next life has the newest. */
