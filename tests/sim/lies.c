@@ -261,6 +261,23 @@ static void result_unheard(struct sim *sim)
         memory_of(leader)->heard--;
 }
 
+static void result_again(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+    struct oracle_node *memory = node ? memory_of(node) : NULL;
+
+    if (memory && memory->applied && memory->result_count == 0 && memory->result_capacity)
+        memory->results[memory->result_count++].index = memory->applied;
+}
+
+/* As where a batch was not in memory any more when it was looked at. */
+static void entries_unread(struct sim *sim)
+{
+    for (uint64_t i = 0; i < sim->oracle->batch_count; i++)
+        if (!sim->oracle->batches[i].committed)
+            sim->oracle->batches[i].noted = 0;
+}
+
 static void tick_back(struct sim *sim)
 {
     struct sim_node *node = find(sim, RAFT_FOLLOWER);
@@ -470,7 +487,9 @@ static const struct lie lies[] = {
     {"sound recovery", "for nothing", fatal_for_nothing, NULL, false},
     {"exit", NULL, found_dead, NULL, false},
     {"monotonic applied", NULL, applied_back, NULL, false},
-    {"the oracle hears of each result", NULL, result_unheard, NULL, false},
+    {"the oracle hears of each result", "were heard of", result_unheard, NULL, false},
+    {"the oracle hears of each result", "told of a result", result_again, NULL, false},
+    {"the oracle hears of each entry", NULL, entries_unread, NULL, false},
     {"tick never back", "went back", tick_back, NULL, false},
     {"tick never back", "stamps", tick_made_back, NULL, false},
     {"one cluster", NULL, second_cluster, "seeds=1", false},

@@ -47,6 +47,7 @@ struct sim_oracle *sim_oracle_free(struct sim_oracle *oracle)
     free(oracle->digests);
     free(oracle->ticks);
     free(oracle->settings);
+    free(oracle->made);
     free(oracle->entries);
     oracle_map_free(&oracle->by_place);
     oracle_map_free(&oracle->votes);
@@ -236,57 +237,31 @@ static const struct gavel_command *command_of(const struct node *node, const str
     return NULL;
 }
 
-static void logged_whole(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node,
-                         const struct log_entry *entry)
-{
-    struct gavel_slice arguments;
-    const struct gavel_command *command = command_of(node, entry, &arguments);
-
-    if (command)
-        oracle_complete(oracle, memory, entry->index, command->arguments, arguments);
-}
-
-/* Sessions and sequences of what has just been committed, from the log of who committed it. */
-static void note_entries(struct sim_oracle *oracle, struct oracle_node *memory, struct node *node, uint64_t from)
-{
-    oracle->entries =
-        oracle_grow(oracle->entries, &oracle->entry_capacity, oracle->committed_last + 1, sizeof *oracle->entries);
-    while (from <= oracle->committed_last) {
-        const struct log_batch *batch = from >= log_first(node->log) ? log_cached(node->log, from) : NULL;
-        struct log_entries entries;
-        struct log_entry entry;
-
-        if (!batch)
-            return;
-        log_entries_begin(&entries, batch->data);
-        while (log_entries_next(&entries, &entry)) {
-            if (entry.kind != LOG_COMMAND || entry.index > oracle->committed_last)
-                continue;
-            oracle->entries[entry.index] = (struct oracle_entry){entry.session, entry.sequence};
-            logged_whole(oracle, memory, node, &entry);
-        }
-        from = batch->head.first + batch->head.count;
-    }
-}
-
-/* What this node has just made, while it has it in memory: the load is told what each entry asks for. */
-static void tell_entries(struct sim_oracle *oracle, struct node *node, uint64_t made)
+/*
+ * What this node has just made, while it has all of it in memory: what each entry is is kept with its batch until that
+ * commits, and the load is told what it asks for.
+ */
+static void tell_entries(struct sim_oracle *oracle, struct oracle_node *memory, struct node *node, uint64_t made)
 {
     for (; made < oracle->batch_count; made++) {
-        const struct oracle_batch *known = &oracle->batches[made];
+        struct oracle_batch *known = &oracle->batches[made];
         const struct log_batch *batch = log_cached(node->log, known->first);
         struct log_entries entries;
         struct log_entry entry;
 
         if (!batch || batch->head.first != known->first || batch->head.chain != known->chain)
-            continue;
+            continue; /* if it should ever commit all the same, oracle_entries_commit says so */
+        oracle_entries_begin(oracle, known);
         log_entries_begin(&entries, batch->data);
         while (log_entries_next(&entries, &entry)) {
             struct gavel_slice arguments;
             const struct gavel_command *command = command_of(node, &entry, &arguments);
 
-            if (command)
-                sim_load_logged(oracle->sim->load, made, &entry, command->name, arguments);
+            oracle_entry_made(oracle, known, &entry);
+            if (!command)
+                continue;
+            oracle_complete(oracle, memory, entry.index, command->arguments, arguments);
+            sim_load_logged(oracle->sim->load, made, &entry, command->name, arguments);
         }
     }
 }
@@ -313,15 +288,19 @@ void sim_oracle_applied(struct sim_oracle *oracle, const struct sim_node *node, 
     memory->results[memory->result_count++] = (struct oracle_result){record->index, first};
 }
 
-/* By now it is known what each entry is. */
+/* What each entry is is known: all that this node has applied since it was looked at last, and nothing else. */
 static void note_results(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node, uint64_t from)
 {
     for (uint64_t i = 0; i < memory->result_count; i++) {
         const struct oracle_result *result = &memory->results[i];
         const struct oracle_entry *entry;
 
+        if (result->index < from && oracle->sim->options.flip_per_hour)
+            continue; /* a state that is built again goes through the log again */
         if (result->index < from || result->index > node->applied || result->index >= oracle->entry_capacity)
-            continue;
+            sim_fail(oracle->sim, "the oracle hears of each result",
+                     "n%u told of a result at %llu while it applied %llu to %llu", oracle_number(oracle, memory) + 1,
+                     (unsigned long long)result->index, (unsigned long long)from, (unsigned long long)node->applied);
         entry = &oracle->entries[result->index];
         if (entry->session)
             oracle_session(oracle, memory, result->index, entry->session, entry->sequence, result->first != 0,
@@ -424,11 +403,11 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     }
     oracle_observe(oracle, &view);
     if (oracle->batch_count != batches)
-        tell_entries(oracle, node, batches);
+        tell_entries(oracle, memory, node, batches);
+    if (oracle->committed_last != committed)
+        oracle_entries_commit(oracle, committed + 1);
     if (node->phase == NODE_DEAD)
         return; /* nothing of it answers any more; its log is what it was */
-    if (oracle->committed_last != committed)
-        note_entries(oracle, memory, node, committed + 1);
     leader_tick(oracle, memory, node, last);
     reads(oracle, memory, node, led);
     machines(oracle, memory, node);

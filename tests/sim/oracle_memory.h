@@ -11,6 +11,7 @@
  *   oracle_read.c           reads see what was acknowledged
  *   oracle_recovery.c       sound recovery decisions, end of recovery
  *   oracle_configuration.c  overlapping configurations, one change at a time
+ *   oracle_entries.c        what each entry is
  *   oracle_state.c          digests, ticks, sessions, bounds
  */
 #ifndef TESTS_SIM_ORACLE_MEMORY_H
@@ -33,6 +34,7 @@ struct oracle_batch {
     uint32_t chain;
     uint32_t kind;
     uint32_t committed;
+    uint64_t noted; /* where oracle->made has its entries, + 1; 0: nobody has read them */
 };
 
 static inline uint64_t oracle_last(const struct oracle_batch *batch)
@@ -115,6 +117,7 @@ struct oracle_step {
     uint64_t index;
 };
 
+/* The session and the sequence of a command; 0: it has none, or is none. */
 struct oracle_entry {
     uint64_t session;
     uint64_t sequence;
@@ -159,7 +162,10 @@ struct sim_oracle {
     uint64_t setting_capacity;
     struct oracle_map sampled;  /* (index, 0) -> digest: the nodes' own samples */
     struct oracle_map sessions; /* (session, sequence) -> index at which it was applied */
-    struct oracle_entry *entries; /* by index: the session and sequence of a command */
+    struct oracle_entry *made;    /* what was made, batch by batch */
+    uint64_t made_count;
+    uint64_t made_capacity;
+    struct oracle_entry *entries; /* by index: what was committed */
     uint64_t entry_capacity;
     uint64_t largest_term;
 };
@@ -272,6 +278,12 @@ struct oracle_exit {
     const char *said;
 };
 void oracle_sound_refusal(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_exit *exit);
+
+/* oracle_entries.c: what each entry is, noted when it is made, known by index when it has committed */
+struct log_entry;
+void oracle_entries_begin(struct sim_oracle *oracle, struct oracle_batch *batch);
+void oracle_entry_made(struct sim_oracle *oracle, struct oracle_batch *batch, const struct log_entry *entry);
+void oracle_entries_commit(struct sim_oracle *oracle, uint64_t from);
 
 /* oracle_stall.c: a stalled leader is replaced */
 void oracle_stalled(struct sim_oracle *oracle, struct sim_node *sim_node, const struct raft_status *status);

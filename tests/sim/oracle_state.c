@@ -118,7 +118,7 @@ void oracle_complete(struct sim_oracle *oracle, struct oracle_node *node, uint64
 
         if (row->fallback && !codec_map_find_number(map, row->id).data)
             sim_fail(oracle->sim, "logged commands are complete",
-                     "n%u has committed a command at %llu that lacks its argument \"%s\"",
+                     "n%u has logged a command at %llu that lacks its argument \"%s\"",
                      oracle_number(oracle, node) + 1, (unsigned long long)index, row->name);
     }
 }
