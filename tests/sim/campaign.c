@@ -211,18 +211,6 @@ static void print_totals(const struct campaign *campaign)
     printf("  traces %016llx\n", (unsigned long long)campaign->trace_sum);
 }
 
-static uint64_t total_of(const struct campaign *campaign, const char *name, bool *known)
-{
-    *known = true;
-#define SIM_TOTAL_FIND(field)                                                                                       \
-    if (strcmp(name, #field) == 0)                                                                                  \
-        return campaign->totals.field;
-    SIM_TOTALS(SIM_TOTAL_FIND)
-#undef SIM_TOTAL_FIND
-    *known = false;
-    return 0;
-}
-
 /* Lines "name least [seconds]": what 1,000 seeds of five minutes must reach, scaled to what was run; with `seconds`,
  * only where each seed has so many. "name N%": so many of a hundred seeds, however long; "name <N%": at the most. */
 static bool check_floors(const struct campaign *campaign)
@@ -238,11 +226,11 @@ static bool check_floors(const struct campaign *campaign)
         unsigned long long seconds = 0;
         char name[64];
         char percent = 0;
-        uint64_t got;
+        uint64_t got = 0;
         bool known;
 
         if (sscanf(line, "%63s <%llu%c", name, &least, &percent) == 3 && percent == '%') {
-            got = total_of(campaign, name, &known);
+            known = sim_total_named(&campaign->totals, name, &got);
             if (!known || got > least * campaign->runs / 100) {
                 printf("FLOOR %s: %llu are more than %llu%% of the seeds\n", name, (unsigned long long)got, least);
                 good = false;
@@ -251,7 +239,7 @@ static bool check_floors(const struct campaign *campaign)
         }
         if (line[0] == '#' || sscanf(line, "%63s %llu %llu", name, &least, &seconds) < 2 || campaign->seconds < seconds)
             continue;
-        got = total_of(campaign, name, &known);
+        known = sim_total_named(&campaign->totals, name, &got);
         if (sscanf(line, "%*s %*u%c", &percent) == 1 && percent == '%')
             least = least * campaign->runs / 100;
         else

@@ -31,6 +31,7 @@ struct campaign {
     uint64_t runs;
     uint64_t failures;
     uint64_t cpu_us;
+    struct sim_totals met; /* by all disturbed runs of a scene together */
 };
 
 void enumerate_print(const struct enumerate_plan *plan, FILE *to)
@@ -59,6 +60,11 @@ static void end(struct campaign *campaign, struct job *job, int status, const st
                              usage->ru_stime.tv_sec * 1000000 + usage->ru_stime.tv_usec));
     campaign->runs++;
     campaign->cpu_us += job->run.report->cpu_us;
+    if (job->plan.mode != ENUMERATE_CLEAN) {
+#define SIM_TOTAL_ADD(name) campaign->met.name += job->run.report->totals.name;
+        SIM_TOTALS(SIM_TOTAL_ADD)
+#undef SIM_TOTAL_ADD
+    }
     if (job->run.report->outcome != SIM_PASSED) {
         campaign->failures++;
         sim_run_complain(&job->run, stdout);
@@ -116,6 +122,24 @@ static bool one(struct campaign *campaign, const struct enumerate_plan *plan, ui
     return campaign->failures == before;
 }
 
+/* What one of the disturbed runs must have come to, where all kinds of them were played. */
+static void met_somewhere(struct campaign *campaign, const struct enumerate_scene *scene)
+{
+    const char *at = scene->meets;
+    uint64_t value, least;
+    bool somewhere;
+    char name[32];
+
+    while (at && *at && !campaign->only && !enough(campaign)) {
+        at = enumerate_meets(at, name, &somewhere, &least);
+        if (!at || !somewhere || !sim_total_named(&campaign->met, name, &value) || value >= least)
+            continue; /* came_to has looked at the words */
+        campaign->failures++;
+        printf("FAILED scene %s: of all its runs together, %s must be %llu at the least, and is %llu\n", scene->name,
+               name, (unsigned long long)least, (unsigned long long)value);
+    }
+}
+
 /* Every place of one scene. */
 static bool whole_scene(struct campaign *campaign, const struct enumerate_scene *scene)
 {
@@ -125,6 +149,7 @@ static bool whole_scene(struct campaign *campaign, const struct enumerate_scene 
     uint64_t cpu_before = campaign->cpu_us;
     uint64_t every = campaign->order->every ? campaign->order->every : 1;
 
+    campaign->met = (struct sim_totals){0};
     if (!one(campaign, &plan, counts))
         return false;
     for (plan.mode = ENUMERATE_CRASH; plan.mode < ENUMERATE_MODES; plan.mode++) {
@@ -141,6 +166,7 @@ static bool whole_scene(struct campaign *campaign, const struct enumerate_scene 
     }
     while (running(campaign))
         reap(campaign, NULL);
+    met_somewhere(campaign, scene);
     printf("%-24s %6llu operations %6llu calls %6llu allocations %4llu failures %5llu.%01llu CPU-seconds\n",
            scene->name,
            (unsigned long long)counts[ENUMERATE_CRASH], (unsigned long long)counts[ENUMERATE_ERROR],

@@ -37,7 +37,7 @@ enum enumerate_kind {
     STEP_START,    /* `node` may run again */
     STEP_ISOLATE,  /* nothing passes to or from `node` */
     STEP_HEAL,
-    STEP_DAMAGE,   /* sector `count` of the oldest segment of `node` */
+    STEP_DAMAGE,   /* sector `count` of the oldest segment of `node`, or one before it */
     STEP_FILL,     /* the disk of `node` is full but for `size` bytes */
     STEP_ROOM,     /* no more */
     STEP_SESSION,  /* a session is registered */
@@ -61,6 +61,11 @@ struct enumerate_scene {
     uint32_t victim;           /* whose operations are enumerated */
     uint32_t snapshot_entries; /* 0: so many that none is taken by itself */
     struct enumerate_step steps[ENUMERATE_STEPS];
+    /* "NAME[=LEAST] ...": what the undisturbed run must have come to, so that the scene is what it is called. NAME is a
+     * total of sim.h, or of the victim "segments" (files of its log), "base" (index up to which its log is compacted),
+     * "members" (in force) or "no_space" (its disk was too full to write), or "added" (to the counter).
+     * "+NAME": a total that at least one of the disturbed runs must have come to. */
+    const char *meets;
 };
 
 /* Ends with a name of NULL. */
@@ -79,6 +84,10 @@ void enumerate_options(const struct enumerate_plan *plan, struct sim_options *op
 /* Play it to its end and check what there is to check; sim_fail on the first thing that is wrong. What there was to
  * enumerate is left in counts, by mode. */
 void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t *counts);
+
+/* The next entry of `meets`: its name, whether it is one of "+NAME", and the least. Returns what is behind it; NULL:
+ * there is none. */
+const char *enumerate_meets(const char *meets, char name[32], bool *somewhere, uint64_t *least);
 
 /* "--enumerate NAME:crash:57:drop", as enumerate_run takes it. */
 void enumerate_print(const struct enumerate_plan *plan, FILE *to);

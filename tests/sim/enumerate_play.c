@@ -10,7 +10,7 @@
 #include "core/codec/message.h"
 #include "core/codec/value.h"
 #include "core/node/internal.h"
-#include "disk.h"
+#include "disk_state.h"
 #include "enumerate.h"
 #include "fate_internal.h"
 #include "guard.h"
@@ -18,6 +18,7 @@
 #include "net.h"
 #include "node.h"
 #include "oracle.h"
+#include "run.h"
 #include "world.h"
 
 #define LOOK_NS (2 * SIM_MS)
@@ -42,6 +43,7 @@ struct play {
     uint32_t joined;    /* a bit a node: it was added, and is started to join */
     uint32_t removed;   /* a bit a node */
     uint32_t full;      /* a bit a node: its disk is, or has been a moment ago */
+    bool no_space;      /* the victim's was, and it knew */
     uint64_t start_at[SIM_NODES_MAX];
     uint32_t done;      /* parts of the step */
     /* the request under way */
@@ -296,6 +298,15 @@ static void end_life(struct play *play, const struct enumerate_step *step)
         sim_node_crash(node, SIM_POWER);
 }
 
+/* Where that sector is of the last write, whose sync nothing proves yet (disk_damage.c), one before it. */
+static void damage(struct play *play, struct sim_node *node, uint32_t sector)
+{
+    while (sector && !sim_disk_hit(node->disk, ".seg", sector))
+        sector--;
+    if (!sector)
+        sim_fail(play->sim, "enumerate", "step %u: there is nothing to damage", play->step + 1);
+}
+
 /* What is done once, when a step begins. */
 static void begin_step(struct play *play, const struct enumerate_step *step)
 {
@@ -323,8 +334,7 @@ static void begin_step(struct play *play, const struct enumerate_step *step)
         isolate(play->sim, step->node, step->kind == STEP_ISOLATE);
         break;
     case STEP_DAMAGE:
-        if (!sim_disk_hit(node->disk, ".seg", step->count))
-            sim_trace(play->sim, node, "nothing to damage");
+        damage(play, node, step->count);
         break;
     case STEP_FILL:
     case STEP_ROOM:
@@ -467,6 +477,11 @@ static void tend(struct play *play, uint32_t number)
     }
 }
 
+static bool sees_no_space(const struct sim_node *node)
+{
+    return sim_is_up(node) && node->node->raft && node->node->phase == NODE_RUNNING && !node->node->space_ok;
+}
+
 static void look(struct sim *sim, struct sim_event *event)
 {
     struct play *play = os_container(event, struct play, look);
@@ -474,6 +489,7 @@ static void look(struct sim *sim, struct sim_event *event)
 
     for (uint32_t i = 0; i < sim->node_count; i++)
         tend(play, i);
+    play->no_space |= (play->full >> play->scene->victim & 1) && sees_no_space(&sim->nodes[play->scene->victim]);
     if (!play->begun) {
         play->begun = true;
         play->since = sim->now;
@@ -516,6 +532,71 @@ void enumerate_options(const struct enumerate_plan *plan, struct sim_options *op
     };
 }
 
+const char *enumerate_meets(const char *meets, char name[32], bool *somewhere, uint64_t *least)
+{
+    unsigned long long wanted = 1;
+    int length = 0;
+
+    *somewhere = *meets == '+';
+    if (sscanf(meets + *somewhere, "%31[a-z_]%n=%llu%n", name, &length, &wanted, &length) < 1)
+        return NULL;
+    *least = wanted;
+    meets += *somewhere + length;
+    return meets + strspn(meets, " ");
+}
+
+/* In the configuration that the leader goes by: the victim may have been removed. */
+static uint64_t known_members(const struct play *play)
+{
+    const struct sim_node *leader = fate_leader(play->sim->fate);
+
+    return leader ? leader->node->in_force.count : 0;
+}
+
+/* What no total says; UINT64_MAX: nobody knows what that is. */
+static uint64_t beside_totals(const struct play *play, const char *name)
+{
+    const struct sim_node *victim = &play->sim->nodes[play->scene->victim];
+    struct os_mem_entry entry;
+    uint64_t segments = 0;
+
+    if (strcmp(name, "added") == 0)
+        return play->added;
+    if (strcmp(name, "no_space") == 0)
+        return play->no_space;
+    if (strcmp(name, "members") == 0)
+        return known_members(play);
+    if (strcmp(name, "base") == 0)
+        return victim->node && victim->node->raft ? engine_status(victim->node).base_index : 0;
+    if (strcmp(name, "segments") != 0)
+        return UINT64_MAX;
+    for (uint32_t i = 0; os_mem_entry(victim->disk->mem, i, &entry); i++)
+        segments += !entry.is_dir && disk_kind(entry.path) == DISK_SEGMENT;
+    return segments;
+}
+
+/* The undisturbed run was what the scene is named after. */
+static void came_to(const struct play *play)
+{
+    const char *at = play->scene->meets;
+    uint64_t value, least;
+    bool somewhere;
+    char name[32];
+
+    while (*at) {
+        at = enumerate_meets(at, name, &somewhere, &least);
+        if (!at)
+            sim_fail(play->sim, "enumerate", "what is '%s'?", play->scene->meets);
+        if (!sim_total_named(&play->sim->totals, name, &value))
+            value = somewhere ? UINT64_MAX : beside_totals(play, name);
+        if (value == UINT64_MAX)
+            sim_fail(play->sim, "enumerate", "what is '%s'?", name);
+        if (!somewhere && value < least)
+            sim_fail(play->sim, "enumerate", "undisturbed, %s must be %llu at the least, and is %llu", name,
+                     (unsigned long long)least, (unsigned long long)value);
+    }
+}
+
 /* Up to its place a run is the clean one: so it was met, and what was to go wrong there did. */
 static bool went_wrong(const struct sim *sim, const struct enumerate_plan *plan)
 {
@@ -551,6 +632,8 @@ void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t
             sim_fail(sim, "progress", "nothing is going to happen any more");
     }
     sim_oracle_finish(sim->oracle, false);
+    if (plan->mode == ENUMERATE_CLEAN)
+        came_to(&play);
     if (!went_wrong(sim, plan))
         sim_fail(sim, "enumerate", "nothing went wrong at place %llu", (unsigned long long)plan->at);
     sim_heap_end();

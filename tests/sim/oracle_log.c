@@ -190,6 +190,8 @@ void oracle_log_follow(struct sim_oracle *oracle, struct oracle_node *node, cons
         node->count = 0;
         node->durable = now->base_index;
     }
+    if (node->count && !end_stands(oracle, node, view))
+        oracle->sim->totals.truncations++;
     while (node->count && !end_stands(oracle, node, view))
         pop(oracle, node, view);
     next = node->count ? log_end(oracle, node) + 1 : now->base_index + 1;

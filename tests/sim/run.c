@@ -34,6 +34,16 @@ const char *sim_commit(void)
     return SIM_COMMIT;
 }
 
+bool sim_total_named(const struct sim_totals *totals, const char *name, uint64_t *value)
+{
+#define SIM_TOTAL_FIND(field)                                                                                       \
+    if (strcmp(name, #field) == 0)                                                                                  \
+        return *value = totals->field, true;
+    SIM_TOTALS(SIM_TOTAL_FIND)
+#undef SIM_TOTAL_FIND
+    return false;
+}
+
 void sim_fail(struct sim *sim, const char *invariant, const char *format, ...)
 {
     struct sim_report *report = report_here;

@@ -87,6 +87,9 @@ void sim_run_complain(const struct sim_run *run, FILE *to);
 /* The arguments that make this run again, without a line's end. */
 void sim_run_print_order(const struct sim_run_order *order, FILE *to);
 
+/* The total of that name; false: there is none. */
+bool sim_total_named(const struct sim_totals *totals, const char *name, uint64_t *value);
+
 const char *sim_commit(void);
 
 #endif
