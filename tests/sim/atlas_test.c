@@ -215,7 +215,7 @@ static void test_a_learner_without_its_disk_may_be_promoted_no_more(void **state
     assert_true(sim_atlas_may_promote(world, n(4)));
     assert_true(sim_atlas_may_damage(world, n(2)));
     n(4)->comes_until = LATER;
-    assert_true(sim_atlas_may_damage(world, n(4)));
+    assert_false(sim_atlas_may_damage(world, n(4))); /* what comes with this disk is another member */
     assert_false(sim_atlas_may_damage(world, n(2)));
     end();
 }
@@ -234,6 +234,19 @@ static void test_a_joining_one_may_come_alone(void **state)
     assert_true(sim_atlas_may_damage(world, n(4)));
     damage(4);
     assert_false(sim_atlas_may_damage(world, n(2))); /* two sound ones of four */
+    end();
+}
+
+/* Nobody counts on an empty machine yet; but what is damaged there would join with it. */
+static void test_who_has_no_identity_may_be_anybody(void **state)
+{
+    (void)state;
+    begin("vvv-");
+    assert_true(sim_atlas_may_damage(world, n(4))); /* it bears one that is no member's: removed, it never comes back */
+    sim_disk_wipe(n(4)->disk);
+    assert_false(sim_atlas_may_damage(world, n(4)));
+    world->options.correlated = 1;
+    assert_true(sim_atlas_may_damage(world, n(4)));
     end();
 }
 
@@ -295,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_a_learner_is_no_matter_until_it_may_be_a_voter),
         cmocka_unit_test(test_a_learner_without_its_disk_may_be_promoted_no_more),
         cmocka_unit_test(test_a_joining_one_may_come_alone),
+        cmocka_unit_test(test_who_has_no_identity_may_be_anybody),
         cmocka_unit_test(test_who_may_leave),
         cmocka_unit_test(test_both_halves_of_a_joint_configuration),
         cmocka_unit_test(test_what_a_node_knew_that_is_down),

@@ -174,11 +174,12 @@ bool sim_atlas_may_promote(struct sim *sim, struct sim_node *node)
     return sim->options.correlated || all_hold(sim, NULL, node);
 }
 
+/* A disk without an identity is in no configuration yet, and may be a joining member's in the next: too late to ask. */
 bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node)
 {
     if (!node->disk)
         return false;
-    return sim->options.correlated || sim_atlas_may_lose(sim, node);
+    return sim->options.correlated || (member_of(node->disk) && sim_atlas_may_lose(sim, node));
 }
 
 void sim_atlas_clean(struct sim *sim, struct sim_node *node)

@@ -155,6 +155,16 @@ static void reset(struct sim_fate *fate)
     }
 }
 
+/* On the disk of one that joined, while it is at work or lies there. */
+static void rot_joined(struct sim_fate *fate)
+{
+    struct sim *sim = fate->sim;
+    struct sim_node *node = &sim->nodes[sim->founders + sim_below(&fate->joined, fate_span(fate) - sim->founders)];
+
+    if (node->lives && sim_atlas_may_damage(sim, node))
+        sim->totals.joined_rotten += sim_disk_rot(node->disk);
+}
+
 static void rot(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
@@ -162,6 +172,10 @@ static void rot(struct sim_fate *fate)
     /* Disks of one age: they may go together. */
     uint64_t count = sim->options.correlated && sim_below(&fate->dice, 4) == 0 ? sim->founders : 1;
 
+    if (fate_span(fate) > sim->founders && sim_chance(&fate->joined, sim->options.rot_joined_ppm)) {
+        rot_joined(fate);
+        return;
+    }
     for (uint64_t i = 0; i < count; i++) {
         struct sim_node *node = &sim->nodes[(first + i) % sim->founders];
 
@@ -352,6 +366,7 @@ struct sim_fate *sim_fate_new(struct sim *sim)
     fate->dice = sim_stream(sim, SIM_STREAM_FATE, 0);
     fate->founding = sim_stream(sim, SIM_STREAM_FATE, 1000);
     fate->aims = sim_stream(sim, SIM_STREAM_FATE, 1001);
+    fate->joined = sim_stream(sim, SIM_STREAM_FATE, 1002);
     for (uint32_t i = 0; i < FATE_KINDS; i++) {
         fate->clocks[i].kind = i;
         fate->clocks[i].dice = sim_stream(sim, SIM_STREAM_FATE, i + 1);

@@ -138,13 +138,14 @@ void fate_partition(struct sim_fate *fate)
     for (uint32_t i = 0; i < FATE_PARTITIONS; i++)
         if (!fate->partitions[i].used)
             partition = &fate->partitions[i];
-    if (!partition || sim->founders < 2)
+    if (!partition || fate_span(fate) < 2) /* founded by one, and alone still */
         return;
     memset(partition, 0, sizeof *partition);
     draw_shape(fate, partition, fate_span(fate));
     if (!partition->count)
         return;
     sim->totals.partitions++;
+    sim->totals.joined_cut += sim->founders == 1;
     partition->used = true;
     partition->event.run = step;
     partition->lasts_ns = sim_magnitude(&fate->dice, SIM_MS, sim->options.partition_ms * SIM_MS);

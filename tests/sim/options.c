@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FEW 8
 #define NO_FAULTS_PPM 100000 /* seeds without any fault: what fails there fails by itself */
 
 enum option_class {
@@ -51,6 +52,14 @@ const char *sim_options_class(uint32_t number)
     return number < CLASSES ? class_names[number] : NULL;
 }
 
+/* Orders of magnitude; but where there are few values, such as numbers of nodes, none of them is rarer than another. */
+static uint64_t draw_value(struct sim_random *dice, const struct sim_option *option)
+{
+    if (option->high - option->low < FEW)
+        return option->low + sim_below(dice, option->high - option->low + 1);
+    return sim_magnitude(dice, option->low, option->high);
+}
+
 void sim_options_draw(struct sim_options *options, uint64_t seed)
 {
     struct sim_random coins = sim_split(seed, SIM_STREAM_OPTIONS);
@@ -71,7 +80,7 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
         struct sim_random dice = sim_split(seed ^ hash, SIM_STREAM_OPTIONS);
 
         if (on[options_table[i].class] && options_table[i].class != CLASS_FLIP) /* that one is asked for */
-            *sim_options_value(options, i) = sim_magnitude(&dice, options_table[i].low, options_table[i].high);
+            *sim_options_value(options, i) = draw_value(&dice, &options_table[i]);
     }
 }
 

@@ -3,8 +3,9 @@
  * options.h - what a seed's world is like: one table of numbers, each drawn from the seed or set by --set NAME=VALUE.
  *
  * A swarm (Groce et al., 2012): each fault class is on or off by a coin, and its rows' magnitudes are log-uniform
- * between `low` and `high`; one seed in ten has no faults at all. Shrinking a failure sets rows to 0 (off) or to
- * `low`, so 0 must mean "never" in every row of a class, and rows outside a class (class NONE) are always drawn.
+ * between `low` and `high`, or, where these are few, each alike; one seed in ten has no faults at all.
+ * Shrinking a failure sets rows to 0 (off) or to `low`, so 0 must mean "never" in every row of a class; rows outside a
+ * class (NONE) are always drawn.
  *
  *   X(name, class, low, high, unit and meaning)
  */
@@ -74,6 +75,7 @@
     X(reset_per_hour, RESET, 6, 2000, "connections reset, half of them within a frame") \
     X(refuse_ppm, REFUSE, 1000, 300000, "dials refused although somebody listens, in a million") \
     X(rot_per_hour, ROT, 6, 300, "sectors at rest that change: bits, zeros, older content") \
+    X(rot_joined_ppm, ROT, 100000, 800000, "of them, those on disks of nodes that joined, in a million") \
     X(misdirect_ppm, MISDIRECT, 1, 1000, "writes that land elsewhere, in a million") \
     X(disk_error_ppm, DISK_ERROR, 1, 2000, "operations that answer EIO, in a million") \
     X(short_write_ppm, DISK_ERROR, 1, 2000, "writes that end half-way with EIO, in a million") \

@@ -74,6 +74,7 @@ static void test_options(void **state)
 {
     struct sim_options options;
     uint64_t quiet = 0;
+    uint64_t sizes[8] = {0};
 
     (void)state;
     for (uint64_t seed = 0; seed < 2000; seed++) {
@@ -90,7 +91,10 @@ static void test_options(void **state)
         }
         assert_int_not_equal(options.members_per_hour, 0);
         quiet += faults == 0;
+        sizes[options.nodes]++;
     }
+    for (uint64_t nodes = 1; nodes <= 7; nodes++)
+        assert_in_range(sizes[nodes], 220, 350); /* one in seven */
     assert_in_range(quiet, 120, 280); /* one in ten */
     assert_true(sim_options_set(&options, "nodes=3"));
     assert_int_equal(options.nodes, 3);
