@@ -130,7 +130,28 @@ bool shrink_run(const struct campaign *campaign, const char *path)
     return true;
 }
 
-static bool read_order(const char *path, struct sim_run_order *order)
+/* What a file may say of its run: "wants NAME N", a total that must be N at the least. */
+#define WANTS_MAX 16
+
+struct want {
+    char name[32];
+    uint64_t least;
+};
+
+static bool read_want(const char *words, struct want *wants, uint32_t *count)
+{
+    struct sim_totals none = {0};
+    unsigned long long least;
+    uint64_t value;
+
+    if (*count == WANTS_MAX || sscanf(words, "%31s %llu", wants[*count].name, &least) != 2 ||
+        !sim_total_named(&none, wants[*count].name, &value))
+        return false;
+    wants[(*count)++].least = least;
+    return true;
+}
+
+static bool read_order(const char *path, struct sim_run_order *order, struct want *wants, uint32_t *want_count)
 {
     FILE *file = fopen(path, "r");
     bool good = file != NULL;
@@ -150,12 +171,32 @@ static bool read_order(const char *path, struct sim_run_order *order)
             order->seconds = strtoull(line + 8, NULL, 10);
         else if (strncmp(line, "set ", 4) == 0)
             good = sim_options_set(&order->options, line + 4);
+        else if (strncmp(line, "wants ", 6) == 0 && read_want(line + 6, wants, want_count))
+            continue;
         else if (line[0] && line[0] != '#' && strncmp(line, "invariant ", 10) != 0)
             good = (fprintf(stderr, "gavel-sim: %s: '%s' is not understood\n", path, line), false);
     }
     if (file)
         (void)fclose(file);
     return good && seeded && order->seconds;
+}
+
+/* It passed: but is it still the world in which something had failed? Other dice make another one of it. */
+static bool came_to(const char *path, const struct sim_totals *totals, const struct want *wants, uint32_t count)
+{
+    bool good = true;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t value = 0;
+
+        (void)sim_total_named(totals, wants[i].name, &value);
+        if (value >= wants[i].least)
+            continue;
+        printf("%s: it passes, but is no longer what it was: it wants %s %llu, and comes to %llu\n", path,
+               wants[i].name, (unsigned long long)wants[i].least, (unsigned long long)value);
+        good = false;
+    }
+    return good;
 }
 
 bool shrink_replay(const char *path, const struct campaign *campaign)
@@ -165,11 +206,13 @@ bool shrink_replay(const char *path, const struct campaign *campaign)
                                   .inside = campaign->inside,
                                   .bug = campaign->bug};
     struct sim_report report;
+    struct want wants[WANTS_MAX];
+    uint32_t want_count = 0;
 
-    if (!read_order(path, &order) || !sim_run_whole(&order, &report))
+    if (!read_order(path, &order, wants, &want_count) || !sim_run_whole(&order, &report))
         return false;
     if (report.outcome == SIM_PASSED)
-        return true;
+        return came_to(path, &report.totals, wants, want_count);
     printf("%s: %s: %s\n  gavel-sim --trace --replay %s\n", path, report.invariant, report.sentence, path);
     return false;
 }

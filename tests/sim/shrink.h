@@ -6,6 +6,7 @@
  *     invariant log-matching       the one that did not hold then, and has held since
  *     seed 123
  *     seconds 17
+ *     wants truncations 1          added by hand: a total that the run must still come to, to be about what it was
  *     set nodes=3                  every row that is not 0
  *
  * The file holds all options, so that a later change of the dice does not change what it replays.
@@ -18,7 +19,8 @@
 /* The campaign's one seed must fail. True when the file was written. */
 bool shrink_run(const struct campaign *campaign, const char *path);
 
-/* Run a file's order; true when nothing failed. --trace, --twice, --inside and --bug come from the campaign. */
+/* Run a file's order; true when nothing failed, and it came to what it wants. --trace, --twice, --inside and --bug come
+ * from the campaign. */
 bool shrink_replay(const char *path, const struct campaign *campaign);
 
 #endif
