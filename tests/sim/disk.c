@@ -550,3 +550,39 @@ const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_
     assert(disk->magic == DISK_MAGIC);
     return os_mem_peek_durable(disk->mem, path, size);
 }
+
+bool sim_disk_medium(const struct os_file *file, uint64_t offset, uint64_t size, uint8_t *bytes)
+{
+    uint8_t whole[OS_MEM_SECTOR];
+
+    while (size) {
+        uint64_t skip = offset % OS_MEM_SECTOR;
+        uint64_t part = size < OS_MEM_SECTOR - skip ? size : OS_MEM_SECTOR - skip;
+        bool direct = part == OS_MEM_SECTOR;
+
+        if (!os_mem_file_sector(file, offset / OS_MEM_SECTOR, direct ? bytes : whole))
+            return false;
+        if (!direct)
+            memcpy(bytes, whole + skip, part);
+        bytes += part;
+        offset += part;
+        size -= part;
+    }
+    return true;
+}
+
+bool sim_disk_pending(const struct os_file *file)
+{
+    return os_mem_file_pending(file) != 0;
+}
+
+bool sim_disk_named(const struct sim_disk *disk, const struct os_file *file)
+{
+    const char *path = os_mem_file_path(file);
+    struct os_mem_entry entry;
+
+    for (uint32_t i = 0; os_mem_entry(disk->mem, i, &entry); i++)
+        if (entry.id == os_mem_file_id(file))
+            return strcmp(entry.path, path) == 0;
+    return false;
+}

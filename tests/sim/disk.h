@@ -82,6 +82,15 @@ bool sim_disk_damaged(struct sim_disk *disk);
 /* The durable bytes of a file, borrowed until the next operation; NULL when it is not durably there. */
 const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_t *size);
 
+/* What the medium holds of a file that is open: `size` bytes at `offset`. False when some of them are not durable. */
+bool sim_disk_medium(const struct os_file *file, uint64_t offset, uint64_t size, uint8_t *bytes);
+
+/* Whether anything of it is not. */
+bool sim_disk_pending(const struct os_file *file);
+
+/* Whether a file that is open would still be there, by its present name, if the power went now. */
+bool sim_disk_named(const struct sim_disk *disk, const struct os_file *file);
+
 /* ---- the atlas: how much of the cluster may be damaged at the same time ---------------------------------- */
 
 /*

@@ -12,8 +12,10 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "core/log/state.h"
 #include "core/node/internal.h"
 #include "core/raft/internal.h"
+#include "disk_state.h"
 #include "guard.h"
 #include "load_internal.h"
 #include "net.h"
@@ -163,6 +165,33 @@ static void leads_by_another_configuration(struct sim *sim)
     memory_of(node)->seen.role = RAFT_LEADER;
     memory_of(node)->seen.configuration_index = UINT64_MAX;
     other_configuration(memory_of(node));
+}
+
+/* ---- of disks ------------------------------------------------------------------------------------------ */
+
+/* Its write is under way, or not even that. */
+static void durable_too_early(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (!node || log_last(node->node->log) == log_durable(node->node->log))
+        return;
+    node->node->log->durable = log_last(node->node->log);
+    look(node);
+}
+
+/* The file that the log goes on in would be gone after a power cut: nobody synced its directory. */
+static void segment_without_a_name(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+    struct log_segment *segment = node ? node->node->log->current : NULL;
+    char elsewhere[OS_PATH_MAX + 8];
+
+    if (!segment || memory_of(node)->segment != segment->number)
+        return;
+    memory_of(node)->segment = 0;
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s.gone", os_mem_file_path(segment->file));
+    (void)os_mem_files.rename(node->disk->mem, os_mem_file_path(segment->file), elsewhere);
 }
 
 /* ---- of recoveries ------------------------------------------------------------------------------------- */
@@ -477,6 +506,8 @@ static const struct lie lies[] = {
     {"election safety", NULL, other_leader, NULL, false},
     {"state-machine safety", "no leader has committed it", follower_commits, NULL, false},
     {"durable quorum", NULL, leader_commits_and_leaves, NULL, false},
+    {"persist before send", "takes its log for durable", durable_too_early, NULL, false},
+    {"persist before send", "gone after a power cut", segment_without_a_name, NULL, false},
     {"overlapping configurations", "without that of before", jumps_to_another_configuration, "members_per_hour=3600",
      false},
     {"overlapping configurations", "share no quorum", leads_by_another_configuration, "members_per_hour=3600", false},

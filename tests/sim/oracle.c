@@ -402,6 +402,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
         memcpy(view.vote, durable.vote, sizeof view.vote);
     }
     oracle_observe(oracle, &view);
+    oracle_on_disk(oracle, memory, sim_node);
     if (oracle->batch_count != batches)
         tell_entries(oracle, memory, node, batches);
     if (oracle->committed_last != committed)
@@ -461,6 +462,7 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     memory->applied = memory->result_count = memory->heard = 0;
     memory->reads_asked = 0;
     memory->tick = 0;
+    memory->on_disk = memory->segment = 0; /* all of it once more: what was read may not have been synced */
     memory->alive = true;
     if (recovery->member_id == 0 && memory->hurt) { /* wiped: nobody remembers anything here */
         memory->member = memory->promised = memory->acked = memory->sent_term = 0;

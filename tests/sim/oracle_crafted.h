@@ -64,6 +64,28 @@ bool sim_disk_dying(const struct sim_disk *disk)
     return false;
 }
 
+bool sim_disk_medium(const struct os_file *file, uint64_t offset, uint64_t size, uint8_t *bytes)
+{
+    (void)file;
+    (void)offset;
+    (void)size;
+    (void)bytes;
+    return false;
+}
+
+bool sim_disk_pending(const struct os_file *file)
+{
+    (void)file;
+    return false;
+}
+
+bool sim_disk_named(const struct sim_disk *disk, const struct os_file *file)
+{
+    (void)disk;
+    (void)file;
+    return false;
+}
+
 const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_t *size)
 {
     (void)disk;

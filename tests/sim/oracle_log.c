@@ -156,6 +156,7 @@ static void pop(struct sim_oracle *oracle, struct oracle_node *node, const struc
         node->configuration = configuration_before(oracle, node);
     gone->held &= ~node->bit;
     forget(&node->durable, gone->first - 1);
+    forget(&node->on_disk, gone->first - 1);
     forget(&node->promised, gone->first - 1);
     forget(&node->acked, gone->first - 1);
 }

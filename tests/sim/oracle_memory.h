@@ -11,6 +11,7 @@
  *   oracle_read.c           reads see what was acknowledged
  *   oracle_recovery.c       sound recovery decisions, end of recovery
  *   oracle_configuration.c  overlapping configurations, one change at a time
+ *   oracle_disk.c           persist before send: the log's word against its disk
  *   oracle_entries.c        what each entry is
  *   oracle_state.c          digests, ticks, sessions, bounds
  */
@@ -84,6 +85,8 @@ struct oracle_node {
     uint64_t head;
     uint64_t count;
     uint64_t durable;  /* up to here `held` is marked */
+    uint64_t on_disk;  /* up to here its disk was seen to hold what its log takes for durable ... */
+    uint64_t segment;  /* ... last in this one */
     uint64_t promised; /* index: what lies on its disk and may have been acknowledged */
     uint64_t acked;    /* the highest index that it ever acknowledged of this log */
     uint64_t sent_term; /* the highest term that a message of it has named, pre-votes apart */
@@ -284,6 +287,9 @@ struct log_entry;
 void oracle_entries_begin(struct sim_oracle *oracle, struct oracle_batch *batch);
 void oracle_entry_made(struct sim_oracle *oracle, struct oracle_batch *batch, const struct log_entry *entry);
 void oracle_entries_commit(struct sim_oracle *oracle, uint64_t from);
+
+/* oracle_disk.c: what the log says is durable is on the disk */
+void oracle_on_disk(struct sim_oracle *oracle, struct oracle_node *node, const struct sim_node *sim_node);
 
 /* oracle_stall.c: a stalled leader is replaced */
 void oracle_stalled(struct sim_oracle *oracle, struct sim_node *sim_node, const struct raft_status *status);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oracle_disk.c - what a log takes for durable, held against its disk: each batch when the log first says that it is,
+ * and the name of the file that it lies in. The log's own word is not enough: one that took a write for a sync would be
+ * found by a power cut only that comes at the right moment. Of most batches the frame and the header are compared where
+ * nothing of the file is pending, which is nearly always; comparing all of each cost 5 % of the simulator's speed.
+ */
+#include "oracle_memory.h"
+
+#include <string.h>
+
+#include "core/log/batch.h"
+#include "core/log/state.h"
+#include "core/node/internal.h"
+#include "disk.h"
+
+#define WHOLE_EVERY 8 /* batches of which every byte is compared, by index */
+
+/* Unless somebody has damaged this disk on purpose. */
+static void not_on_disk(struct sim_oracle *oracle, const struct sim_node *sim_node, const struct log_slot *slot,
+                        const char *what)
+{
+    if (sim_disk_damaged(sim_node->disk))
+        return;
+    sim_fail(oracle->sim, "persist before send",
+             "n%u takes its log for durable up to %llu, but %s: the batch at %llu of term %llu, at %u of segment %llu",
+             sim_node->number + 1, (unsigned long long)log_durable(sim_node->node->log), what,
+             (unsigned long long)slot->first, (unsigned long long)slot->term, slot->offset,
+             (unsigned long long)slot->segment);
+}
+
+static const struct log_segment *segment_of(const struct log *log, const struct log_slot *slot)
+{
+    const struct log_segment *segment;
+
+    os_list_each(segment, &log->segments, const struct log_segment, link)
+        if (segment->number == slot->segment)
+            return segment;
+    return NULL;
+}
+
+/* What is wrong with it; NULL: it is there. */
+static const char *missing(struct oracle_node *memory, const struct sim_node *sim_node, const struct log_slot *slot)
+{
+    static uint8_t bytes[LOG_FRAME_HEAD + LOG_BATCH_MAX];
+    const struct log *log = sim_node->node->log;
+    const struct log_segment *segment = segment_of(log, slot);
+    struct log_frame frame;
+    struct log_batch_head head;
+    struct gavel_error error;
+    bool whole = slot->first % WHOLE_EVERY == 0;
+    uint32_t size;
+
+    if (!slot->segment || !segment)
+        return "it was not even written";
+    if (memory->segment != slot->segment && !sim_disk_named(sim_node->disk, segment->file))
+        return "its file would be gone after a power cut";
+    memory->segment = slot->segment;
+    size = whole || sim_disk_pending(segment->file) ? slot->bytes : LOG_BATCH_HEAD;
+    if (!sim_disk_medium(segment->file, slot->offset, LOG_FRAME_HEAD + size, bytes))
+        return "it was not synced";
+    if (!log_frame_decode(bytes, log->directory.incarnation, slot->segment, slot->offset, segment->size, &frame) ||
+        frame.kind != LOG_FRAME_BATCH || frame.bytes != slot->bytes)
+        return "its frame is another one";
+    if (slot->batch)
+        return memcmp(bytes + LOG_FRAME_HEAD, slot->batch->data, size) == 0 ? NULL : "its bytes are others";
+    if ((size == slot->bytes ? log_batch_check(bytes + LOG_FRAME_HEAD, size, &head, &error)
+                             : log_batch_head(bytes + LOG_FRAME_HEAD, size, &head, &error)) != GAVEL_OK ||
+        head.first != slot->first || head.term != slot->term || head.chain != slot->chain)
+        return "its bytes are no longer those";
+    return NULL;
+}
+
+void oracle_on_disk(struct sim_oracle *oracle, struct oracle_node *memory, const struct sim_node *sim_node)
+{
+    struct log *log = sim_node->node->log;
+    const struct log_slots *slots = &log->walk.slots;
+    uint64_t durable = log_durable(log);
+    uint64_t at;
+
+    if (durable <= memory->on_disk)
+        return;
+    at = log_slots_find(slots, memory->on_disk + 1);
+    if (at == slots->count) /* the snapshot lies between, or there is nothing behind it */
+        at = slots->count && log_slot_at(slots, 0)->first > memory->on_disk ? 0 : slots->count;
+    for (; at < slots->count; at++) {
+        const struct log_slot *slot = log_slot_at(slots, at);
+        const char *what;
+
+        if (slot->first + slot->count - 1 > durable)
+            break;
+        what = missing(memory, sim_node, slot);
+        if (what)
+            not_on_disk(oracle, sim_node, slot, what);
+    }
+    memory->on_disk = durable;
+}
