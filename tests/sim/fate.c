@@ -352,6 +352,7 @@ static void nurse(struct sim *sim, struct sim_event *event)
     fate_operate(fate);
     fate_move_operate(fate);
     fate_flip_operate(fate);
+    fate_heal_operate(fate);
     sim_schedule(sim, event, sim->now + NURSE_NS);
 }
 

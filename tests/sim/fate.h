@@ -11,7 +11,7 @@
 struct sim_fate *sim_fate_new(struct sim *sim);
 struct sim_fate *sim_fate_free(struct sim_fate *fate);
 
-/* From now on nothing bad: heal the network, let a random majority of voters (all, in half of the seeds) run again. */
+/* From now on nothing bad: heal the network, let a random majority of voters run again, or all. */
 void sim_fate_heal(struct sim_fate *fate);
 
 /* Whether all that is healed has converged: one leader, all applied, nobody recovering, the members asked for. */

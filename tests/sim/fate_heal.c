@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fate_heal.c - the second phase: nothing bad happens any more to a majority of the voters, and what they know must
- * come to one end. In half of the seeds everybody is healed who can be; else some majority, by chance.
+ * come to one end. In half of the seeds that is some majority, by chance; in the others mostly everybody who can be.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 #include "fate_internal.h"
 #include "net.h"
 #include "node.h"
+
+#define CHOOSE_NS (30 * SIM_S) /* it takes so long at most until it is known what a majority is */
 
 /* The newest configuration that anybody who runs knows; NULL: none. */
 static const struct raft_configuration *newest(const struct sim_fate *fate, const struct node **knows)
@@ -53,6 +55,12 @@ static struct sim_node *node_of(const struct sim_fate *fate, const char *name)
     return NULL;
 }
 
+/* Some are to be left out, and if it cannot be said yet whom, that is waited for. */
+static bool insists(const struct sim_fate *fate)
+{
+    return fate->sim->options.heals == 2;
+}
+
 /*
  * Leave some out: possible only where it is known what a majority is, which is so when every member of the newest
  * configuration runs (a newer one would have needed their votes) and it is not joint. False: better heal everybody.
@@ -83,9 +91,12 @@ static bool leave_some_out(struct sim_fate *fate)
     }
     if (count <= voters / 2)
         return false;
-    spare = (uint32_t)sim_below(&fate->dice, count - voters / 2);
+    spare = insists(fate) ? count - voters / 2 - 1 : (uint32_t)sim_below(&fate->dice, count - voters / 2);
     if (fate->sim->options.flip_per_hour || shy)
         spare = 0; /* who is fenced, or of priority 0, never leads: the others may be needed, all of them */
+    if (spare && insists(fate))
+        spare = 1 + (uint32_t)sim_below(&fate->dice, spare);
+    fate->sim->totals.majorities_healed += spare != 0;
     for (; spare; spare--) {
         uint32_t at = (uint32_t)sim_below(&fate->dice, count);
 
@@ -116,6 +127,36 @@ static void bother(struct sim_fate *fate, uint32_t number)
     }
 }
 
+/* Those who were chosen so: without power, or in the way of the others. */
+static void put_out(struct sim_fate *fate, bool powerless)
+{
+    struct sim *sim = fate->sim;
+
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
+
+        if (fate->left_out[i] && node->node && !powerless) {
+            bother(fate, i);
+        } else if (fate->left_out[i] && node->node) {
+            sim_trace(sim, node, "stays out of the second phase");
+            sim_node_crash(node, SIM_POWER);
+        }
+    }
+}
+
+/* Not everybody ran, or the configuration was joint: as soon as that is over, unless it takes too long. */
+void fate_heal_operate(struct sim_fate *fate)
+{
+    if (!fate->choose_until)
+        return;
+    if (leave_some_out(fate)) {
+        put_out(fate, sim_draw(&fate->dice) & 1);
+        fate->choose_until = 0;
+    } else if (fate->sim->now >= fate->choose_until) {
+        fate->choose_until = 0; /* then everybody */
+    }
+}
+
 void sim_fate_heal(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
@@ -125,7 +166,9 @@ void sim_fate_heal(struct sim_fate *fate)
         sim_cancel(sim, &fate->clocks[i].event);
     fate_partitions_end(fate);
     sim_net_heal(sim->net);
-    if (sim_draw(&fate->dice) & 1)
+    if (insists(fate))
+        fate->choose_until = sim->now + CHOOSE_NS;
+    else if (sim_draw(&fate->dice) & 1)
         (void)leave_some_out(fate);
     powerless = sim_draw(&fate->dice) & 1;
     for (uint32_t i = 0; i < sim->node_count; i++) {
@@ -135,13 +178,9 @@ void sim_fate_heal(struct sim_fate *fate)
         sim_node_die_in_recovery(node, 0);
         sim_disk_die_after(node->disk, 0);
         sim_disk_heal(node->disk);
-        if (fate->left_out[i] && node->node && !powerless) {
-            bother(fate, i);
-        } else if (fate->left_out[i] && node->node) {
-            sim_trace(sim, node, "stays out of the second phase");
-            sim_node_crash(node, SIM_POWER);
-        }
     }
+    put_out(fate, powerless);
+    fate_heal_operate(fate);
 }
 
 /* A member that is whole, reachable and known to the newest configuration by the id that it has. */
@@ -254,6 +293,10 @@ bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
     const struct sim_node *leader = fate_leader(fate);
     const struct raft_configuration *configuration;
 
+    if (fate->choose_until) {
+        (void)snprintf(why_not, size, "nobody has been left out yet");
+        return false;
+    }
     if (!leader) {
         (void)snprintf(why_not, size, "there is no leader");
         return false;

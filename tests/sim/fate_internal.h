@@ -68,6 +68,7 @@ struct sim_fate {
     bool leaving[SIM_NODES_MAX];      /* its removal was asked for */
     uint64_t asked_at[SIM_NODES_MAX]; /* when something was asked about it last */
     bool left_out[SIM_NODES_MAX];     /* of the second phase: it stays as it is */
+    uint64_t choose_until;            /* until then whom to leave out is still to be chosen; 0: it is not */
     struct fate_move moves[SIM_NODES_MAX];
     struct fate_joint joint;
     uint8_t cuts[SIM_NODES_MAX][SIM_NODES_MAX];
@@ -79,6 +80,9 @@ struct sim_node *fate_pick(struct sim_fate *fate);
 
 /* The leader with the highest term; NULL: there is none. */
 struct sim_node *fate_leader(const struct sim_fate *fate);
+
+/* fate_heal.c: in the second phase, choose whom to leave out as soon as that can be said. */
+void fate_heal_operate(struct sim_fate *fate);
 
 /* fate_partition.c: begin one, of a random shape. */
 void fate_partition(struct sim_fate *fate);

@@ -76,7 +76,8 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers) \
     X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found) X(changed_seeds) X(leaders_removed) \
     X(cuts_in_write) X(cuts_in_log_write) X(cuts_in_vote_write) X(cuts_in_snapshot) X(cuts_in_names) \
-    X(cuts_after_commit) X(joined_rotten) X(joined_cut) X(worlds_of_1) X(worlds_of_2) X(worlds_of_3) X(worlds_of_4) \
+    X(cuts_after_commit) X(joined_rotten) X(joined_cut) X(majorities_healed) \
+    X(worlds_of_1) X(worlds_of_2) X(worlds_of_3) X(worlds_of_4) \
     X(worlds_of_5) X(worlds_of_6) X(worlds_of_7) \
     X(moves) X(joint_crashes) X(scans) X(power_cuts) X(drifting_lives) X(late) X(clogs) X(cut_frames) \
     X(refused_dials) X(isolations) X(one_ways) X(halves) X(rings) X(bridges) X(minority_leaders) X(cut_one_by_one) \
