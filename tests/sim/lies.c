@@ -366,6 +366,45 @@ OVER(read_bytes, read_bytes, NODE_READ_BYTES)
 OVER(clients, client_count, node->node->limits.clients)
 OVER(applied, applied, node->node->raft->commit)
 
+OVER(cache, log->cache_bytes, node->node->log->cache_limit + node->node->log->queued_bytes)
+
+/* All that it keeps is too much: so what is held against the limit must be what it keeps. */
+static void over_ring(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (node) {
+        node->node->limits.event_ring_bytes = 200;
+        look(node);
+    }
+}
+
+static void over_batches(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (node) {
+        node->node->raft->options.batches_max = raft_batches(node->node->raft) - 1;
+        look(node);
+    }
+}
+
+/* It says that something is committed which others have, and it has not. */
+static void over_log(struct sim *sim)
+{
+    const struct sim_node *leader = find(sim, RAFT_LEADER);
+    struct sim_node *lags = find(sim, RAFT_FOLLOWER);
+
+    if (leader && lags)
+        sim_net_cut(sim->net, leader->number, lags->number, true);
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        if (!works(sim, i) || raft_log_last(&sim->nodes[i].node->raft->log) >= sim->oracle->committed_last)
+            continue;
+        sim->nodes[i].node->raft->commit = sim->oracle->committed_last;
+        look(&sim->nodes[i]);
+    }
+}
+
 static void over_open(struct sim *sim)
 {
     struct sim_node *node = find(sim, RAFT_LEADER);
@@ -533,6 +572,10 @@ static const struct lie lies[] = {
     {"bounded resources", " reads,", over_reads, NULL, false},
     {"bounded resources", "bytes of reads", over_read_bytes, NULL, false},
     {"bounded resources", "clients", over_clients, NULL, false},
+    {"bounded resources", " batches,", over_batches, NULL, false},
+    {"bounded resources", "bytes of cached log", over_cache, NULL, false},
+    {"bounded resources", "bytes of kept events", over_ring, NULL, false},
+    {"bounded resources", " commit,", over_log, NULL, false},
     {"bounded resources", "applied", over_applied, NULL, false},
     {"bounded resources", "applied or gone", over_open, NULL, false},
     {"bounded resources", "reads without an end", endless_reads, NULL, false},

@@ -29,6 +29,17 @@ while read -r name; do
     echo "$fired" | grep -qxF "$name" || complain "nothing watches: $name"
 done < <(echo "$violated" | grep -vx crash)
 
+# Of the bounds each one: a lie says a part of its sentence.
+over=$(sed -nE 's/^    \{"bounded resources", "([^"]+)".*/\1/p' "$here/lies.c")
+bounds=$(grep -oE 'oracle_bound\(oracle, memory, "[^"]+"' "$here/oracle.c" | sed 's/.*"\(.*\)"$/\1/')
+[ "$(echo "$bounds" | wc -l)" -gt 10 ] || complain "only $(echo "$bounds" | wc -l) bounds were found in the sources"
+while read -r bound; do
+    while IFS= read -r says; do
+        case "1 $bound," in *"$says"*) continue 2 ;; esac
+    done <<<"$over"
+    complain "no lie passes the bound of: $bound"
+done <<<"$bounds"
+
 floors=$(cat "$here"/{floors,correlated}.txt; for world in $("$here/worlds.sh" --list); do "$here/worlds.sh" --floors "$world"; done)
 for total in $(sed -n '/define SIM_TOTALS/,/[^\\]$/p' "$here/sim.h" | grep -oE 'X\([a-z_]+\)' | sed 's/X(\(.*\))/\1/'); do
     [ "$total" = name ] || echo "$floors" | grep -q "^$total [1-9]" || complain "the total $total has no floor"

@@ -195,6 +195,22 @@ static void commit_goes_back(void **state)
     fires("monotonic commit", commit(1, 1));
 }
 
+/* A new life begins at 0 and may end with less; but what it commits is what it, and anybody, had committed before. */
+static void another_commit_after_a_restart(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    oracle->nodes[1].seen = (struct raft_status){.self = 2};
+    nodes[1].status.commit = 0;
+    holds((look(1), commit(1, 1)));
+    oracle->nodes[1].seen = (struct raft_status){.self = 2};
+    nodes[1].status.commit = 0;
+    holds((truncate_to(1, 1), look(1)));
+    oracle_term(oracle, 2)->candidates = 1;
+    holds((follow(1, 2), append(1, 2, RAFT_BATCH_COMMAND), look(1)));
+    fires("state-machine safety", commit(1, 2));
+}
+
 static void two_votes(void **state)
 {
     struct oracle_message grant = message(RAFT_VOTE_RESPONSE, 2, 0, 5);
@@ -747,6 +763,7 @@ int main(void)
         TEST(commit_behind_a_later_leader), TEST(two_commits_at_an_index), TEST(commit_of_what_is_not_there),
         TEST(snapshot_of_another_history), TEST(commit_without_a_quorum), TEST(commit_by_one_half_of_a_joint_quorum),
         TEST(commit_of_an_earlier_term), TEST(acknowledged_early), TEST(term_goes_back), TEST(commit_goes_back),
+        TEST(another_commit_after_a_restart),
         TEST(two_votes), TEST(candidate_votes_for_another), TEST(vote_changes), TEST(stands_unwanted),
         TEST(stands_when_told), TEST(term_without_a_candidate), TEST(vote_in_one_file), TEST(candidacy_not_on_disk),
         TEST(acknowledgement_not_on_disk), TEST(recovering_node_speaks), TEST(messages_are_read),
