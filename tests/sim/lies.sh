@@ -29,6 +29,13 @@ while read -r name; do
     echo "$fired" | grep -qxF "$name" || complain "nothing watches: $name"
 done < <(echo "$violated" | grep -vx crash)
 
+# Of the guarded functions each one is called.
+guarded=$(sed -nE 's/^    NEXT\([a-z0-9_]+, ([a-z0-9_]+)\)$/\1/p; s/^    forbidden\("([a-z_]+)"\);$/\1/p' "$here/guard.c")
+[ "$(echo "$guarded" | wc -l)" -gt 20 ] || complain "only $(echo "$guarded" | wc -l) guarded functions were found"
+while read -r name; do
+    grep -q "^    CALL($name),$" "$here/lies.c" || complain "no lie calls $name, which is guarded"
+done <<<"$guarded"
+
 # Of the bounds each one: a lie says a part of its sentence.
 over=$(sed -nE 's/^    \{"bounded resources", "([^"]+)".*/\1/p' "$here/lies.c")
 bounds=$(grep -oE 'oracle_bound\(oracle, memory, "[^"]+"' "$here/oracle.c" | sed 's/.*"\(.*\)"$/\1/')
