@@ -4,9 +4,9 @@
 
 /*
  * "Each server stores a current term number, which increases monotonically over time" (3.3): within a life here, across
- * lives when it starts (oracle_recovery.c). The commit index rises within a life only: it is not durable (3.8), and a new
- * life begins at its snapshot. What a node committed, applied and acknowledged in earlier lives stays all the same: there
- * is one committed log of all nodes and lives, and each commit, applied index and state is held against that.
+ * lives when one starts (oracle_recovery.c). The commit index rises within a life only: it is not durable (3.8), and a
+ * new life begins at its snapshot. What a node committed, applied and acknowledged in earlier lives stays all the same:
+ * there is one committed log of all nodes and lives, and each commit, applied index and state is held against that.
  */
 void oracle_monotonic(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_view *view)
 {
