@@ -168,6 +168,7 @@ clock_t clock(void)
     return next();
 }
 
+/* In parentheses: these are no calls, which tests/style looks for. */
 int (nanosleep)(const struct timespec *wait, struct timespec *left)
 {
     NEXT(nanosleep_function, nanosleep)
@@ -180,7 +181,6 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *wait, str
     return next(clock, flags, wait, left);
 }
 
-/* In parentheses: these are no calls, which tests/style looks for. */
 int (usleep)(useconds_t wait)
 {
     NEXT(usleep_function, usleep)
