@@ -122,7 +122,7 @@ static bool one(struct campaign *campaign, const struct enumerate_plan *plan, ui
     return campaign->failures == before;
 }
 
-/* What one of the disturbed runs must have come to, where all kinds of them were played. */
+/* What one of the disturbed runs must have come to, where all of them were played: a few may well have missed it. */
 static void met_somewhere(struct campaign *campaign, const struct enumerate_scene *scene)
 {
     const char *at = scene->meets;
@@ -130,7 +130,7 @@ static void met_somewhere(struct campaign *campaign, const struct enumerate_scen
     bool somewhere;
     char name[32];
 
-    while (at && *at && !campaign->only && !enough(campaign)) {
+    while (at && *at && !campaign->only && campaign->order->every <= 1 && !enough(campaign)) {
         at = enumerate_meets(at, name, &somewhere, &least);
         if (!at || !somewhere || !sim_total_named(&campaign->met, name, &value) || value >= least)
             continue; /* came_to has looked at the words */
