@@ -536,9 +536,15 @@ static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const
     if (status)
         return status;
     if (next < scan->segment_count && scan->segments[next].start_known) {
-        if (scan->segments[next].start.segment == segment->number)
+        uint64_t goes_on_from = scan->segments[next].start.segment;
+
+        /*
+         * One that is missing lies between the two. An earlier one is named by an old payload, of a file that was used
+         * before, behind the header of a new frame that did not arrive whole: the walk stops there, out of order.
+         */
+        if (goes_on_from == segment->number)
             image.limit = scan->segments[next].start.end;
-        else
+        else if (goes_on_from > segment->number)
             scan->facts |= LOG_FACT_SEGMENT_MISSING;
     }
     if (scan->identity.segment == segment->number && next == scan->segment_count)
