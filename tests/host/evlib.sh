@@ -10,14 +10,14 @@ trap 'rm -rf "$dir"' EXIT
 glue=$(pkg-config --variable=libdir libwebsockets 2>/dev/null)/libwebsockets-evlib_uv.so
 [ -f "$glue" ] || { echo "evlib: there is no $glue here"; exit 77; }
 [ -e "$GAVEL_PLUGIN_DIR/gavel-websocket-transport.so" ] || { echo "evlib: built without websockets"; exit 77; }
-unshare -m true 2>/dev/null || { echo "evlib: no mount namespace here (root only)"; exit 77; }
+unshare -m mount --bind /dev/null "$glue" 2>/dev/null || { echo "evlib: no mount namespace here (root only)"; exit 77; }
 
 printf '[node]\nname = n\ndata_dir = %s/data\n[cluster]\nmembers = n=ws://127.0.0.1:1\n[transport.main]\nplugin = websocket
 listen = ws://127.0.0.1:0\n[statemachine.counter]\n' "$dir" >"$dir/ini"
 export gaveld glue dir
 timeout 60 unshare -m bash -c 'mount --bind /dev/null "$glue" && exec "$gaveld" --config "$dir/ini"' >"$dir/out" 2>&1
 status=$?
-if grep -q 'is the package libwebsockets-evlib-uv installed?' "$dir/out" && [ $status -gt 0 ] && [ $status -lt 124 ]; then
+if grep -q 'is the package libwebsockets-evlib-uv installed?' "$dir/out" && [ $status = 74 ]; then
     echo "refused with $status: $(grep -m 1 'libwebsockets-evlib-uv' "$dir/out")"
     exit 0
 fi

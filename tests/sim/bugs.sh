@@ -54,20 +54,25 @@ play()
     return $status
 }
 
+# cpu_of: the CPU-seconds that the last play told of; nothing when it told of none.
+cpu_of() { sed -n -e 's/.* \([0-9][0-9.]*\) CPU-seconds, .*/\1/p' "$work/out" | tail -n 1; }
+
 # look BUG WORLD SEEDS WANTED: sets seed, invariant, place and cpu. What is behind the @ of a bug's name tells its rows
 # apart. The world "scenes" is the enumerating mode, which knows no seeds: there all that fails is looked at.
 look()
 {
-    seed='' invariant='' place=''
+    seed='' invariant='' place='' before=0
     # shellcheck disable=SC2046 # a list of options
     if [ "$2" = scenes ]; then
         play --enumerate all --every 20 --failures 1 --bug "${1%@*}"
-        grep -q "^FAILED seed [0-9]*: $4: " "$work/out" || ! grep -q '^FAILED seed' "$work/out" ||
+        if ! grep -q "^FAILED seed [0-9]*: $4: " "$work/out" && grep -q '^FAILED seed' "$work/out"; then
+            before=$(cpu_of)
             play --enumerate all --every 20 --failures 0 --bug "${1%@*}"
+        fi
     else
         play --seeds "$3" --seconds 60 $("$here/worlds.sh" --options "$2") --failures 1 --bug "${1%@*}"
     fi
-    cpu=$(sed -n -e 's/.* \([0-9][0-9.]*\) CPU-seconds, .*/\1/p' "$work/out" | tail -n 1)
+    cpu=$(awk -v a="$before" -v b="$(cpu_of)" 'BEGIN { print b == "" ? "" : a + b }')
     line=$(grep -m 1 "^FAILED seed [0-9]*: $4: " "$work/out" || grep -m 1 '^FAILED seed' "$work/out")
     [ -n "$line" ] || return 1
     seed=$(echo "$line" | sed 's/^FAILED seed \([0-9]*\).*/\1/')

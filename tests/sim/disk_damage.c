@@ -156,6 +156,15 @@ bool sim_disk_damaged(struct sim_disk *disk)
     return disk->mark_count > 0;
 }
 
+bool sim_disk_spoiled(struct sim_disk *disk, const struct os_file *file)
+{
+    disk_prune_marks(disk);
+    for (uint32_t i = 0; i < disk->mark_count; i++)
+        if (disk->marks[i].id == os_mem_file_id(file))
+            return true;
+    return false;
+}
+
 static bool vote_is_marked(const struct sim_disk *disk)
 {
     for (uint32_t i = 0; i < disk->mark_count; i++) {

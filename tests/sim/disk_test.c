@@ -489,6 +489,7 @@ static void test_written_over_is_no_damage(void **state)
     /* Not by a write that a crash takes back ... */
     assert_int_equal(put(disk, directory.synced, sector * OS_MEM_SECTOR, 50, OS_MEM_SECTOR, 0), 0);
     assert_true(sim_disk_damaged(disk));
+    assert_true(sim_disk_spoiled(disk, directory.synced));
     sim_disk_crash(disk, SIM_POWER);
     assert_true(sim_disk_damaged(disk));
     close_all(disk, &directory);
@@ -499,6 +500,7 @@ static void test_written_over_is_no_damage(void **state)
     assert_false(sim_disk_damaged(disk));
     while (!sim_disk_rot(disk) || disk->marks[0].kind != DISK_SNAPSHOT)
         disk->mark_count = 0;
+    assert_false(sim_disk_spoiled(disk, directory.synced)); /* another file is */
     assert_int_equal(ops->unlink(disk, "snap/1-1.snap"), 0);
     assert_true(sim_disk_damaged(disk)); /* it may come back */
     assert_int_equal(ops->sync_dir(disk, "snap"), 0);

@@ -78,12 +78,11 @@ static void crash_within(struct sim_fate *fate, struct sim_node *node, enum sim_
         (void)sim_admin_ask(node->process->admin, "snapshot", NULL, ASK_MS, NULL);
 }
 
-void fate_crash(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
+static void crash_one(struct sim_fate *fate, struct sim_node *node, enum sim_crash how, bool within)
 {
-    const struct sim_options *options = &fate->sim->options;
-    uint64_t down = sim_magnitude(&fate->dice, SIM_MS / 10, options->down_ms * SIM_MS);
+    uint64_t down = sim_magnitude(&fate->dice, SIM_MS / 10, fate->sim->options.down_ms * SIM_MS);
 
-    if (node->node && sim_chance(&fate->aims, options->within_ppm)) {
+    if (within) {
         fate->down_ns[node->number] = down;
         crash_within(fate, node, how);
     } else {
@@ -94,6 +93,16 @@ void fate_crash(struct sim_fate *fate, struct sim_node *node, enum sim_crash how
         sim_node_die_in_recovery(node, sim_magnitude(&fate->dice, 1, 64));
 }
 
+void fate_crash_now(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
+{
+    crash_one(fate, node, how, false);
+}
+
+static void crash_some_time(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
+{
+    crash_one(fate, node, how, node->node && sim_chance(&fate->aims, fate->sim->options.within_ppm));
+}
+
 static void crash(struct sim_fate *fate)
 {
     struct sim *sim = fate->sim;
@@ -101,16 +110,17 @@ static void crash(struct sim_fate *fate)
     struct sim_node *node;
 
     if (sim_chance(&fate->dice, ALL_PPM)) {
+        sim->totals.blackouts++;
         for (uint32_t i = 0; i < sim->node_count; i++)
             if (sim->nodes[i].node)
-                fate_crash(fate, &sim->nodes[i], how);
+                fate_crash_now(fate, &sim->nodes[i], how);
         return;
     }
     /* The leader has more to lose. */
     node = sim_draw(&fate->dice) & 1 ? fate_leader(fate) : NULL;
     node = node ? node : fate_pick(fate);
     if (node)
-        fate_crash(fate, node, how);
+        crash_some_time(fate, node, how);
 }
 
 static void pause_one(struct sim_fate *fate)
@@ -321,7 +331,7 @@ static void fate_founding(struct sim_fate *fate)
         formed = formed || (sim->nodes[i].node && sim->nodes[i].node->founded);
     if (formed || !sim_is_up(node) || sim_below(&fate->founding, 8))
         return;
-    fate_crash(fate, node, sim_draw(&fate->founding) & 1 ? SIM_POWER : SIM_KILL);
+    crash_some_time(fate, node, sim_draw(&fate->founding) & 1 ? SIM_POWER : SIM_KILL);
 }
 
 static void nurse(struct sim *sim, struct sim_event *event)

@@ -13,7 +13,7 @@
 #include "net.h"
 #include "node.h"
 
-#define CHOOSE_NS (30 * SIM_S) /* it takes so long at most until it is known what a majority is */
+#define CHOOSE_NS (10 * SIM_S) /* it takes so long at most until it is known what a majority is */
 
 /* The newest configuration that anybody who runs knows; NULL: none. */
 static const struct raft_configuration *newest(const struct sim_fate *fate, const struct node **knows)
@@ -61,9 +61,19 @@ static bool insists(const struct sim_fate *fate)
     return fate->sim->options.heals == 2;
 }
 
+/* The administrator who waits for an answer; NULL: none does. */
+static const struct sim_node *asks_still(const struct sim_fate *fate)
+{
+    for (uint32_t i = 0; i < fate->sim->node_count; i++)
+        if (sim_admin_waits(fate->sim->nodes[i].process->admin))
+            return &fate->sim->nodes[i];
+    return NULL;
+}
+
 /*
  * Leave some out: possible only where it is known what a majority is, which is so when every member of the newest
- * configuration runs (a newer one would have needed their votes) and it is not joint. False: better heal everybody.
+ * configuration runs (a newer one would have needed their votes), it is not joint, and nobody waits for a change of it,
+ * which may take out one more. False: better heal everybody.
  */
 static bool leave_some_out(struct sim_fate *fate)
 {
@@ -75,12 +85,12 @@ static bool leave_some_out(struct sim_fate *fate)
     uint32_t spare;
     bool shy = false;
 
-    if (!configuration || raft_configuration_joint(configuration))
+    if (!configuration || raft_configuration_joint(configuration) || asks_still(fate))
         return false;
     for (uint32_t i = 0; i < configuration->count; i++) {
         struct sim_node *node = node_of(fate, name_of(knows, configuration->members[i].id));
 
-        if (!node || !node->node || !node->node->raft)
+        if (!node || !node->node || !node->node->raft || node->node->member_id != configuration->members[i].id)
             return false;
         if (configuration->members[i].role != RAFT_VOTER)
             continue;
@@ -288,16 +298,22 @@ static bool waits_still(const struct sim_fate *fate, char *why_not, size_t size)
     return false;
 }
 
+bool sim_fate_chooses(const struct sim_fate *fate)
+{
+    return fate->choose_until != 0;
+}
+
 bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
 {
     const struct sim_node *leader = fate_leader(fate);
     const struct raft_configuration *configuration;
+    const struct sim_node *asks;
 
     if (fate->choose_until) {
         (void)snprintf(why_not, size, "nobody has been left out yet");
         return false;
     }
-    if (!leader) {
+    if (!leader || fate->left_out[leader->number]) {
         (void)snprintf(why_not, size, "there is no leader");
         return false;
     }
@@ -306,11 +322,11 @@ bool sim_fate_converged(const struct sim_fate *fate, char *why_not, size_t size)
         (void)snprintf(why_not, size, "the configuration is joint still");
         return false;
     }
-    for (uint32_t i = 0; i < fate->sim->node_count; i++)
-        if (sim_admin_waits(fate->sim->nodes[i].process->admin)) {
-            (void)snprintf(why_not, size, "an administrator of %s waits for an answer", fate->sim->nodes[i].name);
-            return false;
-        }
+    asks = asks_still(fate);
+    if (asks) {
+        (void)snprintf(why_not, size, "an administrator of %s waits for an answer", asks->name);
+        return false;
+    }
     if (waits_still(fate, why_not, size))
         return false;
     if (fate->sim->flipped && !fate->left_out[fate->sim->flipped - 1]) {

@@ -117,7 +117,7 @@ void fate_joint_begin(struct sim_fate *fate);
 void fate_joint_init(struct sim_fate *fate);
 
 /* fate.c: now, and started again after a while. */
-void fate_crash(struct sim_fate *fate, struct sim_node *node, enum sim_crash how);
+void fate_crash_now(struct sim_fate *fate, struct sim_node *node, enum sim_crash how);
 
 /* fate_settings.c: change some setting, bring out a new plugin, or let the cluster act as it. */
 void fate_settings(struct sim_fate *fate);

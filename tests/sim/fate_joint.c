@@ -43,7 +43,7 @@ static void look(struct sim *sim, struct sim_event *event)
         joint = is_joint(&sim->nodes[i]);
     if (joint && fate->joint.patience-- == 0) {
         sim->totals.joint_crashes++;
-        fate_crash(fate, victim(fate), sim_draw(&fate->dice) & 1 ? SIM_POWER : SIM_KILL);
+        fate_crash_now(fate, victim(fate), sim_draw(&fate->dice) & 1 ? SIM_POWER : SIM_KILL);
         return;
     }
     sim_schedule(sim, event, sim->now + LOOK_NS);

@@ -38,7 +38,7 @@ static void usage(FILE *to)
             "                             total that a line \"wants NAME N\" of it names\n"
             "  --correlated               damage may hit a majority: safety and a loud stop only\n"
             "  --bug NAME                 with a seeded bug, in a build that has them\n"
-            "  --floors FILE              fail when a total is below its floor\n"
+            "  --floors FILE              fail when a total is below its floor, or above its bound\n"
             "  --ledger FILE              add a line about this run\n"
             "  --failures N               no new seeds after so many failures (10)\n"
             "  --about                    what this build is\n"

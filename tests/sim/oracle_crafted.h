@@ -41,6 +41,13 @@ bool sim_disk_damaged(struct sim_disk *disk)
     return false;
 }
 
+bool sim_disk_spoiled(struct sim_disk *disk, const struct os_file *file)
+{
+    (void)disk;
+    (void)file;
+    return false;
+}
+
 void sim_load_logged(struct sim_load *load, uint64_t batch, const struct log_entry *entry, const char *command,
                      struct gavel_slice arguments)
 {

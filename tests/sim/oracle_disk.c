@@ -16,19 +16,6 @@
 
 #define WHOLE_EVERY 8 /* batches of which every byte is compared, by index */
 
-/* Unless somebody has damaged this disk on purpose. */
-static void not_on_disk(struct sim_oracle *oracle, const struct sim_node *sim_node, const struct log_slot *slot,
-                        const char *what)
-{
-    if (sim_disk_damaged(sim_node->disk))
-        return;
-    sim_fail(oracle->sim, "persist before send",
-             "n%u takes its log for durable up to %llu, but %s: the batch at %llu of term %llu, at %u of segment %llu",
-             sim_node->number + 1, (unsigned long long)log_durable(sim_node->node->log), what,
-             (unsigned long long)slot->first, (unsigned long long)slot->term, slot->offset,
-             (unsigned long long)slot->segment);
-}
-
 static const struct log_segment *segment_of(const struct log *log, const struct log_slot *slot)
 {
     const struct log_segment *segment;
@@ -37,6 +24,23 @@ static const struct log_segment *segment_of(const struct log *log, const struct 
         if (segment->number == slot->segment)
             return segment;
     return NULL;
+}
+
+/* Unless somebody has damaged this file on purpose. */
+static void not_on_disk(struct sim_oracle *oracle, const struct sim_node *sim_node, const struct log_slot *slot,
+                        const char *what)
+{
+    const struct log_segment *segment = segment_of(sim_node->node->log, slot);
+
+    if (segment && sim_disk_spoiled(sim_node->disk, segment->file)) {
+        oracle->sim->totals.spoiled_batches++;
+        return;
+    }
+    sim_fail(oracle->sim, "persist before send",
+             "n%u takes its log for durable up to %llu, but %s: the batch at %llu of term %llu, at %u of segment %llu",
+             sim_node->number + 1, (unsigned long long)log_durable(sim_node->node->log), what,
+             (unsigned long long)slot->first, (unsigned long long)slot->term, slot->offset,
+             (unsigned long long)slot->segment);
 }
 
 /* What is wrong with it; NULL: it is there. */

@@ -25,6 +25,7 @@ struct world {
     struct sim_event phase;
     bool over;
     bool stands_still; /* over without having come to rest */
+    bool asking;       /* clients have not been told yet to come to an end, though nothing bad happens any more */
 };
 
 static struct world *world_of(struct sim *sim)
@@ -61,14 +62,18 @@ static void look(struct sim *sim, struct sim_event *event)
         sim->phase = SIM_HEALED;
         sim_trace(sim, NULL, "the second phase: all that is pending must end");
         sim_fate_heal(sim->fate);
-        sim_load_finish(sim->load);
         sim->end = sim->now + HEAL_S * SIM_S;
+        world->asking = true;
     } else if (sim_fate_converged(sim->fate, why, sizeof why)) {
         if (sim_load_finished(sim->load)) {
             world->over = true;
             return;
         }
         (void)snprintf(why, sizeof why, "requests of clients have no end");
+    }
+    if (world->asking && !sim_fate_chooses(sim->fate)) {
+        sim_load_finish(sim->load);
+        world->asking = false;
     }
     if (sim->now >= sim->end && !sim->options.correlated)
         sim_fail(sim, "liveness", "%u s after everything was healed: %s", HEAL_S, why);

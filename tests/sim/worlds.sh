@@ -95,9 +95,11 @@ failed=0
 for world; do
     options=$(options_of "$world") || exit
     floors_of "$world" >"$floors" || exit
-    [ $((${seeds#*..} - ${seeds%..*})) -ge 9 ] && options="$options --floors $floors"
+    low=
+    [ $((${seeds#*..} - ${seeds%..*})) -ge 9 ] && low=$floors
     # shellcheck disable=SC2086 # a list of options
-    if "$sim" --seeds "$seeds" --seconds 60 ${JOBS:+--jobs "$JOBS"} ${LEDGER:+--ledger "$LEDGER"} $options >"$out" 2>&1
+    if "$sim" --seeds "$seeds" --seconds 60 ${JOBS:+--jobs "$JOBS"} ${LEDGER:+--ledger "$LEDGER"} \
+        ${low:+--floors "$low"} $options >"$out" 2>&1
     then
         echo "PASS: $world: $(sed -n 's/^\([0-9]* seeds, .*\), [0-9]* failures.*/\1/p' "$out")"
     else
