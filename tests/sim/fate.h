@@ -14,8 +14,8 @@ struct sim_fate *sim_fate_free(struct sim_fate *fate);
 /* From now on nothing bad: heal the network, let a random majority of voters run again, or all. */
 void sim_fate_heal(struct sim_fate *fate);
 
-/* Whether somebody is to be left out and it is not decided yet whom: until then clients go on, so that those who are left have
- * something to agree on. */
+/* Whether somebody is to be left out and it is not decided yet whom: until then clients go on, so that those who are
+ * left have something to agree on. */
 bool sim_fate_chooses(const struct sim_fate *fate);
 
 /* Whether all that is healed has converged: one leader, all applied, nobody recovering, the members asked for. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log_recycled_test.c - a segment file is used again, and what it held lies there still. The first write into it may end
- * behind the header of its first frame: then an old payload stands there, sound, and names where the file went on from
- * in its former life.
+ * log_recycled_test.c - a segment file is used again, and what it held lies there still. The first write into it may
+ * end behind the header of its first frame: then an old payload stands there, sound, and names where the file went on
+ * from in its former life.
  */
 #include <stdarg.h>
 #include <setjmp.h>
@@ -19,7 +19,7 @@
 
 enum proof { UNPROVED, BY_AN_IDENTITY, BY_A_LATER_FRAME, PROOFS };
 
-/* Three segments with frames; the last one's first frame has the payload of the second's. The last index of the second. */
+/* Three segments with frames; the last one's first has the payload of the second's. Returns the second's last index. */
 static uint64_t make(struct fixture *f, enum proof proof)
 {
     static const uint8_t zeros[64 << 10];
@@ -41,8 +41,9 @@ static uint64_t make(struct fixture *f, enum proof proof)
     if (proof == BY_A_LATER_FRAME)
         return before;
     assert_non_null(os_mem_peek(f->mem, path, &size));
-    assert_true(size - PAYLOAD_AT - sizeof payload <= sizeof zeros);
-    assert_int_equal(os_mem_poke(f->mem, path, PAYLOAD_AT + sizeof payload, zeros, size - PAYLOAD_AT - sizeof payload), 0);
+    size -= PAYLOAD_AT + sizeof payload;
+    assert_true(size <= sizeof zeros);
+    assert_int_equal(os_mem_poke(f->mem, path, PAYLOAD_AT + sizeof payload, zeros, size), 0);
     return before;
 }
 
