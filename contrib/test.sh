@@ -71,8 +71,7 @@ run_normal()
 {
     stage "normal build, warnings are errors"
     setup_build normal "${normal[@]}" || { count_fail "normal: build"; return; }
-    # The simulator's stage has the seeds of seeds.sh among its own, and runs each for longer.
-    case " ${stages[*]} " in *" sim "*) check normal tests/sim/seeds.sh ;; *) check normal ;; esac
+    check normal
     begin_seeds_normal
 }
 
@@ -183,13 +182,12 @@ enumerate()
     tail -n 1 "$log" | sed "s/^/$name: enumerated: /"
 }
 
-# correlate BUILD SEEDS: damage that may hit all copies: nothing wrong may ever be answered. One result.
+# correlate BUILD COUNT: so many seeds of damage that may hit all copies: nothing wrong may ever be answered. One result.
 correlate()
 {
     local name=$1 seeds=$2 log=$work/correlated-$1.log
-    if "$work/$name/tests/sim/gavel-sim" --seeds "$seeds" --minutes 1 --jobs "$jobs" --correlated \
-        --set rot_per_hour=600 --set misdirect_ppm=1000 --set crash_per_hour=300 --set down_ms=2000 \
-        --floors "$root/tests/sim/correlated.txt" >"$log" 2>&1; then
+    if top_builddir=$work/$name GAVEL_SIM_SEEDS=$seeds GAVEL_SIM_SECONDS=60 "$root/tests/sim/correlated.sh" >"$log" 2>&1
+    then
         count_pass
     else
         count_fail "sim: $name, correlated" "$log"
@@ -224,7 +222,7 @@ run_sim()
     if setup_build normal "${normal[@]}"; then
         begin_seeds_normal
         enumerate normal 1
-        correlate normal 1..200
+        correlate normal 200
         worlds normal 1..10
     else
         count_fail "sim: build"

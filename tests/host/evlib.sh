@@ -21,6 +21,6 @@ if grep -q 'is the package libwebsockets-evlib-uv installed?' "$dir/out" && [ $s
     echo "refused with $status: $(grep -m 1 'libwebsockets-evlib-uv' "$dir/out")"
     exit 0
 fi
-echo "evlib: status $status, and no word of the missing package:"
+echo "evlib: not 74 but $status, or no word of the missing package:"
 cat "$dir/out"
 exit 1

@@ -3,8 +3,7 @@
 # determinism.sh: the same seed is the same run; --trace changes nothing in it, and neither do the seeds before it in the
 # same process.
 set -eu
-sim=${top_builddir:?run by make check}/tests/sim/gavel-sim
-case $("$sim" --about) in *sanitizer=thread*) echo "the simulator has one thread only"; exit 77 ;; esac
+. "$(dirname "$0")/this-build.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$sim" --seeds 1+6 --seconds 10 --twice

@@ -99,11 +99,10 @@ bool sim_disk_named(const struct sim_disk *disk, const struct os_file *file);
 /*
  * Damage on a majority of voters could make what was acknowledged unrecoverable, and no algorithm would be at fault. So
  * at any time fewer than half of the voters of each configuration in force may carry damage (rot, misdirected or lost
- * writes, a wiped disk). True: this node's disk may be damaged now, and counts as damaged until sim_atlas_clean.
+ * writes, a wiped disk). True: this node's disk may be damaged now.
  * In the correlated mode everything is allowed.
  */
 bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node);
-void sim_atlas_clean(struct sim *sim, struct sim_node *node);
 
 /* Whether this node counts as damaged now: its disk is (sim_disk_damaged), or it is still recovering from it, or it
  * has left with status 65, or its state has flipped. What a start has met and got over is no damage any more, so this

@@ -181,10 +181,3 @@ bool sim_atlas_may_damage(struct sim *sim, struct sim_node *node)
         return false;
     return sim->options.correlated || (member_of(node->disk) && sim_atlas_may_lose(sim, node));
 }
-
-void sim_atlas_clean(struct sim *sim, struct sim_node *node)
-{
-    (void)sim;
-    if (node->disk)
-        node->disk->mark_count = 0;
-}

@@ -3,8 +3,7 @@
 # failing.sh: what a run that fails says and leaves behind. No seeded bug is needed for it: a disk whose syncs take
 # minutes is a world in which nobody can lead, so "liveness" fails, within milliseconds of processor time.
 set -u
-sim=${top_builddir:?run by make check}/tests/sim/gavel-sim
-case $("$sim" --about) in *sanitizer=thread*) echo "the simulator has one thread only"; exit 77 ;; esac
+. "$(dirname "$0")/this-build.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 bad=0

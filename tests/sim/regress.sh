@@ -4,8 +4,7 @@
 # come to what it was about. First, that a file which does not come to it is seen.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-sim=${top_builddir:?run by make check}/tests/sim/gavel-sim
-case $("$sim" --about) in *sanitizer=thread*) echo "the simulator has one thread only"; exit 77 ;; esac
+. "$here/this-build.sh"
 bad=0 count=0
 planted=$(mktemp)
 trap 'rm -f "$planted"' EXIT
