@@ -107,7 +107,7 @@ static void look(void *context, const char *key, const struct setting_row *row)
     comparing->told |= differs(comparing, key, row);
 }
 
-/* Visits every setting. Whether the file gives any, and into *told whether one was found to differ. */
+/* Visits every setting. Whether the file gives any, and into *told, unless NULL, whether one was found to differ. */
 static bool over_all(struct node *node, void (*visit)(void *, const char *, const struct setting_row *), bool *told)
 {
     struct comparing comparing = {.node = node, .force = codec_buffer(0), .given = codec_buffer(0)};
@@ -116,7 +116,8 @@ static bool over_all(struct node *node, void (*visit)(void *, const char *, cons
     setting_each(&scope, visit, &comparing);
     gavel_buffer_free(&comparing.force);
     gavel_buffer_free(&comparing.given);
-    *told = comparing.told;
+    if (told)
+        *told = comparing.told;
     return comparing.any;
 }
 
@@ -148,12 +149,10 @@ void settings_barrier(struct node *node, uint64_t index)
 
 void settings_settle(struct node *node)
 {
-    bool told;
-
     if (node->ini_state != NODE_INI_WAITS || node->applied < node->ini_index || node->phase != NODE_RUNNING)
         return;
     node->ini_state = NODE_INI_SEEN;
-    (void)over_all(node, compare, &told);
+    (void)over_all(node, compare, NULL);
 }
 
 /* ---- changes ---------------------------------------------------------------------------------------------------- */
