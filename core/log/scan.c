@@ -544,7 +544,7 @@ static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const
          */
         if (goes_on_from == segment->number)
             image.limit = scan->segments[next].start.end;
-        else if (goes_on_from > segment->number)
+        else if (goes_on_from > segment->number || seeded_bug("log-old-start-missing"))
             scan->facts |= LOG_FACT_SEGMENT_MISSING;
     }
     if (scan->identity.segment == segment->number && next == scan->segment_count)

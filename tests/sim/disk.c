@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log/format.h"
+
 #include "disk_state.h"
 #include "oracle.h"
 
@@ -17,6 +19,7 @@
 #define NAME_COST (3 * SIM_US)  /* open, rename, unlink ...: in the page cache */
 #define BYTES_COST (2 * SIM_US) /* a read or a write into the page cache, and a nanosecond for 4 bytes */
 #define MEDIUM_BYTES_NS 2       /* a nanosecond of the medium takes so many bytes: 2 GB/s */
+#define FIRST_FRAMES_OFTENER 16 /* a segment's first write is short so many times as often as others */
 #define FULL_ROOM (512 * 1024)  /* at most so many bytes are left when a disk begins to be full */
 
 /* ---- misfortune ---------------------------------------------------------------------------------------- */
@@ -189,11 +192,38 @@ static int failed_sync(struct sim_disk *disk, struct os_file *file)
     return error(disk, "sync", os_mem_file_path(file));
 }
 
+/* A segment's first frame is one of hundreds, and whether the file was new or had been used before shows there. */
+static uint64_t short_write_ppm(const struct sim_disk *disk, const struct os_file *file, uint64_t offset)
+{
+    uint64_t usual = disk->sim->options.short_write_ppm;
+
+    if (offset != LOG_SEGMENT_HEAD || disk_kind(os_mem_file_path(file)) != DISK_SEGMENT)
+        return usual;
+    return usual * FIRST_FRAMES_OFTENER;
+}
+
+/*
+ * How much of a short write is done: often whole pieces of it, for what is told apart by its borders, a head and what
+ * it is the head of, goes wrong at these if anywhere.
+ */
+static uint64_t short_of(struct sim_disk *disk, const struct iovec *iov, int count, uint64_t size)
+{
+    uint64_t whole = 0;
+    uint64_t pieces;
+
+    if (count < 2 || sim_draw(&disk->random) & 1)
+        return sim_below(&disk->random, size);
+    pieces = 1 + sim_below(&disk->random, (uint64_t)count - 1);
+    for (uint64_t i = 0; i < pieces; i++)
+        whole += iov[i].iov_len;
+    return whole;
+}
+
 /* The first bytes are written, but not made durable. */
 static int short_write(struct sim_disk *disk, struct os_file *file, const struct iovec *iov, int count, uint64_t offset,
                        uint64_t size)
 {
-    uint64_t left = sim_below(&disk->random, size);
+    uint64_t left = short_of(disk, iov, count, size);
 
     for (int i = 0; i < count && left; i++) {
         struct iovec piece = {.iov_base = iov[i].iov_base, .iov_len = iov[i].iov_len < left ? iov[i].iov_len : left};
@@ -248,7 +278,7 @@ static int disk_pwritev(void *self, struct os_file *file, const struct iovec *io
     if (fails(disk, BYTES_COST + size / 4))
         return error(disk, "write", os_mem_file_path(file));
     begin(disk, aim_of(os_mem_file_path(file)));
-    if (faulty(disk) && sim_chance(&disk->random, options->short_write_ppm))
+    if (faulty(disk) && sim_chance(&disk->random, short_write_ppm(disk, file, offset)))
         return short_write(disk, file, iov, count, offset, size);
     if (durable && fails(disk, sync_cost(disk, size / OS_MEM_SECTOR + 1)))
         return unsynced_write(disk, file, iov, count, offset, size);

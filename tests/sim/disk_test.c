@@ -276,6 +276,35 @@ static void test_short_write(void **state)
     assert_true(some > 10);
 }
 
+/* Many writes end where a piece of them does: there a head stands without what it is the head of. */
+static void test_short_write_of_pieces(void **state)
+{
+    char text[3][100] = {{0}};
+    struct iovec pieces[3];
+    uint32_t whole = 0;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        pieces[i] = (struct iovec){.iov_base = text[i], .iov_len = sizeof text[i]};
+    for (uint64_t seed = SEED; seed < SEED + 100; seed++) {
+        struct sim_disk *disk;
+        struct os_file *a;
+        uint64_t size = 0;
+
+        (void)begin(seed);
+        world->options.short_write_ppm = 1000000;
+        disk = plug_in();
+        a = make(disk, "a");
+        assert_int_equal(ops->pwritev(disk, a, pieces, 3, 0, OS_WRITE_DURABLE), -EIO);
+        assert_int_equal(ops->size(disk, a, &size), 0);
+        assert_true(size < sizeof text);
+        whole += size > 0 && size % sizeof text[0] == 0;
+        ops->close(disk, a);
+        end(disk);
+    }
+    assert_in_range(whole, 30, 70);
+}
+
 static void test_full_and_back(void **state)
 {
     struct sim_disk *disk;
@@ -652,6 +681,7 @@ int main(void)
         cmocka_unit_test(test_failed_sync_reports_once_and_forgets),
         cmocka_unit_test(test_every_operation_can_fail),
         cmocka_unit_test(test_short_write),
+        cmocka_unit_test(test_short_write_of_pieces),
         cmocka_unit_test(test_full_and_back),
         cmocka_unit_test(test_cost_and_stalls),
         cmocka_unit_test(test_rot),

@@ -14,7 +14,7 @@
 # world there.
 set -u
 sim=tests/sim/gavel-sim
-all='hard members rot restarts disk snapshot settings churn tight tight-rot plain twice stall flip damage'
+all='hard members rot restarts disk recycled snapshot settings churn tight tight-rot plain twice stall flip damage'
 
 without() { for class; do echo "--set $class=off"; done; }
 
@@ -35,6 +35,8 @@ options_of()
             $large" ;;
         disk) echo "--set rate=60 --set disk_error_ppm=2000 --set short_write_ppm=2000 --set crash_per_hour=600
             --set down_ms=100" ;;
+        recycled) echo "--set rate=60 --set disk_error_ppm=2000 --set short_write_ppm=2000 --set crash_per_hour=600
+            --set down_ms=100 --set value_bytes=4000 --set segment_kib=64 $small" ;;
         snapshot) echo "$hard $small --set snapshot_per_hour=600" ;;
         settings) echo "$hard $small --set settings_per_hour=3600" ;;
         churn) echo "$hard --set wipe_per_hour=120 --set members_per_hour=400 --set misdirect_ppm=500
@@ -65,6 +67,7 @@ floors_of()
         rot) echo 'corruptions_found 800' ;;
         restarts) printf '%s\n' 'recoveries 80000' 'refetches 4000' ;;
         disk) echo 'disk_errors 240000' ;;
+        recycled) echo 'short_writes 55000' ;;
         snapshot) echo 'snapshots_taken 40000' ;;
         settings) echo 'settings_changes 44000' ;;
         churn) echo 'registrations 25000' ;;
