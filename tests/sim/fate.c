@@ -155,6 +155,15 @@ static void clog_link(struct sim_fate *fate)
     sim_net_clog(sim->net, from, to, until);
 }
 
+static void clog_client(struct sim_fate *fate)
+{
+    struct sim *sim = fate->sim;
+    struct sim_random *dice = &fate->clocks[FATE_CLIENT_CLOG].dice;
+    uint64_t until = sim->now + sim_magnitude(dice, SIM_MS, sim->options.clog_ms * SIM_MS);
+
+    sim->totals.client_clogs += sim_net_clog_client(sim->net, dice, until);
+}
+
 static void reset(struct sim_fate *fate)
 {
     struct sim_node *node = fate_pick(fate);
@@ -253,6 +262,7 @@ static const struct {
     {offsetof(struct sim_options, settings_per_hour), fate_settings},
     {offsetof(struct sim_options, register_per_hour), fate_register},
     {offsetof(struct sim_options, flip_per_hour), fate_flip},
+    {offsetof(struct sim_options, client_clog_per_hour), clog_client},
 };
 
 static uint64_t rate_of(const struct sim_fate *fate, uint32_t kind)

@@ -6,10 +6,11 @@
 #include "core/os/list.h"
 #include "fate.h"
 
-#define FATE_KINDS 15
+#define FATE_KINDS 16
 #define FATE_MEMBERS 10
 #define FATE_SETTINGS 12 /* places in the table of kinds */
 #define FATE_REGISTER 13
+#define FATE_CLIENT_CLOG 15
 #define FATE_PARTITIONS 4 /* at the same time */
 
 /* One kind of misfortune: when it strikes next. */

@@ -10,6 +10,16 @@
 /* The numbers of the streams: the network's own, then one for each directed link. */
 #define STREAM_OWN 0u
 #define STREAM_LINKS 1u
+#define STREAM_RATES (STREAM_LINKS + NET_SIDES_MAX * NET_SIDES_MAX)
+
+/*
+ * Where links differ, one in four is spared a misfortune that the others have up to so many times more rarely, or more
+ * often, than the options say, but never so often that nothing gets through.
+ */
+#define SPARED_PPM 250000u
+#define RARER 8u
+#define OFTENER 4u
+#define RATE_MAX 500000u
 
 /* A byte takes between 1 and 50 ns (1 GB/s ... 20 MB/s), in 1/1024 ns. */
 #define BYTE_LOW 1024u
@@ -113,6 +123,32 @@ struct sim_side *sim_net_side(struct sim_net *net, struct sim_node *node, const 
 
 /* ---- links --------------------------------------------------------------------------------------------- */
 
+static uint64_t rate_of_its_own(struct sim_random *dice, uint64_t usual)
+{
+    uint64_t most = OFTENER * usual < RATE_MAX ? OFTENER * usual : RATE_MAX;
+    bool spared = sim_chance(dice, SPARED_PPM);
+
+    if (spared || !usual || usual > most)
+        return spared ? 0 : usual;
+    return sim_magnitude(dice, usual < RARER ? 1 : usual / RARER, most);
+}
+
+static void set_rates(const struct sim_net *net, struct net_link *link, uint64_t number)
+{
+    const struct sim_options *options = &net->sim->options;
+    struct sim_random dice;
+
+    link->rates = (struct net_rates){.delay = options->delay_ppm, .loss = options->loss_ppm,
+                                     .duplicate = options->duplicate_ppm, .reorder = options->reorder_ppm};
+    if (options->links_differ != 2)
+        return;
+    dice = sim_stream(net->sim, SIM_STREAM_NETWORK, STREAM_RATES + number);
+    link->rates.delay = rate_of_its_own(&dice, link->rates.delay);
+    link->rates.loss = rate_of_its_own(&dice, link->rates.loss);
+    link->rates.duplicate = rate_of_its_own(&dice, link->rates.duplicate);
+    link->rates.reorder = rate_of_its_own(&dice, link->rates.reorder);
+}
+
 struct net_link *net_link(struct sim_net *net, const struct sim_side *from, const struct sim_side *to)
 {
     struct net_link **link = &net->links[from->number][to->number];
@@ -121,6 +157,7 @@ struct net_link *net_link(struct sim_net *net, const struct sim_side *from, cons
     if (*link)
         return *link;
     *link = net_must(sizeof **link);
+    set_rates(net, *link, from->number * NET_SIDES_MAX + to->number);
     (*link)->random =
         sim_stream(net->sim, SIM_STREAM_NETWORK, STREAM_LINKS + from->number * NET_SIDES_MAX + to->number);
     (*link)->latency_ns = usual / 2 + sim_below(&(*link)->random, usual + 1);
@@ -191,6 +228,34 @@ void sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t unti
 
     if (link && link->clogged_until < until)
         link->clogged_until = until;
+}
+
+bool sim_net_clog_client(struct sim_net *net, struct sim_random *dice, uint64_t until)
+{
+    struct sim_side *clients[NET_SIDES_MAX];
+    struct sim_side *nodes[NET_SIDES_MAX];
+    struct net_link *link;
+    const struct sim_side *client;
+    const struct sim_side *node;
+    uint64_t client_count = 0;
+    uint64_t node_count = 0;
+
+    assert(net->magic == SIM_NET_MAGIC);
+    for (uint32_t i = 0; i < net->side_count; i++) {
+        if (net->sides[i]->node)
+            nodes[node_count++] = net->sides[i];
+        else
+            clients[client_count++] = net->sides[i];
+    }
+    if (!client_count || !node_count)
+        return false;
+    client = clients[sim_below(dice, client_count)];
+    node = nodes[sim_below(dice, node_count)];
+    link = sim_draw(dice) & 1 ? net_link(net, client, node) : net_link(net, node, client);
+    if (link->clogged_until < until)
+        link->clogged_until = until;
+    sim_trace(net->sim, node->node, "clog of a link of %s's until %llu", client->name, (unsigned long long)until);
+    return true;
 }
 
 void sim_net_heal(struct sim_net *net)

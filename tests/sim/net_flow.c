@@ -231,8 +231,8 @@ static uint32_t type_of(struct gavel_slice message)
 static void peer_misfortune(struct net_end *end, uint64_t before)
 {
     struct sim *sim = end->wire->net->sim;
-    const struct sim_options *options = &sim->options;
     struct net_end *to = end->other;
+    const struct net_rates *rates = &to->in->rates;
     struct gavel_buffer *run = &end->out->run;
     struct gavel_slice message =
         gavel_bytes(run->data + before + FRAMING_HEADER, run->size - before - FRAMING_HEADER);
@@ -242,18 +242,18 @@ static void peer_misfortune(struct net_end *end, uint64_t before)
 
     if (!raft && type != CODEC_REQUEST && type != CODEC_REPLY)
         return;
-    if (sim_chance(random, options->loss_ppm)) {
+    if (sim_chance(random, rates->loss)) {
         sim->totals.lost++;
         run->size = before;
         return;
     }
     if (!raft || !end->begun || !to->begun)
         return;
-    if (sim_chance(random, options->duplicate_ppm)) {
+    if (sim_chance(random, rates->duplicate)) {
         sim->totals.duplicated++;
         stray_send(to, message, DOUBLED_BY);
     }
-    if (sim_chance(random, options->reorder_ppm)) {
+    if (sim_chance(random, rates->reorder)) {
         sim->totals.reordered++;
         stray_send(to, message, OVERTAKEN_BY);
         run->size = before;
@@ -263,9 +263,10 @@ static void peer_misfortune(struct net_end *end, uint64_t before)
 static void misfortune(struct net_end *end, uint64_t before)
 {
     const struct sim_options *options = &end->wire->net->sim->options;
+    const struct net_rates *rates = &end->other->in->rates;
     struct sim_random *random = &end->other->in->random;
 
-    if (sim_chance(random, options->delay_ppm)) {
+    if (sim_chance(random, rates->delay)) {
         uint64_t late = sim_magnitude(random, SIM_US, options->delay_ms * SIM_MS + SIM_US);
 
         end->late_ns = late > end->late_ns ? late : end->late_ns;
@@ -273,7 +274,7 @@ static void misfortune(struct net_end *end, uint64_t before)
     }
     if (end->side->node && end->other->side->node)
         peer_misfortune(end, before);
-    else if (sim_chance(random, options->loss_ppm / NET_CLIENT_MERCY))
+    else if (sim_chance(random, rates->loss / NET_CLIENT_MERCY))
         net_wire_break(end->wire, true);
 }
 

@@ -39,9 +39,18 @@
 struct net_end;
 struct net_wire;
 
+/* Misfortunes of single messages, in a million. */
+struct net_rates {
+    uint64_t delay;
+    uint64_t loss;
+    uint64_t duplicate;
+    uint64_t reorder;
+};
+
 /* What goes from one side to another. Made when it is first needed, kept for ever. */
 struct net_link {
     struct sim_random random;
+    struct net_rates rates; /* those of the options, or of its own: links_differ */
     uint64_t latency_ns;
     uint64_t byte_ns;    /* how long a byte takes, in 1/1024 ns */
     uint64_t busy_until; /* what was sent before leaves first */

@@ -288,6 +288,42 @@ static void test_messages_of_the_algorithm_are_overtaken(void **state)
     assert_int_equal(found.missing + found.twice + found.overtaken, 0);
 }
 
+/* Some links are spared, others have it often, and the way back is another link. */
+static void test_links_differ(void **state)
+{
+    struct sim_options options = {.loss_ppm = 50000, .links_differ = 2};
+    uint32_t spared = 0;
+    uint32_t few = 0;
+    uint32_t many = 0;
+    uint32_t one_way = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world *world = world_new(seed, &options, 2, 0);
+        struct line *there;
+        struct line *line = pair(world, &there);
+        uint32_t missing[2];
+
+        say_many(line, RAFT_TYPE, 1, 1000);
+        say_many(there, RAFT_TYPE, 1, 1000);
+        run_ms(world, 10000);
+        missing[0] = look(there, 1000).missing;
+        missing[1] = look(line, 1000).missing;
+        for (int i = 0; i < 2; i++) {
+            spared += !missing[i];
+            few += missing[i] && missing[i] < 25;
+            many += missing[i] > 100;
+            assert_true(missing[i] < 260);
+        }
+        one_way += !missing[0] != !missing[1];
+        world_free(world);
+    }
+    assert_in_range(spared, 8, 32);
+    assert_true(few > 5);
+    assert_true(many > 5);
+    assert_true(one_way > 5);
+}
+
 static void test_late_messages_keep_their_order(void **state)
 {
     struct sim_options options = {.delay_ppm = 50000, .delay_ms = 1000};
@@ -417,6 +453,41 @@ static void test_a_clogged_link_moves_nothing_for_a_while(void **state)
     run_ms(world, 10);
     assert_exact(there, 101);
     world_free(world);
+}
+
+static void test_a_clogged_link_of_a_client(void **state)
+{
+    struct sim_random dice = sim_split(19, 1);
+    uint32_t outward = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct world *world = world_new(seed, NULL, 1, 1);
+        struct line *line = dial(world, 1, 0);
+        struct line *there;
+        bool went;
+
+        run_ms(world, 100);
+        there = world->hosts[0].lines[0];
+        assert_true(sim_net_clog_client(world->sim.net, &dice, world->sim.now + 3 * SIM_S));
+        (void)say(line, RAFT_TYPE, 1, 100);
+        (void)say(there, RAFT_TYPE, 1, 100);
+        run_ms(world, 2000);
+        went = there->count == 1;
+        assert_int_equal(line->count, !went);
+        outward += went;
+        run_ms(world, 2000);
+        assert_int_equal(there->count, 1);
+        assert_int_equal(line->count, 1);
+        world_free(world);
+    }
+    assert_in_range(outward, 4, 16);
+    {
+        struct world *world = world_new(1, NULL, 2, 0);
+
+        assert_false(sim_net_clog_client(world->sim.net, &dice, world->sim.now + SIM_S));
+        world_free(world);
+    }
 }
 
 static void test_resets_in_the_middle(void **state)
@@ -652,11 +723,13 @@ int main(void)
         cmocka_unit_test(test_messages_of_the_algorithm_are_lost),
         cmocka_unit_test(test_messages_of_the_algorithm_come_twice),
         cmocka_unit_test(test_messages_of_the_algorithm_are_overtaken),
+        cmocka_unit_test(test_links_differ),
         cmocka_unit_test(test_late_messages_keep_their_order),
         cmocka_unit_test(test_clients_see_a_break_and_never_a_gap),
         cmocka_unit_test(test_a_short_cut_loses_nothing),
         cmocka_unit_test(test_a_long_cut_is_found_out_by_silence),
         cmocka_unit_test(test_a_clogged_link_moves_nothing_for_a_while),
+        cmocka_unit_test(test_a_clogged_link_of_a_client),
         cmocka_unit_test(test_resets_in_the_middle),
         cmocka_unit_test(test_a_killed_process_is_known_dead),
         cmocka_unit_test(test_a_machine_without_power_is_silent),
