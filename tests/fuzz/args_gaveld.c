@@ -25,7 +25,8 @@ static void check(const struct host_args *args, const char *text)
     assert(args->config_given == own_config);
     assert(own_config || strcmp(args->config, HOST_CONFIG_FILE) == 0);
     assert((args->action == HOST_DUMP_PLUGIN) == own_plugin);
-    assert(!args->json || args->action == HOST_DUMP_PLUGIN || args->action == HOST_DUMP_SECTIONS);
+    assert(!args->json || args->action == HOST_DUMP_PLUGIN || args->action == HOST_DUMP_SECTIONS ||
+           args->action == HOST_DUMP_METRICS);
     assert(!args->man || !args->json);
     assert(!args->dev || args->action == HOST_RUN);
     assert(!args->dev || !args->config_given);
