@@ -192,14 +192,29 @@ static int failed_sync(struct sim_disk *disk, struct os_file *file)
     return error(disk, "sync", os_mem_file_path(file));
 }
 
-/* A segment's first frame is one of hundreds, and whether the file was new or had been used before shows there. */
+static bool begins_segment(const struct os_file *file, uint64_t offset)
+{
+    return offset == LOG_SEGMENT_HEAD && disk_kind(os_mem_file_path(file)) == DISK_SEGMENT;
+}
+
+/* A segment's first frame is one of many, and whether the file was new or had been used before shows there. */
 static uint64_t short_write_ppm(const struct sim_disk *disk, const struct os_file *file, uint64_t offset)
 {
     uint64_t usual = disk->sim->options.short_write_ppm;
 
-    if (offset != LOG_SEGMENT_HEAD || disk_kind(os_mem_file_path(file)) != DISK_SEGMENT)
-        return usual;
-    return usual * FIRST_FRAMES_OFTENER;
+    return begins_segment(file, offset) ? usual * FIRST_FRAMES_OFTENER : usual;
+}
+
+/* A segment's first frame, as far as its header, before what the file held when it was used before. */
+static void count_short_start(struct sim_disk *disk, struct os_file *file, const struct iovec *iov, uint64_t offset,
+                              uint64_t left)
+{
+    uint8_t old = 0;
+    size_t got = 0;
+
+    if (begins_segment(file, offset) && left == iov[0].iov_len &&
+        os_mem_files.pread(disk->mem, file, &old, 1, offset + left, &got) == 0 && got == 1 && old)
+        disk->sim->totals.short_starts++;
 }
 
 /*
@@ -216,6 +231,7 @@ static uint64_t short_of(struct sim_disk *disk, const struct iovec *iov, int cou
     pieces = 1 + sim_below(&disk->random, (uint64_t)count - 1);
     for (uint64_t i = 0; i < pieces; i++)
         whole += iov[i].iov_len;
+    assert(whole < size);
     return whole;
 }
 
@@ -225,6 +241,7 @@ static int short_write(struct sim_disk *disk, struct os_file *file, const struct
 {
     uint64_t left = short_of(disk, iov, count, size);
 
+    count_short_start(disk, file, iov, offset, left);
     for (int i = 0; i < count && left; i++) {
         struct iovec piece = {.iov_base = iov[i].iov_base, .iov_len = iov[i].iov_len < left ? iov[i].iov_len : left};
 

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The numbers of the streams: the network's own, then one for each directed link. */
+/* The numbers of the streams: the network's own, then two for each directed link: what happens there, and how often. */
 #define STREAM_OWN 0u
 #define STREAM_LINKS 1u
 #define STREAM_RATES (STREAM_LINKS + NET_SIDES_MAX * NET_SIDES_MAX)
 
 /*
  * Where links differ, one in four is spared a misfortune that the others have up to so many times more rarely, or more
- * often, than the options say, but never so often that nothing gets through.
+ * often, than the options say; what is drawn lets half of the messages through at least.
  */
 #define SPARED_PPM 250000u
 #define RARER 8u
@@ -130,7 +130,7 @@ static uint64_t rate_of_its_own(struct sim_random *dice, uint64_t usual)
 
     if (spared || !usual || usual > most)
         return spared ? 0 : usual;
-    return sim_magnitude(dice, usual < RARER ? 1 : usual / RARER, most);
+    return sim_magnitude(dice, usual < RARER ? 1 : usual / RARER, most - 1);
 }
 
 static void set_rates(const struct sim_net *net, struct net_link *link, uint64_t number)
@@ -222,40 +222,50 @@ bool sim_net_is_cut(const struct sim_net *net, uint32_t from, uint32_t to)
     return link && link->cut;
 }
 
+static void hold(struct net_link *link, uint64_t until)
+{
+    if (link->clogged_until < until)
+        link->clogged_until = until;
+}
+
 void sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until)
 {
     struct net_link *link = node_link(net, from, to);
 
-    if (link && link->clogged_until < until)
-        link->clogged_until = until;
+    if (link)
+        hold(link, until);
+}
+
+/* An open connection between a client and a node. */
+static bool of_a_client(const struct net_wire *wire)
+{
+    return wire->ends[0].state == NET_OPEN && wire->ends[1].state == NET_OPEN && !wire->ends[0].side->node &&
+           wire->ends[1].side->node;
 }
 
 bool sim_net_clog_client(struct sim_net *net, struct sim_random *dice, uint64_t until)
 {
-    struct sim_side *clients[NET_SIDES_MAX];
-    struct sim_side *nodes[NET_SIDES_MAX];
-    struct net_link *link;
-    const struct sim_side *client;
-    const struct sim_side *node;
-    uint64_t client_count = 0;
-    uint64_t node_count = 0;
+    struct net_wire *wire;
+    uint64_t count = 0;
+    uint64_t chosen;
 
     assert(net->magic == SIM_NET_MAGIC);
-    for (uint32_t i = 0; i < net->side_count; i++) {
-        if (net->sides[i]->node)
-            nodes[node_count++] = net->sides[i];
-        else
-            clients[client_count++] = net->sides[i];
-    }
-    if (!client_count || !node_count)
+    os_list_each (wire, &net->wires, struct net_wire, link)
+        count += of_a_client(wire);
+    if (!count)
         return false;
-    client = clients[sim_below(dice, client_count)];
-    node = nodes[sim_below(dice, node_count)];
-    link = sim_draw(dice) & 1 ? net_link(net, client, node) : net_link(net, node, client);
-    if (link->clogged_until < until)
-        link->clogged_until = until;
-    sim_trace(net->sim, node->node, "clog of a link of %s's until %llu", client->name, (unsigned long long)until);
-    return true;
+    chosen = sim_below(dice, count);
+    os_list_each (wire, &net->wires, struct net_wire, link) {
+        const struct net_end *to = &wire->ends[sim_draw(dice) & 1];
+
+        if (!of_a_client(wire) || chosen--)
+            continue;
+        hold(to->in, until);
+        sim_trace(net->sim, wire->ends[1].side->node, "clog from %s to %s until %llu", to->other->side->name,
+                  to->side->name, (unsigned long long)until);
+        return true;
+    }
+    return false;
 }
 
 void sim_net_heal(struct sim_net *net)

@@ -46,7 +46,7 @@ void sim_net_heal(struct sim_net *net); /* all links whole, and no more misfortu
 /* A link stops moving until then: what was sent waits, in order. */
 void sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until);
 
-/* The same for one direction between a client and a node, all by chance; false: there are none. */
+/* The same for one direction of a connection between a client and a node, all by chance; false: there is none. */
 bool sim_net_clog_client(struct sim_net *net, struct sim_random *dice, uint64_t until);
 
 /* Break one connection of this node, picked by the stream; within a frame when it can. */

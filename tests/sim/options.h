@@ -56,7 +56,7 @@
     X(rate, NONE, 20, 400, "operations a second of all clients together") \
     X(value_bytes, NONE, 1, 8000, "bytes of a value at most") \
     X(link_us, NONE, 20, 2000, "one way over a link without misfortune, microseconds") \
-    X(links_differ, NONE, 1, 2, "2: each directed link has rates of its own; 1: those of the next four classes") \
+    X(links_differ, NONE, 1, 2, "2: each directed link has rates of its own around the four below") \
     X(sync_us, NONE, 50, 4000, "a durable write without misfortune, microseconds") \
     X(snapshot_entries, NONE, 50, 5000, "the key of that name") \
     X(snapshot_log_kib, NONE, 16, 4096, "snapshot_log_min, KiB") \
@@ -71,7 +71,7 @@
     X(duplicate_ppm, DUPLICATE, 100, 100000, "messages that come twice, in a million") \
     X(reorder_ppm, REORDER, 100, 200000, "messages that overtake the one before, in a million") \
     X(clog_per_hour, CLOG, 6, 600, "links that stop moving for a while") \
-    X(client_clog_per_hour, CLOG, 6, 600, "links between a client and a node that do, one way") \
+    X(client_clog_per_hour, CLOG, 6, 600, "of a client's connection with a node, one direction that does") \
     X(clog_ms, CLOG, 10, 10000, "for how long at most, ms") \
     X(partition_per_hour, PARTITION, 6, 400, "partitions begun") \
     X(partition_ms, PARTITION, 100, 20000, "how long one lasts at most, ms") \
@@ -81,7 +81,7 @@
     X(rot_joined_ppm, ROT, 100000, 800000, "of them, those on disks of nodes that joined, in a million") \
     X(misdirect_ppm, MISDIRECT, 1, 1000, "writes that land elsewhere, in a million") \
     X(disk_error_ppm, DISK_ERROR, 1, 2000, "operations that answer EIO, in a million") \
-    X(short_write_ppm, DISK_ERROR, 1, 2000, "writes that end half-way with EIO, in a million") \
+    X(short_write_ppm, DISK_ERROR, 1, 2000, "writes that end half-way with EIO; 16 times as many of first frames") \
     X(full_per_hour, DISK_FULL, 2, 60, "disks that fill up") \
     X(full_ms, DISK_FULL, 100, 30000, "until space returns, at most, ms") \
     X(stall_per_hour, STALL, 6, 600, "disks that stop for a while") \

@@ -25,6 +25,7 @@ options_of()
     small='--set snapshot_entries=50 --set snapshot_log_kib=16 --set trailing_kib=16'
     large='--set snapshot_entries=5000 --set snapshot_log_kib=4096 --set trailing_kib=4096'
     tight='--set cache_kib=16 --set segment_kib=64 --set trailing_kib=64 --set snapshot_log_kib=64'
+    broken='--set rate=60 --set disk_error_ppm=2000 --set short_write_ppm=2000 --set crash_per_hour=600 --set down_ms=100'
     case $1 in
         # Clients ask little where it is not about them.
         hard) echo "$hard" ;;
@@ -33,10 +34,8 @@ options_of()
         restarts) echo "--set nodes=3 --set rate=100 --set clients=4 --set rot_per_hour=600 --set crash_per_hour=1800
             --set down_ms=50 --set sync_us=20000 --set link_us=20 --set partition_per_hour=0 --set wipe_per_hour=0
             $large" ;;
-        disk) echo "--set rate=60 --set disk_error_ppm=2000 --set short_write_ppm=2000 --set crash_per_hour=600
-            --set down_ms=100" ;;
-        recycled) echo "--set rate=60 --set disk_error_ppm=2000 --set short_write_ppm=2000 --set crash_per_hour=600
-            --set down_ms=100 --set value_bytes=4000 --set segment_kib=64 $small" ;;
+        disk) echo "$broken" ;;
+        recycled) echo "$broken $small --set value_bytes=4000 --set segment_kib=64" ;;
         snapshot) echo "$hard $small --set snapshot_per_hour=600" ;;
         settings) echo "$hard $small --set settings_per_hour=3600" ;;
         churn) echo "$hard --set wipe_per_hour=120 --set members_per_hour=400 --set misdirect_ppm=500
@@ -67,7 +66,7 @@ floors_of()
         rot) echo 'corruptions_found 800' ;;
         restarts) printf '%s\n' 'recoveries 80000' 'refetches 4000' ;;
         disk) echo 'disk_errors 240000' ;;
-        recycled) echo 'short_writes 55000' ;;
+        recycled) echo 'short_starts 900' ;;
         snapshot) echo 'snapshots_taken 40000' ;;
         settings) echo 'settings_changes 44000' ;;
         churn) echo 'registrations 25000' ;;
