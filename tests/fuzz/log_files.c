@@ -5,7 +5,9 @@
  * checksums right again; then it is checked, dumped and opened, as a start of the node would. Whatever is there:
  *  - a refusal has a sentence and changes no byte;
  *  - what opens is a log without gaps, every index of it can be read, it takes appends, stops, and opens again as it
- *    was left.
+ *    was left, its vote too;
+ *  - a clean stop left the directory, so all of it is proved: where no checksum was made right again, and not both
+ *    the log and the file that proves it were changed, what opens as whole has every entry and the newest vote.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -29,6 +31,8 @@
 #define ENTRY_BYTES 900u
 #define BATCHES 90 /* of one entry each: two segments and a half */
 #define SNAPSHOT_AT 30 /* as the name of its file says */
+#define TERM_BATCHES 40 /* in each term; then a vote for the next one */
+#define MEMBER 1
 
 static const char *const files[] = {
 #if FUZZ_FILES == 1
@@ -63,6 +67,7 @@ struct disk {
 
 static struct os_mem *sound; /* the directory as it was made */
 static uint64_t incarnation;
+static uint32_t sound_chain; /* at its last index */
 static bool everything_gone; /* by the input: then, and only then, a directory may be made anew */
 
 /* ---- a log ----------------------------------------------------------------------------------------------------- */
@@ -212,14 +217,15 @@ static void make_sound(void)
     assert(status == 0);
     pump(&disk);
     for (int i = 0; i < BATCHES; i++) {
-        if (i % 40 == 0) {
-            status = log_vote(disk.log, ++disk.io, 1 + (uint64_t)i / 40, 1);
+        if (i % TERM_BATCHES == 0) {
+            status = log_vote(disk.log, ++disk.io, 1 + (uint64_t)i / TERM_BATCHES, MEMBER);
             assert(status == 0);
         }
-        append(&disk, 1 + (uint64_t)i / 40);
+        append(&disk, 1 + (uint64_t)i / TERM_BATCHES);
         if (i == SNAPSHOT_AT)
             take_snapshot(&disk);
     }
+    sound_chain = log_chain(disk.log);
     stop(&disk);
     sound = os_mem_clone(disk.mem);
     assert(sound);
@@ -337,7 +343,14 @@ static size_t place(struct fuzz_input *input, size_t size)
     return size ? at % size : 0;
 }
 
-static void edit(struct disk *disk, struct fuzz_input *input)
+/* What the edits of one input were about. */
+struct edits {
+    bool sealed;
+    bool segment; /* one was changed */
+    bool synced;
+};
+
+static void edit(struct disk *disk, struct fuzz_input *input, struct edits *edits)
 {
     unsigned kind = fuzz_u8(input);
     const char *name = files[kind / 8 % FILES];
@@ -348,6 +361,8 @@ static void edit(struct disk *disk, struct fuzz_input *input)
     size_t at;
 
     assert(copy);
+    edits->segment |= strstr(name, ".seg") != NULL;
+    edits->synced |= strstr(name, "synced") != NULL;
     if (bytes)
         memcpy(copy, bytes, size);
     at = place(input, size);
@@ -378,8 +393,10 @@ static void edit(struct disk *disk, struct fuzz_input *input)
         free(copy);
         return;
     }
-    if (kind & 0x80)
+    if (kind & 0x80) {
+        edits->sealed = true;
         seal_file(name, copy, size);
+    }
     replace(disk, name, copy, size);
     free(copy);
 }
@@ -462,24 +479,39 @@ static void check_report(const struct log_recovery *recovery)
     assert(recovery->batch_count == 0 || recovery->last + 1 == next || recovery->snapshot.index >= next);
 }
 
-/* It opened: use it, stop it, open it again. */
-static void live(struct disk *disk, bool recover)
+/* What was proved is there, or missed. */
+static void check_kept(const struct log_recovery *recovery, const struct edits *edits)
 {
+    if (edits->sealed || (recovery->start != LOG_START_OK && recovery->start != LOG_START_TORN))
+        return;
+    assert(recovery->term == 1 + (BATCHES - 1) / TERM_BATCHES);
+    assert(recovery->vote == MEMBER);
+    if (edits->segment && edits->synced)
+        return;
+    assert(recovery->last == BATCHES);
+    assert(recovery->last_chain == sound_chain);
+}
+
+/* It opened: use it, stop it, open it again. */
+static void live(struct disk *disk, bool recover, const struct edits *edits)
+{
+    uint64_t term = disk->recovery.term;
+    uint64_t vote = disk->recovery.vote;
     uint64_t last;
     uint32_t chain;
     int status;
 
     assert(disk->recovery.start != LOG_START_FRESH || everything_gone);
     check_report(&disk->recovery);
+    check_kept(&disk->recovery, edits);
     read_all(disk);
     read_snapshots(disk);
     if (log_last(disk->log) >= disk->recovery.snapshot.index && log_last(disk->log) < UINT64_MAX / 2 &&
         disk->recovery.last_term < UINT64_MAX / 2 && disk->recovery.term < UINT64_MAX / 2) {
-        uint64_t term = disk->recovery.term;
-
         if (term <= disk->recovery.last_term)
             term = disk->recovery.last_term + 1;
-        status = log_vote(disk->log, ++disk->io, term, 1);
+        vote = MEMBER;
+        status = log_vote(disk->log, ++disk->io, term, vote);
         assert(status == 0);
         append(disk, term);
         assert(disk->written == disk->io);
@@ -494,6 +526,8 @@ static void live(struct disk *disk, bool recover)
     }
     assert(log_last(disk->log) == last);
     assert(log_chain(disk->log) == chain);
+    assert(disk->recovery.term == term);
+    assert(disk->recovery.vote == vote);
     stop(disk);
 }
 
@@ -501,6 +535,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = {data, size};
     struct log_dump_options options = {.payload = true};
+    struct edits edits = {0};
     struct disk disk;
     uint64_t digest;
     unsigned flags;
@@ -512,7 +547,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     disk_init(&disk, os_mem_clone(sound));
     flags = fuzz_u8(&input);
     for (int i = 0; i < EDITS_MAX && input.size; i++)
-        edit(&disk, &input);
+        edit(&disk, &input, &edits);
     everything_gone = true;
     for (size_t i = 0; i < FILES; i++) {
         uint64_t left;
@@ -532,7 +567,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     status = disk_open(&disk, flags & 1);
     if (status == 0) {
-        live(&disk, flags & 1);
+        live(&disk, flags & 1, &edits);
     } else {
         assert(!disk.log);
         assert(disk.error.text[0]);
