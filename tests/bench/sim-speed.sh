@@ -7,9 +7,8 @@
 #                                                     first, in ./tuned: three or four minutes
 #
 # Three loads: the swarm as it is drawn, five nodes at 100 operations a second with all that the swarm has happen, and
-# the same with nothing of it; all with every check. A machine that others use as well only ever takes longer: the best
-# round is the figure, and the spread is shown. Where valgrind is at hand its count of instructions is told too, which no
-# neighbour changes.
+# the same with nothing of it; all with every check. The median of the rounds is the figure, and the spread is shown. Where
+# valgrind is at hand its count of instructions is told too, which no neighbour changes.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
 tuned=no
@@ -63,8 +62,8 @@ fi
 [ -x "$sim" ] || { echo "sim-speed.sh: no $sim here: run it in a build directory, after make check TESTS=" >&2; exit 1; }
 case $("$sim" --about) in *sanitizer=none*) ;; *) echo "a build with sanitizers: these are not its figures" ;; esac
 
-# best NAME OPTIONS...
-best()
+# measure NAME OPTIONS...
+measure()
 {
     local name=$1 round
     shift
@@ -75,8 +74,9 @@ best()
             /events a CPU-second/ { print $1, $5, answered / simulated }'
     done | sort -n | awk -v name="$name" '
         { events[NR] = $1; simulated[NR] = $2; answered = $3 }
-        END { printf "%-36s %7d events, %4d simulated seconds a CPU-second (rounds from %d, %d), %d operations a second\n",
-              name, events[NR], simulated[NR], events[1], simulated[1], answered }'
+        END { printf "%-36s %7d events, %4d simulated seconds a CPU-second (%d to %d, %d to %d), %d operations a second\n",
+              name, events[int((NR + 1) / 2)], simulated[int((NR + 1) / 2)], events[1], events[NR], simulated[1],
+              simulated[NR], answered }'
 }
 
 # count NAME OPTIONS...: of one seed
@@ -96,9 +96,9 @@ load=(--set nodes=5 --set clients=16 --set rate=130)
 calm=(--set nodes=5 --set clients=16 --set rate=115)
 read -r -a alone < <(alone "$sim")
 [ ${#alone[@]} -gt 0 ] || { echo "sim-speed.sh: no table of options in $sim --help" >&2; exit 1; }
-best "the swarm"
-best "5 nodes, 100 operations a second" "${load[@]}"
-best "the same, and nothing happens" "${calm[@]}" "${alone[@]}"
+measure "the swarm"
+measure "5 nodes, 100 operations a second" "${load[@]}"
+measure "the same, and nothing happens" "${calm[@]}" "${alone[@]}"
 command -v valgrind >/dev/null || exit 0
 count "the swarm"
 count "5 nodes, 100 operations a second" "${load[@]}"
