@@ -17,6 +17,7 @@
  *   torture_load.c    16 clients, their history and their ledger of acknowledged writes
  *   torture_watch.c   watchers, whose events are in order and complete
  *   torture_check.c   afterwards: healed, settled, nothing lost, linearizable, sound on the disk
+ *   torture_plant.c   and what these questions say when the answer is no: --plant
  *
  * One thread carries out the faults, starts the nodes and looks at everything; each client of the load has its own, and
  * so has each operator, who changes a node only while he holds `lock`. Times are milliseconds since the run began
@@ -26,6 +27,7 @@
 #define TESTS_CLUSTER_TORTURE_H
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -124,6 +126,7 @@ struct torture {
     bool staged; /* install first */
     bool slow;   /* the nodes run under a sanitizer */
     bool verbose;
+    bool plant; /* the checks are tested, not the nodes */
     /* found */
     char dir[64];
     char gaveld[512];
@@ -154,6 +157,12 @@ struct torture {
     struct torture_load *load;
     struct torture_watch *watch;
     uint64_t dice;
+    /* While a check is asked about what was planted: */
+    bool planting;
+    int forged; /* number of the node whose digest is told wrong; 0: none */
+    pthread_t planter;
+    jmp_buf caught; /* where torture_fail goes on then */
+    char caught_text[400];
 };
 
 /* ---- torture.c --------------------------------------------------------------------------------------------------- */
@@ -175,6 +184,9 @@ bool torture_interrupted(void);
 
 /* A number below `bound` from a state; the whole run has one seed, each part a state of its own. */
 uint64_t torture_random(uint64_t *state, uint64_t bound);
+
+/* How long to wait for something that must come: so many milliseconds, and less where it was made not to come. */
+uint64_t torture_patience(const struct torture *torture, uint64_t milliseconds);
 
 /* Look again from outside after a moment; never lets something happen by waiting. */
 void torture_pause(unsigned milliseconds);
@@ -244,7 +256,13 @@ void node_await_leader(struct torture *torture);
 /* Print how often the logs tell of elections, snapshots, recoveries. */
 void node_report(struct torture *torture);
 
-/* Fail when a log has a sanitizer's report. */
+/* Does that line begin a sanitizer's report, or tell of a failed assertion? */
+bool node_is_report(const char *line);
+
+/* Fail when that file has such a line. */
+void node_check_file(struct torture *torture, const char *what, const char *path);
+
+/* Fail when a log has one. */
 void node_check_reports(struct torture *torture);
 
 /* ---- torture_net.c ----------------------------------------------------------------------------------------------- */
@@ -350,9 +368,12 @@ uint64_t load_answered(const struct torture *torture);
 /* No new operations; waits for the last ones, and prints the totals. */
 void load_stop(struct torture *torture);
 
-/* Read everything on every node: nothing acknowledged is missing, nothing refused is there, nothing was done twice,
- * and what is read goes into the history. */
+/* Read everything of the ledger on every node: nothing acknowledged is missing, nothing refused is there, nothing was
+ * done twice. */
 void load_check(struct torture *torture);
+
+/* Read each contended key once more, for the history; each must be answered. */
+void load_read(struct torture *torture);
 
 void load_free(struct torture *torture);
 
@@ -366,16 +387,27 @@ struct torture_entry {
 /* The entry of a client's ledger; false behind the last one. */
 bool load_entry(const struct torture *torture, int client, uint32_t number, struct torture_entry *entry);
 
+/* Change an entry, or add one behind the last; only when the load is over. */
+void load_forge(struct torture *torture, int client, uint32_t number, const struct torture_entry *entry);
+
 /* One more write, whose index is above all others; with everything healed it must succeed. */
+uint64_t load_write(struct torture *torture, const char *command, const char *arguments);
 uint64_t load_mark(struct torture *torture);
 
 /* ---- torture_watch.c --------------------------------------------------------------------------------------------- */
 
 void watch_start(struct torture *torture);
 
-/* The load is over and `last` the index of its last write: wait for the watchers to see it, and end them; fails when
- * one has missed something. */
-void watch_check(struct torture *torture, uint64_t last);
+/* The load is over and `last` the index of its last write: wait for the watchers to see it, and end them. */
+void watch_end(struct torture *torture, uint64_t last);
+
+/* Fail when one of them has missed something, or saw what was refused. */
+void watch_check(struct torture *torture);
+
+/* They have ended; the first one is given its last event once more. */
+void watch_again(struct torture *torture);
+
+void watch_free(struct torture *torture);
 
 /* ---- torture_check.c --------------------------------------------------------------------------------------------- */
 
@@ -387,5 +419,14 @@ void check_ends(struct torture *torture);
 
 /* The history is linearizable. */
 void check_history(struct torture *torture);
+
+/* Nothing was done too seldom. */
+void check_shown(struct torture *torture);
+
+/* ---- torture_plant.c --------------------------------------------------------------------------------------------- */
+
+/* The load is over, and nothing went wrong. Make it go wrong, for each check in turn, and fail when that does not say
+ * so; the last one ends the run as any failure does. */
+void plant_run(struct torture *torture) __attribute__((noreturn));
 
 #endif

@@ -25,9 +25,9 @@ void hand_wait(struct hand *hand)
 {
     uint64_t healed = atomic_load(&hand->torture->crew->healed_ms);
 
-    if (healed && torture_now(hand->torture) > healed + TORTURE_SETTLE_MS)
-        torture_fail(hand->torture, "%s has not come to its end %d ms after the last fault; gavel said: %s",
-                     atomic_load(&hand->doing), TORTURE_SETTLE_MS, hand->said);
+    if (healed && torture_now(hand->torture) > healed + torture_patience(hand->torture, TORTURE_SETTLE_MS))
+        torture_fail(hand->torture, "%s has not come to its end %" PRIu64 " ms after the last fault; gavel said: %s",
+                     atomic_load(&hand->doing), torture_now(hand->torture) - healed, hand->said);
     torture_pause(LOOK_MS);
 }
 
@@ -193,11 +193,13 @@ void hand_await_ready(struct hand *hand, struct torture_node *node)
 
 /* ---- doing ------------------------------------------------------------------------------------------------------- */
 
-/* What gavel(1) said, for who reads why nothing goes on; and all of it in a file of the operator. */
+/* What gavel(1) said, for who reads why nothing goes on; and all of it in a file of the operator. A sanitizer ends it
+ * with a code that looks like any other refusal: its report is looked for whatever the code. */
 static void hear(struct hand *hand, const char *path, const char *line, int code)
 {
     char all[TORTURE_PATH];
     char text[560];
+    char report[560] = "";
     FILE *in = fopen(path, "re");
     FILE *out;
 
@@ -210,12 +212,16 @@ static void hear(struct hand *hand, const char *path, const char *line, int code
         if (out)
             (void)fputs(text, out);
         text[strcspn(text, "\n")] = 0;
+        if (!report[0] && node_is_report(text))
+            memcpy(report, text, sizeof report);
         (void)snprintf(hand->said, sizeof hand->said, "exit %d, %s", code, text);
     }
     if (in)
         (void)fclose(in);
     if (out)
         (void)fclose(out);
+    if (report[0])
+        torture_fail(hand->torture, "a report of gavel %s: exit %d, %s", line, code, report);
 }
 
 int hand_do(struct hand *hand, struct torture_node *node, const char *format, ...)
@@ -342,6 +348,7 @@ static void inspect(struct hand *hand, struct torture_node *node)
     if (status != 0)
         torture_fail(torture, "gavel data check of %s, which was removed: exit %d, see %s", node->name,
                      WEXITSTATUS(status), log);
+    node_check_file(torture, "what gavel data check said", log);
 }
 
 void hand_farewell(struct hand *hand, struct torture_node *node)

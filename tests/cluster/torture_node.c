@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -327,9 +328,10 @@ void node_look(struct torture *torture)
         if (node->pid > 0 && waitpid(node->pid, &status, WNOHANG) == node->pid)
             ended(torture, node, status);
         if (node->state == NODE_STOPPING && !node->paused &&
-            torture_now(torture) > node->told_ms + TORTURE_END_MS) {
+            torture_now(torture) > node->told_ms + torture_patience(torture, TORTURE_END_MS)) {
             (void)kill(node->pid, SIGABRT); /* its log may say where it stood */
-            torture_fail(torture, "%s does not end %d ms after SIGTERM", node->name, TORTURE_END_MS);
+            torture_fail(torture, "%s does not end %" PRIu64 " ms after SIGTERM", node->name,
+                         torture_now(torture) - node->told_ms);
         }
     }
 }
@@ -398,7 +400,7 @@ void node_await_leader(struct torture *torture)
 
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
-static bool is_report(const char *line)
+bool node_is_report(const char *line)
 {
     static const char *const words[] = {"AddressSanitizer", "ERROR: LeakSanitizer", "ThreadSanitizer", "runtime error:",
                                         "MemorySanitizer", "Assertion `", "assertion failed"};
@@ -438,18 +440,27 @@ void node_report(struct torture *torture)
         printf(" %s %u%s", tales[k].name, counts[k], k + 1 < TALES ? "," : "\n");
 }
 
+void node_check_file(struct torture *torture, const char *what, const char *path)
+{
+    FILE *in = fopen(path, "re");
+    char line[1024];
+
+    while (in && fgets(line, sizeof line, in))
+        if (node_is_report(line)) {
+            line[strcspn(line, "\n")] = 0;
+            (void)fclose(in);
+            torture_fail(torture, "a report in %s: %s", what, line);
+        }
+    if (in)
+        (void)fclose(in);
+}
+
 void node_check_reports(struct torture *torture)
 {
     for (int i = 0; i < torture->slots; i++) {
-        FILE *in = fopen(torture->nodes[i].log, "re");
-        char line[1024];
+        char what[40];
 
-        while (in && fgets(line, sizeof line, in))
-            if (is_report(line)) {
-                line[strcspn(line, "\n")] = 0;
-                torture_fail(torture, "%s has a report in its log: %s", torture->nodes[i].name, line);
-            }
-        if (in)
-            (void)fclose(in);
+        (void)snprintf(what, sizeof what, "the log of %s", torture->nodes[i].name);
+        node_check_file(torture, what, torture->nodes[i].log);
     }
 }

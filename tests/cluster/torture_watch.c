@@ -211,10 +211,10 @@ static uint64_t check_watcher(struct torture *torture, const struct watcher *wat
     return shown;
 }
 
-void watch_check(struct torture *torture, uint64_t last)
+void watch_end(struct torture *torture, uint64_t last)
 {
     struct torture_watch *watch = torture->watch;
-    uint64_t until = torture_now(torture) + CATCH_UP_MS;
+    uint64_t until = torture_now(torture) + torture_patience(torture, CATCH_UP_MS);
 
     atomic_store(&watch->hurry, true);
     for (int i = 0; i < TORTURE_WATCHERS; i++) {
@@ -228,21 +228,41 @@ void watch_check(struct torture *torture, uint64_t last)
         }
     }
     atomic_store(&watch->stop, true);
-    for (int i = 0; i < TORTURE_WATCHERS; i++) {
-        struct watcher *watcher = &watch->watchers[i];
-        uint64_t shown;
+    for (int i = 0; i < TORTURE_WATCHERS; i++)
+        (void)pthread_join(watch->watchers[i].thread, NULL);
+}
 
-        (void)pthread_join(watcher->thread, NULL);
-        shown = check_watcher(torture, watcher);
+void watch_check(struct torture *torture)
+{
+    for (int i = 0; i < TORTURE_WATCHERS; i++) {
+        struct watcher *watcher = &torture->watch->watchers[i];
+        uint64_t shown = check_watcher(torture, watcher);
+
         printf("watcher %d (%s): %" PRIu64 " events in order over %" PRIu64 " streams, %u told gaps; %" PRIu64
                " writes of the ledger, none missing\n", i,
                i == WATCH_ONE_NODE ? "at one node" : i == WATCH_ANY ? "at any" : "slow", watcher->events,
                watcher->streams, watcher->gap_count, shown);
+    }
+}
+
+void watch_again(struct torture *torture)
+{
+    struct watcher *watcher = &torture->watch->watchers[0];
+    struct gavel_stream_event event = {.index = watcher->index, .ordinal = watcher->ordinal};
+
+    take(watcher, &event);
+}
+
+void watch_free(struct torture *torture)
+{
+    for (int i = 0; i < TORTURE_WATCHERS; i++) {
+        struct watcher *watcher = &torture->watch->watchers[i];
+
         (void)fclose(watcher->log);
         gavel_client_close(watcher->client);
         for (int k = 0; k < TORTURE_CLIENTS; k++)
             free(watcher->seen[k]);
     }
-    free(watch);
+    free(torture->watch);
     torture->watch = NULL;
 }
