@@ -141,7 +141,6 @@ static int print_document(const struct cli_asked *asked, int count, const struct
     struct codec_walk walk;
     struct gavel_slice key;
     struct gavel_slice value;
-    struct gavel_slice name;
     int32_t ended;
     int i;
 
@@ -150,8 +149,7 @@ static int print_document(const struct cli_asked *asked, int count, const struct
     gavel_put_map(w, codec_value_count(status) + 1 + (metrics != NULL));
     codec_walk_begin(&walk, status);
     while (codec_walk_next(&walk, &key, &value)) {
-        (void)codec_get_bytes(key, &name);
-        w->ops->key(w, name, 0);
+        codec_put_key(w, key); /* whatever the node has answered */
         codec_put_value(w, value);
     }
     gavel_put_key(w, "endpoints");

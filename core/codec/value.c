@@ -188,6 +188,16 @@ void codec_put_value(struct gavel_writer *writer, struct gavel_slice value)
     }
 }
 
+void codec_put_key(struct gavel_writer *writer, struct gavel_slice key)
+{
+    struct gavel_slice name = {NULL, 0};
+    uint64_t number = 0;
+
+    if (codec_get_string(key, &name) != GAVEL_OK)
+        (void)codec_get_uint(key, &number);
+    writer->ops->key(writer, name, number);
+}
+
 int32_t codec_skip_value(struct gavel_reader *reader, struct gavel_error *error)
 {
     struct gavel_token token;

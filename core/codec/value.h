@@ -83,6 +83,9 @@ int32_t codec_copy_value(struct gavel_reader *reader, struct gavel_writer *write
 /* [any] Put a value (absent: nil) into any writer: in one piece where the writer can, else token by token. */
 void codec_put_value(struct gavel_writer *writer, struct gavel_slice value);
 
+/* [any] Put a map's key as it is, text or a number; of anything else the writer says that it is invalid. */
+void codec_put_key(struct gavel_writer *writer, struct gavel_slice key);
+
 /* [any] Skip one whole value. */
 int32_t codec_skip_value(struct gavel_reader *reader, struct gavel_error *error);
 

@@ -31,6 +31,39 @@ static const char sample[] = "\x84\xa1" "a\x01\xa1" "b\x93\xc3\xfe\xcb\x3f\xf8\0
                              "d\xa1" "x\x07\xc0";
 #define SAMPLE_SIZE (sizeof sample - 1)
 
+/* The same map, put key by key; what the writer says of it. */
+static int32_t put_again(struct gavel_slice map, struct gavel_buffer *again)
+{
+    struct codec_writer memory;
+    struct gavel_writer *writer = codec_writer_begin(&memory, again);
+    struct gavel_slice value;
+    struct gavel_slice key;
+    struct codec_walk walk;
+
+    gavel_put_map(writer, codec_value_count(map));
+    codec_walk_begin(&walk, map);
+    while (codec_walk_next(&walk, &key, &value)) {
+        codec_put_key(writer, key);
+        codec_put_value(writer, value);
+    }
+    gavel_put_end(writer);
+    return codec_writer_end(&memory, NULL);
+}
+
+/* A document of somebody else's: its keys are text or numbers. */
+static void keys_are_put_as_they_are(void **state)
+{
+    struct gavel_slice value = slice_of(sample, SAMPLE_SIZE);
+    struct gavel_buffer again = codec_buffer(0);
+
+    (void)state;
+    assert_int_equal(put_again(value, &again), GAVEL_OK);
+    assert_int_equal(again.size, value.size);
+    assert_memory_equal(again.data, value.data, value.size);
+    assert_int_equal(put_again(slice_of("\x81\0\xc0", 3), &again), GAVEL_E_INVALID); /* 0 is the number of no key */
+    gavel_buffer_free(&again);
+}
+
 static void looking(void **state)
 {
     struct gavel_slice value = slice_of(sample, SAMPLE_SIZE);
@@ -281,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fixed_buffers),        cmocka_unit_test(looking),
+        cmocka_unit_test(keys_are_put_as_they_are),
         cmocka_unit_test(canonical),            cmocka_unit_test(canonical_of_random),
         cmocka_unit_test(canonical_too_large),  cmocka_unit_test(documents_have_names),
         cmocka_unit_test(text_for_people),      cmocka_unit_test(judged_by_msgpack_c),
