@@ -44,14 +44,52 @@ static int print_long_list(const char *value, FILE *out)
     return width;
 }
 
-static void print_row(const struct host_config *config, const struct host_ini_section *ini,
-                      const struct gavel_fields *table, uint64_t row, const void *object, const char *prefix, FILE *out)
+static bool has_key(const struct gavel_fields *table, const char *key)
+{
+    for (uint64_t row = 0; table && row < table->count; row++) {
+        struct gavel_field field = host_field(table, row);
+        size_t size = strlen(field.name);
+
+        if (field.type != GAVEL_RECORD && strcmp(key, field.name) == 0)
+            return true;
+        if (field.type == GAVEL_RECORD && strncmp(key, field.name, size) == 0 && key[size] == '.' &&
+            has_key(field.sub, key + size + 1))
+            return true;
+    }
+    return false;
+}
+
+/* Serializers share a section: whether another one has that key too. */
+static bool is_shared(const struct host_config *config, const struct host_instance_config *instance, const char *key,
+                      bool only_before)
+{
+    if (!instance || instance->kind != GAVEL_KIND_SERIALIZER)
+        return false;
+    for (unsigned i = 0; i < config->instance_count; i++) {
+        const struct host_instance_config *other = &config->instance[i];
+
+        if (other == instance && only_before)
+            return false;
+        if (other != instance && other->kind == GAVEL_KIND_SERIALIZER && has_key(other->table, key))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A key that several serializers have is said once where it was given; what each has without it is told in a comment,
+ * since it would be given to all of them when the file is read again.
+ */
+static void print_row(const struct host_config *config, const struct host_instance_config *instance,
+                      const struct host_ini_section *ini, const struct gavel_fields *table, uint64_t row,
+                      const void *object, const char *prefix, FILE *out)
 {
     struct gavel_field field = host_field(table, row);
     const struct host_ini_entry *entry;
     os_autofree char *value = NULL;
     size_t size = 0;
     char key[HOST_INI_LINE_MAX + 1];
+    bool comment;
     int width;
     FILE *text = open_memstream(&value, &size);
 
@@ -59,6 +97,8 @@ static void print_row(const struct host_config *config, const struct host_ini_se
         return;
     (void)snprintf(key, sizeof key, "%s%s", prefix, field.name);
     entry = host_ini_entry(ini, key);
+    if (entry && is_shared(config, instance, key, true))
+        return;
     if (field.flags & GAVEL_SECRET && gavel_present(object, row))
         (void)fputs("(secret)", text);
     else
@@ -69,8 +109,9 @@ static void print_row(const struct host_config *config, const struct host_ini_se
             (void)fprintf(out, "; %s is not set\n", key);
         return;
     }
-    width = fprintf(out, "%s = ", key);
-    if (field.type == GAVEL_LIST && size > LIST_WIDTH)
+    comment = !entry && is_shared(config, instance, key, false);
+    width = fprintf(out, "%s%s = ", comment ? "; " : "", key);
+    if (field.type == GAVEL_LIST && size > LIST_WIDTH && !comment)
         width = print_long_list(value, out);
     else
         width += print_text(value, (int)size, out);
@@ -79,13 +120,17 @@ static void print_row(const struct host_config *config, const struct host_ini_se
         (void)fprintf(out, "%s:%u", config->ini.file, entry->line);
     else if (strcmp(key, "plugin_dir") == 0 && config->plugin_dir_variable)
         (void)fputs("GAVEL_PLUGIN_DIR", out);
+    else if (comment)
+        (void)fprintf(out, "default of %s", instance->plugin);
     else
         (void)fputs("default", out);
     (void)fputs(field.flags & GAVEL_RELOADABLE ? ", reloadable\n" : "\n", out);
 }
 
-static void print_table(const struct host_config *config, const struct host_ini_section *ini,
-                        const struct gavel_fields *table, const void *object, const char *prefix, FILE *out)
+/* Of an instance, or of the host (NULL). */
+static void print_table(const struct host_config *config, const struct host_instance_config *instance,
+                        const struct host_ini_section *ini, const struct gavel_fields *table, const void *object,
+                        const char *prefix, FILE *out)
 {
     for (uint64_t row = 0; table && row < table->count; row++) {
         struct gavel_field field = host_field(table, row);
@@ -94,9 +139,9 @@ static void print_table(const struct host_config *config, const struct host_ini_
             char inner[HOST_INI_LINE_MAX + 1];
 
             (void)snprintf(inner, sizeof inner, "%s%s.", prefix, field.name);
-            print_table(config, ini, field.sub, (const char *)object + field.offset, inner, out);
+            print_table(config, instance, ini, field.sub, (const char *)object + field.offset, inner, out);
         } else {
-            print_row(config, ini, table, row, object, prefix, out);
+            print_row(config, instance, ini, table, row, object, prefix, out);
         }
     }
 }
@@ -110,12 +155,12 @@ static void print_instance(const struct host_config *config, const struct host_i
     if (!host_ini_entry(ini, "plugin"))
         (void)fprintf(out, "plugin = %-*s ; default\n", ORIGIN_COLUMN - (int)strlen("plugin = "), instance->plugin);
     if (instance->kind == GAVEL_KIND_TRANSPORT)
-        print_table(config, ini, &host_transport_fields, &instance->transport, "", out);
+        print_table(config, instance, ini, &host_transport_fields, &instance->transport, "", out);
     else if (instance->kind == GAVEL_KIND_OBSERVER)
-        print_table(config, ini, &host_observer_fields, &instance->observer, "", out);
+        print_table(config, instance, ini, &host_observer_fields, &instance->observer, "", out);
     else
-        print_table(config, ini, &host_statemachine_fields, &instance->statemachine, "", out);
-    print_table(config, ini, instance->table, instance->options, "", out);
+        print_table(config, instance, ini, &host_statemachine_fields, &instance->statemachine, "", out);
+    print_table(config, instance, ini, instance->table, instance->options, "", out);
 }
 
 static void print_serializers(const struct host_config *config, FILE *out)
@@ -138,7 +183,8 @@ static void print_serializers(const struct host_config *config, FILE *out)
         (void)fputs("default\n", out);
     for (unsigned i = 0; i < config->instance_count; i++)
         if (config->instance[i].kind == GAVEL_KIND_SERIALIZER)
-            print_table(config, ini, config->instance[i].table, config->instance[i].options, "", out);
+            print_table(config, &config->instance[i], ini, config->instance[i].table, config->instance[i].options, "",
+                        out);
 }
 
 static void print_capabilities(const struct host_config *config, FILE *out)
@@ -164,7 +210,7 @@ void host_config_print(struct host_config *config, FILE *out)
             print_capabilities(config, out);
         } else if (!section->kind) {
             (void)fprintf(out, "\n[%s]\n", section->name);
-            print_table(config, host_ini_section(&config->ini, section->name), section->fields,
+            print_table(config, NULL, host_ini_section(&config->ini, section->name), section->fields,
                         host_config_object(config, section->name), "", out);
         } else if (section->kind == GAVEL_KIND_SERIALIZER) {
             print_serializers(config, out);

@@ -397,6 +397,38 @@ static void test_print(void **state)
     free(text);
 }
 
+/* Serializers share a section, and may have keys of the same name. */
+static void test_print_of_shared_keys(void **state)
+{
+    static const char given[] = "[node]\nname = a\ndata_dir = /d\n[cluster]\nmembers = a=tcp://h:1\n[transport.t]\n"
+                                "[serializer]\nplugin = json, msgpack\nwhole = 3\ntls.cert = /c\n[statemachine.m]\n";
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    const char *at;
+
+    (void)state;
+    read_config(given);
+    for (unsigned i = 0; i < config.instance_count; i++)
+        if (config.instance[i].kind == GAVEL_KIND_SERIALIZER)
+            host_config_bind(&config, &config.instance[i], &fields, false, &faults, &warnings);
+    assert_int_equal(faults.count, 0);
+    host_config_print(&config, out);
+    (void)fclose(out);
+    at = strstr(text, "\nwhole = 3");
+    assert_non_null(at);
+    assert_null(strstr(at + 2, "whole = 3"));
+    at = strstr(text, "\ntls.cert = /c");
+    assert_non_null(at);
+    assert_null(strstr(at + 2, "tls.cert"));
+    assert_null(strstr(text, "\nchoice = green"));
+    assert_non_null(strstr(text, "\n; choice = green                                 ; default of json\n"));
+    assert_non_null(strstr(text, "\n; choice = green                                 ; default of msgpack\n"));
+    read_config(text);
+    assert_int_equal(faults.count, 0);
+    free(text);
+}
+
 /* What every text would take must be what it prints. */
 static void test_round_trip(void **state)
 {
@@ -505,6 +537,7 @@ int main(void)
         cmocka_unit_test_teardown(test_levels, forget),
         cmocka_unit_test_teardown(test_options, forget),       cmocka_unit_test_teardown(test_option_faults, forget),
         cmocka_unit_test_teardown(test_bad_utf8, forget),      cmocka_unit_test_teardown(test_print, forget),
+        cmocka_unit_test_teardown(test_print_of_shared_keys, forget),
         cmocka_unit_test_teardown(test_round_trip, forget),    cmocka_unit_test_teardown(test_tables, forget),
         cmocka_unit_test_teardown(test_noise, forget),
         cmocka_unit_test_teardown(test_short_rows, forget),
