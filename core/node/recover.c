@@ -266,9 +266,9 @@ static int load_batches(struct node *node, const struct replay *replay)
 }
 
 /* The chosen bug of core/raft, if it is one of those: the core itself may not look. */
-static uint64_t raft_bugs(void)
+static uint64_t raft_bug(void)
 {
-    uint64_t bugs = 0;
+    uint64_t bug = 0;
 
 #ifdef GAVEL_SEEDED_BUGS
     static const char *const names[] = {
@@ -278,9 +278,10 @@ static uint64_t raft_bugs(void)
     };
 
     for (uint32_t i = 0; i < RAFT_BUG_COUNT; i++)
-        bugs |= (uint64_t)seeded_bug(names[i]) << i;
+        if (seeded_bug(names[i]))
+            bug = i + UINT64_C(1);
 #endif
-    return bugs;
+    return bug;
 }
 
 static int make_core(struct node *node)
@@ -299,7 +300,7 @@ static int make_core(struct node *node)
         .append_batches_max = NODE_APPEND_BATCHES,
         .window_bytes = node->limits.append_window_bytes,
         .snapshot_wait_ns = node->limits.transfer_wait_ms * NS_PER_MS,
-        .seeded_bugs = raft_bugs(),
+        .seeded_bug = raft_bug(),
     };
     struct raft_recovered recovered = {
         .term = recovery->term,

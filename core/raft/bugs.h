@@ -18,6 +18,7 @@
     X(VOTE_COMPACTED, "raft-vote-compacted", "compacted-log-compared-as-term-zero") \
     X(VOTE_UNGATED, "raft-vote-ungated", "gate-vote-grant") \
     X(CANDIDACY_UNGATED, "raft-candidacy-ungated", "gate-vote-request") \
+    X(TERM_UNGATED, "raft-term-ungated", "gate-term") \
     X(OWN_VOTE_UNGATED, "raft-own-vote-ungated", "gate-own-vote") \
     X(PREVOTE_COUNTS, "raft-prevote-counts", "prevote-answer-is-not-a-vote") \
     X(PREVOTE_BINDS, "raft-prevote-binds", "prevote-resets-the-vote") \
@@ -82,7 +83,5 @@ enum raft_bug {
 #undef RAFT_BUG_ENUM
     RAFT_BUG_COUNT
 };
-
-_Static_assert(RAFT_BUG_COUNT <= 64, "options.seeded_bugs is a set of 64 bits");
 
 #endif

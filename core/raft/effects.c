@@ -73,14 +73,21 @@ struct raft_effect *raft_emit(struct raft *r, uint32_t type)
     return take(r, type);
 }
 
+/* A pre-vote binds nobody, so neither side of it waits for the disk. */
+static bool waits_for_term(const struct raft *r, uint32_t type)
+{
+    if (raft_bug(r, RAFT_BUG_TERM_UNGATED) && type != RAFT_VOTE_REQUEST && type != RAFT_VOTE_RESPONSE)
+        return false;
+    return type != RAFT_PREVOTE_REQUEST && type != RAFT_PREVOTE_RESPONSE && !raft_term_durable(r);
+}
+
 /* A message of the current term, gated on that term being on the disk. */
 struct raft_message *raft_send(struct raft *r, uint32_t type, uint64_t to)
 {
     assert(to != 0);
     assert(to != r->options.self);
     struct raft_effect *effect = raft_emit(r, RAFT_EFFECT_SEND);
-    /* A pre-vote binds nobody, so neither side of it waits for the disk. */
-    if (type != RAFT_PREVOTE_REQUEST && type != RAFT_PREVOTE_RESPONSE && !raft_term_durable(r))
+    if (waits_for_term(r, type))
         effect->gate = r->vote_io;
     effect->message.type = type;
     effect->message.from = r->options.self;

@@ -199,7 +199,7 @@ struct raft {
 #ifdef GAVEL_SEEDED_BUGS
 static inline bool raft_bug(const struct raft *r, enum raft_bug bug)
 {
-    return (r->options.seeded_bugs >> bug & 1) != 0;
+    return r->options.seeded_bug == (uint64_t)bug + 1;
 }
 #else
 #define raft_bug(r, bug) (false)

@@ -97,7 +97,7 @@ struct raft_options {
      * behind the snapshot is kept for it.
      */
     uint64_t snapshot_wait_ns;
-    uint64_t seeded_bugs;         /* bit set of bugs.h; only looked at when built with GAVEL_SEEDED_BUGS */
+    uint64_t seeded_bug;          /* of bugs.h, + 1; 0: none. Only looked at when built with GAVEL_SEEDED_BUGS */
 };
 
 /* What the durable log and the vote record said at start. Everything that it names is durable. */

@@ -87,9 +87,9 @@ uint64_t world_random(struct world *w, uint64_t below)
 }
 
 /* The seeded bug that GAVEL_BUG names, if it is one of core/raft's. */
-static uint64_t seeded_bugs(void)
+static uint64_t seeded_bug(void)
 {
-    uint64_t bugs = 0;
+    uint64_t bug = 0;
 #ifdef GAVEL_SEEDED_BUGS
     static const char *const names[] = {
 #define NAME(symbol, name, scenario) name,
@@ -99,9 +99,9 @@ static uint64_t seeded_bugs(void)
     const char *wanted = getenv("GAVEL_BUG");
     for (size_t i = 0; wanted && i < sizeof names / sizeof names[0]; i++)
         if (strcmp(wanted, names[i]) == 0)
-            bugs |= UINT64_C(1) << i;
+            bug = i + 1;
 #endif
-    return bugs;
+    return bug;
 }
 
 struct world *world_new(uint64_t seed)
@@ -114,7 +114,7 @@ struct world *world_new(uint64_t seed)
     w->latency_min = w->latency_max = WORLD_MS;
     w->options.seed = seed;
     w->options.batches_max = 4096;
-    w->options.seeded_bugs = seeded_bugs();
+    w->options.seeded_bug = seeded_bug();
     return w;
 }
 

@@ -474,6 +474,7 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     memory->applied = memory->result_count = memory->heard = 0;
     memory->reads_asked = 0;
     memory->tick = 0;
+    memory->disk_term = 0;
     memory->on_disk = memory->segment = 0; /* all of it once more: what was read may not have been synced */
     memory->alive = true;
     if (recovery->member_id == 0 && memory->hurt) { /* wiped: nobody remembers anything here */
@@ -573,7 +574,8 @@ void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct si
     message.from_member = node->member_id;
     message.to_member = taken_for(oracle, node, to);
     oracle_message_sent(oracle, &message);
-    if (message.type == RAFT_VOTE_REQUEST || message.type == RAFT_VOTE_RESPONSE)
+    if (message.type == RAFT_VOTE_REQUEST || message.type == RAFT_VOTE_RESPONSE ||
+        oracle_term_is_news(memory, &message))
         read_vote_files(from, &durable);
     if (message.type != RAFT_APPEND_REQUEST && message.type != RAFT_SNAPSHOT_REQUEST) {
         durable.log = log_durable(node->log);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * oracle_crafted.h - three nodes made of observations alone, and what the oracle calls; for oracle_test.c, which
- * includes it once.
+ * oracle_crafted.h - three nodes made of observations alone, and what the oracle calls; for the oracle*_test.c, each of
+ * which includes it once.
  */
 #ifndef TESTS_SIM_ORACLE_CRAFTED_H
 #define TESTS_SIM_ORACLE_CRAFTED_H
@@ -128,7 +128,7 @@ static bool batch_at(const void *ctx, uint64_t index, struct raft_batch *batch)
     return true;
 }
 
-static void look(uint32_t number)
+static inline void look(uint32_t number)
 {
     struct oracle_view view = {.number = number,
                                .core = true,
@@ -140,7 +140,7 @@ static void look(uint32_t number)
     oracle_observe(oracle, &view);
 }
 
-static void append(uint32_t number, uint64_t term, uint32_t kind)
+static inline void append(uint32_t number, uint64_t term, uint32_t kind)
 {
     struct raft_status *status = &nodes[number].status;
     uint32_t chain = status->last_chain * 31 + (uint32_t)term * 7 + 1;
@@ -154,7 +154,7 @@ static void append(uint32_t number, uint64_t term, uint32_t kind)
         status->configuration_index = status->last_index;
 }
 
-static void truncate_to(uint32_t number, uint64_t index)
+static inline void truncate_to(uint32_t number, uint64_t index)
 {
     struct raft_status *status = &nodes[number].status;
 
@@ -165,14 +165,14 @@ static void truncate_to(uint32_t number, uint64_t index)
         status->durable_index = index;
 }
 
-static void voters(struct raft_configuration *configuration, uint64_t first, uint64_t last)
+static inline void voters(struct raft_configuration *configuration, uint64_t first, uint64_t last)
 {
     memset(configuration, 0, sizeof *configuration);
     for (uint64_t id = first; id <= last; id++)
         configuration->members[configuration->count++] = (struct raft_member){.id = id, .role = RAFT_VOTER};
 }
 
-static struct oracle_message message(uint32_t type, uint32_t from, uint32_t to, uint64_t term)
+static inline struct oracle_message message(uint32_t type, uint32_t from, uint32_t to, uint64_t term)
 {
     return (struct oracle_message){.type = type,
                                    .from = from,
@@ -183,7 +183,7 @@ static struct oracle_message message(uint32_t type, uint32_t from, uint32_t to, 
                                    .for_term = term};
 }
 
-static void prevotes(uint32_t to, uint64_t term)
+static inline void prevotes(uint32_t to, uint64_t term)
 {
     for (uint32_t i = 0; i < NODES; i++) {
         struct oracle_message granted = message(RAFT_PREVOTE_RESPONSE, i, to, term - 1);
@@ -195,7 +195,7 @@ static void prevotes(uint32_t to, uint64_t term)
 }
 
 /* Whoever has not voted in that term votes for this node. */
-static void vote_for(uint32_t number, uint64_t term)
+static inline void vote_for(uint32_t number, uint64_t term)
 {
     for (uint32_t i = 0; i < NODES; i++) {
         struct oracle_message granted = message(i == number ? RAFT_VOTE_REQUEST : RAFT_VOTE_RESPONSE, i, number, term);
@@ -207,7 +207,7 @@ static void vote_for(uint32_t number, uint64_t term)
 }
 
 /* The node stands for a term and is elected. */
-static void elect(uint32_t number, uint64_t term)
+static inline void elect(uint32_t number, uint64_t term)
 {
     struct raft_status *status = &nodes[number].status;
 
@@ -221,7 +221,7 @@ static void elect(uint32_t number, uint64_t term)
     look(number);
 }
 
-static void follow(uint32_t number, uint64_t term)
+static inline void follow(uint32_t number, uint64_t term)
 {
     nodes[number].status.term = term;
     nodes[number].status.vote = 0;
@@ -229,20 +229,20 @@ static void follow(uint32_t number, uint64_t term)
     look(number);
 }
 
-static void durable(uint32_t number, uint64_t index)
+static inline void durable(uint32_t number, uint64_t index)
 {
     nodes[number].status.durable_index = index;
     look(number);
 }
 
-static void commit(uint32_t number, uint64_t index)
+static inline void commit(uint32_t number, uint64_t index)
 {
     nodes[number].status.commit = index;
     look(number);
 }
 
 /* n1 leads term 1; `entries` of it lie on n1 and n2 and are committed there. */
-static void committed_world(uint64_t entries)
+static inline void committed_world(uint64_t entries)
 {
     elect(0, 1);
     for (uint64_t i = 0; i < entries; i++)
@@ -282,5 +282,28 @@ static int teardown(void **state)
     oracle = sim_oracle_free(oracle);
     return 0;
 }
+
+/* The statement must make just this invariant fire. */
+#define fires(invariant, statement) \
+    do { \
+        if (setjmp(failed) == 0) { \
+            statement; \
+            fail_msg("nothing fired, wanted: %s", (invariant)); \
+        } \
+        if (strcmp(fired, (invariant)) != 0) \
+            fail_msg("wanted: %s; fired: %s: %s", (invariant), fired, sentence); \
+    } while (0)
+
+/* What is before the planted violation must be accepted. */
+#define holds(statement) \
+    do { \
+        if (setjmp(failed) == 0) { \
+            statement; \
+        } else { \
+            fail_msg("%s fired: %s", fired, sentence); \
+        } \
+    } while (0)
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

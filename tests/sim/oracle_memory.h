@@ -90,6 +90,7 @@ struct oracle_node {
     uint64_t promised; /* index: what lies on its disk and may have been acknowledged */
     uint64_t acked;    /* the highest index that it ever acknowledged of this log */
     uint64_t sent_term; /* the highest term that a message of it has named, pre-votes apart */
+    uint64_t disk_term; /* the highest term that both of its vote files were seen to hold in this life */
     uint64_t configuration; /* index of the newest configuration in its log; 0: none */
     bool hurt;          /* its disk was damaged since it was started */
     bool refetching;    /* started as recovering and has not ended that */
@@ -247,6 +248,8 @@ struct oracle_durable {
 
 /* False: not a message of the algorithm in MessagePack. Fills in all but the ends. */
 bool oracle_message_read(struct gavel_slice bytes, struct oracle_message *message);
+/* Whether the message names a term that the vote files were not yet seen to hold in this life. */
+bool oracle_term_is_news(const struct oracle_node *node, const struct oracle_message *message);
 void oracle_persisted(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_message *message,
                       const struct oracle_durable *durable);
 void oracle_message_sent(struct sim_oracle *oracle, const struct oracle_message *message);

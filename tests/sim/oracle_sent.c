@@ -171,19 +171,45 @@ static void not_persisted(struct sim_oracle *oracle, const struct oracle_message
              (unsigned long long)durable);
 }
 
+static bool names_its_term(const struct oracle_message *message)
+{
+    return message->type != RAFT_PREVOTE_REQUEST && message->type != RAFT_PREVOTE_RESPONSE;
+}
+
+bool oracle_term_is_news(const struct oracle_node *node, const struct oracle_message *message)
+{
+    return message->term > node->disk_term && names_its_term(message);
+}
+
+static void both_hold(struct sim_oracle *oracle, const struct oracle_message *message,
+                      const struct oracle_durable *durable)
+{
+    for (int i = 0; i < 2; i++)
+        if (durable->term[i] < message->term)
+            not_persisted(oracle, message, i ? "the term (second vote file)" : "the term", message->term,
+                          durable->term[i]);
+}
+
+/* Whatever names a term, be it a refusal: who forgets that it spoke in it would take an older one for the newest. */
+static void term_persisted(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_message *message,
+                           const struct oracle_durable *durable)
+{
+    if (!durable->votes_known || !oracle_term_is_news(node, message))
+        return;
+    both_hold(oracle, message, durable);
+    node->disk_term = message->term;
+}
+
 static void vote_persisted(struct sim_oracle *oracle, const struct oracle_message *message, uint64_t candidate,
                            const struct oracle_durable *durable)
 {
     if (!durable->votes_known)
         return;
-    for (int i = 0; i < 2; i++) {
-        if (durable->term[i] < message->term)
-            not_persisted(oracle, message, i ? "the term (second vote file)" : "the term", message->term,
-                          durable->term[i]);
+    both_hold(oracle, message, durable);
+    for (int i = 0; i < 2; i++)
         if (durable->term[i] == message->term && durable->vote[i] != candidate)
             not_persisted(oracle, message, i ? "a vote (second vote file) for" : "a vote for", candidate,
                           durable->vote[i]);
-    }
 }
 
 static void log_persisted(struct sim_oracle *oracle, const struct oracle_message *message, const char *what,
@@ -207,9 +233,9 @@ void oracle_persisted(struct sim_oracle *oracle, struct oracle_node *node, const
 {
     bool granted = message->flags & RAFT_VOTE_GRANTED;
 
-    if (message->type != RAFT_PREVOTE_REQUEST && message->type != RAFT_PREVOTE_RESPONSE &&
-        message->term > node->sent_term)
+    if (names_its_term(message) && message->term > node->sent_term)
         node->sent_term = message->term;
+    term_persisted(oracle, node, message, durable);
     if (node->refetching && (message->type == RAFT_VOTE_REQUEST || (message->type == RAFT_VOTE_RESPONSE && granted)))
         sim_fail(oracle->sim, "a recovering node does not vote", "n%u sends a vote in term %llu", message->from + 1,
                  (unsigned long long)message->term);
