@@ -19,6 +19,8 @@
  *     reset FROM TO            every connection between the two is reset
  *     cut FROM TO              the next piece on each connection is sent in part, then the connection is reset
  *     stats                    connections made, refused, reset, cut; bytes
+ *     felt VERB FROM TO        how often one of the verbs above but open has met something on these links: a number
+ *                              that never falls. A drop counts when this is asked, and something is held
  */
 #define _GNU_SOURCE /* setns, accept4 */
 
@@ -50,6 +52,9 @@
 #define PIECES_MAX 128         /* reads that wait in one direction */
 #define RATE_STEP_MS 20        /* a slow link sends that often */
 #define LINE_BYTES 256
+
+enum verb { DROP, DELAY, RATE, REFUSE, RESET, CUT, VERBS };
+static const char *const verbs[VERBS] = {"drop", "delay", "rate", "refuse", "reset", "cut"};
 
 struct rule {
     bool drop;
@@ -101,6 +106,7 @@ static int listeners[SIDES_MAX][SIDES_MAX][PORTS_MAX];
 static int sides;
 static unsigned first_port;
 static int ports;
+static uint64_t felt[VERBS][SIDES_MAX][SIDES_MAX];
 static uint64_t total_made, total_refused, total_reset, total_cut, total_bytes;
 static uint64_t dice = 88172645463325252u;
 
@@ -207,6 +213,8 @@ static void broke(struct connection *at, int side)
         forget(at);
     else if (!rules[at->node[side]][at->node[!side]].drop)
         reset_both(at);
+    else
+        felt[DROP][at->node[side]][at->node[!side]]++;
 }
 
 static void take(int in, int as, int port)
@@ -222,6 +230,7 @@ static void take(int in, int as, int port)
             at = &connections[i];
     if (!at || rules[in][as].refuse) {
         total_refused++;
+        felt[REFUSE][in][as] += rules[in][as].refuse;
         close_hard(fd);
         return;
     }
@@ -246,6 +255,8 @@ static void dial(struct connection *at)
     struct sockaddr_in address = address_of(at->node[1], at->port);
     int one = 1;
 
+    for (int side = 0; side < 2; side++)
+        felt[DROP][at->node[side]][at->node[!side]] += rules[at->node[side]][at->node[!side]].drop;
     if (rules[at->node[0]][at->node[1]].drop || rules[at->node[1]][at->node[0]].drop)
         return;
     at->dialled = true;
@@ -306,6 +317,7 @@ static void read_some(struct connection *at, int side)
     }
     piece->size = (uint32_t)got;
     piece->due = now_ms() + rule->delay_ms + random_below(rule->jitter_ms + 1);
+    felt[DELAY][at->node[side]][at->node[!side]] += rule->delay_ms > 0;
     if (last && piece->due < last->due)
         piece->due = last->due;
     pipe->size += piece->size;
@@ -364,6 +376,7 @@ static void send_some(struct connection *at, int side)
     sent = size ? send(at->fd[!side], pipe->data + pipe->begin, size, MSG_NOSIGNAL) : 0;
     if (pipe->cut) {
         total_cut++;
+        felt[CUT][at->node[side]][at->node[!side]]++;
         reset_both(at);
         return;
     }
@@ -374,6 +387,7 @@ static void send_some(struct connection *at, int side)
     }
     total_bytes += (uint64_t)sent;
     taken(pipe, (uint32_t)sent);
+    felt[RATE][at->node[side]][at->node[!side]] += rule->rate > 0;
     if (rule->rate)
         pipe->next_send = now_ms() + (uint64_t)sent * 1000 / rule->rate;
 }
@@ -396,6 +410,7 @@ static void each_connection(const char *verb, int from, int to)
             at->pipes[at->node[0] == from ? 0 : 1].cut = true;
         } else if (strcmp(verb, "reset") == 0) {
             total_reset++;
+            felt[RESET][from][to]++;
             reset_both(at);
         } else if (strcmp(verb, "open") == 0) {
             at->pipes[0].cut = at->pipes[1].cut = false;
@@ -431,6 +446,40 @@ static bool covers(const char *word, int side)
     return strcmp(word, "*") == 0 || (int)strtol(word, NULL, 10) == side;
 }
 
+/* Does anything wait for that direction: bytes, or the end of a connection? */
+static bool holds(const struct connection *at, int side)
+{
+    char byte;
+
+    if (at->pipes[side].count > 0 || at->fd[side] < 0)
+        return true;
+    return recv(at->fd[side], &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+static uint64_t felt_by(enum verb verb, int from, int to)
+{
+    for (unsigned i = 0; i < CONNECTIONS_MAX && verb == DROP && rules[from][to].drop; i++)
+        for (int side = 0; side < 2 && connections[i].used && connections[i].connected; side++)
+            if (connections[i].node[side] == from && connections[i].node[!side] == to)
+                felt[DROP][from][to] += holds(&connections[i], side);
+    return felt[verb][from][to];
+}
+
+static bool tell_felt(const char *name, const char *from, const char *to, char *answer, size_t size)
+{
+    uint64_t sum = 0;
+    int verb = 0;
+
+    while (verb < VERBS && strcmp(verbs[verb], name) != 0)
+        verb++;
+    for (int i = 0; i < sides && verb < VERBS; i++)
+        for (int k = 0; k < sides; k++)
+            if (i != k && covers(from, i) && covers(to, k))
+                sum += felt_by((enum verb)verb, i, k);
+    (void)snprintf(answer, size, "ok %" PRIu64 "\n", sum);
+    return verb < VERBS;
+}
+
 static void command(char *line, char *answer, size_t size)
 {
     char verb[16] = "";
@@ -447,6 +496,8 @@ static void command(char *line, char *answer, size_t size)
                        " bytes\n", total_made, total_refused, total_reset, total_cut, total_bytes);
         return;
     }
+    if (sscanf(line, "felt %15s %15s %15s", verb, from, to) == 3 && tell_felt(verb, from, to, answer, size))
+        return;
     for (int i = 0; i < sides && words >= 3; i++)
         for (int k = 0; k < sides; k++)
             if (i != k && covers(from, i) && covers(to, k))

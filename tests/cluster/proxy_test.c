@@ -137,7 +137,7 @@ static void put(int fd, int count)
     assert_int_equal(send(fd, bytes, (size_t)count, MSG_NOSIGNAL), count);
 }
 
-static void say(const char *line)
+static long say(const char *line)
 {
     char answered[256];
     ssize_t got;
@@ -148,6 +148,16 @@ static void say(const char *line)
     assert_true(got > 0);
     answered[got] = 0;
     assert_memory_equal(answered, "ok", 2);
+    return strtol(answered + 2, NULL, 10); /* 0 where it has no number to tell */
+}
+
+/* How often that was felt so far. */
+static long felt(const char *verb, int from, int to)
+{
+    char line[64];
+
+    (void)snprintf(line, sizeof line, "felt %s %d %d\n", verb, from, to);
+    return say(line);
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
@@ -180,13 +190,112 @@ static void what_is_dropped_is_held(void **state)
     struct both both = both_open();
 
     (void)state;
-    say("drop 0 1\n");
+    (void)say("drop 0 1\n");
     put(both.client, 100);
     assert_false(ready(both.server, NEVER_MS));
     put(both.server, 50); /* the other way is open */
     assert_int_equal(read_all(both.client, 50), 50);
-    say("open 0 1\n");
+    (void)say("open 0 1\n");
     assert_int_equal(read_all(both.server, 100), 100);
+    both_close(both);
+}
+
+/* Who counts what was done must not count what nobody noticed. */
+static void what_met_nothing_was_not_felt(void **state)
+{
+    static const char *const verbs[] = {"drop", "delay", "rate", "refuse", "reset", "cut"};
+    long before[6];
+    struct both both = both_open();
+    char line[64];
+
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        before[i] = felt(verbs[i], 0, 1);
+    put(both.client, 10); /* there is no rule */
+    assert_int_equal(read_all(both.server, 10), 10);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(felt(verbs[i], 0, 1), before[i]);
+        if (i != 4) { /* there is a connection to be reset */
+            (void)snprintf(line, sizeof line, "%s 0 1 1\n", verbs[i]);
+            (void)say(line);
+        }
+    }
+    put(both.server, 10); /* the other way round */
+    assert_int_equal(read_all(both.client, 10), 10);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(felt(verbs[i], 0, 1), before[i]);
+    (void)say("open 0 1\n");
+    (void)say("reset 0 1\n");
+    assert_true(felt("reset", 0, 1) > before[4]);
+    both_close(both);
+    before[4] = felt("reset", 0, 1);
+    (void)say("reset 0 1\n");
+    assert_int_equal(felt("reset", 0, 1), before[4]);
+}
+
+static void each_rule_counts_where_it_is_felt(void **state)
+{
+    struct both both = both_open();
+    long before = felt("delay", 0, 1);
+    long others = say("felt delay * *\n");
+    int fd;
+
+    (void)state;
+    (void)say("delay 0 1 1 0\n");
+    put(both.client, 10);
+    assert_int_equal(read_all(both.server, 10), 10);
+    assert_true(felt("delay", 0, 1) > before);
+    assert_int_equal(say("felt delay * *\n") - others, felt("delay", 0, 1) - before);
+    (void)say("open 0 1\n");
+    before = felt("rate", 1, 0);
+    (void)say("rate 1 0 100000\n");
+    put(both.server, 10);
+    assert_int_equal(read_all(both.client, 10), 10);
+    assert_true(felt("rate", 1, 0) > before);
+    (void)say("open 1 0\n");
+    before = felt("drop", 0, 1);
+    (void)say("drop 0 1\n");
+    put(both.client, 10);
+    assert_false(ready(both.server, NEVER_MS));
+    assert_true(felt("drop", 0, 1) > before);
+    (void)say("open 0 1\n");
+    assert_int_equal(read_all(both.server, 10), 10);
+    before = felt("cut", 0, 1);
+    (void)say("cut 0 1\n");
+    put(both.client, 10);
+    assert_true(read_all(both.server, 10) < 10);
+    assert_true(felt("cut", 0, 1) > before);
+    both_close(both);
+    before = felt("refuse", 0, 1);
+    (void)say("refuse 0 1 1\n");
+    fd = dial();
+    assert_int_equal(read_all(fd, 1), -ECONNRESET);
+    assert_true(felt("refuse", 0, 1) > before);
+    (void)say("open 0 1\n");
+    (void)close(fd);
+}
+
+/* The end of a connection, and a dial, are held as bytes are. */
+static void what_waits_is_felt(void **state)
+{
+    struct both both = both_open();
+    long before = felt("drop", 0, 1);
+
+    (void)state;
+    (void)say("drop 0 1\n");
+    (void)close(both.client);
+    assert_false(ready(both.server, NEVER_MS));
+    assert_true(felt("drop", 0, 1) > before);
+    (void)say("open 0 1\n");
+    assert_true(read_all(both.server, 1) <= 0);
+    (void)close(both.server);
+    before = felt("drop", 1, 0);
+    (void)say("drop 1 0\n");
+    both.client = dial();
+    assert_false(ready(listener, NEVER_MS));
+    assert_true(felt("drop", 1, 0) > before);
+    (void)say("open 1 0\n");
+    both.server = answer();
     both_close(both);
 }
 
@@ -195,10 +304,10 @@ static void an_end_is_not_heard_either(void **state)
     struct both both = both_open();
 
     (void)state;
-    say("drop * *\n");
+    (void)say("drop * *\n");
     (void)close(both.client);
     assert_false(ready(both.server, NEVER_MS));
-    say("open * *\n");
+    (void)say("open * *\n");
     assert_true(read_all(both.server, 1) <= 0);
     (void)close(both.server);
 }
@@ -208,10 +317,10 @@ static void a_dial_waits_for_both_ways(void **state)
     struct both both;
 
     (void)state;
-    say("drop 1 0\n");
+    (void)say("drop 1 0\n");
     both.client = dial();
     assert_false(ready(listener, NEVER_MS));
-    say("open 1 0\n");
+    (void)say("open 1 0\n");
     both.server = answer();
     put(both.client, 3);
     assert_int_equal(read_all(both.server, 3), 3);
@@ -224,17 +333,17 @@ static void delays_and_rates_take_their_time(void **state)
     uint64_t begun = now_ms();
 
     (void)state;
-    say("delay 0 1 120 0\n");
+    (void)say("delay 0 1 120 0\n");
     put(both.client, 10);
     assert_int_equal(read_all(both.server, 10), 10);
     assert_true(now_ms() - begun >= 120);
-    say("open 0 1\n");
-    say("rate 1 0 40000\n");
+    (void)say("open 0 1\n");
+    (void)say("rate 1 0 40000\n");
     begun = now_ms();
     put(both.server, 20000);
     assert_int_equal(read_all(both.client, 20000), 20000);
     assert_true(now_ms() - begun >= 400);
-    say("open 1 0\n");
+    (void)say("open 1 0\n");
     both_close(both);
 }
 
@@ -244,7 +353,7 @@ static void a_cut_comes_in_the_middle(void **state)
     int had;
 
     (void)state;
-    say("cut 0 1\n");
+    (void)say("cut 0 1\n");
     put(both.client, 5000);
     had = read_all(both.server, 5000);
     assert_true(had < 5000); /* a part, or nothing but the reset */
@@ -257,7 +366,7 @@ static void a_reset_is_one_on_both_sides(void **state)
     struct both both = both_open();
 
     (void)state;
-    say("reset 0 1\n");
+    (void)say("reset 0 1\n");
     assert_int_equal(read_all(both.client, 1), -ECONNRESET);
     assert_int_equal(read_all(both.server, 1), -ECONNRESET);
     both_close(both);
@@ -268,11 +377,11 @@ static void refused_and_nobody_there_look_alike(void **state)
     int fd;
 
     (void)state;
-    say("refuse 0 1 1\n");
+    (void)say("refuse 0 1 1\n");
     fd = dial();
     assert_int_equal(read_all(fd, 1), -ECONNRESET);
     (void)close(fd);
-    say("open 0 1\n");
+    (void)say("open 0 1\n");
     (void)close(listener);
     fd = dial();
     assert_int_equal(read_all(fd, 1), -ECONNRESET);
@@ -325,7 +434,7 @@ static void each_port_leads_to_itself(void **state)
     node = accept(second_listener, NULL, NULL);
     put(fd, 10);
     assert_int_equal(read_all(node, 10), 10);
-    say("reset 0 1\n");
+    (void)say("reset 0 1\n");
     assert_int_equal(read_all(fd, 1), -ECONNRESET);
     (void)close(fd);
     (void)close(node);
@@ -376,6 +485,8 @@ int main(void)
         cmocka_unit_test(a_dial_waits_for_both_ways),     cmocka_unit_test(delays_and_rates_take_their_time),
         cmocka_unit_test(a_cut_comes_in_the_middle),      cmocka_unit_test(a_reset_is_one_on_both_sides),
         cmocka_unit_test(refused_and_nobody_there_look_alike), cmocka_unit_test(each_port_leads_to_itself),
+        cmocka_unit_test(what_met_nothing_was_not_felt), cmocka_unit_test(each_rule_counts_where_it_is_felt),
+        cmocka_unit_test(what_waits_is_felt),
     };
     const char *top = getenv("top_builddir");
     const char *temporary = getenv("TMPDIR");

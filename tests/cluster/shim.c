@@ -39,14 +39,14 @@ static void __attribute__((constructor)) map_page(void)
         page = at;
 }
 
-/* Take one of a number of failures that were ordered. */
-static bool take(uint32_t *ordered)
+/* Take one of a number of failures that were ordered, and count it. */
+static bool take(uint32_t *ordered, uint32_t *taken)
 {
     uint32_t left = __atomic_load_n(ordered, __ATOMIC_RELAXED);
 
     while (left > 0)
         if (__atomic_compare_exchange_n(ordered, &left, left - 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-            (void)__atomic_add_fetch(&page->failed, 1, __ATOMIC_RELAXED);
+            (void)__atomic_add_fetch(taken, 1, __ATOMIC_RELAXED);
             return true;
         }
     return false;
@@ -62,7 +62,7 @@ static bool before_sync(void)
         (void)poll(NULL, 0, 1);
         waited++;
     }
-    return take(&page->fail_syncs);
+    return take(&page->fail_syncs, &page->failed_syncs);
 }
 
 static int sync_with(long number, int fd)
@@ -94,7 +94,7 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int f
 {
     bool fails = (flags & (RWF_DSYNC | RWF_SYNC)) && before_sync();
 
-    if (!fails && !take(&page->fail_writes))
+    if (!fails && !take(&page->fail_writes, &page->failed_writes))
         return write_at(fd, iov, count, offset, flags);
     if (count > 1 || fails)
         (void)write_at(fd, iov, fails ? count : count / 2, offset, 0);

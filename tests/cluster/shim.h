@@ -19,7 +19,8 @@ struct shim_page {
     uint32_t fail_writes; /* so many writes of the log fail with EIO, after a part of them was written */
     /* Counted by the shim. */
     uint32_t syncs;
-    uint32_t failed;
+    uint32_t failed_syncs;
+    uint32_t failed_writes;
     uint32_t clocks;
 };
 

@@ -233,13 +233,14 @@ void node_wipe(struct torture *torture, struct torture_node *node);
 
 void node_start(struct torture *torture, struct torture_node *node);
 
-/* SIGKILL, and wait for the end. */
-void node_kill(struct torture *torture, struct torture_node *node);
+/* SIGKILL, and wait for the end; true when that was what ended it. */
+bool node_kill(struct torture *torture, struct torture_node *node);
 
 /* SIGTERM; node_look sees the end. */
 void node_stop(struct torture *torture, struct torture_node *node);
 
-void node_freeze(struct torture_node *node, bool frozen);
+/* SIGSTOP or SIGCONT; true when it did stop. */
+bool node_freeze(struct torture_node *node, bool frozen);
 
 /* See which processes have ended, and fail when one should not have, or not that way. */
 void node_look(struct torture *torture);
@@ -261,6 +262,9 @@ bool node_is_report(const char *line);
 
 /* Fail when that file has such a line. */
 void node_check_file(struct torture *torture, const char *what, const char *path);
+
+/* Lines of its log that have these words. */
+unsigned node_says(const struct torture_node *node, const char *words);
 
 /* Fail when a log has one. */
 void node_check_reports(struct torture *torture);
@@ -364,6 +368,10 @@ void load_start(struct torture *torture);
 
 /* Writes and reads that were answered so far. */
 uint64_t load_answered(const struct torture *torture);
+
+/* Much more is written from now on, or not any more, as often as this was asked for: a disk that is full has room in
+ * reserve, and nobody feels it until that is used. */
+void load_press(struct torture *torture, bool more);
 
 /* No new operations; waits for the last ones, and prints the totals. */
 void load_stop(struct torture *torture);

@@ -367,7 +367,7 @@ void hand_farewell(struct hand *hand, struct torture_node *node)
         if (!over && until && torture_now(torture) > until) {
             torture_say(torture, "%s was removed, did not hear of it in %d ms, and is ended by hand", node->name,
                         HEAR_MS);
-            node_kill(torture, node);
+            (void)node_kill(torture, node);
             node->out = over = true;
             node->wanted = false;
             torture->crew->ended++;

@@ -19,6 +19,8 @@
 #define EPOCH_OPS 1500    /* operations of all clients until other keys are used: the check of one key stays short */
 #define CALL_MS 2500
 #define BALLAST_BYTES 40000
+#define BALLAST_PART 25   /* one operation of so many, */
+#define PRESSED_PART 5    /* and of so many where a disk is full */
 #define PAGE_TEXT "500"
 #define PAGE_MS 30000
 #define LEDGER_NAME_BYTES 40
@@ -45,10 +47,12 @@ struct torture_load {
     struct client clients[TORTURE_CLIENTS];
     FILE *history;
     atomic_bool stop;
+    atomic_int pressed; /* by how many */
     _Atomic uint64_t begun;
     _Atomic uint64_t answered;
     _Atomic uint64_t refused;
     _Atomic uint64_t unknown;
+    _Atomic uint64_t no_space; /* of the refused */
 };
 
 static uint64_t now_ns(void)
@@ -97,6 +101,8 @@ static void call(struct client *client, struct op *op)
         atomic_fetch_add(&load->answered, 1);
     else
         atomic_fetch_add(&load->refused, 1);
+    if (op->status == GAVEL_E_NO_SPACE)
+        atomic_fetch_add(&load->no_space, 1);
 }
 
 /* The word of the history for a status; fails for one that no client should be told. */
@@ -246,7 +252,7 @@ static void *client_main(void *context)
             continue;
         }
         next = (next + gap_ns > now ? next : now) + gap_ns;
-        if (torture_random(&client->dice, 25) == 0)
+        if (torture_random(&client->dice, atomic_load(&client->load->pressed) > 0 ? PRESSED_PART : BALLAST_PART) == 0)
             load_down(client);
         else if (torture_random(&client->dice, 5) == 0 && client->ledger_count < TORTURE_LEDGER_MAX)
             enter(client);
@@ -315,6 +321,12 @@ uint64_t load_answered(const struct torture *torture)
     return torture->load ? atomic_load(&torture->load->answered) : 0;
 }
 
+void load_press(struct torture *torture, bool more)
+{
+    if (torture->load)
+        (void)atomic_fetch_add(&torture->load->pressed, more ? 1 : -1);
+}
+
 void load_stop(struct torture *torture)
 {
     struct torture_load *load = torture->load;
@@ -326,9 +338,10 @@ void load_stop(struct torture *torture)
         for (uint32_t k = 0; k < load->clients[i].ledger_count; k++)
             written += load->clients[i].ledger[k] == DONE;
     }
-    printf("load: %" PRIu64 " operations, %" PRIu64 " answered, %" PRIu64 " refused, %" PRIu64 " unknown; %" PRIu64
+    printf("load: %" PRIu64 " operations, %" PRIu64 " answered, %" PRIu64 " refused (%" PRIu64
+           " for want of space), %" PRIu64 " unknown; %" PRIu64
            " acknowledged writes in the ledger\n", atomic_load(&load->begun), atomic_load(&load->answered),
-           atomic_load(&load->refused), atomic_load(&load->unknown), written);
+           atomic_load(&load->refused), atomic_load(&load->no_space), atomic_load(&load->unknown), written);
     if (atomic_load(&load->answered) == 0)
         torture_fail(torture, "nothing was answered: this shows nothing");
 }

@@ -21,6 +21,7 @@ extern char **environ;
 
 #define YOUNG_MS 10000 /* gaveld that young may not have set up its signals yet and dies of SIGTERM */
 #define ENVIRONMENT_MAX 512
+#define STOP_LOOKS 300 /* of a millisecond: SIGSTOP takes hardly one */
 
 /* ---- before ------------------------------------------------------------------------------------------------------ */
 
@@ -289,18 +290,19 @@ static void ended(struct torture *torture, struct torture_node *node, int status
     }
 }
 
-void node_kill(struct torture *torture, struct torture_node *node)
+bool node_kill(struct torture *torture, struct torture_node *node)
 {
     int status = 0;
 
     if (node->pid <= 0)
-        return;
+        return false;
     node->killed = true;
     (void)kill(node->pid, SIGKILL);
     while (waitpid(node->pid, &status, 0) < 0)
         if (errno != EINTR)
             torture_fail(torture, "%s: %s", node->name, strerror(errno));
     ended(torture, node, status);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
 void node_stop(struct torture *torture, struct torture_node *node)
@@ -312,11 +314,20 @@ void node_stop(struct torture *torture, struct torture_node *node)
     (void)kill(node->pid, SIGTERM);
 }
 
-void node_freeze(struct torture_node *node, bool frozen)
+bool node_freeze(struct torture_node *node, bool frozen)
 {
-    if (node->pid > 0)
-        (void)kill(node->pid, frozen ? SIGSTOP : SIGCONT);
+    siginfo_t info = {.si_pid = 0};
+
     node->paused = frozen;
+    if (node->pid <= 0 || kill(node->pid, frozen ? SIGSTOP : SIGCONT) != 0 || !frozen)
+        return false;
+    for (int i = 0; i < STOP_LOOKS && info.si_pid != node->pid; i++) { /* a write to its disk goes first */
+        if (i > 0)
+            torture_pause(1);
+        if (waitid(P_PID, (id_t)node->pid, &info, WSTOPPED | WNOHANG) != 0)
+            return false;
+    }
+    return info.si_pid == node->pid;
 }
 
 void node_look(struct torture *torture)
@@ -420,24 +431,36 @@ static const struct {
              {"torn tails cut", "unfinished write"}, {"recoveries begun", "Recovering:"},
              {"ended", "Recovered:"}};
 #define TALES (sizeof tales / sizeof *tales)
+#define RECOVERIES 5     /* its place in them */
+#define DAMAGES_FLOOR 10 /* a long run in which so much was damaged must have seen a node recover */
+
+unsigned node_says(const struct torture_node *node, const char *words)
+{
+    FILE *in = fopen(node->log, "re");
+    unsigned count = 0;
+    char line[1024];
+
+    while (in && fgets(line, sizeof line, in))
+        count += strstr(line, words) != NULL;
+    if (in)
+        (void)fclose(in);
+    return count;
+}
 
 void node_report(struct torture *torture)
 {
     unsigned counts[TALES] = {0};
 
-    for (int i = 0; i < torture->slots; i++) {
-        FILE *in = fopen(torture->nodes[i].log, "re");
-        char line[1024];
-
-        while (in && fgets(line, sizeof line, in))
-            for (size_t k = 0; k < TALES; k++)
-                counts[k] += strstr(line, tales[k].words) != NULL;
-        if (in)
-            (void)fclose(in);
-    }
+    for (int i = 0; i < torture->slots; i++)
+        for (size_t k = 0; k < TALES; k++)
+            counts[k] += node_says(&torture->nodes[i], tales[k].words);
     printf("logs:");
     for (size_t k = 0; k < TALES; k++)
         printf(" %s %u%s", tales[k].name, counts[k], k + 1 < TALES ? "," : "\n");
+    if (torture->storm_ms >= TORTURE_LONG_MS && counts[RECOVERIES] == 0 &&
+        torture->damages[0] + torture->damages[1] >= DAMAGES_FLOOR)
+        torture_short(torture, "%u files were damaged, and no node said that it recovers",
+                      torture->damages[0] + torture->damages[1]);
 }
 
 void node_check_file(struct torture *torture, const char *what, const char *path)

@@ -43,7 +43,7 @@ struct fault {
     int target;      /* index of a node, or LEADER */
     uint32_t mask;   /* who is on this side, by index */
     uint64_t amount;
-    uint32_t counted; /* by the shim, before */
+    uint64_t counted; /* of what shows that it is felt, before */
     bool roll;        /* one of a rolling restart, */
     bool last_of_roll; /* and its last */
     struct torture_node *node; /* who it was */
@@ -58,7 +58,7 @@ struct storm {
     unsigned count;
     unsigned drawn[FAULT_KINDS];
     unsigned tried[FAULT_KINDS]; /* there was a node for it, and it was allowed */
-    unsigned done[FAULT_KINDS]; /* and it was felt */
+    unsigned done[FAULT_KINDS]; /* and something met it: was_felt, or where it is done */
     int rolled; /* nodes that this rolling restart has stopped */
     unsigned links[TORTURE_NODES + 1][TORTURE_NODES + 1]; /* faults that hold each directed link */
     uint64_t dice;
@@ -293,13 +293,67 @@ static void each_held(struct storm *storm, const struct fault *fault, bool begin
             }
 }
 
-/* One directed link between two sides, by the fault's number. */
+/* One directed link between two sides, by the fault's number. Nobody dials a client: there is nothing to refuse. */
 static void one_link(const struct storm *storm, const struct fault *fault, int *from, int *to)
 {
     int sides = storm->torture->slots + 1;
 
     *from = (int)(fault->amount % (uint64_t)sides);
     *to = (*from + 1 + (int)(fault->amount / 16 % (uint64_t)(sides - 1))) % sides;
+    if (fault->kind == FAULT_REFUSE && *to == 0) {
+        *to = *from;
+        *from = 0;
+    }
+}
+
+/* What the proxy calls it. */
+static const char *verb_of(const struct fault *fault)
+{
+    switch (fault->kind) {
+    case FAULT_SLOW_LINK: return "rate";
+    case FAULT_DELAY: return "delay";
+    case FAULT_REFUSE: return "refuse";
+    case FAULT_RESET: return "reset";
+    case FAULT_CUT: return "cut";
+    default: return "drop";
+    }
+}
+
+/* How often that was felt on a link; '*' is -1. */
+static uint64_t felt_on(const struct storm *storm, const struct fault *fault, int from, int to)
+{
+    char sides[2][16] = {"*", "*"};
+
+    if (from >= 0)
+        (void)snprintf(sides[0], sizeof sides[0], "%d", from);
+    if (to >= 0)
+        (void)snprintf(sides[1], sizeof sides[1], "%d", to);
+    return strtoull(net_do(storm->torture, "felt %s %s %s", verb_of(fault), sides[0], sides[1]), NULL, 10);
+}
+
+/* All connections of its node, or one link? */
+static bool breaks_all(const struct fault *fault)
+{
+    return (fault->amount >> 20) % 2 != 0;
+}
+
+/* By the links that the fault is on. */
+static uint64_t felt_by_links(const struct storm *storm, const struct fault *fault)
+{
+    int from;
+    int to;
+    uint64_t sum = 0;
+
+    if (fault->kind == FAULT_SPLIT || fault->kind == FAULT_ONE_WAY) {
+        for (int i = 0; i <= storm->torture->slots; i++)
+            for (int k = 0; k <= storm->torture->slots; k++)
+                sum += is_held(fault, i, k) ? felt_on(storm, fault, i, k) : 0;
+        return sum;
+    }
+    if ((fault->kind == FAULT_RESET || fault->kind == FAULT_CUT) && breaks_all(fault))
+        return felt_on(storm, fault, fault->node->number, -1) + felt_on(storm, fault, -1, fault->node->number);
+    one_link(storm, fault, &from, &to);
+    return felt_on(storm, fault, from, to);
 }
 
 static void begin_link(struct storm *storm, struct fault *fault)
@@ -308,26 +362,29 @@ static void begin_link(struct storm *storm, struct fault *fault)
     int to;
 
     one_link(storm, fault, &from, &to);
+    fault->counted = felt_by_links(storm, fault);
     if (fault->kind == FAULT_SLOW_LINK)
         hold(storm, from, to, "rate", 2000 + fault->amount % 60000, 0);
     else if (fault->kind == FAULT_DELAY)
         hold(storm, from, to, "delay", 5 + fault->amount % 400, fault->amount / 512 % 100);
-    else if (fault->kind == FAULT_REFUSE)
-        hold(storm, from, to, "refuse", 1, 0);
     else
-        hold(storm, from, to, "drop", 0, 0);
+        hold(storm, from, to, verb_of(fault), 1, 0);
+    if (fault->kind == FAULT_REFUSE) /* else nobody has a reason to dial */
+        (void)net_do(storm->torture, "reset %d %d", from, to);
     fault->held = true;
     say(storm, fault, "from %d to %d", from, to);
 }
 
-/* Resets and cuts are over at once. `amount` says whether all connections of one node, or one link. */
-static void begin_break(struct storm *storm, struct fault *fault, const char *verb)
+/* Resets are over at once; a cut is felt when the next piece comes. */
+static void begin_break(struct storm *storm, struct fault *fault)
 {
+    const char *verb = verb_of(fault);
     int from;
     int to;
 
     one_link(storm, fault, &from, &to);
-    if ((fault->amount >> 20) % 2) {
+    fault->counted = felt_by_links(storm, fault);
+    if (breaks_all(fault)) {
         (void)net_do(storm->torture, "%s %d * 0 0", verb, fault->node->number);
         (void)net_do(storm->torture, "%s * %d 0 0", verb, fault->node->number);
         say(storm, fault, "all of %s", fault->node->name);
@@ -335,6 +392,9 @@ static void begin_break(struct storm *storm, struct fault *fault, const char *ve
         (void)net_do(storm->torture, "%s %d %d 0 0", verb, from, to);
         say(storm, fault, "from %d to %d", from, to);
     }
+    fault->held = fault->kind == FAULT_CUT;
+    if (!fault->held)
+        storm->done[fault->kind] += felt_by_links(storm, fault) != fault->counted;
 }
 
 /* A side of the network; the leader's own when it is the target and chance says so. */
@@ -343,6 +403,7 @@ static void begin_split(struct storm *storm, struct fault *fault)
     if (fault->target == LEADER && (fault->amount >> 16) % 2)
         fault->mask = 1u << (fault->node->number - 1);
     fault->held = true;
+    fault->counted = felt_by_links(storm, fault);
     each_held(storm, fault, true);
     say(storm, fault, "%s%s", side(storm, fault), fault->kind == FAULT_SPLIT ? " from the others" : " is not heard");
 }
@@ -360,6 +421,7 @@ static void begin_kill(struct storm *storm, struct fault *fault)
     struct torture *torture = storm->torture;
     bool power = fault->kind == FAULT_POWER || fault->kind == FAULT_POWER_ALL;
     bool all = fault->kind == FAULT_KILL_ALL || fault->kind == FAULT_POWER_ALL;
+    int met = 0; /* processes that it ended, or whose disk it took: these may leave before they are killed */
 
     say(storm, fault, "%s", all ? "all" : fault->node->name);
     for (int i = 0; i < torture->slots && power; i++) {
@@ -368,11 +430,13 @@ static void begin_kill(struct storm *storm, struct fault *fault)
         if ((all || node == fault->node) && !node->cut) {
             node->may_fail = true; /* it may see that before it is killed */
             room_cut(torture, node);
+            met += node->pid > 0;
         }
     }
     for (int i = 0; i < torture->slots; i++)
         if (all || &torture->nodes[i] == fault->node)
-            node_kill(torture, &torture->nodes[i]);
+            met += node_kill(torture, &torture->nodes[i]);
+    storm->done[fault->kind] += met > 0;
     fault->held = true;
 }
 
@@ -391,6 +455,7 @@ static void begin_stop(struct storm *storm, struct fault *fault)
         }
         node->damage = (int)fault->kind;
     }
+    storm->done[FAULT_STOP] += fault->kind == FAULT_STOP; /* it ends, or node_look fails; damage counts itself */
     say(storm, fault, "%s", node->name);
     fault->held = true;
     if (fault->kind != FAULT_STOP && fault->amount % 3 == 0)
@@ -399,31 +464,66 @@ static void begin_stop(struct storm *storm, struct fault *fault)
         node_stop(torture, node);
 }
 
-/* What the shim does it counts: who is not felt there was not done. */
-static bool by_shim(enum fault_kind kind)
-{
-    return kind == FAULT_EIO_SYNC || kind == FAULT_EIO_WRITE || kind == FAULT_SLOW_SYNC || kind == FAULT_CLOCK;
-}
-
-static uint32_t shim_count(const struct fault *fault)
+/* What the shim does it counts. */
+static uint64_t shim_count(const struct fault *fault)
 {
     const struct shim_page *page = fault->node->page;
     const uint32_t *count = fault->kind == FAULT_CLOCK       ? &page->clocks
                             : fault->kind == FAULT_SLOW_SYNC ? &page->syncs
-                                                             : &page->failed;
+                            : fault->kind == FAULT_EIO_SYNC  ? &page->failed_syncs
+                                                             : &page->failed_writes;
 
     return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
+/* How often a node found that it cannot write: a snapshot that failed is not enough. */
+static uint64_t full_count(const struct fault *fault)
+{
+    return fault->node->failures + node_says(fault->node, "The disk is full: writes are refused");
+}
+
+/* Does it refuse writes now? */
+static bool says_full(struct torture *torture, struct torture_node *node)
+{
+    struct gavel_result *status = node->state == NODE_RUNNING && !node->paused ? node_status(torture, node, 150) : NULL;
+    struct gavel_slice alarm = status ? gavel_get_bytes(status->value, "alarms.0") : gavel_text("");
+    bool full = alarm.size >= 8 && memcmp(alarm.data, "no space", 8) == 0;
+
+    gavel_result_free(status);
+    return full;
+}
+
+/* It is over: was it felt by anybody? Kills, pauses, stops and damage are counted when they are done. */
+static bool was_felt(struct storm *storm, const struct fault *fault)
+{
+    switch (fault->kind) {
+    case FAULT_SPLIT:
+    case FAULT_ONE_WAY:
+    case FAULT_LINK:
+    case FAULT_CUT:
+    case FAULT_SLOW_LINK:
+    case FAULT_DELAY:
+    case FAULT_REFUSE: return felt_by_links(storm, fault) != fault->counted;
+    case FAULT_EIO_SYNC:
+    case FAULT_EIO_WRITE:
+    case FAULT_SLOW_SYNC:
+    case FAULT_CLOCK: return shim_count(fault) != fault->counted;
+    case FAULT_FULL:
+        return full_count(fault) != fault->counted || says_full(storm->torture, fault->node);
+    default: return false;
+    }
 }
 
 static void begin_disk(struct storm *storm, struct fault *fault)
 {
     struct torture_node *node = fault->node;
-    uint32_t counted = by_shim(fault->kind) ? shim_count(fault) : 0;
+    uint64_t counted = fault->kind == FAULT_FULL ? full_count(fault) : shim_count(fault);
     int64_t jump = (int64_t)(fault->amount % CLOCK_MS_MAX) * ((fault->amount >> 40) % 2 ? 1 : -1);
 
     switch (fault->kind) {
     case FAULT_FULL: /* no reason to end: it heals; but one that has yet to join cannot write what it is told */
         node->may_fail = node->may_fail || node->empty;
+        load_press(storm->torture, true);
         room_fill(storm->torture, node);
         break;
     case FAULT_EIO_SYNC:
@@ -473,8 +573,6 @@ static void begin(struct storm *storm, struct fault *fault)
     if (!fault->node && fault->kind != FAULT_KILL_ALL && fault->kind != FAULT_POWER_ALL)
         return;
     storm->tried[fault->kind]++;
-    if (!by_shim(fault->kind) && fault->kind != FAULT_FLIP && fault->kind != FAULT_TRUNCATE)
-        storm->done[fault->kind]++;
     switch (fault->kind) {
     case FAULT_KILL:
     case FAULT_KILL_ALL:
@@ -485,13 +583,13 @@ static void begin(struct storm *storm, struct fault *fault)
     case FAULT_TRUNCATE: begin_stop(storm, fault); break;
     case FAULT_PAUSE:
         fault->held = true;
-        node_freeze(fault->node, true);
+        storm->done[FAULT_PAUSE] += node_freeze(fault->node, true);
         say(storm, fault, "%s", fault->node->name);
         break;
     case FAULT_SPLIT:
     case FAULT_ONE_WAY: begin_split(storm, fault); break;
-    case FAULT_RESET: begin_break(storm, fault, "reset"); break;
-    case FAULT_CUT: begin_break(storm, fault, "cut"); break;
+    case FAULT_RESET:
+    case FAULT_CUT: begin_break(storm, fault); break;
     case FAULT_LINK:
     case FAULT_SLOW_LINK:
     case FAULT_DELAY:
@@ -509,15 +607,15 @@ static void end(struct storm *storm, struct fault *fault)
     fault->ended = true;
     if (!fault->held)
         return;
-    if (by_shim(fault->kind))
-        storm->done[fault->kind] += shim_count(fault) != fault->counted;
+    storm->done[fault->kind] += was_felt(storm, fault);
     switch (fault->kind) {
     case FAULT_KILL_ALL:
     case FAULT_POWER_ALL:
         for (int i = 0; i < torture->slots; i++)
             torture->nodes[i].wanted = true;
         break;
-    case FAULT_PAUSE: node_freeze(fault->node, false); break;
+    case FAULT_PAUSE: (void)node_freeze(fault->node, false); break;
+    case FAULT_CUT: break;
     case FAULT_SPLIT:
     case FAULT_ONE_WAY: each_held(storm, fault, false); break;
     case FAULT_LINK:
@@ -528,6 +626,7 @@ static void end(struct storm *storm, struct fault *fault)
         release(storm, from, to);
         break;
     case FAULT_FULL:
+        load_press(torture, false);
         room_empty(torture, fault->node);
         fault->node->wanted = true;
         break;
@@ -578,7 +677,7 @@ static void heal(struct storm *storm)
         struct torture_node *node = &torture->nodes[i];
 
         if (node->paused)
-            node_freeze(node, false);
+            (void)node_freeze(node, false);
         store32(&node->page->fail_syncs, 0);
         store32(&node->page->fail_writes, 0);
         node->wanted = true;
