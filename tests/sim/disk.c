@@ -495,7 +495,7 @@ void sim_disk_crash(struct sim_disk *disk, enum sim_crash how)
         uint64_t draw = sim_below(&disk->random, 8);
 
         kind = draw == 0 ? OS_MEM_KEEP_ALL : draw == 1 ? OS_MEM_DROP_ALL : OS_MEM_RANDOM;
-        if (disk->chosen != SIM_DISK_ANY && os_mem_stopped(disk->mem)) {
+        if (disk->chosen != SIM_DISK_ANY && (disk->chosen_any || os_mem_stopped(disk->mem))) {
             kind = disk->chosen == SIM_DISK_KEEP ? OS_MEM_KEEP_ALL : OS_MEM_DROP_ALL;
             disk->chosen = SIM_DISK_ANY;
         }
@@ -545,10 +545,11 @@ uint64_t sim_disk_operations(const struct sim_disk *disk)
     return os_mem_operations(disk->mem);
 }
 
-void sim_disk_choose(struct sim_disk *disk, enum sim_disk_fate fate)
+void sim_disk_choose(struct sim_disk *disk, enum sim_disk_fate fate, bool any)
 {
     assert(disk->magic == DISK_MAGIC);
     disk->chosen = fate;
+    disk->chosen_any = any;
 }
 
 void sim_disk_fail_at(struct sim_disk *disk, uint64_t call)

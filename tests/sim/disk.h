@@ -49,10 +49,10 @@ enum sim_aim sim_disk_died_in(const struct sim_disk *disk);
 /* How many were asked for since, the one within which it died left out. */
 uint64_t sim_disk_unanswered(const struct sim_disk *disk);
 
-/* For the enumerating mode. What the next death by sim_disk_die_after does to what was not synced: all of it is
- * dropped, kept, or each piece as the stream decides. */
+/* For the enumerating mode. What the next loss of power does to what was not synced, if it is by sim_disk_die_after or
+ * `any` is: all of it is dropped, kept, or each piece as the stream decides. */
 enum sim_disk_fate { SIM_DISK_ANY, SIM_DISK_DROP, SIM_DISK_KEEP };
-void sim_disk_choose(struct sim_disk *disk, enum sim_disk_fate fate);
+void sim_disk_choose(struct sim_disk *disk, enum sim_disk_fate fate, bool any);
 
 /* The call number `call` of all (1: the first since the disk was made, reading ones included) answers -EIO, as it does
  * by itself where the class disk-error is on. 0: none. */

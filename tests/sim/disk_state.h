@@ -50,7 +50,8 @@ struct sim_disk {
     struct sim_node *node;
     struct os_mem *mem;
     struct sim_random random;
-    uint32_t chosen;        /* enum sim_disk_fate, of the next loss of power */
+    uint32_t chosen;        /* enum sim_disk_fate, of the next loss of power ... */
+    bool chosen_any;        /* ... whatever it comes from; else by sim_disk_die_after */
     uint32_t aim;           /* enum sim_aim: it dies within ... */
     uint64_t aim_left;      /* ... so many of these from now; 0: it does not */
     uint32_t under_way;     /* enum sim_aim: of the operation that was begun last */

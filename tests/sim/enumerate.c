@@ -15,9 +15,16 @@
 #define SEED 1
 #define SECONDS 3600 /* the first phase, which no scene ever leaves */
 
-static const char *const modes[ENUMERATE_MODES] = {"clean", "crash", "error", "memory"};
-static const uint32_t variants_of[ENUMERATE_MODES] = {1, 3, 1, 1};
-static const char *const variants[3] = {"any", "drop", "keep"}; /* enum sim_disk_fate */
+#define VARIANTS 3
+
+static const char *const modes[ENUMERATE_MODES] = {"clean", "crash", "kill", "error", "memory"};
+static const char *const variants[ENUMERATE_MODES][VARIANTS] = {
+    [ENUMERATE_CLEAN] = {"any"},
+    [ENUMERATE_CRASH] = {[SIM_DISK_ANY] = "any", [SIM_DISK_DROP] = "drop", [SIM_DISK_KEEP] = "keep"},
+    [ENUMERATE_KILL] = {[POWER_LATE] = "late", [POWER_SOON] = "soon", [POWER_WITHIN] = "within"},
+    [ENUMERATE_ERROR] = {"any"},
+    [ENUMERATE_MEMORY] = {"any"}};
+_Static_assert(sizeof((struct sim_report *)0)->counts == ENUMERATE_MODES * sizeof(uint64_t), "one for each mode");
 
 struct job {
     struct sim_run run;
@@ -37,7 +44,7 @@ struct campaign {
 void enumerate_print(const struct enumerate_plan *plan, FILE *to)
 {
     fprintf(to, "--enumerate %s:%s:%llu:%s", plan->scene->name, modes[plan->mode], (unsigned long long)plan->at,
-            variants[plan->variant]);
+            variants[plan->mode][plan->variant]);
 }
 
 static bool begin(struct campaign *campaign, struct job *job, const struct enumerate_plan *plan)
@@ -144,7 +151,7 @@ static void met_somewhere(struct campaign *campaign, const struct enumerate_scen
 static bool whole_scene(struct campaign *campaign, const struct enumerate_scene *scene)
 {
     struct enumerate_plan plan = {.scene = scene};
-    uint64_t counts[4] = {0};
+    uint64_t counts[ENUMERATE_MODES] = {0};
     uint64_t before = campaign->failures;
     uint64_t cpu_before = campaign->cpu_us;
     uint64_t every = campaign->order->every ? campaign->order->every : 1;
@@ -155,7 +162,7 @@ static bool whole_scene(struct campaign *campaign, const struct enumerate_scene 
     for (plan.mode = ENUMERATE_CRASH; plan.mode < ENUMERATE_MODES; plan.mode++) {
         if (campaign->only && plan.mode != campaign->only)
             continue;
-        for (plan.variant = 0; plan.variant < variants_of[plan.mode]; plan.variant++) {
+        for (plan.variant = 0; plan.variant < VARIANTS && variants[plan.mode][plan.variant]; plan.variant++) {
             /* The places that a bounded run leaves out are others for each variant. */
             for (plan.at = 1 + plan.variant % every; plan.at <= counts[plan.mode] && !enough(campaign);
                  plan.at += every) {
@@ -181,7 +188,7 @@ static bool whole_scene(struct campaign *campaign, const struct enumerate_scene 
 static uint32_t find(const char *name, const char *const *names, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(names[i], name) == 0)
+        if (names[i] && strcmp(names[i], name) == 0)
             return i;
     }
     return count;
@@ -208,9 +215,11 @@ static bool read_plan(const char *which, struct enumerate_plan *plan)
     if (!plan->scene || sscanf(which + length, ":%15[a-z]:%llu:%15[a-z]", mode, &at, variant) != 3)
         return false;
     plan->mode = find(mode, modes, ENUMERATE_MODES);
-    plan->variant = find(variant, variants, 3);
     plan->at = at;
-    return plan->mode < ENUMERATE_MODES && plan->variant < 3;
+    if (plan->mode == ENUMERATE_MODES)
+        return false;
+    plan->variant = find(variant, variants[plan->mode], VARIANTS);
+    return plan->variant < VARIANTS;
 }
 
 /* "NAME" or "NAME:MODE", NAME "all" or a scene's. */
@@ -225,7 +234,8 @@ static bool some_scenes(struct campaign *campaign)
     if (which[length])
         campaign->only = find(which + length + 1, modes, ENUMERATE_MODES);
     if ((!named && !all) || campaign->only == ENUMERATE_MODES) {
-        fprintf(stderr, "gavel-sim: no scene and mode are called '%s'; the modes are crash, error, memory, the scenes:",
+        fprintf(stderr,
+                "gavel-sim: no scene and mode are called '%s'; the modes are crash, kill, error, memory, the scenes:",
                 which);
         for (const struct enumerate_scene *scene = enumerate_scenes; scene->name; scene++)
             fprintf(stderr, " %s", scene->name);

@@ -2,7 +2,8 @@
 /*
  * enumerate.h - short scenes without chance, each played again and again with one thing going wrong at one place, for
  * every place: the power goes at each changing system call of one node (and what was not synced is dropped, kept, or
- * each piece as dice say), or one call of its disk answers EIO, or one allocation is refused. Whatever it was: the node
+ * each piece as dice say), or its process is killed there, lives again on what is not synced, and loses its power then,
+ * or one call of its disk answers EIO, or one allocation is refused. Whatever it was: the node
  * starts again, every acknowledged write is there, the cluster converges, and the oracle has nothing to say.
  *
  *   enumerate_scenes.c   the scenes, as tables of steps
@@ -19,6 +20,7 @@
 enum enumerate_mode {
     ENUMERATE_CLEAN, /* nothing goes wrong: how many places are there? */
     ENUMERATE_CRASH, /* the power goes within changing operation number `at` */
+    ENUMERATE_KILL,  /* it is killed there, and its next life loses its power */
     ENUMERATE_ERROR, /* disk call number `at` answers EIO */
     ENUMERATE_MEMORY, /* allocation number `at`, of all nodes together, is refused */
     ENUMERATE_MODES
@@ -71,10 +73,18 @@ struct enumerate_scene {
 /* Ends with a name of NULL. */
 extern const struct enumerate_scene enumerate_scenes[];
 
+/* When the power goes after a kill, and what becomes of what was not synced. */
+enum enumerate_power {
+    POWER_LATE, /* when the scene is over: each piece as dice say */
+    POWER_SOON, /* when the next life has recovered: dropped */
+    POWER_WITHIN, /* within one of the operations of its recovery, or soon after: dropped */
+    ENUMERATE_POWERS
+};
+
 struct enumerate_plan {
     const struct enumerate_scene *scene;
     uint32_t mode;    /* enum enumerate_mode */
-    uint32_t variant; /* CRASH: enum sim_disk_fate */
+    uint32_t variant; /* CRASH: enum sim_disk_fate; KILL: enum enumerate_power */
     uint64_t at;      /* 1 ... */
 };
 

@@ -25,6 +25,7 @@
 #define DOWN_NS (50 * SIM_MS)    /* until a node that ended is started again */
 #define AGAIN_NS (20 * SIM_MS)   /* until a request that was refused is sent again */
 #define PATIENCE_NS (3 * SIM_S)  /* until one that is not answered is */
+#define WITHIN_OPERATIONS 32     /* of a recovery, and a little beyond */
 #define STEP_NS (120 * SIM_S)    /* a step that takes longer will never end */
 #define CALM_NS (200 * SIM_MS)   /* the end must have been calm for so long: housekeeping is done too */
 #define PUSHES 16
@@ -44,6 +45,8 @@ struct play {
     uint32_t removed;   /* a bit a node */
     uint32_t full;      /* a bit a node: its disk is, or has been a moment ago */
     bool no_space;      /* the victim's was, and it knew */
+    uint64_t believer;  /* KILL: the victim's life after the one that was killed; 0: that runs, or it is to come */
+    bool power_gone;    /* KILL: afterwards */
     uint64_t start_at[SIM_NODES_MAX];
     uint32_t done;      /* parts of the step */
     /* the request under way */
@@ -285,6 +288,41 @@ static bool check_all(struct play *play)
     return is_calm(play);
 }
 
+/* ---- the power, after a kill --------------------------------------------------------------------------- */
+
+static void take_power(struct play *play, struct sim_node *node)
+{
+    sim_disk_die_after(node->disk, 0);
+    sim_disk_choose(node->disk, play->plan->variant == POWER_LATE ? SIM_DISK_ANY : SIM_DISK_DROP, true);
+    sim_node_crash(node, SIM_POWER);
+    play->power_gone = true;
+    play->calm_since = 0;
+    if (play->checked) /* what was there must be there again */
+        play->asked_id = 0;
+    play->checked = 0;
+}
+
+/* The next life of one that was killed has read what it found, synced or not, and has had time to speak of it. */
+static void take_power_soon(struct play *play, struct sim_node *victim)
+{
+    if (play->plan->mode == ENUMERATE_KILL && play->plan->variant == POWER_SOON && play->believer &&
+        !play->power_gone && sim_is_up(victim) && victim->node->phase == NODE_RUNNING)
+        take_power(play, victim);
+}
+
+/* At the end: true when no power is to go any more. */
+static bool has_power_gone(struct play *play)
+{
+    struct sim_node *victim = &play->sim->nodes[play->scene->victim];
+
+    if (play->plan->mode != ENUMERATE_KILL || play->power_gone || is_kept_down(play, victim->number) ||
+        sim_disk_operations(victim->disk) < play->plan->at)
+        return true;
+    if (play->believer && sim_is_up(victim))
+        take_power(play, victim);
+    return play->power_gone;
+}
+
 /* ---- steps --------------------------------------------------------------------------------------------- */
 
 static void end_life(struct play *play, const struct enumerate_step *step)
@@ -416,7 +454,7 @@ static bool go_on(struct play *play, const struct enumerate_step *step)
     case STEP_START:
         return sim_is_up(node);
     case STEP_END:
-        return check_all(play);
+        return has_power_gone(play) && check_all(play);
     default:
         return true;
     }
@@ -424,14 +462,26 @@ static bool go_on(struct play *play, const struct enumerate_step *step)
 
 /* ---- the stage hand ------------------------------------------------------------------------------------ */
 
-/* The victim's power goes at the place of the plan, in whichever life that is. */
+/* The victim dies at the place of the plan, in whichever life that is. */
 static void arm(struct play *play, struct sim_node *node)
 {
     const struct enumerate_plan *plan = play->plan;
     uint64_t before = sim_disk_operations(node->disk);
+    struct sim_random dice = sim_stream(play->sim, SIM_STREAM_FATE, plan->at);
 
-    if (plan->mode == ENUMERATE_CRASH && node->number == play->scene->victim && plan->at > before)
-        sim_node_die_in_recovery(node, plan->at - before);
+    if ((plan->mode != ENUMERATE_CRASH && plan->mode != ENUMERATE_KILL) || node->number != play->scene->victim)
+        return;
+    if (plan->at > before) {
+        sim_node_die_in_recovery(node, plan->mode == ENUMERATE_KILL ? SIM_KILL : SIM_POWER, plan->at - before);
+    } else if (plan->mode == ENUMERATE_KILL && !play->believer) {
+        play->believer = node->lives + 1;
+        if (plan->variant == POWER_WITHIN) {
+            sim_disk_choose(node->disk, SIM_DISK_DROP, false);
+            sim_node_die_in_recovery(node, SIM_POWER, sim_magnitude(&dice, 1, WITHIN_OPERATIONS));
+        }
+    } else if (plan->variant == POWER_WITHIN) {
+        play->power_gone = true;
+    }
 }
 
 static void judge(struct play *play, const struct sim_node *node)
@@ -489,6 +539,7 @@ static void look(struct sim *sim, struct sim_event *event)
 
     for (uint32_t i = 0; i < sim->node_count; i++)
         tend(play, i);
+    take_power_soon(play, &sim->nodes[play->scene->victim]);
     play->no_space |= (play->full >> play->scene->victim & 1) && sees_no_space(&sim->nodes[play->scene->victim]);
     if (!play->begun) {
         play->begun = true;
@@ -598,10 +649,14 @@ static void came_to(const struct play *play)
 }
 
 /* Up to its place a run is the clean one: so it was met, and what was to go wrong there did. */
-static bool went_wrong(const struct sim *sim, const struct enumerate_plan *plan)
+static bool went_wrong(const struct play *play)
 {
-    switch (plan->mode) {
-    case ENUMERATE_CRASH: return sim->totals.cuts_in_write + sim->totals.crashes_in_recovery > 0;
+    const struct sim *sim = play->sim;
+    bool died = sim->totals.cuts_in_write + sim->totals.crashes_in_recovery > 0;
+
+    switch (play->plan->mode) {
+    case ENUMERATE_CRASH: return died;
+    case ENUMERATE_KILL: return died && (play->power_gone || is_kept_down(play, play->scene->victim));
     case ENUMERATE_ERROR: return sim->totals.disk_errors > 0;
     case ENUMERATE_MEMORY: return sim_heap_refused();
     default: return true;
@@ -620,7 +675,7 @@ void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t
         sim_disk_heal(sim->nodes[i].disk);
     }
     if (plan->mode == ENUMERATE_CRASH)
-        sim_disk_choose(disk, plan->variant);
+        sim_disk_choose(disk, plan->variant, false);
     if (plan->mode == ENUMERATE_ERROR)
         sim_disk_fail_at(disk, plan->at);
     sim_schedule(sim, &play.look, 1);
@@ -634,12 +689,12 @@ void enumerate_play(struct sim *sim, const struct enumerate_plan *plan, uint64_t
     sim_oracle_finish(sim->oracle, false);
     if (plan->mode == ENUMERATE_CLEAN)
         came_to(&play);
-    if (!went_wrong(sim, plan))
+    if (!went_wrong(&play))
         sim_fail(sim, "enumerate", "nothing went wrong at place %llu", (unsigned long long)plan->at);
     sim_heap_end();
     guard_off();
     sim_cancel(sim, &play.look);
-    counts[ENUMERATE_CRASH] = sim_disk_operations(disk);
+    counts[ENUMERATE_CRASH] = counts[ENUMERATE_KILL] = sim_disk_operations(disk);
     counts[ENUMERATE_MEMORY] = sim_heap_count();
     counts[ENUMERATE_ERROR] = sim_disk_calls(disk);
     gavel_buffer_free(&play.text);

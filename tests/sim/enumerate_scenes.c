@@ -85,7 +85,7 @@ const struct enumerate_scene enumerate_scenes[] = {
      N2,
      0,
      {{STEP_WRITE, 0, 2, 100}, {STEP_STOP, N2, 0, 0}, {STEP_START, N2, 0, 0}, {STEP_WRITE, 0, 1, 100}},
-     "clean_stops recoveries"},
+     "clean_stops recoveries +kills_in_recovery +cuts_after_kill"},
     {"restart-alone",
      1,
      N1,

@@ -24,6 +24,7 @@
 #define WITHIN_NS (10 * SIM_S) /* a crash that waits for an operation waits so long at most */
 #define ALL_PPM 50000        /* crashes that take every node at once */
 #define IN_RECOVERY_PPM 250000 /* crashes whose next life dies in its recovery too */
+#define RECOVERY_OPERATIONS 64 /* within one of so many */
 
 struct sim_node *fate_pick(struct sim_fate *fate)
 {
@@ -90,7 +91,15 @@ static void crash_one(struct sim_fate *fate, struct sim_node *node, enum sim_cra
         fate->start_at[node->number] = fate->sim->now + down;
     }
     if (sim_chance(&fate->dice, IN_RECOVERY_PPM))
-        sim_node_die_in_recovery(node, sim_magnitude(&fate->dice, 1, 64));
+        sim_node_die_in_recovery(node, sim_draw(&fate->recoveries) & 1 ? SIM_POWER : SIM_KILL,
+                                 sim_magnitude(&fate->dice, 1, RECOVERY_OPERATIONS));
+}
+
+/* It has ended. If it was killed in its recovery, the power may go before the next life has synced that. */
+static void follow(struct sim_fate *fate, struct sim_node *node)
+{
+    if (fate->sim->phase == SIM_FAULTS && sim_node_killed_in_recovery(node) && (sim_draw(&fate->recoveries) & 1))
+        sim_node_die_in_recovery(node, SIM_POWER, sim_magnitude(&fate->recoveries, 1, RECOVERY_OPERATIONS));
 }
 
 void fate_crash_now(struct sim_fate *fate, struct sim_node *node, enum sim_crash how)
@@ -357,6 +366,7 @@ static void nurse(struct sim *sim, struct sim_event *event)
             continue;
         if (fate->start_at[i] == 0) { /* it ended by itself, or when its disk did */
             judge_exit(sim, node);
+            follow(fate, node);
             fate->given_up[i] = node->exit_code == 65 || (node->exit_code == 78 && !sim_node_outdated(node));
             if (fate->given_up[i])
                 node->last_known.count = 0;
@@ -388,6 +398,7 @@ struct sim_fate *sim_fate_new(struct sim *sim)
     fate->founding = sim_stream(sim, SIM_STREAM_FATE, 1000);
     fate->aims = sim_stream(sim, SIM_STREAM_FATE, 1001);
     fate->joined = sim_stream(sim, SIM_STREAM_FATE, 1002);
+    fate->recoveries = sim_stream(sim, SIM_STREAM_FATE, 1003);
     for (uint32_t i = 0; i < FATE_KINDS; i++) {
         fate->clocks[i].kind = i;
         fate->clocks[i].dice = sim_stream(sim, SIM_STREAM_FATE, i + 1);

@@ -185,7 +185,7 @@ void sim_fate_heal(struct sim_fate *fate)
         struct sim_node *node = &sim->nodes[i];
 
         sim_node_spare(node);
-        sim_node_die_in_recovery(node, 0);
+        sim_node_die_in_recovery(node, SIM_POWER, 0);
         sim_disk_die_after(node->disk, 0);
         sim_disk_heal(node->disk);
     }

@@ -58,6 +58,7 @@ struct sim_fate {
     struct sim_random founding;
     struct sim_random aims;   /* crashes within an operation */
     struct sim_random joined; /* rot on disks of nodes that joined */
+    struct sim_random recoveries; /* kill or power, where a recovery is cut off */
     struct fate_clock clocks[FATE_KINDS];
     struct sim_event nurse;
     uint64_t start_at[SIM_NODES_MAX]; /* when a node that is down is started; 0: not decided */

@@ -201,8 +201,29 @@ static bool hangs(const struct sim_process *process)
     return process->hangs && sim_disk_unanswered(process->node->disk) == process->unanswered;
 }
 
+/* What is written and not synced, the next life takes for what is there. */
+static void died_recovering(struct sim_node *node, enum sim_crash how)
+{
+    node->sim->totals.crashes_in_recovery++;
+    if (how == SIM_POWER)
+        return;
+    node->sim->totals.kills_in_recovery++;
+    node->process->killed_life = node->lives;
+}
+
+/* A life that began on what one that was killed in its recovery had not synced, and that loses its power. */
+static void count_power_cut(struct sim_node *node)
+{
+    node->sim->totals.cuts_after_kill += node->process->killed_life && node->lives == node->process->killed_life + 1;
+}
+
+bool sim_node_killed_in_recovery(const struct sim_node *node)
+{
+    return node->process->killed_life && node->lives == node->process->killed_life;
+}
+
 /* What its death has found under way, if anything. */
-static void count_cut(struct sim_node *node)
+static void count_cut(struct sim_node *node, enum sim_crash how)
 {
     struct sim_totals *totals = &node->sim->totals;
     struct node *inner = node->node;
@@ -217,7 +238,7 @@ static void count_cut(struct sim_node *node)
     if (!sim_disk_dying(node->disk))
         return;
     if (inner->recovery.start != LOG_START_FRESH && recovering) {
-        totals->crashes_in_recovery++;
+        died_recovering(node, how);
         return;
     }
     totals->cuts_in_write++;
@@ -608,9 +629,10 @@ void sim_node_unmake(struct sim_node *node)
     node->process = NULL;
 }
 
-void sim_node_die_in_recovery(struct sim_node *node, uint64_t operations)
+void sim_node_die_in_recovery(struct sim_node *node, enum sim_crash how, uint64_t operations)
 {
     node->process->die_after = operations;
+    node->process->die_how = how;
 }
 
 static void refused(struct sim_node *node, int exit_code, const struct gavel_error *error)
@@ -618,6 +640,24 @@ static void refused(struct sim_node *node, int exit_code, const struct gavel_err
     node->exit_code = exit_code;
     (void)snprintf(node->said, sizeof node->said, "%s", error->text);
     sim_trace(node->sim, node, "does not start, %d: %s", exit_code, node->said);
+}
+
+static void refuse(struct sim_node *node)
+{
+    sim_oracle_refused(node->sim->oracle, node);
+    bury(node, SIM_KILL);
+}
+
+/* Within an operation of its disk, before it ran. */
+static void died_in_start(struct sim_node *node)
+{
+    enum sim_crash how = (enum sim_crash)node->process->dies_how;
+
+    if (how == SIM_POWER)
+        count_power_cut(node);
+    died_recovering(node, how);
+    bury(node, how);
+    node->exit_code = -1;
 }
 
 static void count_recovery(struct sim_node *node)
@@ -648,6 +688,7 @@ void sim_node_start(struct sim_node *node, const uint32_t *join, uint32_t join_c
     node->said[0] = 0;
     process->stopped = false;
     sim_disk_die_after(node->disk, process->die_after);
+    process->dies_how = process->die_how;
     process->die_after = 0;
     sim_heap_ours(); /* the host's */
     make_machine(process, join_count > 0);
@@ -660,13 +701,10 @@ void sim_node_start(struct sim_node *node, const uint32_t *join, uint32_t join_c
         dying = sim_disk_dying(node->disk);
         refused(node, exit_code, &error);
         node->state = SIM_DOWN;
-        if (!dying)
-            sim_oracle_refused(node->sim->oracle, node);
-        else
-            node->sim->totals.crashes_in_recovery++;
-        bury(node, dying ? SIM_POWER : SIM_KILL);
         if (dying)
-            node->exit_code = -1;
+            died_in_start(node);
+        else
+            refuse(node);
         return;
     }
     (void)sim_disk_cost(node->disk);
@@ -684,7 +722,9 @@ void sim_node_crash(struct sim_node *node, enum sim_crash how)
     node->sim->totals.power_cuts += how == SIM_POWER;
     sim_trace(node->sim, node, how == SIM_POWER ? "loses its power" : "is killed");
     node->exit_code = -1;
-    count_cut(node);
+    if (how == SIM_POWER)
+        count_power_cut(node);
+    count_cut(node, how);
     bury(node, how);
 }
 
@@ -702,7 +742,8 @@ void sim_node_after(struct sim_node *node)
     if (!node->node)
         return;
     if (sim_disk_dying(node->disk) && !hangs(node->process)) {
-        sim_node_crash(node, node->process->cut.place ? (enum sim_crash)node->process->cut_how : SIM_POWER);
+        sim_node_crash(node, (enum sim_crash)(node->process->cut.place ? node->process->cut_how
+                                                                       : node->process->dies_how));
     } else if (node->state == SIM_DEAD) {
         bury(node, SIM_KILL);
     } else if (node->process->stopped) {

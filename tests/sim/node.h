@@ -30,6 +30,9 @@ struct sim_process {
     int64_t drift_ppm;
     int64_t wall_offset_ms;
     uint64_t die_after;     /* of the next life */
+    uint32_t die_how;       /* of the next life: enum sim_crash */
+    uint32_t dies_how;      /* the same of the present one */
+    uint64_t killed_life;   /* the last one that was killed in its recovery; 0: none was */
     struct sim_random cuts; /* how long the last operation is under way */
     struct sim_event cut;   /* a crash that was aimed at an operation: by then at the latest, met or not */
     uint32_t cut_how;       /* enum sim_crash */

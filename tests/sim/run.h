@@ -43,7 +43,7 @@ struct sim_report {
     uint64_t sim_ns;    /* simulated, when it ended */
     uint64_t trace_hash;
     uint64_t cpu_us;    /* of the process */
-    uint64_t counts[4]; /* of a plan: what there is to enumerate, by enum enumerate_mode */
+    uint64_t counts[5]; /* of a plan: what there is to enumerate, by enum enumerate_mode */
 };
 
 struct sim_run {

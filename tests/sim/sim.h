@@ -76,7 +76,7 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(disks_full) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) X(clean_stops) X(transfers) \
     X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found) X(changed_seeds) X(leaders_removed) \
     X(cuts_in_write) X(cuts_in_log_write) X(cuts_in_vote_write) X(cuts_in_snapshot) X(cuts_in_names) \
-    X(cuts_after_commit) X(joined_rotten) X(joined_cut) X(majorities_healed) \
+    X(cuts_after_commit) X(kills_in_recovery) X(cuts_after_kill) X(joined_rotten) X(joined_cut) X(majorities_healed) \
     X(worlds_of_1) X(worlds_of_2) X(worlds_of_3) X(worlds_of_4) \
     X(worlds_of_5) X(worlds_of_6) X(worlds_of_7) \
     X(moves) X(joint_crashes) X(scans) X(power_cuts) X(drifting_lives) X(late) X(clogs) X(client_clogs) X(cut_frames) \
@@ -166,8 +166,11 @@ void sim_node_pause(struct sim_node *node, uint64_t until);
 /* Let the wall clock jump; what the monotonic clock says never goes back. */
 void sim_node_jump(struct sim_node *node, int64_t milliseconds);
 
-/* The machine will lose its power within the n-th changing operation of its next life: a crash inside recovery. */
-void sim_node_die_in_recovery(struct sim_node *node, uint64_t operations);
+/* It will die within the n-th changing operation of its next life: a crash inside recovery. 0: it will not. */
+void sim_node_die_in_recovery(struct sim_node *node, enum sim_crash how, uint64_t operations);
+
+/* Whether its last life was killed in its recovery: the next one is going to believe what is not synced. */
+bool sim_node_killed_in_recovery(const struct sim_node *node);
 
 /* ---- the world ----------------------------------------------------------------------------------------- */
 
