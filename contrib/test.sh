@@ -120,6 +120,8 @@ run_mutants()
     # Each bug is a run of its own, so that no processor idles while another one looks for a bug whose seed has moved.
     (cd "$work/mutants" && sed -n 's/^\([a-z][^ ]*\) .*/\1/p' "$root/tests/sim/bugs.txt" \
         | xargs -n 1 -P "$jobs" "$root/tests/sim/bugs.sh") >>"$work/mutants.txt" 2>&1 || status=1
+    (cd "$work/mutants" && top_srcdir=$root top_builddir=$work/mutants "$root/tests/sim/failing.sh") \
+        >"$work/mutants-failing.log" 2>&1 || count_fail "mutants: tests/sim/failing.sh" "$work/mutants-failing.log"
     caught=$(grep -c '^caught ' "$work/mutants.txt")
     passed=$((passed + caught))
     while read -r line; do count_fail "mutants: $line"; done < <(grep -E '^(SURVIVED|FAIL) ' "$work/mutants.txt")

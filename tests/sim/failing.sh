@@ -55,6 +55,43 @@ wants 0 mended --replay "$work/mended.sim"
 wants 1 unshrunk --seed 7 --seconds 1 --shrink "$work/nothing.sim"
 says unshrunk 'does not fail: nothing to shrink'
 
+# What was run twice is so again: by the line that is printed, and by a file that says so. What fails in the first run as
+# well needs no second one.
+lives() { grep -c -E ' n1 +starts, life 1$' "$work/$1"; }
+# shellcheck disable=SC2086
+wants 1 twice --seed 7 --seconds 1 --twice $slow
+says twice '^  gavel-sim --trace --seed 7 --seconds 1 --twice --set '
+# shellcheck disable=SC2086
+wants 1 hundredth --seed 100 --seconds 1 $slow
+says hundredth '^  gavel-sim --trace --seed 100 --seconds 1 --twice --set '
+# shellcheck disable=SC2086
+wants 0 shrunk.twice --seed 7 --seconds 1 --twice $slow --shrink "$work/once.sim"
+! grep -q twice "$work/once.sim" || complain "a second run was kept that it does not need"
+wants 0 mended.once --trace --replay "$work/mended.sim"
+{ cat "$work/mended.sim"; echo twice; } >"$work/mended-twice.sim"
+wants 0 mended.twice --trace --replay "$work/mended-twice.sim"
+[ "$(lives mended.once) $(lives mended.twice)" = "1 2" ] ||
+    complain "a file with and without 'twice' ran $(lives mended.twice) and $(lives mended.once) times"
+
+# And what only a second run shows, where there are seeded bugs: contrib/test.sh runs this in such a build, too.
+if "$sim" --about | grep -q seeded-bugs=yes; then
+    bug='--bug settle-commit-unnoted'
+    # shellcheck disable=SC2086
+    wants 1 second --seeds 1..100 --seconds 30 --jobs 1 --failures 1 --twice $bug
+    says second '^FAILED seed [0-9]+: determinism: '
+    line=$(sed -n 's/^  gavel-sim --trace \(--seed .* --twice --bug .*\)$/\1/p' "$work/second")
+    [ -n "$line" ] || complain "there is no line that repeats the failure of a second run"
+    # shellcheck disable=SC2086
+    wants 1 second.again $line
+    says second.again '^FAILED seed [0-9]+: determinism: '
+    # shellcheck disable=SC2086
+    wants 0 second.shrunk $line --shrink "$work/second.sim"
+    # shellcheck disable=SC2086
+    wants 1 second.replayed --replay "$work/second.sim" $bug
+    says second.replayed ': determinism: '
+    wants 0 second.mended --replay "$work/second.sim"
+fi
+
 # No new seeds after so many failures; a line in the ledger for each run.
 # shellcheck disable=SC2086
 wants 1 many --seeds 1..50 --seconds 1 $slow --jobs 1 --failures 2 --ledger "$work/ledger"

@@ -287,6 +287,8 @@ void sim_run_print_order(const struct sim_run_order *order, FILE *to)
         return;
     }
     fprintf(to, "--seed %llu --seconds %llu", (unsigned long long)order->seed, (unsigned long long)order->seconds);
+    if (order->twice)
+        fprintf(to, " --twice");
     if (order->bug)
         fprintf(to, " --bug %s", order->bug);
     sim_options_print(&order->options, order->seed, to);

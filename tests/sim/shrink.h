@@ -6,6 +6,7 @@
  *     invariant log-matching       the one that did not hold then, and has held since
  *     seed 123
  *     seconds 17
+ *     twice                        only where it failed so: run again, and the traces compared
  *     wants truncations 1          added by hand: a total that the run must still come to, to be about what it was
  *     set nodes=3                  every row that is not 0
  *
@@ -19,8 +20,8 @@
 /* The campaign's one seed must fail. True when the file was written. */
 bool shrink_run(const struct campaign *campaign, const char *path);
 
-/* Run a file's order; true when nothing failed, and it came to what it wants. --trace, --twice, --inside and --bug come
- * from the campaign. */
+/* Run a file's order; true when nothing failed, and it came to what it wants. --trace, --inside and --bug come from the
+ * campaign; --twice from either. */
 bool shrink_replay(const char *path, const struct campaign *campaign);
 
 #endif
