@@ -598,6 +598,20 @@ const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_
     return os_mem_peek_durable(disk->mem, path, size);
 }
 
+struct os_file *sim_disk_look(struct sim_disk *disk, const char *path)
+{
+    struct os_file *file = NULL;
+
+    assert(disk->magic == DISK_MAGIC);
+    return os_mem_files.open(disk->mem, path, OS_OPEN_READ, &file) == 0 ? file : NULL;
+}
+
+void sim_disk_looked(struct sim_disk *disk, struct os_file *file)
+{
+    if (file)
+        os_mem_files.close(disk->mem, file);
+}
+
 bool sim_disk_medium(const struct os_file *file, uint64_t offset, uint64_t size, uint8_t *bytes)
 {
     uint8_t whole[OS_MEM_SECTOR];

@@ -85,6 +85,11 @@ bool sim_disk_spoiled(struct sim_disk *disk, const struct os_file *file);
 /* The durable bytes of a file, borrowed until the next operation; NULL when it is not durably there. */
 const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_t *size);
 
+/* A file by its present name, to be looked at as one that is open, and closed again: no operation of the node's, so it
+ * costs no time and nothing goes wrong with it. NULL: there is none, or the disk is dying. */
+struct os_file *sim_disk_look(struct sim_disk *disk, const char *path);
+void sim_disk_looked(struct sim_disk *disk, struct os_file *file);
+
 /* What the medium holds of a file that is open: `size` bytes at `offset`. False when some of them are not durable. */
 bool sim_disk_medium(const struct os_file *file, uint64_t offset, uint64_t size, uint8_t *bytes);
 

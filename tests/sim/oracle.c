@@ -415,6 +415,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     }
     oracle_observe(oracle, &view);
     oracle_on_disk(oracle, memory, sim_node);
+    oracle_snapshot_on_disk(oracle, memory, sim_node);
     if (oracle->batch_count != batches)
         tell_entries(oracle, memory, node, batches);
     if (oracle->committed_last != committed)
@@ -474,7 +475,7 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     memory->applied = memory->result_count = memory->heard = 0;
     memory->reads_asked = 0;
     memory->tick = 0;
-    memory->disk_term = 0;
+    memory->disk_term = memory->snapshot = 0;
     memory->on_disk = memory->segment = 0; /* all of it once more: what was read may not have been synced */
     memory->alive = true;
     if (recovery->member_id == 0 && memory->hurt) { /* wiped: nobody remembers anything here */
@@ -580,6 +581,7 @@ void sim_oracle_sent(struct sim_oracle *oracle, struct sim_node *from, struct si
     if (message.type != RAFT_APPEND_REQUEST && message.type != RAFT_SNAPSHOT_REQUEST) {
         durable.log = log_durable(node->log);
         durable.raft = node->raft->durable_index;
+        oracle_snapshot_on_disk(oracle, memory, from);
         durable.snapshot = log_snapshot_newest(node->log).index;
     }
     oracle_persisted(oracle, memory, &message, &durable);

@@ -71,26 +71,44 @@ bool sim_disk_dying(const struct sim_disk *disk)
     return false;
 }
 
+/* The file that is looked at: what is durable of it. */
+static const uint8_t *medium;
+static uint64_t medium_size;
+static bool medium_pending, medium_named;
+
 bool sim_disk_medium(const struct os_file *file, uint64_t offset, uint64_t size, uint8_t *bytes)
 {
     (void)file;
-    (void)offset;
-    (void)size;
-    (void)bytes;
-    return false;
+    if (offset > medium_size || size > medium_size - offset)
+        return false;
+    memcpy(bytes, medium + offset, size);
+    return true;
 }
 
 bool sim_disk_pending(const struct os_file *file)
 {
     (void)file;
-    return false;
+    return medium_pending;
 }
 
 bool sim_disk_named(const struct sim_disk *disk, const struct os_file *file)
 {
     (void)disk;
     (void)file;
-    return false;
+    return medium_named;
+}
+
+struct os_file *sim_disk_look(struct sim_disk *disk, const char *path)
+{
+    (void)disk;
+    (void)path;
+    return NULL;
+}
+
+void sim_disk_looked(struct sim_disk *disk, struct os_file *file)
+{
+    (void)disk;
+    (void)file;
 }
 
 const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_t *size)

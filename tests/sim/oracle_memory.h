@@ -87,6 +87,7 @@ struct oracle_node {
     uint64_t durable;  /* up to here `held` is marked */
     uint64_t on_disk;  /* up to here its disk was seen to hold what its log takes for durable ... */
     uint64_t segment;  /* ... last in this one */
+    uint64_t snapshot; /* the newest that its disk was seen to hold in this life */
     uint64_t promised; /* index: what lies on its disk and may have been acknowledged */
     uint64_t acked;    /* the highest index that it ever acknowledged of this log */
     uint64_t sent_term; /* the highest term that a message of it has named, pre-votes apart */
@@ -291,8 +292,13 @@ void oracle_entries_begin(struct sim_oracle *oracle, struct oracle_batch *batch)
 void oracle_entry_made(struct sim_oracle *oracle, struct oracle_batch *batch, const struct log_entry *entry);
 void oracle_entries_commit(struct sim_oracle *oracle, uint64_t from);
 
-/* oracle_disk.c: what the log says is durable is on the disk */
+/* oracle_disk.c: what the log says is durable is on the disk: its batches; its newest snapshot */
 void oracle_on_disk(struct sim_oracle *oracle, struct oracle_node *node, const struct sim_node *sim_node);
+void oracle_snapshot_on_disk(struct sim_oracle *oracle, struct oracle_node *node, const struct sim_node *sim_node);
+/* What is wrong with a snapshot on its disk; NULL: all of it is there. */
+struct log_snapshot_info;
+const char *oracle_snapshot_missing(const struct log_snapshot_info *wanted, const struct sim_disk *disk,
+                                    const struct os_file *file);
 
 /* oracle_stall.c: a stalled leader is replaced */
 void oracle_stalled(struct sim_oracle *oracle, struct sim_node *sim_node, const struct raft_status *status);

@@ -15,6 +15,8 @@
 
 #include "core/codec/message.h"
 #include "core/codec/value.h"
+#include "core/log/snapshot_file.h"
+#include "core/os/crc32c.h"
 
 #include "oracle_crafted.h"
 
@@ -102,6 +104,73 @@ static void acknowledgement_not_on_disk(void **state)
     fires("persist before send", oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
 }
 
+#define META 5
+#define PAYLOAD (LOG_SNAPSHOT_DATA + 1000) /* two blocks */
+
+/* The file of a snapshot of 7; returns its size. */
+static uint64_t make_snapshot(struct log_snapshot_info *info, uint8_t *bytes)
+{
+    uint64_t at = log_snapshot_blocks_at(META), end = log_snapshot_foot_at(META, PAYLOAD);
+
+    *info = (struct log_snapshot_info){.index = 7, .term = 2, .chain = 99, .bytes = PAYLOAD};
+    memset(bytes, 0, end);
+    memcpy(bytes + LOG_SNAPSHOT_HEAD, "meta", META);
+    log_snapshot_head_encode(bytes, info, "meta", META);
+    for (uint32_t left = PAYLOAD, number = 0; left; number++) {
+        uint32_t part = left < LOG_SNAPSHOT_DATA ? left : LOG_SNAPSHOT_DATA;
+
+        memset(bytes + at + 8, 'a' + (int)number, part);
+        log_snapshot_block_encode(bytes + at, number, bytes + at + 8, part);
+        info->digest = crc32c(info->digest, bytes + at + 8, part);
+        at += part + 8;
+        left -= part;
+    }
+    log_snapshot_foot_encode(bytes + end, info);
+    return end + LOG_SNAPSHOT_FOOT;
+}
+
+static const char *missing(const struct log_snapshot_info *info)
+{
+    return oracle_snapshot_missing(info, NULL, (const struct os_file *)(const void *)medium);
+}
+
+/* Any of its bytes may be one that was not synced. */
+static void snapshot_not_on_disk(void **state)
+{
+    static uint8_t bytes[3 * LOG_SNAPSHOT_BLOCK];
+    static const uint64_t places[] = {0, 9, LOG_SNAPSHOT_HEAD + 1, LOG_SNAPSHOT_PAGE, LOG_SNAPSHOT_PAGE + 4,
+                                      LOG_SNAPSHOT_PAGE + 8, LOG_SNAPSHOT_PAGE + LOG_SNAPSHOT_BLOCK - 1,
+                                      LOG_SNAPSHOT_PAGE + LOG_SNAPSHOT_BLOCK + 100};
+    struct log_snapshot_info info, other;
+
+    (void)state;
+    medium = bytes;
+    medium_size = make_snapshot(&info, bytes);
+    medium_named = true;
+    medium_pending = false;
+    assert_null(missing(&info));
+    assert_non_null(oracle_snapshot_missing(&info, NULL, NULL));
+    assert_non_null((medium_pending = true, missing(&info)));
+    medium_pending = false;
+    assert_non_null((medium_named = false, missing(&info)));
+    medium_named = true;
+    assert_non_null((medium_size--, missing(&info)));
+    medium_size++;
+    for (size_t i = 0; i <= sizeof places / sizeof places[0]; i++) {
+        uint64_t place = i < sizeof places / sizeof places[0] ? places[i] : medium_size - 1;
+
+        bytes[place] ^= 1;
+        assert_non_null(missing(&info));
+        bytes[place] ^= 1;
+    }
+    assert_non_null((other = info, other.index++, missing(&other)));
+    assert_non_null((other = info, other.term++, missing(&other)));
+    assert_non_null((other = info, other.chain++, missing(&other)));
+    assert_non_null((other = info, other.digest++, missing(&other)));
+    assert_non_null((other = info, other.bytes++, missing(&other)));
+    assert_null(missing(&info));
+}
+
 static void recovering_node_speaks(void **state)
 {
     struct oracle_message grant = message(RAFT_VOTE_RESPONSE, 1, 0, 3);
@@ -167,7 +236,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(vote_in_one_file), TEST(candidacy_not_on_disk), TEST(term_not_on_disk),
-        TEST(acknowledgement_not_on_disk), TEST(recovering_node_speaks), TEST(messages_are_read),
+        TEST(acknowledgement_not_on_disk), TEST(snapshot_not_on_disk), TEST(recovering_node_speaks),
+        TEST(messages_are_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
