@@ -123,6 +123,8 @@ static void on_message(void *context, void *cookie, struct gavel_slice message)
     peer->messages++;
     peer->side->messages++;
     peer->bytes += message.size;
+    if (message.size > peer->largest)
+        peer->largest = message.size;
     peer->digest = harness_digest(peer->digest, message.data, message.size);
     peer->last_size = message.size;
     memcpy(peer->last, message.data, message.size < sizeof peer->last ? message.size : sizeof peer->last);

@@ -26,6 +26,7 @@ struct harness_peer {
     bool open;
     uint64_t messages;
     uint64_t bytes;
+    uint64_t largest; /* message */
     uint64_t digest; /* over lengths and bytes, in order */
     uint64_t drained;
     uint64_t closed;
