@@ -20,7 +20,7 @@
 #define CALL_MS 2500
 #define BALLAST_BYTES 40000
 #define BALLAST_PART 25   /* one operation of so many, */
-#define PRESSED_PART 5    /* and of so many where a disk is full */
+#define PRESSED_PART 3    /* and of so many where a disk is full */
 #define PAGE_TEXT "500"
 #define PAGE_MS 30000
 #define LEDGER_NAME_BYTES 40

@@ -21,7 +21,8 @@
 #define GAP_MS_MAX 2500
 #define LAST_MS_MIN 150   /* how long one lasts */
 #define LAST_MS_MAX 7000
-#define FULL_TIMES 4      /* a full disk lasts that much longer: there is space in reserve */
+#define FULL_TIMES 4      /* a full disk lasts that much longer, */
+#define FULL_MS 10000     /* and so long at the least: nobody feels it before the space in reserve is used */
 #define CALM_MS 4000      /* now and then nothing new begins for so long, so that the nodes can agree */
 #define HURRY_MS 30000    /* in a run shorter than this everything follows three times as fast */
 #define SYNC_MS_MIN 2     /* a slow disk: each sync */
@@ -164,7 +165,7 @@ static struct fault *add(struct storm *storm, uint64_t at, enum fault_kind kind)
     fault->at = at;
     fault->kind = kind;
     if (kind == FAULT_FULL)
-        last *= FULL_TIMES;
+        last = FULL_MS + last * FULL_TIMES;
     fault->until = at + (storm->torture->storm_ms < HURRY_MS ? last / 3 : last);
     fault->target = torture_random(dice, 2) ? LEADER : (int)torture_random(dice, count);
     fault->mask = 1u + (uint32_t)torture_random(dice, (1u << count) - 2); /* neither none nor all */
