@@ -265,12 +265,21 @@ run_distcheck()
         tests/cluster/kill-test tests/cluster/cli-test.sh tests/sim/sim_test tests/sim/seeds.sh tests/otlp/units" \
         >"$work/distcheck.log" 2>&1; then
         count_pass
+        distcheck_skips
         say "distcheck: $(basename "$(ls -t "$work"/normal/gavel-*.tar.xz | head -n 1)")"
     else
         grep -n -E '^(FAIL|ERROR):|[Ee]rror' "$work/distcheck.log" | tail -n 20
         distcheck_failures
         count_fail "distcheck" "$work/distcheck.log"
     fi
+}
+
+# Its tests are not counted one by one, but how many there were is said, and which of them skipped, and why (Makefile.am's
+# installcheck-local has seen to it).
+distcheck_skips()
+{
+    sed -n -E 's/^(skipped|left out): /&distcheck: /p' "$work/distcheck.log"
+    say "distcheck:$(sed -n 's/^# \([A-Z]*\): *\([0-9]*\)$/ \1 \2/p' "$work/distcheck.log" | tr -d '\n')"
 }
 
 # What each test that failed said, which is somewhere in the middle of the log: a head of "FAIL: NAME" and a line below it,
