@@ -100,6 +100,44 @@ static void test_truncate(void **state)
     fixture_free(&f);
 }
 
+/* Append t1, take it back, append t2 at the same index, and the same bytes of t1 again: the late completion of the
+ * first must not count for the third, nor that of the second. */
+static void test_the_same_again_is_another_write(void **state)
+{
+    struct fixture f;
+    uint64_t first;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    (void)fixture_append(&f, 1, 1, 50);
+    fixture_pump(&f);
+    first = fixture_append(&f, 1, 1, 60);
+    assert_true(os_inline_run(&f.lanes, OS_LANE_LOG)); /* written, not yet known here */
+    (void)fixture_truncate(&f, 2);
+    (void)fixture_vote(&f, 2, 1);
+    (void)fixture_append(&f, 2, 1, 70);
+    (void)fixture_truncate(&f, 2);
+    (void)fixture_vote(&f, 3, 1);
+    (void)fixture_append(&f, 1, 1, 60);
+    assert_int_equal(log_last(f.log), 2);
+    assert_true(os_inline_done(&f.lanes, OS_LANE_LOG));
+    assert_int_equal(f.written, first);
+    assert_int_equal(log_durable(f.log), 1);
+    fixture_pump(&f);
+    assert_int_equal(f.written, f.io);
+    assert_int_equal(log_durable(f.log), 2);
+    fixture_check_index(&f, 2, 1);
+    fixture_stop(&f);
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.last, 2);
+    assert_int_equal(f.recovery.last_term, 1);
+    fixture_check_index(&f, 2, 1);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
 /* Append t1, take it back, append t2 at the same index: the late completion of the first must not count. */
 static void test_late_completion_does_not_count(void **state)
 {
@@ -680,6 +718,7 @@ int main(void)
         cmocka_unit_test(test_append_and_start_again),
         cmocka_unit_test(test_truncate),
         cmocka_unit_test(test_late_completion_does_not_count),
+        cmocka_unit_test(test_the_same_again_is_another_write),
         cmocka_unit_test(test_group_commit),
         cmocka_unit_test(test_roll_over_and_read_back),
         cmocka_unit_test(test_read_many),
