@@ -366,6 +366,7 @@ OVER(parked_bytes, parked_bytes, NODE_PARKED_BYTES)
 OVER(reads, read_count, node->node->limits.reads)
 OVER(read_bytes, read_bytes, NODE_READ_BYTES)
 OVER(clients, client_count, node->node->limits.clients)
+OVER(forwards, forward_count, node->node->limits.proposals)
 OVER(applied, applied, node->node->raft->commit)
 
 OVER(cache, log->cache_bytes, node->node->log->cache_limit + node->node->log->queued_bytes)
@@ -389,6 +390,63 @@ static void over_batches(struct sim *sim)
         node->node->raft->options.batches_max = raft_batches(node->node->raft) - 1;
         look(node);
     }
+}
+
+static void look_at_lists(struct sim_node *node)
+{
+    for (int i = 0; i < 8; i++)
+        look(node);
+}
+
+static void over_in_flight(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+    struct conn *conn;
+
+    if (!node)
+        return;
+    os_list_each (conn, &node->node->conns, struct conn, link)
+        if (conn->role != CODEC_ROLE_PEER) {
+            conn->in_flight = node->node->limits.client_in_flight + 1;
+            look_at_lists(node);
+        }
+}
+
+static void over_outbox(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+    struct peer *peer;
+
+    if (!node)
+        return;
+    os_list_each (peer, &node->node->peers, struct peer, link) {
+        peer->outbox_count = NODE_OUTBOX_MAX + 1;
+        look_at_lists(node);
+    }
+}
+
+static void over_streams(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->node_count; i++)
+        if (works(sim, i) && event_stream_count(sim->nodes[i].node)) {
+            sim->nodes[i].node->limits.streams = event_stream_count(sim->nodes[i].node) - 1;
+            look(&sim->nodes[i]);
+        }
+}
+
+static void over_sessions(struct sim *sim)
+{
+    sim->oracle->session_limits.sessions = 0;
+}
+
+static void over_window(struct sim *sim)
+{
+    sim->oracle->session_limits.window = 0;
+}
+
+static void over_replies(struct sim *sim)
+{
+    sim->oracle->session_limits.bytes = 0;
 }
 
 /* It says that something is committed which others have, and it has not. */
@@ -567,6 +625,13 @@ static const struct lie lies[] = {
     {"bounded resources", " reads,", over_reads, NULL, false},
     {"bounded resources", "bytes of reads", over_read_bytes, NULL, false},
     {"bounded resources", "clients", over_clients, NULL, false},
+    {"bounded resources", " forwarded requests,", over_forwards, NULL, false},
+    {"bounded resources", "event streams", over_streams, NULL, false},
+    {"bounded resources", "requests of a client that may go on", over_in_flight, NULL, false},
+    {"bounded resources", "appends that wait to be read back", over_outbox, NULL, false},
+    {"bounded resources", " sessions,", over_sessions, NULL, false},
+    {"bounded resources", "sequence numbers of a session", over_window, NULL, false},
+    {"bounded resources", "bytes of kept replies", over_replies, NULL, false},
     {"bounded resources", " batches,", over_batches, NULL, false},
     {"bounded resources", "bytes of cached log", over_cache, NULL, false},
     {"bounded resources", "bytes of kept events", over_ring, NULL, false},

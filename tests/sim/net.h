@@ -62,7 +62,8 @@ void sim_net_leave(struct sim_side *side);
 /* The node's process is paused or runs on: what arrives meanwhile waits at its door. */
 void sim_net_pause(struct sim_side *side, bool paused);
 
-/* Bytes and messages under way, for the oracle of bounded resources. */
+/* Bytes under way. What a node has queued is its transport's to bound; of these no direction of a connection has more
+ * than two systems hold, by construction (net_flow.c), so only the tests of the network ask. */
 uint64_t sim_net_in_flight(const struct sim_net *net);
 
 #endif

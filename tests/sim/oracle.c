@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/codec/value.h"
 #include "core/log/state.h"
 #include "core/node/apply_internal.h"
+#include "core/node/bytes.h"
 #include "core/node/event_ring.h"
 #include "core/node/internal.h"
 #include "core/raft/internal.h"
@@ -19,6 +21,7 @@
 #include "load.h"
 #include "node.h"
 
+#define SESSIONS_EVERY 64 /* at such indexes the table of sessions is looked through */
 #define DIGEST_SESSIONS 4 /* with more of them a digest costs too much to be taken each time ... */
 #define DIGEST_EVERY 16   /* ... so only at such indexes, and where a life goes on from a snapshot */
 
@@ -196,6 +199,22 @@ static const struct event_ring *ring_of(const struct node *node)
     return (const struct event_ring *)(const void *)node->events;
 }
 
+/* What is per connection or peer: a walk through lists, so not at each look. */
+#define LISTS_EVERY 8
+
+static void list_bounds(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node)
+{
+    const struct conn *conn;
+    const struct peer *peer;
+    uint64_t max = node->limits.client_in_flight;
+
+    os_list_each (conn, &node->conns, const struct conn, link)
+        if (conn->role != CODEC_ROLE_PEER && !conn->paused)
+            oracle_bound(oracle, memory, "requests of a client that may go on", conn->in_flight, max);
+    os_list_each (peer, &node->peers, const struct peer, link)
+        oracle_bound(oracle, memory, "appends that wait to be read back", peer->outbox_count, NODE_OUTBOX_MAX);
+}
+
 /* Queues, pools and windows: "a bound on everything". */
 static void bounds(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node)
 {
@@ -212,6 +231,8 @@ static void bounds(struct sim_oracle *oracle, struct oracle_node *memory, const 
     oracle_bound(oracle, memory, "bytes of parked requests", node->parked_bytes, NODE_PARKED_BYTES);
     oracle_bound(oracle, memory, "reads", node->read_count, node->limits.reads);
     oracle_bound(oracle, memory, "bytes of reads", node->read_bytes, NODE_READ_BYTES);
+    oracle_bound(oracle, memory, "forwarded requests", node->forward_count, node->limits.proposals);
+    oracle_bound(oracle, memory, "event streams", event_stream_count(node), node->limits.streams);
     oracle_bound(oracle, memory, "clients", node->client_count, node->limits.clients);
     oracle_bound(oracle, memory, "batches", raft_batches(node->raft), batches_max);
     oracle_bound(oracle, memory, "bytes of cached log", log->cache_bytes, log->cache_limit + log->queued_bytes);
@@ -221,6 +242,8 @@ static void bounds(struct sim_oracle *oracle, struct oracle_node *memory, const 
         oracle_bound(oracle, memory, "applied", node->applied, status->commit);
         oracle_bound(oracle, memory, "proposals that wait for entries that are applied or gone", node->waiting, open);
     }
+    if (++memory->looks % LISTS_EVERY == 0)
+        list_bounds(oracle, memory, node);
     if (status->fenced && !os_list_empty(&node->ready_reads))
         sim_fail(oracle->sim, "a fenced node serves no reads", "n%u does", oracle_number(oracle, memory) + 1);
 }
@@ -321,6 +344,54 @@ static void note_results(struct sim_oracle *oracle, struct oracle_node *memory, 
     memory->result_count = 0;
 }
 
+/* Limits of sessions are replicated and may change; what they allowed once stays (core/node/session.h). */
+static void widest(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node)
+{
+    struct session_limits *limits = &oracle->session_limits;
+    struct session_limits now;
+
+    if (memory->limits_of == node->settings->version + 1)
+        return;
+    memory->limits_of = node->settings->version + 1;
+    settings_limits(node->settings, &now);
+    limits->sessions = now.sessions > limits->sessions ? now.sessions : limits->sessions;
+    limits->window = now.window > limits->window ? now.window : limits->window;
+    limits->bytes = now.bytes > limits->bytes ? now.bytes : limits->bytes;
+}
+
+/* The table of sessions, and now and then what it keeps for each, as a snapshot would hold it. */
+static void session_bounds(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node)
+{
+    const struct session_limits *limits = &oracle->session_limits;
+    struct gavel_buffer saved = codec_buffer(0);
+    struct bytes_cursor cursor;
+
+    widest(oracle, memory, node);
+    oracle_bound(oracle, memory, "sessions", sessions_count(node->apply->sessions), limits->sessions);
+    if (node->applied % SESSIONS_EVERY != 0)
+        return;
+    (void)sessions_save(node->apply->sessions, false, &saved);
+    cursor = bytes_read(gavel_buffer_slice(&saved));
+    for (uint64_t left = bytes_get64(&cursor); left > 0 && !cursor.bad; left--) {
+        uint64_t acked, last, bytes = 0;
+
+        (void)bytes_get64(&cursor); /* id */
+        (void)bytes_get64(&cursor); /* tick */
+        last = acked = bytes_get64(&cursor);
+        for (uint32_t kept = bytes_get32(&cursor); kept > 0 && !cursor.bad; kept--) {
+            last = bytes_get64(&cursor);
+            (void)bytes_get64(&cursor); /* index */
+            (void)bytes_get64(&cursor); /* status, and whether the body was dropped */
+            bytes += bytes_get_slice(&cursor).size;
+            bytes += bytes_get_slice(&cursor).size;
+        }
+        oracle_bound(oracle, memory, "sequence numbers of a session above the floor", last - acked, limits->window);
+        oracle_bound(oracle, memory, "bytes of kept replies of a session", bytes, limits->bytes);
+    }
+    assert(!cursor.bad);
+    gavel_buffer_free(&saved);
+}
+
 static void machines(struct sim_oracle *oracle, struct oracle_node *memory, struct node *node)
 {
     uint64_t before = memory->applied;
@@ -333,6 +404,7 @@ static void machines(struct sim_oracle *oracle, struct oracle_node *memory, stru
         oracle->state_version = node->settings->machines[0].version;
     if (oracle->sim->options.settings_per_hour)
         oracle_settings(oracle, memory, node->applied, node->settings->version, oracle_settings_hash(node->settings));
+    session_bounds(oracle, memory, node);
     note_results(oracle, memory, node, before + 1);
     if (memory->heard != node->commands_total)
         sim_fail(oracle->sim, "the oracle hears of each result", "n%u has applied %llu commands, of which %llu were "

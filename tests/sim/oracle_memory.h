@@ -19,6 +19,7 @@
 #define TESTS_SIM_ORACLE_MEMORY_H
 
 #include "core/codec/field.h"
+#include "core/node/session.h"
 #include "core/raft/raft.h"
 
 #include "oracle.h"
@@ -105,6 +106,8 @@ struct oracle_node {
     uint64_t reads_served;
     uint64_t reads[ORACLE_READS]; /* ... and for the newest ones what clients knew of then */
     uint64_t tick;
+    uint64_t looks;     /* so far */
+    uint64_t limits_of; /* version + 1 of the settings whose limits of sessions are known */
     uint64_t hung;      /* the life in which it leads while its disk hangs; 0: it does not (oracle_stall.c) */
 };
 
@@ -173,6 +176,7 @@ struct sim_oracle {
     struct oracle_entry *entries; /* by index: what was committed */
     uint64_t entry_capacity;
     uint64_t largest_term;
+    struct session_limits session_limits; /* the widest that were ever in force */
 };
 
 /* Members that have a bit of their own. A long life sees more (who lost its disk comes back as a new one): then the bit
