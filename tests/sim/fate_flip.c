@@ -11,9 +11,11 @@
 
 #include "core/codec/value.h"
 #include "core/node/internal.h"
+#include "core/raft/internal.h"
 #include "disk.h"
 #include "fate_internal.h"
 #include "node.h"
+#include "oracle.h"
 
 #define ASK_MS 10000
 #define AGAIN_NS (20 * SIM_S) /* an operator waits so long before asking for a rebuild again */
@@ -106,6 +108,50 @@ static bool like_the_others(const struct sim *sim, const struct sim_node *node)
     return false;
 }
 
+static bool has_sample(const struct node *inner, const struct digest_sample *sample)
+{
+    for (uint32_t i = 0; i < NODE_DIGESTS; i++)
+        if (inner->digests[i].index == sample->index)
+            return inner->digests[i].digest == sample->digest;
+    return false;
+}
+
+/* Nobody is down, or about to have another state, who may come back with what he was led to. */
+static bool all_are_there(const struct sim_fate *fate)
+{
+    for (uint32_t i = 0; i < fate->sim->node_count; i++) {
+        const struct sim_node *node = &fate->sim->nodes[i];
+
+        if (node->state == SIM_ABSENT || fate->given_up[i] || fate->empty[i])
+            continue;
+        if (!sim_is_up(node) || !node->node->raft || node->node->phase != NODE_RUNNING || node->node->fenced ||
+            node->node->rebuild || node->node->apply_hold || node->node->raft->incoming.installing)
+            return false;
+    }
+    return true;
+}
+
+/* At some index behind the flip all have the same digest: of their present states, no sample of another one is kept. */
+static bool all_agree(const struct sim_fate *fate)
+{
+    const struct sim *sim = fate->sim;
+    const struct sim_node *leader = fate_leader(fate);
+
+    if (!leader || !all_are_there(fate))
+        return false;
+    for (uint32_t k = 0; k < NODE_DIGESTS; k++) {
+        const struct digest_sample *sample = &leader->node->digests[k];
+        bool all = sample->index > sim->flipped_at;
+
+        for (uint32_t i = 0; all && i < sim->node_count; i++)
+            if (sim_is_up(&sim->nodes[i]) && sim->nodes[i].node->raft)
+                all = has_sample(sim->nodes[i].node, sample);
+        if (all)
+            return true;
+    }
+    return false;
+}
+
 /* Have rebuilt whoever is fenced; and see whether it is over. */
 void fate_flip_operate(struct sim_fate *fate)
 {
@@ -130,6 +176,11 @@ void fate_flip_operate(struct sim_fate *fate)
         fate->rebuild_at[i] = sim->now + AGAIN_NS;
         (void)snprintf(name, sizeof name, "name=%s", node->name);
         (void)sim_admin_ask(node->process->admin, "rebuild", pairs, ASK_MS, rebuilding);
+    }
+    if (!sim->flipped && sim->flip_spread && all_agree(fate)) {
+        sim_trace(sim, NULL, "whatever its flip has spread to is like the others again");
+        sim->flip_spread = false;
+        sim_oracle_agree_again(sim->oracle);
     }
     if (!sim->flipped)
         return;

@@ -326,6 +326,19 @@ static void tick_made_back(struct sim *sim)
         batch->head.tick = UINT64_MAX;
 }
 
+/* As where a flipped state had led; since then all have come to agree, and one of them is another after all. */
+static void differs_again(struct sim *sim)
+{
+    static bool spread;
+    struct sim_oracle *oracle = sim->oracle;
+
+    if (!spread)
+        sim->flip_spread = spread = true;
+    for (uint64_t i = 0; i < oracle->digest_capacity && !sim->flip_spread; i++)
+        if (oracle->digests[i])
+            oracle->digests[i] ^= 1;
+}
+
 static void second_cluster(struct sim *sim)
 {
     sim->cluster[0] ^= 1;
@@ -615,6 +628,7 @@ static const struct lie lies[] = {
     {"the oracle hears of each entry", NULL, entries_unread, NULL, false},
     {"tick never back", "went back", tick_back, NULL, false},
     {"tick never back", "stamps", tick_made_back, NULL, false},
+    {"digest equality", NULL, differs_again, "flip_per_hour=1", false},
     {"one cluster", NULL, second_cluster, "seeds=1", false},
     {"a fenced node serves no reads", NULL, fenced_reads, NULL, false},
     {"bounded resources", "proposals that wait,", over_proposals, NULL, false},

@@ -38,6 +38,9 @@ void sim_oracle_acknowledged(struct sim_oracle *oracle, uint64_t index);
 /* Whether the batch of this number (load.h) is known to have committed. */
 bool sim_oracle_has_committed(const struct sim_oracle *oracle, uint64_t batch);
 
+/* A flipped state had spread, and all members agree on one again: from now on digests count, those of before do not. */
+void sim_oracle_agree_again(struct sim_oracle *oracle);
+
 /* The disk of this node is gone or was damaged on purpose: what it promised may be broken, the others' promises not. */
 void sim_oracle_damaged(struct sim_oracle *oracle, struct sim_node *node);
 

@@ -2,6 +2,8 @@
 /* oracle_state.c - what the logs make of the machines: the same everywhere, each write once, time never backwards. */
 #include "oracle_memory.h"
 
+#include <string.h>
+
 #include "core/codec/value.h"
 
 static void differs(struct sim_oracle *oracle, struct oracle_node *node, const char *invariant, uint64_t index,
@@ -18,7 +20,7 @@ static void differs(struct sim_oracle *oracle, struct oracle_node *node, const c
  */
 void oracle_digest(struct sim_oracle *oracle, struct oracle_node *node, uint64_t index, uint64_t digest)
 {
-    /* One may be wrong, and whom it has led may be: it is looked at again when that is over. */
+    /* One may be wrong, and whom it has led may be: it is looked at again when all agree (fate_flip.c). */
     if (oracle->sim->flipped || oracle->sim->flip_spread)
         return;
     digest += digest == 0;
@@ -27,6 +29,14 @@ void oracle_digest(struct sim_oracle *oracle, struct oracle_node *node, uint64_t
         oracle->digests[index] = digest;
     if (oracle->digests[index] != digest)
         differs(oracle, node, "digest equality", index, digest, oracle->digests[index]);
+}
+
+/* What they agree on may be what was flipped: a majority is right by definition, and we are not asked. */
+void sim_oracle_agree_again(struct sim_oracle *oracle)
+{
+    if (oracle->digest_capacity)
+        memset(oracle->digests, 0, oracle->digest_capacity * sizeof *oracle->digests);
+    oracle_map_free(&oracle->sampled);
 }
 
 /* What the nodes tell each other of themselves. */

@@ -522,6 +522,21 @@ static void digests_differ(void **state)
     fires("digest equality", oracle_sample(oracle, &oracle->nodes[2], 1024, 2));
 }
 
+/* A flipped state leads, and is no more. */
+static void digests_count_again(void **state)
+{
+    (void)state;
+    holds(oracle_digest(oracle, &oracle->nodes[0], 5, 1));
+    holds(oracle_sample(oracle, &oracle->nodes[0], 1024, 1));
+    sim.flip_spread = true;
+    holds((oracle_digest(oracle, &oracle->nodes[1], 5, 2), oracle_sample(oracle, &oracle->nodes[1], 1024, 2)));
+    sim.flip_spread = false;
+    holds(sim_oracle_agree_again(oracle));
+    holds((oracle_digest(oracle, &oracle->nodes[1], 5, 2), oracle_sample(oracle, &oracle->nodes[1], 1024, 2)));
+    fires("digest equality", oracle_digest(oracle, &oracle->nodes[0], 5, 1));
+    fires("digest equality", oracle_sample(oracle, &oracle->nodes[0], 1024, 1));
+}
+
 static void ticks_and_applied(void **state)
 {
     (void)state;
@@ -636,6 +651,7 @@ int main(void)
         TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(removed_leader_stays),
         TEST(removed_leader_commits_alone), TEST(removed_leader_commits), TEST(removed_leader_commits_an_earlier_term),
         TEST(deposed_leader_commits), TEST(follower_commits_first), TEST(member_id_again), TEST(digests_differ),
+        TEST(digests_count_again),
         TEST(ticks_and_applied), TEST(settings_differ),
         TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
         TEST(over_a_bound), TEST(a_lawful_life),
