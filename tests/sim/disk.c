@@ -33,8 +33,11 @@ static void spend(struct sim_disk *disk, uint64_t ns)
 {
     uint64_t now = disk->sim->now + disk->cost;
 
-    if (now < disk->stalled_until && !disk->healed)
+    if (now < disk->stalled_until && !disk->healed) {
         disk->cost += disk->stalled_until - now;
+        disk->sim->totals.stalls += !disk->stall_met; /* one that nobody waits for is none */
+        disk->stall_met = true;
+    }
     disk->cost += ns;
 }
 
@@ -307,6 +310,7 @@ static int disk_pwritev(void *self, struct os_file *file, const struct iovec *io
     }
     disk_remember(disk, file, offset, size, misdirected);
     result = os_mem_files.pwritev(disk->mem, file, iov, count, offset, flags);
+    disk->sim->totals.full_writes += result == -ENOSPC;
     if (result == 0)
         written(disk, file, offset, size, durable);
     if (result == 0 && misdirected)
@@ -404,9 +408,10 @@ static void stall_now(struct sim *sim, struct sim_event *event)
     struct sim_disk *disk = os_container(event, struct sim_disk, stall);
     uint64_t ms = sim->options.stall_ms ? sim_magnitude(&disk->random, 1, sim->options.stall_ms) : 0;
 
-    if (disk->stalled_until < sim->now + ms * SIM_MS) /* a short one within a long one does not end it */
+    if (disk->stalled_until < sim->now + ms * SIM_MS) { /* a short one within a long one does not end it */
         disk->stalled_until = sim->now + ms * SIM_MS;
-    sim->totals.stalls++;
+        disk->stall_met = false;
+    }
     sim_trace(sim, disk->node, "disk: stalls for %llu ms", (unsigned long long)ms);
     again(disk, event, sim->options.stall_per_hour);
 }
@@ -414,11 +419,11 @@ static void stall_now(struct sim *sim, struct sim_event *event)
 static void full_now(struct sim *sim, struct sim_event *event)
 {
     struct sim_disk *disk = os_container(event, struct sim_disk, full);
-    uint64_t room = sim_below(&disk->random, FULL_ROOM);
+    uint64_t room = sim_magnitude(&disk->random, 1, FULL_ROOM) - 1;
     uint64_t ms = sim->options.full_ms ? sim_magnitude(&disk->random, 1, sim->options.full_ms) : 0;
 
     os_mem_set_budget(disk->mem, os_mem_used(disk->mem) + room + 1);
-    sim->totals.disks_full++;
+    sim->totals.disks_full += disk->node->node != NULL; /* not of a machine on which nothing runs */
     sim_trace(sim, disk->node, "disk: %llu bytes left for %llu ms", (unsigned long long)room, (unsigned long long)ms);
     sim_schedule(sim, &disk->room, sim->now + ms * SIM_MS);
 }

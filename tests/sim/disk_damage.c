@@ -227,6 +227,12 @@ static bool hit(struct sim_disk *disk, const struct target *target, const uint8_
     return true;
 }
 
+static bool counted(bool done, uint64_t *total)
+{
+    *total += done;
+    return done;
+}
+
 /* ---- older content ------------------------------------------------------------------------------------- */
 
 void disk_remember(struct sim_disk *disk, const struct os_file *file, uint64_t offset, uint64_t size, bool owed)
@@ -292,7 +298,8 @@ void disk_settle_ghosts(struct sim_disk *disk)
 {
     for (uint32_t owed = disk->healed ? 0 : disk->owed; owed; owed &= owed - 1) {
         if (sim_atlas_may_damage(disk->sim, disk->node))
-            (void)come_back(disk, &disk->ghosts[__builtin_ctz(owed)], "a lost write");
+            (void)counted(come_back(disk, &disk->ghosts[__builtin_ctz(owed)], "a lost write"),
+                          &disk->sim->totals.lost_writes);
     }
 }
 
@@ -354,12 +361,6 @@ static void fill_noise(struct sim_disk *disk, uint8_t *bytes)
 
         memcpy(bytes + i, &noise, 8);
     }
-}
-
-static bool counted(bool done, uint64_t *total)
-{
-    *total += done;
-    return done;
 }
 
 bool sim_disk_rot(struct sim_disk *disk)

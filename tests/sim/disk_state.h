@@ -60,6 +60,7 @@ struct sim_disk {
     uint64_t fail_at;       /* this one fails; 0: none */
     uint64_t cost;          /* simulated ns since sim_disk_cost was called last */
     uint64_t stalled_until; /* simulated ns */
+    bool stall_met;         /* by an operation, and counted */
     struct sim_event stall;
     struct sim_event full;
     struct sim_event room; /* space returns */

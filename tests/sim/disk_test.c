@@ -356,7 +356,7 @@ static void test_full_and_back(void **state)
     world->options.full_ms = 1000;
     disk = plug_in();
     a = make(disk, "a");
-    for (uint64_t t = 0; !world->totals.disks_full; t += SIM_S)
+    for (uint64_t t = 0; !disk->room.at; t += SIM_S)
         run_until(t);
     for (int i = 0; i < 100 && result == 0; i++, at += BLOCK)
         result = put(disk, a, at, 1, BLOCK, 0);
@@ -364,6 +364,8 @@ static void test_full_and_back(void **state)
         result = put(disk, a, at, 1, 32768, 0);
     if (world->now < disk->room.at) /* it has not come back already */
         assert_int_equal(result, -ENOSPC);
+    assert_int_equal(world->totals.full_writes, result == -ENOSPC);
+    assert_int_equal(world->totals.disks_full, 0); /* no node runs here */
     assert_int_equal(put(disk, a, 0, 2, 1, 0), 0); /* what is there may be written over */
     run_until(world->now + 2 * SIM_S);
     assert_int_equal(put(disk, a, at, 1, BLOCK, 0), 0);
@@ -399,10 +401,12 @@ static void test_cost_and_stalls(void **state)
     world->options.stall_ms = 5000;
     disk = plug_in();
     a = make(disk, "a");
-    while (!world->totals.stalls)
+    while (disk->stalled_until <= world->now)
         run_until(world->now + 1 * SIM_MS);
     (void)sim_disk_cost(disk);
+    assert_int_equal(world->totals.stalls, 0); /* nobody has waited for it */
     assert_int_equal(put(disk, a, 0, 1, 1, OS_WRITE_DURABLE), 0);
+    assert_int_equal(world->totals.stalls, 1);
     cost = sim_disk_cost(disk);
     assert_true(cost <= 5001 * SIM_MS);
     assert_true(disk->stalled_until <= world->now || cost >= disk->stalled_until - world->now);
@@ -414,11 +418,12 @@ static void test_cost_and_stalls(void **state)
     world->options.stall_per_hour = 36000;
     world->options.stall_ms = 5000;
     disk = plug_in();
-    while (world->totals.stalls < 100) {
+    for (uint32_t more = 0; more < 100;) {
         uint64_t until = disk->stalled_until;
 
         run_until(world->now + 10 * SIM_MS);
         assert_true(disk->stalled_until >= until);
+        more += disk->stalled_until > until;
     }
     end(disk);
 }
@@ -608,6 +613,7 @@ static void test_misdirected_write(void **state)
             assert_int_equal(bytes[directory.used], 200);
         else
             missing += bytes[directory.used] == 0;
+        assert_int_equal(world->totals.lost_writes, !(seed & 1) && bytes[directory.used] == 0);
         if (seed & 1)
             ops->close(disk, directory.segment);
         else

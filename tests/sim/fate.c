@@ -160,8 +160,7 @@ static void clog_link(struct sim_fate *fate)
     if (from == to)
         return;
     sim_trace(sim, &sim->nodes[from], "clog to n%u until %llu", to + 1, (unsigned long long)until);
-    sim->totals.clogs++;
-    sim_net_clog(sim->net, from, to, until);
+    sim->totals.clogs += sim_net_clog(sim->net, from, to, until);
 }
 
 static void clog_client(struct sim_fate *fate)

@@ -228,12 +228,19 @@ static void hold(struct net_link *link, uint64_t until)
         link->clogged_until = until;
 }
 
-void sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until)
+bool sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until)
 {
     struct net_link *link = node_link(net, from, to);
+    bool used = false;
+    struct net_wire *wire;
 
-    if (link)
-        hold(link, until);
+    if (!link)
+        return false;
+    hold(link, until);
+    os_list_each (wire, &net->wires, struct net_wire, link)
+        for (int i = 0; i < 2; i++)
+            used = used || (wire->ends[i].in == link && wire->ends[i].state == NET_OPEN);
+    return used;
 }
 
 /* An open connection between a client and a node. */

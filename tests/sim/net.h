@@ -43,8 +43,8 @@ void sim_net_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut);
 bool sim_net_is_cut(const struct sim_net *net, uint32_t from, uint32_t to);
 void sim_net_heal(struct sim_net *net); /* all links whole, and no more misfortune (the second phase) */
 
-/* A link stops moving until then: what was sent waits, in order. */
-void sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until);
+/* A link stops moving until then: what was sent waits, in order. False: no connection goes over it now. */
+bool sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until);
 
 /* The same for one direction of a connection between a client and a node, all by chance; false: there is none. */
 bool sim_net_clog_client(struct sim_net *net, struct sim_random *dice, uint64_t until);

@@ -125,7 +125,7 @@ void net_drop(struct net_end *end, struct net_item **from)
     }
 }
 
-void net_truncate(struct net_end *end)
+bool net_truncate(struct net_end *end)
 {
     struct net_item *item;
     uint64_t count = 0;
@@ -135,7 +135,7 @@ void net_truncate(struct net_end *end)
     for (item = end->first; item; item = item->next)
         count += item->what == NET_BYTES;
     if (!count)
-        return;
+        return false;
     chosen = sim_below(&end->in->random, count);
     for (item = end->first; item->what != NET_BYTES || chosen; item = item->next)
         chosen -= item->what == NET_BYTES;
@@ -144,6 +144,7 @@ void net_truncate(struct net_end *end)
     end->wire->net->in_flight -= item->run.size - left;
     item->run.size = left;
     net_drop(end, &item->next);
+    return true;
 }
 
 /* ---- messages that go their own way -------------------------------------------------------------------- */
@@ -260,24 +261,6 @@ static void peer_misfortune(struct net_end *end, uint64_t before)
     }
 }
 
-static void misfortune(struct net_end *end, uint64_t before)
-{
-    const struct sim_options *options = &end->wire->net->sim->options;
-    const struct net_rates *rates = &end->other->in->rates;
-    struct sim_random *random = &end->other->in->random;
-
-    if (sim_chance(random, rates->delay)) {
-        uint64_t late = sim_magnitude(random, SIM_US, options->delay_ms * SIM_MS + SIM_US);
-
-        end->late_ns = late > end->late_ns ? late : end->late_ns;
-        end->wire->net->sim->totals.late++;
-    }
-    if (end->side->node && end->other->side->node)
-        peer_misfortune(end, before);
-    else if (sim_chance(random, rates->loss / NET_CLIENT_MERCY))
-        net_wire_break(end->wire, true);
-}
-
 /* ---- sending ------------------------------------------------------------------------------------------- */
 
 /* Some bytes out of the middle of a run, as an item of their own. */
@@ -332,6 +315,26 @@ static void flush(struct net_end *end)
         drop_taken(end);
     if (!queued(end))
         end->late_ns = 0;
+}
+
+static void misfortune(struct net_end *end, uint64_t before)
+{
+    const struct sim_options *options = &end->wire->net->sim->options;
+    const struct net_rates *rates = &end->other->in->rates;
+    struct sim_random *random = &end->other->in->random;
+
+    if (sim_chance(random, rates->delay)) {
+        uint64_t late = sim_magnitude(random, SIM_US, options->delay_ms * SIM_MS + SIM_US);
+
+        end->late_ns = late > end->late_ns ? late : end->late_ns;
+        end->wire->net->sim->totals.late++;
+    }
+    if (end->side->node && end->other->side->node) {
+        peer_misfortune(end, before);
+    } else if (sim_chance(random, rates->loss / NET_CLIENT_MERCY)) {
+        flush(end); /* or all of it would come behind the end */
+        net_wire_break(end->wire, true);
+    }
 }
 
 /* All that was queued is with the system: tell the other side that this one has ended. */

@@ -244,8 +244,8 @@ void net_look_again(struct net_end *end);
 /* Drop what is under way to `end`: its strays, and all items from `keep` on (NULL: all). */
 void net_drop(struct net_end *end, struct net_item **from);
 
-/* A reset in the middle: keep a part of what is under way, the last run cut at any byte. */
-void net_truncate(struct net_end *end);
+/* A reset in the middle: keep a part of what is under way, the last run cut at any byte. False: nothing was. */
+bool net_truncate(struct net_end *end);
 
 struct net_item *net_item_new(struct sim_net *net);
 void net_item_free(struct sim_net *net, struct net_item *item);

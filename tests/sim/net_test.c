@@ -445,13 +445,13 @@ static void test_a_long_cut_is_found_out_by_silence(void **state)
 
 static void test_a_clogged_link_moves_nothing_for_a_while(void **state)
 {
-    struct world *world = world_new(12, NULL, 2, 0);
+    struct world *world = world_new(12, NULL, 3, 0);
     struct line *there;
     struct line *line = pair(world, &there);
     uint64_t until = world->sim.now + 3 * SIM_S;
 
     (void)state;
-    sim_net_clog(world->sim.net, 0, 1, until);
+    assert_true(sim_net_clog(world->sim.net, 0, 1, until));
     say_many(line, RAFT_TYPE, 1, 100);
     say_many(there, RAFT_TYPE, 1, 100);
     run_ms(world, 2000);
@@ -459,7 +459,8 @@ static void test_a_clogged_link_moves_nothing_for_a_while(void **state)
     assert_exact(line, 100);
     run_ms(world, 2000);
     assert_exact(there, 100);
-    sim_net_clog(world->sim.net, 0, 1, world->sim.now + 100 * SIM_S);
+    assert_true(sim_net_clog(world->sim.net, 0, 1, world->sim.now + 100 * SIM_S));
+    assert_false(sim_net_clog(world->sim.net, 0, 2, world->sim.now + 100 * SIM_S)); /* nobody has dialled there */
     (void)say(line, RAFT_TYPE, 101, 100);
     run_ms(world, 10);
     sim_net_heal(world->sim.net);
@@ -542,6 +543,18 @@ static void test_resets_in_the_middle(void **state)
     assert_in_range(cut, 6, 24);
     assert_in_range(whole, 6, 24);
     assert_int_equal(world->sim.totals.resets, 30);
+    assert_int_equal(world->sim.totals.cut_frames, cut);
+    /* Nothing is under way: nothing is cut. */
+    for (uint32_t i = 0; i < 30; i++) {
+        struct line *there;
+
+        (void)pair(world, &there);
+        run_ms(world, 100);
+        sim_net_reset(world->sim.net, i % 2);
+        run_ms(world, 2000);
+    }
+    assert_int_equal(world->sim.totals.resets, 60);
+    assert_int_equal(world->sim.totals.cut_frames, cut);
     world_free(world);
 }
 
@@ -649,7 +662,7 @@ static void one_turn(struct world *world, struct sim_random *dice, uint32_t *num
     switch (sim_below(dice, 40)) {
     case 0: sim_net_cut(world->sim.net, a, b, true); break;
     case 1: sim_net_cut(world->sim.net, a, b, false); break;
-    case 2: sim_net_clog(world->sim.net, a, b, world->sim.now + sim_below(dice, SIM_S)); break;
+    case 2: (void)sim_net_clog(world->sim.net, a, b, world->sim.now + sim_below(dice, SIM_S)); break;
     case 3: sim_net_reset(world->sim.net, a); break;
     case 4: sim_net_pause(side, true); break;
     case 5: case 6: sim_net_pause(side, false); break;

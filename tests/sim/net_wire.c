@@ -166,16 +166,16 @@ static void tell_closed(struct net_end *end)
 void net_wire_break(struct net_wire *wire, bool cut)
 {
     struct sim *sim = wire->net->sim;
+    bool truncated = false;
 
     sim->totals.resets++;
-    sim->totals.cut_frames += cut;
     sim_trace(sim, wire->ends[0].side->node, "net: reset of %llu to %s%s", (unsigned long long)wire->number,
               wire->ends[1].side->name, cut ? ", in the middle" : "");
     for (int i = 0; i < 2; i++) {
-        if (cut)
-            net_truncate(&wire->ends[i]);
+        truncated |= cut && net_truncate(&wire->ends[i]);
         net_end_tell(&wire->ends[!i], GAVEL_CLOSE_LOST, false);
     }
+    sim->totals.cut_frames += truncated;
 }
 
 /* ---- keeping alive ------------------------------------------------------------------------------------- */

@@ -389,7 +389,7 @@ static void log_line(void *self, uint64_t level, const char *module, struct gave
     } rows[] = {{"Installed the leader's snapshot", &sim->totals.snapshots_installed},
                 {"Snapshot created", &sim->totals.snapshots_taken},
                 {"Recovered: the log is whole again", &sim->totals.refetches},
-                {"The disk is full", &sim->totals.disks_full}};
+                {"The disk is full", &sim->totals.full_alarms}};
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (text.size >= strlen(rows[i].begins) && memcmp(text.data, rows[i].begins, strlen(rows[i].begins)) == 0)

@@ -82,7 +82,7 @@
     X(misdirect_ppm, MISDIRECT, 1, 1000, "writes that land elsewhere, in a million") \
     X(disk_error_ppm, DISK_ERROR, 1, 2000, "operations that answer EIO, in a million") \
     X(short_write_ppm, DISK_ERROR, 1, 2000, "writes that end half-way with EIO; 16 times as many of first frames") \
-    X(full_per_hour, DISK_FULL, 2, 60, "disks that fill up") \
+    X(full_per_hour, DISK_FULL, 6, 600, "disks that fill up") \
     X(full_ms, DISK_FULL, 100, 30000, "until space returns, at most, ms") \
     X(stall_per_hour, STALL, 6, 600, "disks that stop for a while") \
     X(stall_ms, STALL, 10, 5000, "for how long at most, ms") \

@@ -70,7 +70,7 @@ floors_of()
         snapshot) echo 'snapshots_taken 40000' ;;
         settings) echo 'settings_changes 44000' ;;
         churn) echo 'registrations 25000' ;;
-        tight) echo 'stalls 90000' ;;
+        tight) echo 'stalls 7000' ;;
         tight-rot) echo 'refetches 1900' ;;
         stall) echo 'leaders_replaced 700' ;;
         flip) printf '%s\n' 'flips 2500' 'flips_found 2000' ;;
