@@ -609,6 +609,7 @@ static const struct lie lies[] = {
     {"leader append-only", NULL, leader_drops, NULL, false},
     {"log matching", NULL, other_batch, NULL, false},
     {"election safety", NULL, other_leader, NULL, false},
+    {"log matching", "that nobody made: member", other_leader, "nodes=1", false}, /* it sends nothing */
     {"state-machine safety", "no leader has committed it", follower_commits, NULL, false},
     {"durable quorum", NULL, leader_commits_and_leaves, NULL, false},
     {"persist before send", "takes its log for durable", durable_too_early, NULL, false},

@@ -64,7 +64,8 @@ static uint64_t log_end(const struct sim_oracle *oracle, const struct oracle_nod
 }
 
 /*
- * A batch that nobody has seen before can only come from the leader of its term, behind all that it made before. That
+ * A batch that nobody has seen before can only come from the leader of its term, behind all that it made before: who
+ * leads is looked at at the end of each of its events, so before anybody else can have heard of what it made. That
  * there are never two batches of one term at one place is what Log Matching rests on (3.5: "a leader creates at most
  * one entry with a given log index in a given term, and log entries never change their position in the log").
  */
@@ -73,6 +74,11 @@ static uint32_t make_batch(struct sim_oracle *oracle, struct oracle_node *node, 
     struct oracle_term *term = oracle_term(oracle, batch->term);
     uint32_t number = (uint32_t)oracle->batch_count;
 
+    if (term->leader != node->member)
+        sim_fail(oracle->sim, "log matching",
+                 "n%u (member %llu) holds a batch at %llu of term %llu that nobody made: member %llu leads that term",
+                 oracle_number(oracle, node) + 1, (unsigned long long)node->member, (unsigned long long)batch->first,
+                 (unsigned long long)batch->term, (unsigned long long)term->leader);
     if (term->last && batch->first != term->last + 1)
         sim_fail(oracle->sim, "log matching",
                  "n%u holds a batch %llu..%llu of term %llu that nobody made: its leader's last was %llu",

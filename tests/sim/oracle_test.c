@@ -64,6 +64,21 @@ static void one_place_two_batches(void **state)
     fires("log matching", (append(1, 1, RAFT_BATCH_NOOP), look(1)));
 }
 
+static void batch_before_its_leader_has_it(void **state)
+{
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), look(0), follow(1, 1), append(1, 1, RAFT_BATCH_NOOP), look(1)));
+    append(1, 1, RAFT_BATCH_COMMAND);
+    fires("log matching", look(1));
+}
+
+static void batch_of_a_term_without_a_leader(void **state)
+{
+    (void)state;
+    oracle_term(oracle, 2)->candidates = 1;
+    fires("log matching", (follow(2, 2), append(2, 2, RAFT_BATCH_NOOP), look(2)));
+}
+
 static void batch_that_nobody_made(void **state)
 {
     (void)state;
@@ -96,6 +111,7 @@ static void two_commits_at_an_index(void **state)
     holds(committed_world(2));
     holds((follow(2, 1), append(2, 1, RAFT_BATCH_NOOP), look(2)));
     oracle_term(oracle, 2)->candidates = 1;
+    oracle_term(oracle, 2)->leader = 3;
     holds((follow(2, 2), append(2, 2, RAFT_BATCH_COMMAND), durable(2, 2)));
     fires("state-machine safety", commit(2, 2));
 }
@@ -185,6 +201,7 @@ static void another_commit_after_a_restart(void **state)
     nodes[1].status.commit = 0;
     holds((truncate_to(1, 1), look(1)));
     oracle_term(oracle, 2)->candidates = 1;
+    oracle_term(oracle, 2)->leader = 2;
     holds((follow(1, 2), append(1, 2, RAFT_BATCH_COMMAND), look(1)));
     fires("state-machine safety", commit(1, 2));
 }
@@ -638,7 +655,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(two_leaders_of_a_term), TEST(elected_by_a_minority),
         TEST(appends_of_who_was_not_elected), TEST(leader_drops_entries),
-        TEST(one_place_two_batches), TEST(batch_that_nobody_made), TEST(leader_without_what_is_committed),
+        TEST(one_place_two_batches), TEST(batch_before_its_leader_has_it),
+        TEST(batch_of_a_term_without_a_leader), TEST(batch_that_nobody_made), TEST(leader_without_what_is_committed),
         TEST(commit_behind_a_later_leader), TEST(two_commits_at_an_index), TEST(commit_of_what_is_not_there),
         TEST(snapshot_of_another_history), TEST(commit_without_a_quorum), TEST(commit_by_one_half_of_a_joint_quorum),
         TEST(commit_of_an_earlier_term), TEST(acknowledged_early), TEST(term_goes_back), TEST(commit_goes_back),
