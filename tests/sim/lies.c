@@ -407,7 +407,7 @@ static void over_batches(struct sim *sim)
 
 static void look_at_lists(struct sim_node *node)
 {
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 32; i++)
         look(node);
 }
 

@@ -200,7 +200,7 @@ static const struct event_ring *ring_of(const struct node *node)
 }
 
 /* What is per connection or peer: a walk through lists, so not at each look. */
-#define LISTS_EVERY 8
+#define LISTS_EVERY 32
 
 static void list_bounds(struct sim_oracle *oracle, struct oracle_node *memory, const struct node *node)
 {
