@@ -24,6 +24,7 @@ seed=$(echo "$bug" | cut -d- -f2) cpu=$(echo "$bug" | cut -d- -f3) rule="this ru
 case $bug in
     '') seed=66 cpu=0 ;;
     hang*) exec sleep 1000 ;;
+    quick*) rule="that rule"; seed=$first; cpu=0 ;;
     every*) rule="that rule"; seed=$first ;;
     both*) [ "$first" -gt 2 ] || { rule="that rule"; seed=2; } ;;
 esac
@@ -32,7 +33,7 @@ if [ "$first" -le "$seed" ] && [ "$seed" -le "$last" ]; then
     echo "  at 1.000 simulated seconds"
     failures=1
 fi
-echo "9 seeds, 9 simulated seconds, $cpu.0 CPU-seconds, ${failures:-0} failures, commit none"
+echo "9 seeds, 9 simulated seconds, $cpu.000 CPU-seconds, ${failures:-0} failures, commit none"
 [ -z "${failures:-}" ]
 END
 chmod +x "$work/tests/sim/gavel-sim"
@@ -76,6 +77,11 @@ FAIL every-0-10: this rule did not fire in 120 CPU-seconds, but: that rule
 FAIL anyway-66-1: seed 66 of the world plain does not pass without the bug: this rule: it is broken
 FAIL long-3-1: the table says that it took 120.5 CPU-seconds: 120 are the limit
 bugs: 8, 5 failed, 2 by another seed than recorded"
+
+# Something else in each seed, and so soon that no time is told of: there is an end all the same.
+echo 'quick-0-0                      plain         3      0.0   this rule' >"$work/soon"
+SECONDS_MAX=1 says soon 1 'FAIL quick-0-0: this rule did not fire in 1 CPU-seconds, but: that rule
+bugs: 1, 1 failed, 0 by another seed than recorded'
 
 # Recorded anew, all is where it was found, and only what was not is told again.
 says bad 1 'recorded there-3-1: seed 3, 1.0 CPU-seconds, this rule

@@ -81,14 +81,16 @@ look()
 }
 
 # Seeds one block after the other, and behind each one that fails by another invariant than wanted ("-": any is), so that
-# the CPU-seconds of all of them add up to the limit. False: not found; then `other` is the invariant that fired, if any.
+# the CPU-seconds of all of them add up to the limit; a play is a hundredth at the least, so that it is come to. False: not
+# found; then `other` is the invariant that fired, if any.
 find_bug()
 {
-    first=1 spent=0 other=''
-    while awk -v spent="$spent" -v limit="$limit" 'BEGIN { exit !(spent < limit) }'; do
+    first=1 all=0 other=''
+    while awk -v all="$all" -v limit="$limit" 'BEGIN { exit !(all < limit) }'; do
         if look "$1" "$2" "$first..$((first + 49))" "$3"; then first=$((seed + 1)); else first=$((first + 50)); fi
-        spent=$(awk -v a="$spent" -v b="${cpu:-$limit}" 'BEGIN { printf "%.1f", a + b }')
-        awk -v spent="$spent" -v limit="$limit" 'BEGIN { exit !(spent <= limit) }' || break
+        all=$(awk -v a="$all" -v b="${cpu:-$limit}" 'BEGIN { printf "%.3f", a + (b < 0.01 ? 0.01 : b) }')
+        spent=$(awk -v all="$all" 'BEGIN { printf "%.1f", all }')
+        awk -v all="$all" -v limit="$limit" 'BEGIN { exit !(all <= limit) }' || break
         if [ -n "$seed" ]; then
             [ "$3" != - ] && [ "$invariant" != "$3" ] || return 0
             [ -n "$other" ] || other="$seed $spent ${place:--} $invariant"

@@ -194,9 +194,9 @@ static void print_totals(const struct campaign *campaign)
 {
     uint64_t column = 0;
 
-    printf("%llu seeds, %llu simulated seconds, %llu.%01llu CPU-seconds, %llu failures, commit %s\n",
+    printf("%llu seeds, %llu simulated seconds, %llu.%03llu CPU-seconds, %llu failures, commit %s\n",
            (unsigned long long)campaign->runs, (unsigned long long)(campaign->sim_ns / SIM_S),
-           (unsigned long long)(campaign->cpu_us / 1000000), (unsigned long long)(campaign->cpu_us / 100000 % 10),
+           (unsigned long long)(campaign->cpu_us / 1000000), (unsigned long long)(campaign->cpu_us / 1000 % 1000),
            (unsigned long long)campaign->failures, sim_commit());
 #define SIM_TOTAL_PRINT(name)                                                                                       \
     printf("  %-20s %12llu%s", #name, (unsigned long long)campaign->totals.name, ++column % 3 ? "" : "\n");

@@ -246,8 +246,9 @@ static bool some_scenes(struct campaign *campaign)
         if (!named || named == scene)
             good = whole_scene(campaign, scene) && !enough(campaign);
     }
-    printf("%llu runs, %llu failures, %llu CPU-seconds, commit %s\n", (unsigned long long)campaign->runs,
-           (unsigned long long)campaign->failures, (unsigned long long)(campaign->cpu_us / 1000000), sim_commit());
+    printf("%llu runs, %llu failures, %llu.%03llu CPU-seconds, commit %s\n", (unsigned long long)campaign->runs,
+           (unsigned long long)campaign->failures, (unsigned long long)(campaign->cpu_us / 1000000),
+           (unsigned long long)(campaign->cpu_us / 1000 % 1000), sim_commit());
     return good && campaign->failures == 0;
 }
 

@@ -92,7 +92,7 @@ static size_t value_size(const struct sim_load *load, uint64_t value)
 {
     uint64_t most = load->sim->options.value_bytes;
 
-    most = most > LOAD_VALUE_BYTES - 64 ? LOAD_VALUE_BYTES - 64 : most;
+    assert(most <= LOAD_VALUE_BYTES - 64);
     return 8 + (size_t)(mix(value) % (most + 1));
 }
 

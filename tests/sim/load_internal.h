@@ -26,7 +26,7 @@
 #define LOAD_CLIENTS_MAX 16
 #define LOAD_ITEMS_MAX 3      /* of a batch */
 #define LOAD_NAME_BYTES 16    /* of a key */
-#define LOAD_VALUE_BYTES 4096 /* the largest value */
+#define LOAD_VALUE_BYTES 8192 /* the largest value, and some more: value_bytes is 8000 at most */
 #define LOAD_NO_OP UINT64_MAX
 #define LOAD_ARENA_BYTES CODEC_MESSAGE_ARENA(1u << 20)
 

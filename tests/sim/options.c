@@ -143,8 +143,11 @@ bool sim_options_set(struct sim_options *options, const char *assignment)
         fprintf(stderr, "gavel-sim: %s cannot be 0\n", options_table[row].name);
         return false;
     }
-    if (strcmp(options_table[row].name, "nodes") == 0 && value > options_table[row].high) { /* the others are rates */
-        fprintf(stderr, "gavel-sim: nodes is %llu at most\n", (unsigned long long)options_table[row].high);
+    /* There is room for no more; what the others say is not clipped anywhere. */
+    if ((strcmp(options_table[row].name, "nodes") == 0 || strcmp(options_table[row].name, "value_bytes") == 0) &&
+        value > options_table[row].high) {
+        fprintf(stderr, "gavel-sim: %s is %llu at most\n", options_table[row].name,
+                (unsigned long long)options_table[row].high);
         return false;
     }
     *sim_options_value(options, row) = value;

@@ -50,7 +50,7 @@
 #define SIM_OPTIONS(X) \
     X(nodes, NONE, 1, 7, "voters at founding") \
     X(apply_lane, NONE, 1, 2, "2: the machine may block, and its commands run on the apply lane") \
-    X(clients, NONE, 1, 16, "clients, each with one request at a time") \
+    X(clients, NONE, 1, 16, "clients, each with four requests at a time at most") \
     X(heals, NONE, 1, 2, "2: in the end a random majority only is healed; 1: everybody more often than not") \
     X(keys, NONE, 1, 1000, "keys that they share") \
     X(rate, NONE, 20, 400, "operations a second of all clients together") \

@@ -106,6 +106,9 @@ static void test_options(void **state)
     assert_false(sim_options_set(&options, "nodes=0"));
     assert_false(sim_options_set(&options, "nodes=-1"));
     assert_false(sim_options_set(&options, "nodes=3x"));
+    assert_false(sim_options_set(&options, "nodes=8"));
+    assert_true(sim_options_set(&options, "value_bytes=8000"));
+    assert_false(sim_options_set(&options, "value_bytes=8001"));
     assert_false(sim_options_set(&options, "nosuch=3"));
     assert_false(sim_options_set(&options, "nosuch=off"));
 }
