@@ -158,7 +158,8 @@ read_am >"$known"
 # Of the tests that this build has (what it is built without is not among them) none is unknown here: else read_am does not
 # read as automake does.
 if [ -f "${top_builddir:-}/Makefile" ]; then
-    for name in $(make -s -C "$top_builddir" print-tests); do
+    # Not as a child of the make that runs this: it would warn of its jobs, on the same output.
+    for name in $(env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -C "$top_builddir" print-tests); do
         grep -qxF "test $name" "$known" || { echo "pitfalls: $name is a test, and is not found in any .am"; exit 1; }
     done
 fi
