@@ -91,13 +91,14 @@ static void print_row(const struct host_config *config, const struct host_instan
     char key[HOST_INI_LINE_MAX + 1];
     bool comment;
     int width;
-    FILE *text = open_memstream(&value, &size);
+    FILE *text;
 
-    if (!text)
-        return;
     (void)snprintf(key, sizeof key, "%s%s", prefix, field.name);
     entry = host_ini_entry(ini, key);
     if (entry && is_shared(config, instance, key, true))
+        return;
+    text = open_memstream(&value, &size);
+    if (!text)
         return;
     if (field.flags & GAVEL_SECRET && gavel_present(object, row))
         (void)fputs("(secret)", text);
