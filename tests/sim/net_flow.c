@@ -310,11 +310,10 @@ static void flush(struct net_end *end)
         }
         item->what = NET_BYTES;
         append(to, item, net->sim->now + net_travel(net, to->in, piece) + end->late_ns);
+        end->late_ns = 0; /* what comes behind it is late with it: a stream keeps its order */
     }
     if (end->out && end->out_taken > end->out->run.size / 2)
         drop_taken(end);
-    if (!queued(end))
-        end->late_ns = 0;
 }
 
 static void misfortune(struct net_end *end, uint64_t before)

@@ -354,6 +354,27 @@ static void test_late_messages_keep_their_order(void **state)
     world_free(world);
 }
 
+/* A late run holds up what is behind it once: a long queue does not wait as long again for each of its pieces. */
+static void test_a_long_queue_is_late_once(void **state)
+{
+    struct sim_options options = {.delay_ppm = 1000000, .delay_ms = 500};
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct world *world = world_new(seed, &options, 2, 0);
+        struct line *there;
+        struct line *line = pair(world, &there);
+
+        for (uint32_t i = 1; i <= 4; i++)
+            assert_int_equal(say(line, RAFT_TYPE, i, 250000), GAVEL_OK);
+        run_ms(world, 1);
+        sim_net_heal(world->sim.net);
+        run_ms(world, 700);
+        assert_exact(there, 4);
+        world_free(world);
+    }
+}
+
 /* A client may rely on its connection: what goes wrong on it breaks it. */
 static void test_clients_see_a_break_and_never_a_gap(void **state)
 {
@@ -760,6 +781,7 @@ int main(void)
         cmocka_unit_test(test_messages_of_the_algorithm_are_overtaken),
         cmocka_unit_test(test_links_differ),
         cmocka_unit_test(test_late_messages_keep_their_order),
+        cmocka_unit_test(test_a_long_queue_is_late_once),
         cmocka_unit_test(test_clients_see_a_break_and_never_a_gap),
         cmocka_unit_test(test_a_short_cut_loses_nothing),
         cmocka_unit_test(test_a_long_cut_is_found_out_by_silence),
