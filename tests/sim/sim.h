@@ -74,8 +74,8 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(recoveries) X(snapshots_taken) X(snapshots_installed) X(membership_changes) X(torn_tails) X(refetches) \
     X(corruptions_found) X(partitions) X(resets) X(lost) X(duplicated) X(reordered) X(stalls) X(disk_errors) \
     X(disks_full) X(full_writes) X(full_alarms) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) \
-    X(clean_stops) X(transfers) \
-    X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found) X(changed_seeds) X(leaders_removed) \
+    X(clean_stops) X(transfers) X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found) \
+    X(changed_seeds) X(leaders_removed) \
     X(cuts_in_write) X(cuts_in_log_write) X(cuts_in_vote_write) X(cuts_in_snapshot) X(cuts_in_names) \
     X(cuts_after_commit) X(kills_in_recovery) X(cuts_after_kill) X(joined_rotten) X(joined_cut) X(majorities_healed) \
     X(worlds_of_1) X(worlds_of_2) X(worlds_of_3) X(worlds_of_4) \
@@ -83,8 +83,7 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(moves) X(joint_crashes) X(scans) X(power_cuts) X(drifting_lives) X(late) X(clogs) X(client_clogs) X(cut_frames) \
     X(refused_dials) X(isolations) X(one_ways) X(halves) X(rings) X(bridges) X(minority_leaders) X(cut_one_by_one) \
     X(flipped_bits) X(zeroed_sectors) X(stale_sectors) X(misdirected_writes) X(lost_writes) X(short_writes) \
-    X(short_starts) \
-    X(failed_syncs) X(leaders_replaced) X(truncations) X(stood_still) X(blackouts) X(spoiled_batches)
+    X(short_starts) X(failed_syncs) X(leaders_replaced) X(truncations) X(stood_still) X(blackouts) X(spoiled_batches)
 
 struct sim_totals {
 #define SIM_TOTAL_FIELD(name) uint64_t name;
