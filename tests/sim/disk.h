@@ -79,6 +79,9 @@ bool sim_disk_rot(struct sim_disk *disk);
  * the oracle asks before it judges a recovery. */
 bool sim_disk_damaged(struct sim_disk *disk);
 
+/* Whether one of its vote files is. */
+bool sim_disk_vote_damaged(struct sim_disk *disk);
+
 /* Whether some of a file's bytes are, which is open. */
 bool sim_disk_spoiled(struct sim_disk *disk, const struct os_file *file);
 

@@ -174,6 +174,12 @@ static bool vote_is_marked(const struct sim_disk *disk)
     return false;
 }
 
+bool sim_disk_vote_damaged(struct sim_disk *disk)
+{
+    disk_prune_marks(disk);
+    return vote_is_marked(disk);
+}
+
 /* ---- one sector ---------------------------------------------------------------------------------------- */
 
 struct target {

@@ -495,6 +495,7 @@ static void check_spared(struct sim_disk *disk, const struct directory *director
         votes += sound;
     }
     assert_true(votes >= 1);
+    assert_int_equal(sim_disk_vote_damaged(disk), votes < 2); /* whatever else is */
 }
 
 static void test_rot(void **state)

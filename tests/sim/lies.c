@@ -182,6 +182,17 @@ static void durable_too_early(struct sim *sim)
     look(node);
 }
 
+/* As a leader that counts itself with its write, not with the write's end. */
+static void counts_too_early(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_LEADER);
+
+    if (!node || raft_log_last(&node->node->raft->log) == log_durable(node->node->log))
+        return;
+    node->node->raft->durable_index = raft_log_last(&node->node->raft->log);
+    look(node);
+}
+
 /* The file that the log goes on in would be gone after a power cut: nobody synced its directory. */
 static void segment_without_a_name(struct sim *sim)
 {
@@ -613,6 +624,7 @@ static const struct lie lies[] = {
     {"state-machine safety", "no leader has committed it", follower_commits, NULL, false},
     {"durable quorum", NULL, leader_commits_and_leaves, NULL, false},
     {"persist before send", "takes its log for durable", durable_too_early, NULL, false},
+    {"persist before send", "counts its own log", counts_too_early, NULL, false},
     {"persist before send", "gone after a power cut", segment_without_a_name, NULL, false},
     {"overlapping configurations", "without that of before", jumps_to_another_configuration, "members_per_hour=3600",
      false},

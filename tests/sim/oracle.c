@@ -136,7 +136,7 @@ static void read_vote_files(const struct sim_node *sim_node, struct oracle_durab
 {
     const struct node *node = sim_node->node;
 
-    durable->votes_known = !sim_disk_damaged(sim_node->disk);
+    durable->votes_known = !sim_disk_vote_damaged(sim_node->disk);
     for (int i = 0; i < 2 && durable->votes_known; i++) {
         char path[OS_PATH_MAX];
         struct log_vote_record record;
@@ -488,6 +488,9 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     oracle_observe(oracle, &view);
     oracle_on_disk(oracle, memory, sim_node);
     oracle_snapshot_on_disk(oracle, memory, sim_node);
+    oracle_counted(oracle, memory, view.status.durable_index,
+                   &(struct oracle_durable){.log = log_durable(node->log),
+                                            .snapshot = log_snapshot_newest(node->log).index});
     if (oracle->batch_count != batches)
         tell_entries(oracle, memory, node, batches);
     if (oracle->committed_last != committed)

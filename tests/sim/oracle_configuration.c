@@ -4,6 +4,8 @@
  */
 #include "oracle_memory.h"
 
+#include <string.h>
+
 static bool is_joint(const struct raft_configuration *configuration)
 {
     for (uint32_t i = 0; i < configuration->count; i++)
@@ -12,71 +14,84 @@ static bool is_joint(const struct raft_configuration *configuration)
     return false;
 }
 
-/* Ids of all who vote in either, in no order. */
-static uint32_t voters_of(const struct raft_configuration *a, const struct raft_configuration *b,
-                          uint64_t ids[2 * RAFT_MEMBERS_MAX])
+/* The sets of voters of two configurations. One that is no joint one has the same set twice. */
+enum { A_NEW, A_OLD, B_NEW, B_OLD, SETS };
+
+/* Nodes are told apart by the sets that they are in only: how many are in each combination of them, a bit each. */
+struct division {
+    uint32_t nodes[1 << SETS];
+    uint32_t all[SETS];
+    uint32_t have[SETS]; /* of those: of A's sets on the one side, of B's on the other */
+};
+
+static uint32_t sets_of(const struct raft_configuration *configuration, uint64_t id)
 {
-    const struct raft_configuration *both[2] = {a, b};
-    uint32_t count = 0;
-
-    for (int k = 0; k < 2; k++) {
-        for (uint32_t i = 0; i < both[k]->count; i++) {
-            const struct raft_member *member = &both[k]->members[i];
-            uint32_t at = 0;
-
-            if (member->role != RAFT_VOTER && !member->outgoing)
-                continue;
-            while (at < count && ids[at] != member->id)
-                at++;
-            if (at == count)
-                ids[count++] = member->id;
-        }
-    }
-    return count;
-}
-
-/* The voters of one set as bits. */
-static uint32_t set_of(const struct raft_configuration *configuration, bool outgoing, const uint64_t *ids,
-                       uint32_t count)
-{
-    uint32_t set = 0;
+    bool joint = is_joint(configuration);
+    uint32_t sets = 0;
 
     for (uint32_t i = 0; i < configuration->count; i++) {
         const struct raft_member *member = &configuration->members[i];
 
-        for (uint32_t k = 0; k < count; k++)
-            if (ids[k] == member->id && (outgoing ? member->outgoing != 0 : member->role == RAFT_VOTER))
-                set |= 1u << k;
+        if (member->id != id)
+            continue;
+        sets |= member->role == RAFT_VOTER ? 1u << A_NEW : 0;
+        sets |= (joint ? member->outgoing != 0 : member->role == RAFT_VOTER) ? 1u << A_OLD : 0;
     }
-    return set;
+    return sets;
 }
 
-static bool majority(uint32_t nodes, uint32_t set)
+static void count_node(struct division *division, uint32_t sets)
 {
-    return 2 * __builtin_popcount(nodes & set) > __builtin_popcount(set);
+    division->nodes[sets]++;
+    for (uint32_t set = 0; set < SETS; set++)
+        division->all[set] += sets >> set & 1;
 }
 
-/* Whether every quorum of the one has a node in common with every quorum of the other: all sets of nodes are tried. */
+/* `a` of the nodes that are in these sets stand on the one side, `b` on the other. */
+static void stand(struct division *division, uint32_t sets, uint32_t a, uint32_t b)
+{
+    for (uint32_t set = 0; set < SETS; set++)
+        division->have[set] += sets >> set & 1 ? (set < B_NEW ? a : b) : 0;
+}
+
+/* Whether the nodes from this combination on can stand so that a quorum of each configuration has its side alone. */
+static bool divides(struct division *division, uint32_t sets)
+{
+    bool found = false;
+
+    if (sets == 1u << SETS) {
+        found = true;
+        for (uint32_t set = 0; set < SETS; set++)
+            found = found && 2 * division->have[set] > division->all[set];
+        return found;
+    }
+    for (uint32_t a = 0; a <= division->nodes[sets] && !found; a++) {
+        uint32_t before[SETS];
+
+        memcpy(before, division->have, sizeof before);
+        stand(division, sets, a, division->nodes[sets] - a);
+        found = divides(division, sets + 1);
+        memcpy(division->have, before, sizeof before);
+    }
+    return found;
+}
+
+/* Whether every quorum of the one has a node in common with every quorum of the other: all divisions are tried. */
 bool oracle_overlap(const struct raft_configuration *a, const struct raft_configuration *b)
 {
-    uint64_t ids[2 * RAFT_MEMBERS_MAX];
-    uint32_t count = voters_of(a, b, ids);
-    uint32_t all, a_new, a_old, b_new, b_old;
+    struct division division = {0};
 
-    if (count > 20)
-        return true; /* beyond what a simulated world has */
-    all = (1u << count) - 1;
-    a_new = set_of(a, false, ids, count);
-    a_old = is_joint(a) ? set_of(a, true, ids, count) : a_new;
-    b_new = set_of(b, false, ids, count);
-    b_old = is_joint(b) ? set_of(b, true, ids, count) : b_new;
-    for (uint32_t nodes = 0; nodes <= all; nodes++) {
-        uint32_t others = all & ~nodes;
+    for (uint32_t i = 0; i < a->count; i++)
+        count_node(&division, sets_of(a, a->members[i].id) | sets_of(b, a->members[i].id) << B_NEW);
+    for (uint32_t i = 0; i < b->count; i++) {
+        bool counted = false;
 
-        if (majority(nodes, a_new) && majority(nodes, a_old) && majority(others, b_new) && majority(others, b_old))
-            return false;
+        for (uint32_t k = 0; k < a->count; k++)
+            counted = counted || a->members[k].id == b->members[i].id;
+        if (!counted)
+            count_node(&division, sets_of(b, b->members[i].id) << B_NEW);
     }
-    return true;
+    return !divides(&division, 1); /* who is in none changes nothing */
 }
 
 static bool same(const struct raft_configuration *a, const struct raft_configuration *b)

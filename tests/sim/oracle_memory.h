@@ -243,7 +243,7 @@ struct oracle_message {
 };
 
 struct oracle_durable {
-    bool votes_known; /* the vote files could be read on the durable image */
+    bool votes_known; /* the vote files could be read on the durable image: nobody has damaged one of them */
     uint64_t term[2]; /* of each */
     uint64_t vote[2];
     uint64_t log;      /* the log's word for its durable end */
@@ -257,6 +257,9 @@ bool oracle_message_read(struct gavel_slice bytes, struct oracle_message *messag
 bool oracle_term_is_news(const struct oracle_node *node, const struct oracle_message *message);
 void oracle_persisted(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_message *message,
                       const struct oracle_durable *durable);
+/* What the core counts as its own, and `held` stands on, is on the disk: of a leader nothing says so but this. */
+void oracle_counted(struct sim_oracle *oracle, const struct oracle_node *node, uint64_t counted,
+                    const struct oracle_durable *durable);
 void oracle_message_sent(struct sim_oracle *oracle, const struct oracle_message *message);
 
 /* Rounds of reads, by the ids of the node: asked for, and served at an index by a leader. */

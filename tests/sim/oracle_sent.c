@@ -212,10 +212,26 @@ static void vote_persisted(struct sim_oracle *oracle, const struct oracle_messag
                           durable->vote[i]);
 }
 
+/* The end of what its disk holds, by the word of its log. */
+static uint64_t end_of(const struct oracle_durable *durable)
+{
+    return durable->log > durable->snapshot ? durable->log : durable->snapshot;
+}
+
+void oracle_counted(struct sim_oracle *oracle, const struct oracle_node *node, uint64_t counted,
+                    const struct oracle_durable *durable)
+{
+    if (counted > end_of(durable))
+        sim_fail(oracle->sim, "persist before send",
+                 "n%u counts its own log as durable up to %llu; its log says up to %llu, its newest snapshot %llu",
+                 oracle_number(oracle, node) + 1, (unsigned long long)counted, (unsigned long long)durable->log,
+                 (unsigned long long)durable->snapshot);
+}
+
 static void log_persisted(struct sim_oracle *oracle, const struct oracle_message *message, const char *what,
                           uint64_t index, const struct oracle_durable *durable)
 {
-    uint64_t log = durable->log > durable->snapshot ? durable->log : durable->snapshot;
+    uint64_t log = end_of(durable);
 
     if (index > log)
         not_persisted(oracle, message, what, index, log);

@@ -385,6 +385,72 @@ static void quorums_overlap(void **state)
     assert_true(oracle_overlap(&a, &b));
     voters(&b, 1, 3);
     assert_true(oracle_overlap(&a, &b));
+    voters(&a, 1, 24);
+    voters(&b, 1, 25);
+    assert_true(oracle_overlap(&a, &b)); /* 13 of 24 and 13 of 25 */
+    voters(&b, 1, 26);
+    assert_true(oracle_overlap(&a, &b)); /* 13 and 14 of 26 */
+    voters(&b, 3, 26);
+    assert_false(oracle_overlap(&a, &b)); /* 13 and 13 of 26 */
+}
+
+/* By all sets of nodes, as the definition says: at random, of up to seven members each. */
+static bool overlap_by_sets(const struct raft_configuration *a, const struct raft_configuration *b)
+{
+    const struct raft_configuration *sides[2] = {a, b};
+
+    for (uint32_t chosen = 0; chosen < 1u << 8; chosen++) {
+        bool quorums = true;
+
+        for (int k = 0; k < 2; k++) {
+            uint32_t side = k ? ~chosen : chosen, have[2] = {0}, all[2] = {0};
+
+            for (uint32_t i = 0; i < sides[k]->count; i++) {
+                const struct raft_member *member = &sides[k]->members[i];
+                bool in[2] = {member->role == RAFT_VOTER, member->outgoing != 0};
+
+                for (int of = 0; of < 2; of++) {
+                    all[of] += in[of];
+                    have[of] += in[of] && (side >> member->id & 1);
+                }
+            }
+            quorums = quorums && 2 * have[0] > all[0] && (all[1] == 0 || 2 * have[1] > all[1]);
+        }
+        if (quorums)
+            return false;
+    }
+    return true;
+}
+
+static void random_members(struct raft_configuration *configuration, bool joint, uint32_t *dice)
+{
+    voters(configuration, 1, 0);
+    for (uint64_t id = 1; id < 8; id++) {
+        uint32_t drawn = (*dice = *dice * 1664525u + 1013904223u) >> 24;
+        struct raft_member member = {.id = id, .role = drawn & 1 ? RAFT_VOTER : RAFT_LEARNER,
+                                     .outgoing = joint && (drawn & 2)};
+
+        if (drawn & 12)
+            configuration->members[configuration->count++] = member;
+    }
+}
+
+static void quorums_overlap_by_definition(void **state)
+{
+    struct raft_configuration a, b;
+    uint32_t dice = 1, overlap = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 4000; i++) {
+        bool expected;
+
+        random_members(&a, i & 1, &dice);
+        random_members(&b, i & 2, &dice);
+        expected = overlap_by_sets(&a, &b);
+        overlap += expected;
+        assert_int_equal(oracle_overlap(&a, &b), expected);
+    }
+    assert_in_range(overlap, 400, 3600);
 }
 
 static void change(uint32_t number, uint64_t first, uint64_t last)
@@ -665,6 +731,7 @@ int main(void)
         TEST(stands_when_told), TEST(term_without_a_candidate),
         TEST(start_without_what_was_promised), TEST(damage_that_is_none), TEST(everything_forgotten),
         TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
+        TEST(quorums_overlap_by_definition),
         TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
         TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(removed_leader_stays),
         TEST(removed_leader_commits_alone), TEST(removed_leader_commits), TEST(removed_leader_commits_an_earlier_term),
