@@ -107,7 +107,7 @@ run_tsan()
 run_mutants()
 {
     stage "seeded bugs"
-    local programs
+    local programs script
     setup_build mutants --enable-werror --enable-seeded-bugs || { count_fail "mutants: build"; return; }
     # Those that the list names, and no other test.
     programs=$(sed -n 's/^[a-z][^ ]* \(tests[^ ]*\)$/\1/p' "$root/tests/mutants.list" | sort -u | xargs)
@@ -120,8 +120,11 @@ run_mutants()
     # Each bug is a run of its own, so that no processor idles while another one looks for a bug whose seed has moved.
     (cd "$work/mutants" && sed -n 's/^\([a-z][^ ]*\) .*/\1/p' "$root/tests/sim/bugs.txt" \
         | xargs -n 1 -P "$jobs" "$root/tests/sim/bugs.sh") >>"$work/mutants.txt" 2>&1 || status=1
-    (cd "$work/mutants" && top_srcdir=$root top_builddir=$work/mutants "$root/tests/sim/failing.sh") \
-        >"$work/mutants-failing.log" 2>&1 || count_fail "mutants: tests/sim/failing.sh" "$work/mutants-failing.log"
+    # What make check runs without bugs and does more with them.
+    for script in failing regress; do
+        (cd "$work/mutants" && top_srcdir=$root top_builddir=$work/mutants "$root/tests/sim/$script.sh") \
+            >"$work/mutants-$script.log" 2>&1 || count_fail "mutants: tests/sim/$script.sh" "$work/mutants-$script.log"
+    done
     caught=$(grep -c '^caught ' "$work/mutants.txt")
     passed=$((passed + caught))
     while read -r line; do count_fail "mutants: $line"; done < <(grep -E '^(SURVIVED|FAIL) ' "$work/mutants.txt")

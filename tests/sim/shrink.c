@@ -187,7 +187,7 @@ static bool read_order(const char *path, struct sim_run_order *order, struct wan
             good = sim_options_set(&order->options, line + 4);
         else if (strncmp(line, "wants ", 6) == 0 && read_want(line + 6, wants, want_count))
             continue;
-        else if (line[0] && line[0] != '#' && strncmp(line, "invariant ", 10) != 0)
+        else if (line[0] && line[0] != '#' && strncmp(line, "invariant ", 10) != 0 && strncmp(line, "bug ", 4) != 0)
             good = (fprintf(stderr, "gavel-sim: %s: '%s' is not understood\n", path, line), false);
     }
     if (file)

@@ -8,7 +8,11 @@
  *     seconds 17
  *     twice                        only where it failed so: run again, and the traces compared
  *     wants truncations 1          added by hand: a total that the run must still come to, to be about what it was
+ *     bug log-old-start-missing    added by hand: the seeded bug that stands for the mend taken out, if there is one
  *     set nodes=3                  every row that is not 0
+ *
+ * A replay passes over "invariant" and "bug": regress.sh, in a build with seeded bugs, sees to it that the file still
+ * fails with that bug and by that invariant.
  *
  * The file holds all options, so that a later change of the dice does not change what it replays.
  */
