@@ -589,6 +589,13 @@ void sim_disk_wipe(struct sim_disk *disk)
         sim_oracle_damaged(disk->sim->oracle, disk->node);
 }
 
+bool sim_disk_has_identity(const struct sim_disk *disk)
+{
+    struct os_mem_entry entry;
+
+    return disk_find_named(disk, "directory", &entry);
+}
+
 void sim_disk_heal(struct sim_disk *disk)
 {
     assert(disk->magic == DISK_MAGIC);

@@ -68,6 +68,9 @@ bool sim_disk_hit(struct sim_disk *disk, const char *name_end, uint64_t sector);
 /* Everything is gone: a new, empty disk. Every file must have been closed (node_free). */
 void sim_disk_wipe(struct sim_disk *disk);
 
+/* Whether a node's identity is durably on it: wiping one that has none loses nothing. */
+bool sim_disk_has_identity(const struct sim_disk *disk);
+
 /* Faults of the running disk on or off (the second phase heals a majority). */
 void sim_disk_heal(struct sim_disk *disk);
 

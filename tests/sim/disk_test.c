@@ -664,7 +664,9 @@ static void test_wipe(void **state)
         ;
     sim_disk_crash(disk, SIM_KILL);
     close_all(disk, &directory);
+    assert_true(sim_disk_has_identity(disk));
     sim_disk_wipe(disk);
+    assert_false(sim_disk_has_identity(disk));
     assert_null(sim_disk_durable(disk, "directory", &(uint64_t){0}));
     assert_false(sim_disk_damaged(disk));
     fill(disk, &directory);

@@ -30,6 +30,9 @@ struct fate_partition {
     struct sim_event event;
     bool used;
     bool healing;
+    uint64_t *shape; /* the total that counts those of its shape; NULL: there is none */
+    uint32_t felt;   /* of its links, as far as they have been healed (sim_net_cut_felt) */
+    bool one_by_one; /* is how it came */
     uint32_t count;
     uint32_t next;
     uint64_t step_ns; /* between two links; 0: all at once */

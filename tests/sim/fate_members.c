@@ -233,7 +233,7 @@ void fate_wipe(struct sim_fate *fate)
     if (!node || !node->lives || !sim_atlas_may_lose(sim, node))
         return;
     sim_trace(sim, node, "its disk is lost");
-    sim->totals.wipes++;
+    sim->totals.wipes += sim_disk_has_identity(node->disk);
     if (node->node)
         sim_node_crash(node, SIM_POWER);
     sim_disk_wipe(node->disk);

@@ -68,11 +68,34 @@ static void shuffle(struct sim_fate *fate, struct fate_partition *partition)
     partition->next = 0;
 }
 
+/* One of its links, which is about to be whole again. */
+static void note(const struct sim_fate *fate, struct fate_partition *partition, struct fate_link link)
+{
+    partition->felt += sim_net_cut_felt(fate->sim->net, link.from, link.to);
+}
+
+/* It is over, and counts when it was felt: between nodes that are down, or do not know each other, there was none. */
+static void finish(struct sim_fate *fate, struct fate_partition *partition)
+{
+    struct sim *sim = fate->sim;
+
+    partition->used = false;
+    if (!partition->felt)
+        return;
+    sim->totals.partitions++;
+    sim->totals.joined_cut += sim->founders == 1;
+    sim->totals.cut_one_by_one += partition->one_by_one && partition->felt > 1;
+    if (partition->shape)
+        ++*partition->shape;
+}
+
 static void cut_next(struct sim_fate *fate, struct fate_partition *partition)
 {
     struct fate_link link = partition->links[partition->next++];
     uint8_t *cuts = &fate->cuts[link.from][link.to];
 
+    if (partition->healing)
+        note(fate, partition, link);
     *cuts = (uint8_t)(*cuts + (partition->healing ? -1 : 1));
     sim_trace(fate->sim, &fate->sim->nodes[link.from], "link to n%u: %u cuts", link.to + 1u, (unsigned)*cuts);
     sim_net_cut(fate->sim->net, link.from, link.to, *cuts > 0);
@@ -89,7 +112,7 @@ static void step(struct sim *sim, struct sim_event *event)
     if (partition->next < partition->count) {
         sim_schedule(sim, event, sim->now + 1 + sim_below(&fate->dice, 2 * partition->step_ns));
     } else if (partition->healing) {
-        partition->used = false;
+        finish(fate, partition);
     } else {
         partition->healing = true;
         shuffle(fate, partition);
@@ -107,18 +130,18 @@ static void draw_shape(struct sim_fate *fate, struct fate_partition *partition, 
     struct sim_totals *totals = &fate->sim->totals;
 
     switch (sim_below(&fate->dice, 8)) {
-    case 0: between(partition, nodes, UINT32_C(1) << one, false), totals->isolations++; break;
-    case 1: between(partition, nodes, UINT32_C(1) << one, true), totals->one_ways++; break;
+    case 0: between(partition, nodes, UINT32_C(1) << one, false), partition->shape = &totals->isolations; break;
+    case 1: between(partition, nodes, UINT32_C(1) << one, true), partition->shape = &totals->one_ways; break;
     case 2: /* it speaks and hears nothing */
-        between(partition, nodes, ~(UINT32_C(1) << one), true), totals->one_ways++;
+        between(partition, nodes, ~(UINT32_C(1) << one), true), partition->shape = &totals->one_ways;
         break;
-    case 3: between(partition, nodes, side, false), totals->halves++; break;
+    case 3: between(partition, nodes, side, false), partition->shape = &totals->halves; break;
     case 4: /* fewer than four all hear each other in a ring */
-        ring(partition, nodes), totals->rings += partition->count != 0;
+        ring(partition, nodes), partition->shape = &totals->rings;
         break;
-    case 5: bridge(partition, nodes, side, one), totals->bridges += partition->count != 0; break;
+    case 5: bridge(partition, nodes, side, one), partition->shape = &totals->bridges; break;
     case 6: /* the leader in the smaller half */
-        totals->minority_leaders += leader != NULL;
+        partition->shape = leader ? &totals->minority_leaders : NULL;
         side = leader ? (side & ~(side & -side)) | UINT32_C(1) << leader->number : side;
         between(partition, nodes, side, sim_below(&fate->dice, 4) == 0);
         break;
@@ -144,13 +167,11 @@ void fate_partition(struct sim_fate *fate)
     draw_shape(fate, partition, fate_span(fate));
     if (!partition->count)
         return;
-    sim->totals.partitions++;
-    sim->totals.joined_cut += sim->founders == 1;
     partition->used = true;
     partition->event.run = step;
     partition->lasts_ns = sim_magnitude(&fate->dice, SIM_MS, sim->options.partition_ms * SIM_MS);
     partition->step_ns = sim_draw(&fate->dice) & 1 ? 0 : sim_magnitude(&fate->dice, SIM_MS, SIM_S);
-    sim->totals.cut_one_by_one += partition->step_ns != 0;
+    partition->one_by_one = partition->step_ns != 0;
     shuffle(fate, partition);
     sim_schedule(sim, &partition->event, sim->now);
 }
@@ -158,8 +179,15 @@ void fate_partition(struct sim_fate *fate)
 void fate_partitions_end(struct sim_fate *fate)
 {
     for (uint32_t i = 0; i < FATE_PARTITIONS; i++) {
-        sim_cancel(fate->sim, &fate->partitions[i].event);
-        fate->partitions[i].used = false;
+        struct fate_partition *partition = &fate->partitions[i];
+        uint32_t from = partition->healing ? partition->next : 0;
+        uint32_t to = partition->healing ? partition->count : partition->next;
+
+        sim_cancel(fate->sim, &partition->event);
+        for (uint32_t k = from; partition->used && k < to; k++)
+            note(fate, partition, partition->links[k]);
+        if (partition->used)
+            finish(fate, partition);
     }
     memset(fate->cuts, 0, sizeof fate->cuts);
 }

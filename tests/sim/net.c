@@ -201,6 +201,18 @@ static void mend(struct sim_net *net, struct net_link *link)
                              now + link->latency_ns + sim_below(&link->random, most + 1));
 }
 
+/* Whether a connection is open over it. */
+static bool is_used(const struct sim_net *net, const struct net_link *link)
+{
+    const struct net_wire *wire;
+    bool used = false;
+
+    os_list_each (wire, &net->wires, struct net_wire, link)
+        for (int i = 0; i < 2; i++)
+            used = used || (wire->ends[i].in == link && wire->ends[i].state == NET_OPEN);
+    return used;
+}
+
 void sim_net_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut)
 {
     struct net_link *link = node_link(net, from, to);
@@ -213,6 +225,14 @@ void sim_net_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut)
     }
     link->cut = true;
     link->cut_at = net->sim->now;
+    link->cut_felt = is_used(net, link);
+}
+
+bool sim_net_cut_felt(const struct sim_net *net, uint32_t from, uint32_t to)
+{
+    const struct net_link *link = node_link(net, from, to);
+
+    return link && link->cut && link->cut_felt;
 }
 
 bool sim_net_is_cut(const struct sim_net *net, uint32_t from, uint32_t to)
@@ -231,16 +251,11 @@ static void hold(struct net_link *link, uint64_t until)
 bool sim_net_clog(struct sim_net *net, uint32_t from, uint32_t to, uint64_t until)
 {
     struct net_link *link = node_link(net, from, to);
-    bool used = false;
-    struct net_wire *wire;
 
     if (!link)
         return false;
     hold(link, until);
-    os_list_each (wire, &net->wires, struct net_wire, link)
-        for (int i = 0; i < 2; i++)
-            used = used || (wire->ends[i].in == link && wire->ends[i].state == NET_OPEN);
-    return used;
+    return is_used(net, link);
 }
 
 /* An open connection between a client and a node. */

@@ -41,6 +41,10 @@ void sim_net_kill(struct sim_side *side, bool silent);
 /* What passes from node `from` to node `to`: nothing while cut. Clients are on the side of the node they talk to. */
 void sim_net_cut(struct sim_net *net, uint32_t from, uint32_t to, bool cut);
 bool sim_net_is_cut(const struct sim_net *net, uint32_t from, uint32_t to);
+
+/* Of a link that is cut: whether a connection was open over it then, or it has held something back or lost it since. */
+bool sim_net_cut_felt(const struct sim_net *net, uint32_t from, uint32_t to);
+
 void sim_net_heal(struct sim_net *net); /* all links whole, and no more misfortune (the second phase) */
 
 /* A link stops moving until then: what was sent waits, in order. False: no connection goes over it now. */

@@ -197,6 +197,7 @@ static void on_stray(struct sim *sim, struct sim_event *event)
         net_wire_release(wire);
         return;
     }
+    end->in->cut_felt = true;
     sim->totals.lost++;
     stray_free(stray);
 }
@@ -500,16 +501,21 @@ static void take_bytes(struct net_end *end, struct gavel_slice input)
 /* Whether something keeps the first item from arriving now. */
 static bool held_up(struct sim *sim, struct net_end *end)
 {
-    const struct net_link *link = end->in;
+    struct net_link *link = end->in;
 
-    if (link->cut)
+    if (link->cut) {
+        link->cut_felt = true;
         return true; /* sim_net_cut looks again */
+    }
     if (link->clogged_until > sim->now) {
         sim_schedule(sim, &end->arrive, link->clogged_until);
         return true;
     }
-    if (end->side->paused && end->state != NET_GONE)
+    if (end->side->paused && end->state != NET_GONE) {
+        if (end->side->node)
+            sim_node_missed(end->side->node);
         return true; /* sim_net_pause looks again */
+    }
     return end->reading_paused;
 }
 
@@ -532,6 +538,8 @@ void net_arrive(struct sim *sim, struct sim_event *event)
             take_bytes(end, gavel_buffer_slice(&item->run));
         else if (!end->in->cut)
             net_end_take(end, item);
+        else
+            end->in->cut_felt = true; /* a reset that nobody hears of */
         item->brittle = false;
         net_item_free(wire->net, item);
         if ((from->state == NET_OPEN || from->state == NET_DRAINING) && (from->high || from->out))

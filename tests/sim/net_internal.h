@@ -57,6 +57,7 @@ struct net_link {
     uint64_t clogged_until;
     uint64_t cut_at; /* when it was cut */
     bool cut;
+    bool cut_felt; /* sim_net_cut_felt */
 };
 
 enum net_what {

@@ -57,8 +57,10 @@ static uint64_t moment_of(const struct sim_process *process, uint64_t mono)
 
 static uint64_t wall_ms(void *self)
 {
-    const struct sim_process *process = self;
+    struct sim_process *process = self;
 
+    process->node->sim->totals.clock_jumps += process->jumped;
+    process->jumped = false;
     return WALL_MS + process->node->sim->now / SIM_MS + (uint64_t)process->wall_offset_ms;
 }
 
@@ -106,7 +108,7 @@ void sim_node_jump(struct sim_node *node, int64_t milliseconds)
     struct sim_process *process = node->process;
 
     sim_trace(node->sim, node, "wall clock jumps by %lld ms", (long long)milliseconds);
-    node->sim->totals.clock_jumps++;
+    process->jumped = true;
     process->wall_offset_ms += milliseconds;
     /* With a jump the rate may change too, as when a virtual machine moves. */
     if (node->sim->options.drift_ppm && process->booted)
@@ -121,6 +123,7 @@ static bool deferred(struct sim_process *process, struct sim_event *event)
 
     if (node->paused_until <= node->sim->now)
         return false;
+    sim_node_missed(node);
     sim_schedule(node->sim, event, node->paused_until);
     return true;
 }
@@ -139,7 +142,7 @@ void sim_node_pause(struct sim_node *node, uint64_t until)
 {
     if (!node->node || node->paused_until)
         return;
-    node->sim->totals.pauses++;
+    node->missed = false;
     sim_trace(node->sim, node, "paused until %llu", (unsigned long long)until);
     node->paused_until = until;
     sim_net_pause(node->side, true);

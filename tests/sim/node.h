@@ -29,6 +29,7 @@ struct sim_process {
     uint64_t clock_mono;    /* ... the monotonic clock said this */
     int64_t drift_ppm;
     int64_t wall_offset_ms;
+    bool jumped;            /* and nobody has read it since */
     uint64_t die_after;     /* of the next life */
     uint32_t die_how;       /* of the next life: enum sim_crash */
     uint32_t dies_how;      /* the same of the present one */

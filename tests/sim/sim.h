@@ -115,6 +115,7 @@ struct sim_node {
     int exit_code;     /* of the last life; -1: none, it was killed or runs */
     char said[512];    /* the sentence that went with it */
     uint64_t paused_until; /* simulated ns; its events wait, its connections stay */
+    bool missed;           /* something was due in that pause: it counts */
     uint64_t leaves_until; /* simulated ns: its removal or demotion was asked for, and may take effect until then */
     uint64_t comes_until;  /* simulated ns: its promotion was asked for, and may take effect until then */
     struct raft_configuration last_known; /* in force when it went down; empty when that cannot be again */
@@ -164,7 +165,7 @@ void sim_node_after(struct sim_node *node);
 /* Stop the process for so long, as SIGSTOP would; until the moment given, in simulated ns. */
 void sim_node_pause(struct sim_node *node, uint64_t until);
 
-/* Let the wall clock jump; what the monotonic clock says never goes back. */
+/* Let the wall clock jump; what the monotonic clock says never goes back. Counts when the process reads it. */
 void sim_node_jump(struct sim_node *node, int64_t milliseconds);
 
 /* It will die within the n-th changing operation of its next life: a crash inside recovery. 0: it will not. */
@@ -209,6 +210,13 @@ struct sim {
     bool failed;
     bool starved;        /* an allocation is refused in this run (enumerate.h): leaving with 70 or 74 can be right */
 };
+
+/* Something is due at a node whose process is paused: only that makes it a pause. */
+static inline void sim_node_missed(struct sim_node *node)
+{
+    node->sim->totals.pauses += !node->missed;
+    node->missed = true;
+}
 
 /* A generator of its own for one part of the world; `number` tells several of a kind apart. */
 struct sim_random sim_stream(const struct sim *sim, enum sim_stream stream, uint64_t number);
