@@ -504,12 +504,17 @@ static void tell_installed(struct node *node, bool failed)
             node_fatal(node, 70, "no memory for the members of the leader's snapshot");
             return;
         }
-        if (node->change.active && node->change.index <= snapshots->incoming.index)
+        /* The whole log has been replaced: what lay behind the snapshot's index is gone as well. */
+        if (node->change.active)
             change_lost(node, GAVEL_E_UNKNOWN,
-                        "a snapshot of a new leader covers the change of members; look at the members");
+                        "a snapshot of a new leader took the place of the log with the change of members; "
+                        "look at the members");
+        figures_cut(node->figures, snapshots->incoming.index + 1);
+        trace_truncated(node, snapshots->incoming.index + 1);
         peers_learn(node);
         rebuild_installed(node, snapshots->incoming.index);
         propose_passed(node, snapshots->incoming.index);
+        propose_truncated(node, snapshots->incoming.index + 1);
         node_log(node, GAVEL_LOG_INFO, "snapshot", "Installed the leader's snapshot at index %llu",
                  (unsigned long long)snapshots->incoming.index);
     }

@@ -72,6 +72,7 @@
     X(FAILOVER_RASH, "raft-failover-rash", "broken-link-alone-does-nothing") \
     X(TRANSFER_BEHIND, "raft-transfer-behind", "transfer") \
     X(TRANSFER_FOREVER, "raft-transfer-forever", "transfer-times-out") \
+    X(FENCED_LEADS_ON, "raft-fenced-leads-on", "fenced-successor-is-fenced-too") \
     X(PRIORITY_ZERO, "raft-priority-zero", "priority-zero-never-leads") \
     X(SPACE_IGNORED, "raft-space-ignored", "no-space-refuses-commands") \
     X(JOINING_STAYS, "raft-joining-stays", "joining-is-promoted") \

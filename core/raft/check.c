@@ -103,6 +103,7 @@ static void check_role(const struct raft *r)
         assert(!r->incoming.installing);
         assert(r->own_first == 0 || raft_log_term(&r->log, r->own_first) == r->term ||
                r->own_first <= r->log.base_index);
+        assert(!r->fenced || r->transfer.target != 0); /* it is on its way out */
         break;
     default:
         assert(!"a role of the table");

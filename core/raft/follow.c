@@ -38,15 +38,20 @@ int raft_check_batches(const struct raft *r, const struct raft_message *m)
     return last == append->last_index ? RAFT_OK : RAFT_E_INVALID;
 }
 
+/* What an answer says of the node itself, whatever it answers. */
+static uint32_t own_flags(const struct raft *r)
+{
+    return (r->recovering ? RAFT_APPEND_RECOVERING : 0) | (raft_disk_stalls(r) ? RAFT_APPEND_STALLED : 0) |
+           (r->fenced ? RAFT_APPEND_FENCED : 0);
+}
+
 static struct raft_append_response *answer_append(struct raft *r, const struct raft_message *m)
 {
     struct raft_append_response *answer = &raft_send(r, RAFT_APPEND_RESPONSE, m->from)->append_response;
     answer->prev_index = m->append_request.prev_index;
     answer->round = m->append_request.round;
     answer->last_index = raft_log_last(&r->log);
-    answer->flags = r->recovering ? RAFT_APPEND_RECOVERING : 0;
-    answer->flags |= raft_disk_stalls(r) ? RAFT_APPEND_STALLED : 0;
-    answer->flags |= r->fenced ? RAFT_APPEND_FENCED : 0;
+    answer->flags = own_flags(r);
     return answer;
 }
 
@@ -55,7 +60,7 @@ void raft_refuse_append(struct raft *r, const struct raft_message *m)
 {
     struct raft_append_response *answer = &raft_send(r, RAFT_APPEND_RESPONSE, m->from)->append_response;
     answer->last_index = raft_log_last(&r->log);
-    answer->flags = RAFT_APPEND_REJECTED;
+    answer->flags = own_flags(r) | RAFT_APPEND_REJECTED;
 }
 
 enum agreement { AGREES, REJECTS, DIVERGES };

@@ -104,6 +104,8 @@ void raft_transfer_pump(struct raft *r)
     if (!peer || peer->leaving || peer->recovering || peer->fenced) {
         RAFT_COVER(TRANSFER_TARGET_GONE);
         raft_transfer_end(r, false);
+        if (r->fenced && !raft_bug(r, RAFT_BUG_FENCED_LEADS_ON))
+            raft_become_follower(r, r->term, 0);
         return;
     }
     if (peer->match < raft_log_last(&r->log) && !raft_bug(r, RAFT_BUG_TRANSFER_BEHIND))

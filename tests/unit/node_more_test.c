@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/log/snapshot_file.h"
+#include "core/node/internal.h"
 #include "effort.h"
 #include "node_cluster.h"
 
@@ -310,6 +311,13 @@ static void small_log(struct cluster *cluster, bool threaded)
     assert_true(cluster_until(cluster, cluster_has_leader, 3000));
 }
 
+static void cut_off(struct cluster *cluster, uint32_t number, bool cut)
+{
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (i != number)
+            net_cut(cluster->net, cluster->nodes[i].name, cluster->nodes[number].name, cut);
+}
+
 /* Who was away for longer than the log reaches gets the state as a snapshot, sessions and all. */
 static void install(bool threaded, bool crash_while)
 {
@@ -370,6 +378,64 @@ static void test_a_snapshot_arrives_over_crashes(void **state)
     (void)state;
     install(false, true);
     install(true, true);
+}
+
+/*
+ * A leader is cut off with a hundred writes and a change of members, in this order, that never commit. The next one's
+ * snapshot ends before that change, and takes the place of all of it: nobody waits for any of them after that, and the
+ * change was not made.
+ */
+static void test_a_snapshot_replaces_a_tail_with_a_change_of_members(void **state)
+{
+    static const char *const pairs[] = {"name=n9", "addresses=mem://n9", NULL};
+    struct cluster cluster;
+    struct cluster_client *client, *admin, *next;
+    struct codec_request write = {.command = gavel_text("increment"), .remaining_ms = 60000};
+    struct codec_request change = {.command = gavel_text("gavel.member_add"), .remaining_ms = 60000};
+    struct gavel_buffer written = codec_buffer(0), changed = codec_buffer(0);
+    struct cluster_reply reply;
+    struct gavel_error error;
+    uint32_t old;
+
+    (void)state;
+    small_log(&cluster, false);
+    old = (uint32_t)cluster_leader(&cluster);
+    client = cluster_client(&cluster, old, CODEC_ROLE_CLIENT);
+    admin = cluster_client(&cluster, old, CODEC_ROLE_ADMIN);
+    assert_int_equal(codec_pairs(NULL, "increment", plus_one, 1, NULL, NULL, &written, &error), 0);
+    assert_int_equal(codec_pairs(NULL, "member_add", pairs, 2, NULL, NULL, &changed, &error), 0);
+    write.arguments = gavel_buffer_slice(&written);
+    change.arguments = gavel_buffer_slice(&changed);
+    cut_off(&cluster, old, true);
+    for (uint64_t i = 0; i < 100; i++) {
+        cluster_post(client, 1000 + i, &write);
+        cluster_run(&cluster, 1); /* an index for each, and the log is long */
+    }
+    cluster_post(admin, 1, &change);
+    cluster_run(&cluster, 20);
+    assert_true(cluster.nodes[old].node->change.active);
+    assert_int_equal(cluster_client_replies(client), 0);
+    cluster_run(&cluster, 2000);
+    assert_int_not_equal(cluster_leader(&cluster), old);
+    next = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    for (int i = 0; i < 40; i++) {
+        cluster_pad(next, 250000, &reply);
+        assert_int_equal(reply.status, 0);
+    }
+    assert_true(node_commit(cluster.nodes[cluster_leader(&cluster)].node) < cluster.nodes[old].node->change.index);
+    cut_off(&cluster, old, false);
+    assert_true(cluster_until(&cluster, all_applied, 20000));
+    assert_int_equal(cluster.nodes[old].exit_code, -1);
+    assert_true(cluster.nodes[old].installs > 0);
+    cluster_run(&cluster, 50);
+    assert_true(cluster_client_answered(admin, 1));
+    assert_int_equal(cluster_client_replies(client), 100);
+    gavel_buffer_free(&written);
+    gavel_buffer_free(&changed);
+    cluster_client_free(next);
+    cluster_client_free(admin);
+    cluster_client_free(client);
+    cluster_free(&cluster);
 }
 
 /* Flip a byte of every snapshot of a node. */
@@ -600,15 +666,11 @@ static void test_a_stream_over_an_installed_snapshot_is_compacted(void **state)
     assert_true(cluster_until(&cluster, all_applied, 5000));
     cluster_run(&cluster, 50);
     assert_true(cluster_client_events(reader) > 0);
-    for (uint32_t i = 0; i < 3; i++)
-        if (i != away)
-            net_cut(cluster.net, cluster.nodes[i].name, cluster.nodes[away].name, true);
+    cut_off(&cluster, away, true);
     cluster_command(client, "increment", 0, 0, &reply, plus_one);
     for (int i = 0; i < 40; i++)
         cluster_pad(client, 250000, &reply);
-    for (uint32_t i = 0; i < 3; i++)
-        if (i != away)
-            net_cut(cluster.net, cluster.nodes[i].name, cluster.nodes[away].name, false);
+    cut_off(&cluster, away, false);
     assert_true(cluster_until(&cluster, all_applied, 20000));
     assert_true(cluster.nodes[away].installs > 0);
     cluster_run(&cluster, 50);
@@ -658,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_a_busy_apply_lane_does_not_starve_reads),
         cmocka_unit_test(test_who_was_away_for_long_gets_a_snapshot),
         cmocka_unit_test(test_a_snapshot_arrives_over_crashes),
+        cmocka_unit_test(test_a_snapshot_replaces_a_tail_with_a_change_of_members),
         cmocka_unit_test(test_a_snapshot_that_cannot_be_read_is_replaced),
         cmocka_unit_test(test_a_stream_into_the_middle_of_a_snapshot_is_compacted),
         cmocka_unit_test(test_a_leader_that_cannot_read_its_log_ends),
