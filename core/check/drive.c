@@ -16,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARENA_BYTES (8u << 20)
 #define ARGUMENTS_ROOM (2u << 20)
 #define SCRIBBLE_SEED UINT64_C(0x5bd1e995)
 
@@ -35,7 +34,7 @@ int32_t drive_try_open(struct drive *drive, const char *instance, struct gavel_e
     drive->machine = &kit.plugin->operations.statemachine;
     drive->version = drive->machine->state_version;
     drive->result = codec_buffer(DRIVE_REPLY_MAX);
-    drive->arena = malloc(ARENA_BYTES);
+    drive->arena = malloc(CODEC_LOAD_ARENA);
     drive->arguments = mmap(NULL, ARGUMENTS_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert(drive->arena);
     assert(drive->arguments != MAP_FAILED);
@@ -158,7 +157,7 @@ static void emit(void *context, const struct gavel_event *event)
 /* The entry's arguments, loaded as apply does; the struct. */
 static const void *load(struct drive *drive, const struct entry *entry)
 {
-    struct codec_arena arena = codec_arena(drive->arena, ARENA_BYTES);
+    struct codec_arena arena = codec_arena(drive->arena, CODEC_LOAD_ARENA);
     unsigned char *bytes = drive->arguments + ARGUMENTS_ROOM - 4096 - entry->logged.size;
     struct gavel_error error;
     void *object;

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_BYTES (4u << 20)
 #define ARGUMENTS_BYTES (960u * 1024) /* the default of [raft] command_bytes */
 
 /* What is needed while a script is made. */
@@ -30,7 +29,7 @@ static const char *const principals[] = {"", "", "alice", "CN=operator"};
 /* The leader's work: check, defaults, the log's form. False: the table refuses. */
 static bool log_form(struct maker *maker, const struct gavel_command *command)
 {
-    struct codec_arena arena = codec_arena(maker->memory, ARENA_BYTES);
+    struct codec_arena arena = codec_arena(maker->memory, CODEC_CHECK_ARENA);
     struct gavel_error error;
 
     maker->logged.size = 0;
@@ -122,7 +121,7 @@ void script_make(struct script *script, const char *what, uint64_t wanted)
                           .logged = codec_buffer(ARGUMENTS_BYTES)};
     uint64_t tries = 0;
 
-    maker.memory = malloc(ARENA_BYTES);
+    maker.memory = malloc(CODEC_CHECK_ARENA);
     maker.gen.scratch = malloc(GEN_TEXT_MAX);
     memset(script, 0, sizeof *script);
     script->entries = calloc(wanted + machine->command_count, sizeof *script->entries);

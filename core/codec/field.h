@@ -169,10 +169,21 @@ void codec_fields_write(const struct gavel_fields *fields, const void *object, u
 #define CODEC_ARGUMENTS_BYTES (UINT64_C(1) << 20)
 
 /*
+ * The arenas of codec_arguments_check and of codec_arguments_load. What the leader takes into the log every member must
+ * be able to load, for ever: also one with a later plugin, whose structs have more members, so a list of them more
+ * bytes. So the check is the stricter one by far. Pages that are not touched cost nothing.
+ */
+#define CODEC_CHECK_ARENA (UINT64_C(4) << 20)
+#define CODEC_LOAD_ARENA (UINT64_C(16) << 20)
+
+_Static_assert(CODEC_LOAD_ARENA >= 4 * CODEC_CHECK_ARENA, "what was checked with one struct is loaded with a larger");
+
+/*
  * [any] On the leader, before a command enters the log: check `arguments` (a checked value: a map by names or
  * numbers, or absent or nil for none) against the table (NULL: no arguments), fill in defaults, and append the log
  * form to *out: a map keyed by ids in the table's order, documents canonical. `owner` names the command in errors
- * ("workflow.set"). The arena is scratch. GAVEL_E_INVALID with the argument's name, GAVEL_E_TOO_LARGE.
+ * ("workflow.set"). The arena is scratch, of CODEC_CHECK_ARENA bytes. GAVEL_E_INVALID with the argument's name,
+ * GAVEL_E_TOO_LARGE.
  */
 int32_t codec_arguments_check(const struct gavel_fields *fields, const char *owner, struct gavel_slice arguments,
                               struct codec_arena *arena, struct gavel_buffer *out, struct gavel_error *error);
@@ -184,7 +195,8 @@ int32_t codec_arguments_fill(const struct gavel_fields *fields, const char *owne
 /*
  * [apply] Load the log form (not yet scanned) into *object. Fills in nothing. Slices point into `logged`.
  * GAVEL_E_VERSION: a field that this build does not know: stop with the upgrade recipe. GAVEL_E_CORRUPT: not the log
- * form at all. GAVEL_E_TOO_LARGE: the arena (only lists and records in lists use it) is too small.
+ * form at all. GAVEL_E_TOO_LARGE: the arena (only lists and records in lists use it) is too small, which one of
+ * CODEC_LOAD_ARENA bytes is not for what was checked.
  */
 int32_t codec_arguments_load(const struct gavel_fields *fields, struct gavel_slice logged, void *object,
                              struct codec_arena *arena, struct gavel_error *error);

@@ -26,7 +26,7 @@ struct apply *apply_new(const struct node_machine *machines, uint32_t count,
     apply->session_ttl_ms = limits->ttl_ms;
     apply->result = codec_buffer(APPLY_RESULT_MAX);
     apply->pending = codec_buffer(0);
-    apply->arena = malloc(APPLY_ARENA_BYTES);
+    apply->arena = malloc(CODEC_LOAD_ARENA);
     apply->sessions = sessions_new(limits);
     apply->roster = roster_new();
     apply->founding = settings_new();
@@ -248,11 +248,11 @@ static const struct gavel_command *find_command(const struct gavel_statemachine 
     return NULL;
 }
 
-/* The arguments of a command as the struct of its table, in the arena. */
-static int32_t load_arguments(struct apply *apply, const struct gavel_command *command,
-                              struct gavel_slice map, const void **arguments, struct gavel_error *error)
+/* The arguments of a command as the struct of its table, in the arena, or in as much of it as `room` says. */
+static int32_t load_arguments(struct apply *apply, const struct gavel_command *command, struct gavel_slice map,
+                              uint64_t room, const void **arguments, struct gavel_error *error)
 {
-    struct codec_arena arena = codec_arena(apply->arena, APPLY_ARENA_BYTES);
+    struct codec_arena arena = codec_arena(apply->arena, room);
     void *object;
 
     *arguments = NULL;
@@ -337,7 +337,7 @@ static int32_t call_machine(struct apply *apply, struct apply_run *run, uint64_t
         .size = GAVEL_END(struct gavel_reply, emit), .context = &emitting, .emit = emit};
     uint64_t events_mark = run->records.size;
     const void *arguments;
-    int32_t status = load_arguments(apply, command, map, &arguments, error);
+    int32_t status = load_arguments(apply, command, map, CODEC_LOAD_ARENA, &arguments, error);
 
     if (status != GAVEL_OK) {
         run_fail(run,
@@ -595,7 +595,7 @@ int32_t apply_read(struct apply *apply, uint32_t machine, uint64_t term, struct 
         return GAVEL_E_NOT_FOUND;
     assert(command->flags & GAVEL_READ);
     call.state_version = apply->settings->machines[machine - 1].version;
-    status = load_arguments(apply, command, map, &loaded, error);
+    status = load_arguments(apply, command, map, CODEC_LOAD_ARENA, &loaded, error);
     if (status != GAVEL_OK)
         return status;
     reply.out = codec_writer_begin(&writer, result);
@@ -616,7 +616,7 @@ static bool maintain_fits(struct apply *apply, const struct node_machine *machin
 
     if (!command || !(command->flags & GAVEL_WRITE))
         (void)gavel_fail(&error, GAVEL_E_INVALID, "it has no such write command");
-    else if (load_arguments(apply, command, map, &loaded, &error) == GAVEL_OK)
+    else if (load_arguments(apply, command, map, CODEC_CHECK_ARENA, &loaded, &error) == GAVEL_OK)
         return true;
     machine_maintain_bad(machine, id, error.text, &apply->log);
     return false;

@@ -12,9 +12,6 @@
 /* What to do about an entry that only another plugin understands. */
 #define APPLY_RECIPE "install the plugin version that the other members run, then start again"
 
-/* For one command's decoded arguments: lists of records grow beyond the 1 MiB of bytes that they came in. */
-#define APPLY_ARENA_BYTES (4u << 20)
-
 /* The largest record of a snapshot that is believed: a machine's chunk is some 64 KiB, but may hold one large
  * value. */
 #define APPLY_RECORD_MAX (16u << 20)

@@ -440,7 +440,7 @@ static int32_t table_in_force(struct node *node, const struct command_row *row, 
 static int32_t log_form(struct node *node, const struct command_row *row, struct gavel_slice arguments,
                         struct gavel_error *error)
 {
-    struct codec_arena arena = codec_arena(node->arguments, NODE_SCRATCH_BYTES);
+    struct codec_arena arena = codec_arena(node->arguments, CODEC_CHECK_ARENA);
     const struct gavel_fields *table;
     struct gavel_fields cut;
     int32_t status = 0;

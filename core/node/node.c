@@ -160,7 +160,7 @@ static int32_t make_parts(struct node *node, struct gavel_error *error)
     node->read_results = codec_buffer(0);
     node->run.records = codec_buffer(0);
     node->scratch = malloc(NODE_SCRATCH_BYTES);
-    node->arguments = malloc(NODE_SCRATCH_BYTES);
+    node->arguments = malloc(CODEC_CHECK_ARENA);
     node->gated = malloc(NODE_GATED_MAX * sizeof *node->gated); /* most of it is never touched */
     node->building = calloc(node->limits.batch_entries, sizeof *node->building);
     node->waiters = calloc(node->limits.proposals, sizeof *node->waiters);

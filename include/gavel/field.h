@@ -21,6 +21,11 @@
  * What the slices and lists point to is owned by whoever filled the struct: for options it lives until the next reload
  * has returned, or destroy; for arguments for the length of the call.
  *
+ * The structs, lists and copies of one command's arguments take at most 4 MiB of memory when they are checked: else the
+ * command is refused with GAVEL_E_TOO_LARGE, and nothing enters the log. So a list of numbers has some 500,000 at most,
+ * whatever its `max` says, one of records as many as its struct's size lets in. Loaded they may take 16 MiB: a later
+ * version of a plugin can make the struct of a list's records up to four times as large.
+ *
  * In an INI file and on the command line: booleans are yes/no/true/false/on/off, durations take ms s m h (a bare number
  * is milliseconds), sizes take KiB MiB GiB (a bare number is bytes), a list of scalars is separated by blanks
  * or commas.

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "core/codec/field.h"
 #include "node_cluster.h"
 
 static uint32_t old_leader;
@@ -124,6 +125,66 @@ static void test_proposals(void **state)
     cluster_free(&cluster);
 }
 
+/* A pad with so many numbers, each of one byte in a message and of eight in the memory of whoever reads it. */
+static void pad_numbers(struct cluster_client *client, uint32_t count, struct cluster_reply *reply)
+{
+    static unsigned char map[1 << 20] = "\x82\xa5" "bytes" "\xa1x" "\xa7" "numbers" "\xdd";
+    struct codec_request request = {.command = gavel_text("pad"), .remaining_ms = 5000};
+    uint64_t head = strlen((const char *)map);
+
+    for (int i = 0; i < 4; i++)
+        map[head + (uint64_t)i] = (unsigned char)(count >> (24 - 8 * i));
+    request.arguments = gavel_bytes(map, head + 4 + count);
+    cluster_call(client, &request, reply);
+    map[head] = 0;
+}
+
+/*
+ * What the leader takes into the log every member must be able to load. A list that needs more memory than the leader's
+ * check has is refused; the largest that fits is applied by all, and again after a start.
+ */
+static void test_large_lists(void **state)
+{
+    static struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    uint64_t last;
+
+    (void)state;
+    cluster_init(&cluster, 3, 8);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    client = cluster_client(&cluster, (uint32_t)cluster_leader(&cluster), CODEC_ROLE_CLIENT);
+    pad_numbers(client, 600000, &reply);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, GAVEL_E_TOO_LARGE);
+    assert_non_null(strstr(reply.text, "numbers"));
+    pad_numbers(client, CODEC_CHECK_ARENA / 8, &reply);
+    assert_int_equal(reply.status, GAVEL_E_TOO_LARGE);
+    pad_numbers(client, CODEC_CHECK_ARENA / 8 - 64, &reply);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, 0);
+    last = reply.index;
+    cluster_run(&cluster, 1000);
+    cluster_client_free(client);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(cluster.nodes[i].exit_code, -1);
+        cluster_crash(&cluster, i, OS_MEM_DROP_ALL);
+    }
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 10000));
+    cluster_run(&cluster, 2000);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(cluster.nodes[i].exit_code, -1);
+        assert_true(node_applied(cluster.nodes[i].node) >= last);
+    }
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster_command(client, "increment", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 static bool others_lead(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->count; i++)
@@ -177,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_clients),
         cmocka_unit_test(test_forwards),
         cmocka_unit_test(test_proposals),
+        cmocka_unit_test(test_large_lists),
         cmocka_unit_test(test_truncated),
     };
 

@@ -66,6 +66,7 @@ static void stopped(void *context)
 struct pad_arguments {
     uint64_t present; /* every struct that a table describes begins with it */
     struct gavel_slice bytes;
+    struct gavel_list numbers;
 };
 
 static const struct gavel_field pad_rows[] = {{.name = "bytes",
@@ -75,8 +76,14 @@ static const struct gavel_field pad_rows[] = {{.name = "bytes",
                                                .offset = offsetof(struct pad_arguments, bytes),
                                                .min = 1,
                                                .max = 500000,
-                                               .help = "anything"}};
-static const struct gavel_fields pad_fields = {pad_rows, 1, sizeof pad_rows[0], sizeof(struct pad_arguments)};
+                                               .help = "anything"},
+                                              {.name = "numbers",
+                                               .id = 2,
+                                               .type = GAVEL_LIST,
+                                               .element = GAVEL_UINT,
+                                               .offset = offsetof(struct pad_arguments, numbers),
+                                               .help = "as many as there is room for"}};
+static const struct gavel_fields pad_fields = {pad_rows, 2, sizeof pad_rows[0], sizeof(struct pad_arguments)};
 
 static int32_t run_pad(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply)
 {
