@@ -216,6 +216,19 @@ worlds()
     sed -n "s/^PASS: /$name: world /p" "$log"
 }
 
+# speed EVENTS SECONDS: at the least, a CPU-second. About half of what gavel-reliability(7) says, so that another machine
+# and a busy one are good enough, and what makes it twice as slow is not. One result.
+speed()
+{
+    local log=$work/sim-speed.log
+    if (cd "$work/normal" && "$root/tests/bench/sim-speed.sh" --least "$1" "$2") >"$log" 2>&1; then
+        count_pass
+    else
+        count_fail "sim: speed" "$log"
+    fi
+    sed -n 's/^round /normal: speed: &/p' "$log"
+}
+
 # A thousand seeds of five simulated minutes, a tenth of them with the sanitizers watching: the builds are those of the
 # stages before, and by now most of the seeds have run (see above).
 begin_seeds_normal() { begin_seeds normal 1 900 5; }
@@ -240,6 +253,7 @@ run_sim()
     fi
     end_seeds normal
     end_seeds asan
+    speed 300000 145
 }
 
 # What the tests reach together: at least 95 % of the lines of core/raft and core/log, and every mark. One result.

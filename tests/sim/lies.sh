@@ -29,6 +29,15 @@ while read -r name; do
     echo "$fired" | grep -qxF "$name" || complain "nothing watches: $name"
 done < <(echo "$violated" | grep -vx crash)
 
+# README.md says how many these are, to the ten below, and as many promises as the page.
+readme=$here/../../README.md
+watched=$(echo "$fired" | grep -cvxE "$own")
+said=$(sed -nE 's/.*after every event at least ([0-9]+) invariants.*/\1/p' "$readme")
+[ "${said:-0}" = $((watched / 10 * 10)) ] || complain "README.md speaks of ${said:-no} invariants; there are $watched"
+promises=$(sed -n '/^## What gavel promises$/,/^## Limits$/p' "$readme" | grep -cE '^[0-9]+\. ')
+page=$(sed -n '/^\.Sh PROMISES$/,/^\.Sh FAULT MODEL$/p' "$here/gavel-reliability.7" | grep -c '^\.It$')
+[ "$promises" = "$page" ] || complain "README.md has $promises promises, gavel-reliability(7) $page"
+
 # Of the guarded functions each one is called.
 guarded=$(sed -nE 's/^    NEXT\([a-z0-9_]+, ([a-z0-9_]+)\)$/\1/p; s/^    forbidden\("([a-z_]+)"\);$/\1/p' "$here/guard.c")
 [ "$(echo "$guarded" | wc -l)" -gt 20 ] || complain "only $(echo "$guarded" | wc -l) guarded functions were found"

@@ -280,7 +280,7 @@ struct oracle_start {
     uint64_t last;
     const char *text;
 };
-/* The node's log is the recovered one already, `old_log` what was remembered before. */
+/* The node's log is the recovered one already, `promised_batch` the one that held its last promise before. */
 void oracle_sound_recovery(struct sim_oracle *oracle, struct oracle_node *node, const struct oracle_start *start,
                            uint32_t promised_batch);
 /* How a process ended, and what it may have had as a reason. */
