@@ -28,6 +28,7 @@ mkdir -p "$work" || die "cannot write $work (set GAVEL_BUILD_DIR)"
 setup_install $setup_packages
 setup_bootstrap
 prefix=$installed
+began=$SECONDS
 say "Building and installing into $prefix ..."
 # What test.sh has built is taken as it is; who has only come for the demo is not stopped by a warning of a newer compiler.
 build=demo arguments=("--prefix=$prefix")
@@ -36,12 +37,14 @@ setup_build $build "${arguments[@]}" || { count_fail "demo: build"; totals; exit
 make -C "$work/$build" install >"$work/demo-install.log" 2>&1 \
     || { count_fail "demo: make install" "$work/demo-install.log"; totals; exit 1; }
 
+say "Built and installed in $((SECONDS - began)) s"
 child=
 trap '[ -z "$child" ] || kill -TERM "$child" 2>/dev/null; [ -z "$child" ] || wait "$child"; exit 130' INT TERM
-left=${#demos[@]}
+left=${#demos[@]} took=()
 for demo in "${demos[@]}"; do
     left=$((left - 1))
     say ""
+    began=$SECONDS
     stay=no
     if [ $keep = yes ] && [ $left = 0 ] && [ "$failed" = 0 ]; then
         stay=yes
@@ -52,6 +55,8 @@ for demo in "${demos[@]}"; do
     child=$!
     if wait "$child"; then count_pass; else count_fail "demo: $demo"; fi
     child=
+    took+=("$demo $((SECONDS - began)) s")
 done
 say ""
+for demo in "${took[@]}"; do say "demo $demo"; done
 totals
