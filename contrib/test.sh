@@ -2,17 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # test.sh: everything there is to test, from a bare Debian 12 with git to one line of totals.
 #
-#   contrib/test.sh            normal build, a stranger, seeded bugs, sanitizers, distcheck, packages, simulator; an hour
+#   contrib/test.sh            normal build, a stranger, seeded bugs, sanitizers, distcheck, packages, simulator, torture;
+#                              an hour
 #   contrib/test.sh --quick    the normal build only
 #   contrib/test.sh --watch    --quick again after every change of a source file, until interrupted
-#   contrib/test.sh STAGE...   some of: normal stranger mutants asan coverage tsan distcheck packaging sim
+#   contrib/test.sh STAGE...   some of: normal stranger mutants asan coverage tsan distcheck packaging sim torture
 #
 # Builds go to build/ (or $GAVEL_BUILD_DIR) and are kept, so that a second run is quick. The last line is
 # "N passed, N failed, N skipped", counted from the results of make check and of the scripts.
 set -u
 . "$(dirname "$0")/build-aux/setup.sh"
 
-usage() { sed -n '3,11s/^# \{0,1\}//p' "$0"; exit "$1"; }
+usage() { sed -n '3,12s/^# \{0,1\}//p' "$0"; exit "$1"; }
 
 watch=no
 stages=()
@@ -21,11 +22,11 @@ for argument; do
         --quick) stages=(normal) ;;
         --watch) stages=(normal) watch=yes ;;
         --help | -h) usage 0 ;;
-        normal | stranger | asan | sim | tsan | mutants | coverage | distcheck | packaging) stages+=("$argument") ;;
+        normal | stranger | asan | sim | tsan | mutants | coverage | distcheck | packaging | torture) stages+=("$argument") ;;
         *) usage 64 ;;
     esac
 done
-[ ${#stages[@]} -gt 0 ] || stages=(normal stranger mutants asan coverage tsan distcheck packaging sim)
+[ ${#stages[@]} -gt 0 ] || stages=(normal stranger mutants asan coverage tsan distcheck packaging sim torture)
 
 stage() { say ""; say "== $1 ($(date +%H:%M:%S))"; }
 
@@ -254,6 +255,37 @@ run_sim()
     end_seeds normal
     end_seeds asan
     speed 300000 145
+}
+
+# The long form of the torture, when nothing runs beside it any more: five minutes of every fault and every task there is,
+# on five nodes that make install has installed. A fixed seed: what differs from run to run is the machine. One result.
+run_torture()
+{
+    stage "torture"
+    local log=$work/torture.log status failed_of
+    setup_build normal "${normal[@]}" || { count_fail "torture: build"; return; }
+    make -C "$work/normal" -j"$jobs" check TESTS= \
+        check_PROGRAMS="tests/cluster/torture tests/cluster/proxy tests/linear/linear-check" >"$work/torture-build.log" 2>&1 \
+        || { count_fail "torture: test programs" "$work/torture-build.log"; return; }
+    (cd "$work/normal" && top_builddir=. timeout -k 60 1200 tests/cluster/torture --minutes 5 --nodes 5 --install \
+        --faults all --seed 20 --ledger "$work/torture.ledger") >"$log" 2>&1
+    status=$?
+    case $status in
+        0)
+            count_pass
+            left_out torture torture "$log"
+            ;;
+        77)
+            count_skip
+            say "skipped: torture: $(skip_reason "$log")"
+            ;;
+        *) # what the nodes said comes last in the log
+            failed_of=$(grep -E '^(FAILED|left in place:|again:)' "$log")
+            printf 'exit %s\n%s\n' "$status" "$failed_of" >>"$log"
+            count_fail "torture: five minutes, five nodes" "$log"
+            ;;
+    esac
+    sed -n -E 's/^(done, of those tried|operators:|logs:)/torture: &/p' "$log"
 }
 
 # What the tests reach together: at least 95 % of the lines of core/raft and core/log, and every mark. One result.

@@ -180,6 +180,8 @@ void torture_fail(struct torture *torture, const char *format, ...)
         (void)fflush(stdout);
         _exit(INTERRUPTED); /* nothing stays of it */
     }
+    if (!torture->plant) /* it is meant to */
+        ledger_write(torture, "failed");
     for (int i = 0; i < torture->slots; i++)
         show_tail(torture->nodes[i].log);
     keep_data(torture);
@@ -209,7 +211,7 @@ static void usage(FILE *out)
             "  --minutes N, --seconds N  how long there are faults\n"
             "  --nodes N                 3 (the default) or 5\n"
             "  --seed S                  draws the schedule (default: $GAVEL_SEED, else at random); printed first\n"
-            "  --faults NAME,...         these and no others: ");
+            "  --faults NAME,...         these and no others, or all of them (all): ");
     storm_list(out);
     fprintf(out,
             "  --transport NAME          tcp or websocket; drawn from the seed without it\n"
@@ -221,6 +223,7 @@ static void usage(FILE *out)
             "                            event missed, a digest another, an exit wrong, a directory rotten and so on,\n"
             "                            one after the other; each must be found, and the last ends the run, with 1\n"
             "  --keep                    keep logs and history of a good run as well\n"
+            "  --ledger FILE             append a line about the run, as tests/cluster/ledger has them\n"
             "\n"
             "It needs root, or the right to make user namespaces. Without loop devices, or the right to mount ext4 on\n"
             "them, there is no power cut; that is said, as is everything else that is skipped. Exit: 0 good, 1 found\n"
@@ -288,6 +291,7 @@ static int take(struct torture *torture, int option, char *word)
     case 'i': torture->staged = true; return 0;
     case 'v': torture->verbose = true; return 0;
     case 'k': torture->keep = true; return 0;
+    case 'l': torture->ledger = word; return 0;
     case 'P':
         torture->plant = true;
         torture->only = ""; /* no fault has that name */
@@ -306,7 +310,8 @@ static int read_options(struct torture *torture, int count, char **words)
         {"rate", required_argument, NULL, 'r'},    {"prefix", required_argument, NULL, 'p'},
         {"install", no_argument, NULL, 'i'},       {"verbose", no_argument, NULL, 'v'},
         {"keep", no_argument, NULL, 'k'},          {"help", no_argument, NULL, 'h'},
-        {"plant", no_argument, NULL, 'P'},         {NULL, 0, NULL, 0}};
+        {"plant", no_argument, NULL, 'P'},         {"ledger", required_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0}};
     int option;
 
     while ((option = getopt_long(count, words, "", options, NULL)) != -1) {
@@ -536,6 +541,7 @@ static int inside(struct torture *torture)
     check_shown(torture);
     net_stop(torture);
     room_leave(torture);
+    ledger_write(torture, "good");
     torture_say(torture, "good");
     return 0;
 }
@@ -571,8 +577,10 @@ static int supervise(struct torture *torture)
         if (errno != EINTR)
             return 1;
     inner_pid = 0;
-    if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status)) {
+        ledger_write(torture, "failed");
         printf("FAILED: the run was ended by signal %d; what it left is in %s\n", WTERMSIG(status), torture->dir);
+    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 

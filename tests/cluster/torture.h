@@ -9,7 +9,8 @@
  *   torture_node.c    the processes: started, signalled, ended as they should, asked for their status
  *   torture_damage.c  bits flipped and files cut while a node is down
  *   torture_net.c     the proxy between the nodes
- *   torture_storm.c   the faults: a schedule from a seed, and what carries it out
+ *   torture_draw.c    the faults: a schedule from a seed
+ *   torture_storm.c   what carries it out
  *   torture_crew.c    the operators: tasks beside the faults, on threads of their own
  *   torture_hand.c    what an operator does with his hands: gavel(1), INI files, empty disks, and looking
  *   torture_members.c tasks: members come, go, learn, vote, lose their disks
@@ -18,6 +19,7 @@
  *   torture_watch.c   watchers, whose events are in order and complete
  *   torture_check.c   afterwards: healed, settled, nothing lost, linearizable, sound on the disk
  *   torture_plant.c   and what these questions say when the answer is no: --plant
+ *   torture_ledger.c  a line about the run
  *
  * One thread carries out the faults, starts the nodes and looks at everything; each client of the load has its own, and
  * so has each operator, who changes a node only while he holds `lock`. Times are milliseconds since the run began
@@ -127,6 +129,7 @@ struct torture {
     bool slow;   /* the nodes run under a sanitizer */
     bool verbose;
     bool plant; /* the checks are tested, not the nodes */
+    const char *ledger; /* gets a line about the run; NULL: none */
     /* found */
     char dir[64];
     char gaveld[512];
@@ -148,6 +151,7 @@ struct torture {
     struct torture_crew *crew;
     char shortfall[160];  /* what was done too seldom: the last thing that a run fails of */
     unsigned damages[2];  /* done: bits, cuts */
+    char deeds[2000];     /* what was done, as the ledger says it */
     int client_space;
     int proxy_fd;
     pid_t proxy_pid;
@@ -283,34 +287,34 @@ void net_stop(struct torture *torture);
 /* Look once at everything: who has ended, who shall run again, who is whole again. */
 void storm_look(struct torture *torture);
 
-/* X(symbol, name, what it needs) */
-#define FAULTS(X)                          \
-    X(KILL, "kill", 0)                     \
-    X(KILL_ALL, "kill-all", 0)             \
-    X(PAUSE, "pause", 0)                   \
-    X(STOP, "stop", 0)                     \
-    X(ROLL, "rolling-restart", 0)          \
-    X(POWER, "power-cut", NEEDS_LOOP)      \
-    X(POWER_ALL, "power-cut-all", NEEDS_LOOP) \
-    X(SPLIT, "split", 0)                   \
-    X(ONE_WAY, "one-way", 0)               \
-    X(LINK, "link-lost", 0)                \
-    X(RESET, "reset", 0)                   \
-    X(CUT, "cut-frame", 0)                 \
-    X(SLOW_LINK, "slow-link", 0)           \
-    X(DELAY, "delay", 0)                   \
-    X(REFUSE, "refuse", 0)                 \
-    X(FULL, "disk-full", NEEDS_SPACE)      \
-    X(EIO_SYNC, "eio-sync", NEEDS_SHIM)    \
-    X(EIO_WRITE, "eio-write", NEEDS_SHIM)  \
-    X(SLOW_SYNC, "slow-sync", NEEDS_SHIM)  \
-    X(CLOCK, "clock-jump", NEEDS_SHIM)     \
-    X(FLIP, "bit-flip", 0)                 \
-    X(TRUNCATE, "truncate", 0)
+/* X(symbol, name, what it needs, which group a storm may open with it) */
+#define FAULTS(X)                                            \
+    X(KILL, "kill", 0, OPENS_PROCESSES)                      \
+    X(KILL_ALL, "kill-all", 0, OPENS_PROCESSES)              \
+    X(PAUSE, "pause", 0, OPENS_PROCESSES)                    \
+    X(STOP, "stop", 0, OPENS_PROCESSES)                      \
+    X(ROLL, "rolling-restart", 0, OPENS_NOTHING)             \
+    X(POWER, "power-cut", NEEDS_LOOP, OPENS_DISKS)           \
+    X(POWER_ALL, "power-cut-all", NEEDS_LOOP, OPENS_DISKS)   \
+    X(SPLIT, "split", 0, OPENS_NETWORK)                      \
+    X(ONE_WAY, "one-way", 0, OPENS_NETWORK)                  \
+    X(LINK, "link-lost", 0, OPENS_NOTHING)                   \
+    X(RESET, "reset", 0, OPENS_NETWORK)                      \
+    X(CUT, "cut-frame", 0, OPENS_NETWORK)                    \
+    X(SLOW_LINK, "slow-link", 0, OPENS_NOTHING)              \
+    X(DELAY, "delay", 0, OPENS_NOTHING)                      \
+    X(REFUSE, "refuse", 0, OPENS_NOTHING)                    \
+    X(FULL, "disk-full", NEEDS_SPACE, OPENS_NOTHING)         \
+    X(EIO_SYNC, "eio-sync", NEEDS_SHIM, OPENS_DISKS)         \
+    X(EIO_WRITE, "eio-write", NEEDS_SHIM, OPENS_DISKS)       \
+    X(SLOW_SYNC, "slow-sync", NEEDS_SHIM, OPENS_DISKS)       \
+    X(CLOCK, "clock-jump", NEEDS_SHIM, OPENS_NOTHING)        \
+    X(FLIP, "bit-flip", 0, OPENS_NOTHING)                    \
+    X(TRUNCATE, "truncate", 0, OPENS_NOTHING)
 
 enum fault_kind {
     FAULT_NONE,
-#define FAULT_SYMBOL(symbol, name, needs) FAULT_##symbol,
+#define FAULT_SYMBOL(symbol, name, needs, opens) FAULT_##symbol,
     FAULTS(FAULT_SYMBOL)
 #undef FAULT_SYMBOL
     FAULT_KINDS
@@ -319,10 +323,14 @@ enum fault_kind {
 /* Draw the schedule, print it, carry it out, heal everything. */
 void storm_run(struct torture *torture);
 
-/* What --list-faults prints. */
+/* The floors, as if one kind of fault had been drawn and tried often and never done; with `met`, as if the one of its
+ * kind had been that must be. */
+void storm_idle(struct torture *torture, bool met);
+
+/* What --help prints of the faults. */
 void storm_list(FILE *out);
 
-/* True when `names` (separated by commas) are faults, all of them. */
+/* True when `names` (separated by commas) are faults or tasks, all of them; "all" is each of both. */
 bool storm_known(const char *names);
 
 /* ---- torture_damage.c -------------------------------------------------------------------------------------------- */
@@ -430,6 +438,14 @@ void check_history(struct torture *torture);
 
 /* Nothing was done too seldom. */
 void check_shown(struct torture *torture);
+
+/* ---- torture_ledger.c -------------------------------------------------------------------------------------------- */
+
+/* Something that was done, to stand in the line, with a blank before it. */
+void ledger_note(struct torture *torture, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The line, if there is to be one: "good" or "failed". */
+void ledger_write(const struct torture *torture, const char *result);
 
 /* ---- torture_plant.c --------------------------------------------------------------------------------------------- */
 

@@ -128,6 +128,8 @@ static void await(struct torture *torture)
 
 static bool listed(const char *names, const char *name)
 {
+    if (strcmp(names, "all") == 0)
+        return true;
     for (const char *at = names; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
         if (strcspn(at, ",") == strlen(name) && strncmp(at, name, strlen(name)) == 0)
             return true;
@@ -199,6 +201,7 @@ void crew_report(struct torture *torture)
         if (!crew->wanted[i])
             continue;
         printf(" %s %u,", tasks[i].name, crew->done[i]);
+        ledger_note(torture, " %s=%u", tasks[i].name, crew->done[i]);
         if (crew->done[i] < floor)
             torture_short(torture, "%s was done %u times of %" PRIu64, tasks[i].name, crew->done[i], floor);
     }

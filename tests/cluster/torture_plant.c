@@ -415,6 +415,12 @@ void plant_run(struct torture *torture)
     torture->damages[0] = torture->shortfall[0] = 0;
     node_report(torture);
     check_shown(torture);
+    storm_idle(torture, false);
+    see(torture, check_shown, "split, which must be felt, was tried 5 times and never felt");
+    torture->shortfall[0] = 0;
+    storm_idle(torture, true);
+    see(torture, check_shown, "split was drawn 5 times, tried 5 times and done 0 times only");
+    torture->shortfall[0] = 0;
     torture_short(torture, "nothing is left to be planted");
     see(torture, check_shown, "nothing is left to be planted");
     printf("planted: %u, each was found\n", planted);

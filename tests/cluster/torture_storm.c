@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * torture_storm.c - the faults. The schedule is drawn whole from the seed before anything happens: when, what, to whom,
- * for how long; only "the leader" is looked up when its time has come. A timer paces it. Everything else waits for a
- * condition and has a deadline.
+ * torture_storm.c - the faults, carried out as torture_draw.c has drawn them; only "the leader" is looked up when its
+ * time has come. A timer paces it. Everything else waits for a condition and has a deadline.
  */
-#include "torture.h"
+#include "torture_storm.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,230 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAULTS_MAX 4096
-#define LEADER (-1)
-#define STEP_MS 20        /* the nodes are looked at that often */
-#define GAP_MS_MIN 60     /* between two faults, drawn between these by magnitude */
-#define GAP_MS_MAX 2500
-#define LAST_MS_MIN 150   /* how long one lasts */
-#define LAST_MS_MAX 7000
-#define FULL_TIMES 4      /* a full disk lasts that much longer, */
-#define FULL_MS 10000     /* and so long at the least: nobody feels it before the space in reserve is used */
-#define CALM_MS 4000      /* now and then nothing new begins for so long, so that the nodes can agree */
-#define HURRY_MS 30000    /* in a run shorter than this everything follows three times as fast */
-#define SYNC_MS_MIN 2     /* a slow disk: each sync */
+#define STEP_MS 20    /* the nodes are looked at that often */
+#define SYNC_MS_MIN 2 /* a slow disk: each sync */
 #define SYNC_MS_MAX 4000
-#define ROLL_MS 2500      /* between two nodes of a rolling restart */
-#define FLOOR_TRIED 5     /* a long run in which a fault was tried so often must have done it once, */
-#define FLOOR_PART 20     /* and so large a part of the times; one that was drawn so often must have been tried */
-#define SWARM_PERCENT 65  /* each kind of fault is in a run with this chance */
+#define FLOOR_TRIED 5 /* a long run in which a fault was tried so often must have done it once, */
+#define FLOOR_PART 20 /* and so large a part of the times; one that was drawn so often must have been tried */
+#define FELT_MS 60000 /* what must be felt, must be so long after the storm's end at the latest */
 #define CLOCK_MS_MAX 100000000 /* the wall clock jumps by up to a day and some, to and fro */
-
-#define LIST_INDENT "                            "
-
-enum { NEEDS_LOOP = 1, NEEDS_SPACE = 2, NEEDS_SHIM = 4 };
-
-struct fault {
-    uint64_t at;
-    uint64_t until;
-    enum fault_kind kind;
-    int target;      /* index of a node, or LEADER */
-    uint32_t mask;   /* who is on this side, by index */
-    uint64_t amount;
-    uint64_t counted; /* of what shows that it is felt, before */
-    bool roll;        /* one of a rolling restart, */
-    bool last_of_roll; /* and its last */
-    struct torture_node *node; /* who it was */
-    bool begun;
-    bool held;       /* it did begin: something has to end */
-    bool ended;
-};
-
-struct storm {
-    struct torture *torture;
-    struct fault faults[FAULTS_MAX];
-    unsigned count;
-    unsigned drawn[FAULT_KINDS];
-    unsigned tried[FAULT_KINDS]; /* there was a node for it, and it was allowed */
-    unsigned done[FAULT_KINDS]; /* and something met it: was_felt, or where it is done */
-    int rolled; /* nodes that this rolling restart has stopped */
-    unsigned links[TORTURE_NODES + 1][TORTURE_NODES + 1]; /* faults that hold each directed link */
-    uint64_t dice;
-};
-
-static const struct {
-    const char *name;
-    unsigned needs;
-} kinds[FAULT_KINDS] = {
-    [FAULT_NONE] = {"none", 0},
-#define FAULT_ROW(symbol, name, needs) [FAULT_##symbol] = {name, needs},
-    FAULTS(FAULT_ROW)
-#undef FAULT_ROW
-};
-
-/* ---- drawing ----------------------------------------------------------------------------------------------------- */
-
-/* Between two bounds, small ones as often as large ones by magnitude. */
-static uint64_t log_uniform(uint64_t *dice, uint64_t least, uint64_t most)
-{
-    uint64_t doublings = 0;
-    uint64_t result;
-
-    while (least << (doublings + 1) <= most)
-        doublings++;
-    result = least << torture_random(dice, doublings + 1);
-    result += torture_random(dice, result);
-    return result < most ? result : most;
-}
-
-static bool listed(const char *names, const char *name)
-{
-    size_t size = strlen(name);
-
-    while (names) {
-        if (strncmp(names, name, size) == 0 && (names[size] == ',' || names[size] == 0))
-            return true;
-        names = strchr(names, ',');
-        names = names ? names + 1 : NULL;
-    }
-    return false;
-}
-
-bool storm_known(const char *names)
-{
-    unsigned wanted = 1;
-    unsigned found = 0;
-
-    for (const char *at = names; *at; at++)
-        wanted += *at == ',';
-    for (int i = 1; i < FAULT_KINDS; i++)
-        found += listed(names, kinds[i].name);
-    for (const char *at = names; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
-        found += crew_known(at, strcspn(at, ","));
-    return found == wanted;
-}
-
-void storm_list(FILE *out)
-{
-    for (int i = 1; i < FAULT_KINDS; i++)
-        fprintf(out, "%s%s", i > 1 ? i % 8 == 1 ? ",\n" LIST_INDENT : ", " : "", kinds[i].name);
-    crew_list(out);
-    fputc('\n', out);
-}
-
-static bool possible(const struct torture *torture, int kind)
-{
-    return !((kinds[kind].needs & NEEDS_LOOP) && torture->disk != DISK_LOOP) &&
-           !((kinds[kind].needs & NEEDS_SPACE) && torture->disk == DISK_PLAIN) &&
-           !((kinds[kind].needs & NEEDS_SHIM) && !torture->has_shim);
-}
-
-/* The kinds of this run. A coin for each: faults hide one another, and a run without some shows what they hid. */
-static unsigned choose_kinds(struct storm *storm, enum fault_kind *chosen)
-{
-    struct torture *torture = storm->torture;
-    unsigned count = 0;
-
-    for (int i = 1; i < FAULT_KINDS; i++) {
-        bool coin = torture_random(&storm->dice, 100) < SWARM_PERCENT; /* drawn always: one kind does not move others */
-
-        if (!possible(torture, i))
-            printf("skipped: %s (%s)\n", kinds[i].name,
-                   kinds[i].needs & NEEDS_SHIM ? "no shim for the C library" : torture->disk_why);
-        else if (torture->only ? listed(torture->only, kinds[i].name) : coin)
-            chosen[count++] = (enum fault_kind)i;
-    }
-    return count;
-}
-
-static struct fault *add(struct storm *storm, uint64_t at, enum fault_kind kind)
-{
-    struct fault *fault;
-    uint64_t *dice = &storm->dice;
-    uint64_t count = (uint64_t)storm->torture->slots;
-    uint64_t last = log_uniform(dice, LAST_MS_MIN, LAST_MS_MAX);
-
-    if (storm->count == FAULTS_MAX)
-        return NULL;
-    storm->drawn[kind]++;
-    fault = &storm->faults[storm->count++];
-    memset(fault, 0, sizeof *fault);
-    fault->at = at;
-    fault->kind = kind;
-    if (kind == FAULT_FULL)
-        last = FULL_MS + last * FULL_TIMES;
-    fault->until = at + (storm->torture->storm_ms < HURRY_MS ? last / 3 : last);
-    fault->target = torture_random(dice, 2) ? LEADER : (int)torture_random(dice, count);
-    fault->mask = 1u + (uint32_t)torture_random(dice, (1u << count) - 2); /* neither none nor all */
-    fault->amount = torture_random(dice, UINT64_MAX);
-    return fault;
-}
-
-static void draw(struct storm *storm)
-{
-    struct torture *torture = storm->torture;
-    enum fault_kind chosen[FAULT_KINDS];
-    unsigned count = choose_kinds(storm, chosen);
-    uint64_t end = torture->storm_ms;
-    uint64_t hurry = end < HURRY_MS ? 3 : 1;
-    uint64_t at = GAP_MS_MAX / hurry;
-
-    printf("faults of this run:");
-    for (unsigned i = 0; i < count; i++)
-        printf(" %s", kinds[chosen[i]].name);
-    putchar('\n');
-    while (count > 0 && at < end && storm->count < FAULTS_MAX) {
-        enum fault_kind kind = chosen[torture_random(&storm->dice, count)];
-
-        if (kind == FAULT_ROLL) {
-            for (int i = 0; i < torture->slots; i++) {
-                struct fault *fault = add(storm, at, FAULT_STOP);
-
-                if (fault) {
-                    fault->target = i, fault->until = at + ROLL_MS / 4 / hurry;
-                    fault->roll = true;
-                    fault->last_of_roll = i == torture->slots - 1;
-                }
-                at += ROLL_MS / hurry;
-            }
-            storm->drawn[FAULT_ROLL]++;
-        } else {
-            (void)add(storm, at, kind);
-        }
-        at += log_uniform(&storm->dice, GAP_MS_MIN, GAP_MS_MAX) / hurry;
-        if (torture_random(&storm->dice, 12) == 0)
-            at += CALM_MS / hurry;
-    }
-}
-
-/* ---- saying ------------------------------------------------------------------------------------------------------ */
-
-static const char *side(const struct storm *storm, const struct fault *fault)
-{
-    static char text[64];
-
-    text[0] = 0;
-    for (int i = 0; i < storm->torture->slots; i++)
-        if (fault->mask & (1u << i)) {
-            size_t used = strlen(text);
-
-            (void)snprintf(text + used, sizeof text - used, "%s%s", used ? "+" : "", storm->torture->nodes[i].name);
-        }
-    return text;
-}
-
-static void print_schedule(const struct storm *storm)
-{
-    printf("schedule: %u faults\n", storm->count);
-    for (unsigned i = 0; i < storm->count && storm->torture->verbose; i++) {
-        const struct fault *fault = &storm->faults[i];
-
-        printf("  at %7.3f for %5.3f %-12s target %s side %s amount %" PRIu64 "\n", (double)fault->at / 1000,
-               (double)(fault->until - fault->at) / 1000, kinds[fault->kind].name,
-               fault->target == LEADER ? "leader" : storm->torture->nodes[fault->target].name, side(storm, fault),
-               fault->amount % 1000);
-    }
-}
 
 static void say(const struct storm *storm, const struct fault *fault, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -250,7 +32,7 @@ static void say(const struct storm *storm, const struct fault *fault, const char
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    torture_say(storm->torture, "%-13s %s%s for %" PRIu64 " ms", kinds[fault->kind].name, text,
+    torture_say(storm->torture, "%-13s %s%s for %" PRIu64 " ms", storm_kinds[fault->kind].name, text,
                 fault->target == LEADER && fault->node ? ", which leads" : "", fault->until - fault->at);
 }
 
@@ -332,10 +114,16 @@ static uint64_t felt_on(const struct storm *storm, const struct fault *fault, in
     return strtoull(net_do(storm->torture, "felt %s %s %s", verb_of(fault), sides[0], sides[1]), NULL, 10);
 }
 
-/* All connections of its node, or one link? */
 static bool breaks_all(const struct fault *fault)
 {
-    return (fault->amount >> 20) % 2 != 0;
+    return (fault->amount & BREAKS_ALL) != 0;
+}
+
+/* It was done, if it was. */
+static void count(struct storm *storm, struct fault *fault, bool done)
+{
+    storm->done[fault->kind] += done;
+    fault->met = fault->met || done;
 }
 
 /* By the links that the fault is on. */
@@ -395,18 +183,19 @@ static void begin_break(struct storm *storm, struct fault *fault)
     }
     fault->held = fault->kind == FAULT_CUT;
     if (!fault->held)
-        storm->done[fault->kind] += felt_by_links(storm, fault) != fault->counted;
+        count(storm, fault, felt_by_links(storm, fault) != fault->counted);
 }
 
 /* A side of the network; the leader's own when it is the target and chance says so. */
 static void begin_split(struct storm *storm, struct fault *fault)
 {
-    if (fault->target == LEADER && (fault->amount >> 16) % 2)
+    if (fault->target == LEADER && (fault->amount & LEADER_ALONE))
         fault->mask = 1u << (fault->node->number - 1);
     fault->held = true;
     fault->counted = felt_by_links(storm, fault);
     each_held(storm, fault, true);
-    say(storm, fault, "%s%s", side(storm, fault), fault->kind == FAULT_SPLIT ? " from the others" : " is not heard");
+    say(storm, fault, "%s%s", storm_side(storm, fault),
+        fault->kind == FAULT_SPLIT ? " from the others" : " is not heard");
 }
 
 /* ---- processes and disks ----------------------------------------------------------------------------------------- */
@@ -437,7 +226,7 @@ static void begin_kill(struct storm *storm, struct fault *fault)
     for (int i = 0; i < torture->slots; i++)
         if (all || &torture->nodes[i] == fault->node)
             met += node_kill(torture, &torture->nodes[i]);
-    storm->done[fault->kind] += met > 0;
+    count(storm, fault, met > 0);
     fault->held = true;
 }
 
@@ -449,16 +238,17 @@ static void begin_stop(struct storm *storm, struct fault *fault)
     if (fault->kind != FAULT_STOP) {
         if (!damage_allowed(torture, node)) {
             if (torture->verbose)
-                torture_say(torture, "%s of %s is not allowed: %d of %d voters are not whole", kinds[fault->kind].name,
-                            node->name, damage_count(torture), torture->voters);
+                torture_say(torture, "%s of %s is not allowed: %d of %d voters are not whole",
+                            storm_kinds[fault->kind].name, node->name, damage_count(torture), torture->voters);
             storm->tried[fault->kind]--;
             return;
         }
         node->damage = (int)fault->kind;
     }
-    storm->done[FAULT_STOP] += fault->kind == FAULT_STOP; /* it ends, or node_look fails; damage counts itself */
+    count(storm, fault, fault->kind == FAULT_STOP); /* it ends, or node_look fails; damage counts itself */
     say(storm, fault, "%s", node->name);
     fault->held = true;
+    fault->counted = torture->damages[fault->kind == FAULT_TRUNCATE];
     if (fault->kind != FAULT_STOP && fault->amount % 3 == 0)
         node_kill(torture, node);
     else
@@ -494,7 +284,7 @@ static bool says_full(struct torture *torture, struct torture_node *node)
     return full;
 }
 
-/* It is over: was it felt by anybody? Kills, pauses, stops and damage are counted when they are done. */
+/* It is over: was it felt by anybody? Kills, pauses and stops are counted when they are done. */
 static bool was_felt(struct storm *storm, const struct fault *fault)
 {
     switch (fault->kind) {
@@ -509,6 +299,8 @@ static bool was_felt(struct storm *storm, const struct fault *fault)
     case FAULT_EIO_WRITE:
     case FAULT_SLOW_SYNC:
     case FAULT_CLOCK: return shim_count(fault) != fault->counted;
+    case FAULT_FLIP:
+    case FAULT_TRUNCATE: return storm->torture->damages[fault->kind == FAULT_TRUNCATE] != fault->counted;
     case FAULT_FULL:
         return full_count(fault) != fault->counted || says_full(storm->torture, fault->node);
     default: return false;
@@ -536,7 +328,7 @@ static void begin_disk(struct storm *storm, struct fault *fault)
         store32(&node->page->fail_writes, 1);
         break;
     case FAULT_SLOW_SYNC:
-        store32(&node->page->sync_ms, (uint32_t)log_uniform(&fault->amount, SYNC_MS_MIN, SYNC_MS_MAX));
+        store32(&node->page->sync_ms, (uint32_t)storm_draw_number(&fault->amount, SYNC_MS_MIN, SYNC_MS_MAX));
         break;
     default: __atomic_store_n(&node->page->wall_ms, jump, __ATOMIC_RELAXED); break;
     }
@@ -563,8 +355,18 @@ static struct torture_node *victim(struct storm *storm, const struct fault *faul
 
 static void begin(struct storm *storm, struct fault *fault)
 {
-    fault->begun = true;
     fault->node = victim(storm, fault);
+    if (fault->must) { /* with what is there */
+        uint64_t now = torture_now(storm->torture) - storm->began;
+
+        if (!fault->node) {
+            fault->target = LEADER;
+            return;
+        }
+        fault->until += now - fault->at;
+        fault->at = now;
+    }
+    fault->begun = true;
     storm->rolled += fault->roll && fault->node;
     storm->tried[FAULT_ROLL] += fault->last_of_roll;
     if (fault->last_of_roll) {
@@ -584,7 +386,7 @@ static void begin(struct storm *storm, struct fault *fault)
     case FAULT_TRUNCATE: begin_stop(storm, fault); break;
     case FAULT_PAUSE:
         fault->held = true;
-        storm->done[FAULT_PAUSE] += node_freeze(fault->node, true);
+        count(storm, fault, node_freeze(fault->node, true));
         say(storm, fault, "%s", fault->node->name);
         break;
     case FAULT_SPLIT:
@@ -608,7 +410,7 @@ static void end(struct storm *storm, struct fault *fault)
     fault->ended = true;
     if (!fault->held)
         return;
-    storm->done[fault->kind] += was_felt(storm, fault);
+    count(storm, fault, was_felt(storm, fault));
     switch (fault->kind) {
     case FAULT_KILL_ALL:
     case FAULT_POWER_ALL:
@@ -635,6 +437,28 @@ static void end(struct storm *storm, struct fault *fault)
     case FAULT_CLOCK: __atomic_store_n(&fault->node->page->wall_ms, 0, __ATOMIC_RELAXED); break;
     default: fault->node->wanted = true; break;
     }
+}
+
+/* Nobody felt what must be felt: once more, for longer, where the leader is, or on another link. */
+static void begin_again(struct storm *storm, struct fault *fault)
+{
+    uint64_t last = fault->until - fault->at;
+    uint64_t longer = 2 * last < LAST_MS_MAX ? 2 * last : LAST_MS_MAX;
+
+    fault->at = fault->until;
+    fault->until = fault->at + (longer > last ? longer : last);
+    fault->target = LEADER;
+    fault->amount = torture_random(&storm->dice, UINT64_MAX) | BREAKS_ALL | LEADER_ALONE;
+    fault->begun = fault->held = fault->ended = false;
+    storm->drawn[fault->kind]++;
+}
+
+static bool is_missed(const struct storm *storm)
+{
+    for (unsigned i = 0; i < storm->count; i++)
+        if (storm->faults[i].must && !storm->faults[i].met)
+            return true;
+    return false;
 }
 
 /* Nodes that have ended and shall run again; what is to be damaged is damaged in between. */
@@ -688,6 +512,22 @@ static void heal(struct storm *storm)
     torture_say(torture, "everything is healed");
 }
 
+/* What was done too seldom. */
+static void judge(const struct storm *storm)
+{
+    struct torture *torture = storm->torture;
+
+    for (unsigned i = 0; i < storm->count; i++)
+        if (storm->faults[i].must && !storm->faults[i].met)
+            torture_short(torture, "%s, which must be felt, was tried %u times and never felt",
+                          storm_kinds[storm->faults[i].kind].name, storm->tried[storm->faults[i].kind]);
+    for (int i = 1; i < FAULT_KINDS && torture->storm_ms >= TORTURE_LONG_MS; i++)
+        if ((storm->tried[i] >= FLOOR_TRIED && storm->done[i] < 1 + storm->tried[i] / FLOOR_PART) ||
+            (storm->drawn[i] >= FLOOR_PART && storm->tried[i] == 0))
+            torture_short(torture, "%s was drawn %u times, tried %u times and done %u times only", storm_kinds[i].name,
+                          storm->drawn[i], storm->tried[i], storm->done[i]);
+}
+
 static void report(struct storm *storm)
 {
     struct torture *torture = storm->torture;
@@ -696,44 +536,61 @@ static void report(struct storm *storm)
     storm->done[FAULT_TRUNCATE] = torture->damages[1];
     printf("done, of those tried, of those drawn:");
     for (int i = 1; i < FAULT_KINDS; i++)
-        if (storm->drawn[i] || storm->done[i])
-            printf(" %s %u of %u of %u,", kinds[i].name, storm->done[i], storm->tried[i], storm->drawn[i]);
+        if (storm->drawn[i] || storm->done[i]) {
+            printf(" %s %u of %u of %u,", storm_kinds[i].name, storm->done[i], storm->tried[i], storm->drawn[i]);
+            ledger_note(torture, " %s=%u/%u/%u", storm_kinds[i].name, storm->done[i], storm->tried[i], storm->drawn[i]);
+        }
     printf(" %" PRIu64 " operations answered\n", load_answered(torture));
+    ledger_note(torture, " answered=%" PRIu64, load_answered(torture));
     for (int i = 0; i < torture->slots; i++)
         printf("%s: started %u times, left with 74 %u times\n", torture->nodes[i].name, torture->nodes[i].starts,
                torture->nodes[i].failures);
-    for (int i = 1; i < FAULT_KINDS && torture->storm_ms >= TORTURE_LONG_MS; i++)
-        if ((storm->tried[i] >= FLOOR_TRIED && storm->done[i] < 1 + storm->tried[i] / FLOOR_PART) ||
-            (storm->drawn[i] >= FLOOR_PART && storm->tried[i] == 0))
-            torture_short(torture, "%s was drawn %u times, tried %u times and done %u times only", kinds[i].name,
-                          storm->drawn[i], storm->tried[i], storm->done[i]);
+    judge(storm);
+}
+
+void storm_idle(struct torture *torture, bool met)
+{
+    struct storm *storm = calloc(1, sizeof *storm);
+
+    if (!storm)
+        torture_fail(torture, "memory is out");
+    storm->torture = torture;
+    storm->count = 1;
+    storm->faults[0].kind = FAULT_SPLIT;
+    storm->faults[0].must = true;
+    storm->faults[0].met = met;
+    storm->drawn[FAULT_SPLIT] = storm->tried[FAULT_SPLIT] = FLOOR_TRIED;
+    judge(storm);
+    free(storm);
 }
 
 void storm_run(struct torture *torture)
 {
     struct storm *storm = calloc(1, sizeof *storm);
-    uint64_t began = torture_now(torture);
+    uint64_t now = 0;
 
     if (!storm)
         torture_fail(torture, "memory is out");
     storm->torture = torture;
+    storm->began = torture_now(torture);
     storm->dice = torture->seed ^ UINT64_C(0x9e3779b97f4a7c15);
-    draw(storm);
-    print_schedule(storm);
-    while (torture_now(torture) - began < torture->storm_ms) {
-        uint64_t now = torture_now(torture) - began;
-
+    storm_draw(storm);
+    storm_print(storm);
+    while (now < torture->storm_ms || (is_missed(storm) && now < torture->storm_ms + FELT_MS)) {
         (void)pthread_mutex_lock(&torture->lock);
         for (unsigned i = 0; i < storm->count; i++) {
             struct fault *fault = &storm->faults[i];
 
-            if (!fault->begun && fault->at <= now && now < torture->storm_ms)
+            if (!fault->begun && fault->at <= now && (fault->must || now < torture->storm_ms))
                 begin(storm, fault);
             if (fault->begun && !fault->ended && fault->until <= now)
                 end(storm, fault);
+            if (fault->ended && fault->must && !fault->met)
+                begin_again(storm, fault);
         }
         (void)pthread_mutex_unlock(&torture->lock);
         storm_look(torture);
+        now = torture_now(torture) - storm->began;
     }
     heal(storm);
     report(storm);
