@@ -555,21 +555,25 @@ void apply_run(struct apply *apply, struct apply_run *run)
     for (uint32_t i = 0; i < apply->machine_count; i++)
         if (apply->parts[i].unfit)
             run_fail(run, setting_fits(&apply->machines[i], apply->settings->machines[i], &run->error));
-    for (uint32_t i = 0; i < run->count && run->status == 0; i++) {
+    run->cut = false;
+    for (uint32_t i = 0; i < run->count && run->status == 0 && !run->cut; i++) {
+        const struct log_batch_head *head = &run->batches[i]->head;
         struct log_entries entries;
         struct log_entry entry;
 
-        run->log_bytes += run->batches[i]->head.bytes;
         log_entries_begin(&entries, run->batches[i]->data);
-        while (run->status == 0 && log_entries_next(&entries, &entry))
-            if (entry.index >= run->from && entry.index <= run->last)
-                apply_entry(apply, run, &run->batches[i]->head, &entry);
-        run->tick = apply->tick;
-        if (run->records.size > APPLY_RECORDS) {
-            run->last = apply->index; /* what is left is read again for the next run */
-            break;
+        while (run->status == 0 && !run->cut && log_entries_next(&entries, &entry)) {
+            if (entry.index < run->from || entry.index > run->last)
+                continue;
+            apply_entry(apply, run, head, &entry);
+            run->cut = run->records.size > APPLY_RECORDS && apply->index < run->last;
         }
+        run->tick = apply->tick;
+        if (apply->index == head->first + head->count - 1)
+            run->log_bytes += head->bytes;
     }
+    if (run->cut)
+        run->last = apply->index; /* what is left is read again for the next run */
 }
 
 /* ---- reads and maintenance ----------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ struct apply;
 
 #define APPLY_RESULT_MAX (1024 * 1024) /* bytes of one result: what one message may carry */
 #define APPLY_EVENT_MAX (2u << 20)     /* bytes of an event's key, value and previous value together */
-#define APPLY_RECORDS (4u << 20)       /* bytes of records after which a run ends early, behind a batch */
+#define APPLY_RECORDS (4u << 20)       /* bytes of records after which a run ends early, behind whichever entry */
 #define APPLY_CHUNK (64 * 1024)        /* bytes that a snapshot's part is cut into */
 
 /* What the host's own entries are; the first four bytes of their payload. Stored: never reuse a number. */
@@ -79,8 +79,9 @@ struct apply_run {
     uint32_t count;
     uint64_t from;      /* entries below are skipped: applied already */
     uint64_t last;      /* of the last entry */
+    bool cut;           /* it ended early: `last` lies before what it was handed, maybe inside a batch */
     uint64_t tick;      /* cluster time behind it */
-    uint64_t log_bytes; /* of the batches, for deciding on a snapshot */
+    uint64_t log_bytes; /* of the batches that it ended, for deciding on a snapshot */
     bool with_results;  /* carry results, not only statuses: somebody here waits for some */
     struct gavel_buffer records;
     uint64_t digest_index; /* the last index divisible by APPLY_DIGEST_EVERY in it, or 0 ... */

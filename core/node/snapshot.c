@@ -327,6 +327,8 @@ int32_t snapshot_take(struct node *node, struct origin origin)
     if (log_describe(node->log, node->applied, &last) != GAVEL_OK ||
         !members_at(node, node->applied, &members))
         return GAVEL_E_STATE;
+    if (last.first + last.count - 1 != node->applied)
+        return GAVEL_E_BUSY; /* inside a batch, behind a run that was cut: a log goes on behind whole ones only */
     info.term = last.term;
     info.chain = last.chain;
     snapshots->index = info.index;

@@ -106,7 +106,7 @@ static void run_done(struct node *node)
         return;
     }
     node->applied = run->last;
-    node->caught_up = node->caught_up || node->run_reaches;
+    node->caught_up = node->caught_up || (node->run_reaches && !run->cut);
     node->applied_tick = run->tick;
     if (node->measures) {
         node_observe(node, node->series.apply_seconds, (double)(node_now(node) - run->ns) / 1e9);
@@ -162,7 +162,8 @@ static void start_run(struct node *node, struct log_read *read)
     for (uint32_t i = 0; i < read->count; i++) {
         struct log_batch *batch = read->batches[i];
 
-        if (batch->head.first > node->apply_asked) {
+        /* What is left of a batch goes alone: where it ends a snapshot may be taken. */
+        if (batch->head.first > node->apply_asked || (run->count && run->batches[0]->head.first < run->from)) {
             log_batch_unref(batch);
             continue;
         }

@@ -14,10 +14,12 @@
 #include "core/codec/value.h"
 #include "core/node/apply.h"
 #include "core/node/bytes.h"
+#include "core/node/internal.h"
 #include "node_cluster.h"
 
 #define SEED 20261129
 #define CHUNK_MAX (16u << 20)
+#define MEGABYTES 62 /* commands, each with an event of that size: four of them end a run */
 
 /* ---- the apply lane alone, over one odd machine --------------------------------------------------------- */
 
@@ -202,6 +204,57 @@ static void test_a_run_without_memory_stops_the_node(void **state)
     log_pool_free(pool);
 }
 
+/* Events are copied: what one run keeps of them is bounded, also where all of them come out of one batch. */
+static void test_a_run_of_large_events_ends_inside_a_batch(void **state)
+{
+    static const uint8_t form[] = {1, 0, 0, 0, 0x80};
+    struct apply *apply = apply_odd();
+    struct log_pool *pool = log_pool_new(0);
+    struct log_builder builder = {0};
+    struct log_entry entry = {.kind = LOG_COMMAND, .machine = 1, .payload = gavel_bytes(form, sizeof form)};
+    struct apply_run run = {.records = codec_buffer(0)};
+    struct log_batch *batches[2];
+    uint64_t runs = 0, log_bytes = 0;
+
+    (void)state;
+    odd.value_size = 500000;
+    for (uint64_t b = 0; b < 2; b++) {
+        for (int i = 0; i < 64; i++)
+            assert_int_equal(log_builder_add(&builder, &entry), GAVEL_OK);
+        assert_int_equal(log_builder_seal(&builder, pool, 1, 1 + 64 * b, 0, 0, 0, &batches[b]), GAVEL_OK);
+    }
+    for (uint64_t from = 1; from <= 128; from = run.last + 1, runs++) {
+        uint64_t next = from;
+        const struct apply_record *record = NULL;
+
+        run.records.size = run.log_bytes = 0;
+        run.from = from;
+        run.last = 128;
+        run.count = 0;
+        for (int b = from <= 64 ? 0 : 1; b < 2; b++)
+            run.batches[run.count++] = batches[b];
+        apply_run(apply, &run);
+        assert_int_equal(run.status, 0);
+        assert_true(run.records.size < APPLY_RECORDS + 2 * 500000 + 1000);
+        assert_true(run.last >= from);
+        assert_int_equal(run.cut, run.last < 128);
+        assert_int_equal(apply_index(apply), run.last);
+        while ((record = apply_record_next(&run, record)) != NULL)
+            if (record->type == APPLY_RECORD_RESULT)
+                assert_int_equal(record->index, next++);
+        assert_int_equal(next, run.last + 1);
+        log_bytes += run.log_bytes;
+    }
+    assert_in_range(runs, 128 / 5, 128 / 4);
+    assert_int_equal(log_bytes, batches[0]->head.bytes + batches[1]->head.bytes);
+    gavel_buffer_free(&run.records);
+    log_builder_free(&builder);
+    (void)log_batch_unref(batches[0]);
+    (void)log_batch_unref(batches[1]);
+    log_pool_free(pool);
+    apply_free(apply);
+}
+
 /* Walk a whole snapshot into *out; the last status of apply_snapshot_next. */
 static int32_t walk(struct apply *apply, struct gavel_buffer *out, struct gavel_error *error)
 {
@@ -284,6 +337,118 @@ static void test_a_stream_ends_at_an_event_that_no_message_can_carry(void **stat
     free(key);
 }
 
+static int32_t run_megabyte(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply)
+{
+    static char value[1 << 20];
+    struct gavel_event event = {.size = GAVEL_END(struct gavel_event, previous), .type = "set",
+                                .key = gavel_text("key"), .previous = gavel_bytes(value, sizeof value)};
+
+    (void)self;
+    (void)call;
+    (void)arguments;
+    reply->emit(reply->context, &event);
+    return GAVEL_OK;
+}
+
+/* Whether it has applied a part of a batch, and not all of it. */
+static bool inside_a_batch(const struct node *node)
+{
+    struct log_descriptor batch;
+
+    return node->applied && log_describe(node->log, node->applied, &batch) == 0 &&
+           batch.first + batch.count - 1 != node->applied;
+}
+
+static struct cluster several;
+
+/* MEGABYTES commands: while the leader's disk has the first, the others come into one batch. */
+static void post_megabytes(struct cluster_client *client, int leader)
+{
+    struct codec_request request = {.command = gavel_text("pad"), .remaining_ms = 20000,
+                                    .arguments = gavel_bytes("\x81\xa5" "bytes" "\xa1x", 9)};
+
+    several.nodes[leader].stalled_until = several.clock.mono_ns + UINT64_C(1000000000);
+    for (uint64_t id = 1000; id < 1000 + MEGABYTES; id++)
+        cluster_post(client, id, &request);
+    cluster_run(&several, 20);
+    several.nodes[leader].stalled_until = 0;
+}
+
+/*
+ * The whole of nodes with such runs, on the loop and on a lane, where a snapshot that is due has its turn between two
+ * runs: each command is answered once, all members are equal, snapshots are taken, and at the ends of batches only
+ * (log_snapshot_begin asserts it), at which runs end however many batches wait.
+ */
+static void test_a_batch_is_applied_in_several_runs(void **state)
+{
+    static const char *const one[] = {"name=x", NULL};
+
+    (void)state;
+    for (int threaded = 0; threaded < 2; threaded++) {
+        struct cluster_client *client;
+        struct cluster_reply reply;
+        struct cluster_node *slow;
+        uint64_t cuts = 0, end = 0;
+        bool ended = false;
+        int leader;
+
+        cluster_init(&several, 3, SEED + 1);
+        several.threaded = threaded;
+        several.limits.snapshot_entries = 16;
+        several.limits.snapshot_log_min = 1;
+        cluster_start_all(&several);
+        for (uint32_t i = 0; i < 3; i++)
+            for (uint64_t c = 0; c < several.nodes[i].operations.command_count; c++)
+                if (strcmp(several.nodes[i].commands[c].name, "pad") == 0)
+                    several.nodes[i].commands[c].run = run_megabyte;
+        assert_true(cluster_until(&several, cluster_has_leader, 3000));
+        leader = cluster_leader(&several);
+        client = cluster_client(&several, (uint32_t)leader, CODEC_ROLE_CLIENT);
+        slow = &several.nodes[(leader + 1) % 3];
+        slow->stalled_until = several.clock.mono_ns + UINT64_C(60000000000);
+        for (int round = 0; round < 2; round++) {
+            post_megabytes(client, leader);
+            cluster_run(&several, 100);
+            end = round ? end : several.nodes[leader].node->applied;
+        }
+        assert_int_equal(cluster_client_replies(client), 2 * MEGABYTES);
+        assert_int_equal(several.nodes[leader].node->applied, end + MEGABYTES);
+        slow->stalled_until = 0;
+        for (int i = 0; i < 100000 && slow->node->applied < end + MEGABYTES; i++) {
+            slow->node->caught_up = false;
+            cluster_steps(&several, 1);
+            cuts += inside_a_batch(slow->node);
+            assert_false(slow->node->caught_up && inside_a_batch(slow->node)); /* a cut run reaches nothing */
+            ended = ended || slow->node->applied == end;
+            if (i % 1000 == 999)
+                cluster_run(&several, 1);
+        }
+        assert_true(!threaded || cuts > 10);
+        assert_true(!threaded || ended);
+        cluster_command(client, "increment", 0, 0, &reply, one);
+        assert_int_equal(reply.status, 0);
+        cluster_run(&several, 3000);
+        for (uint32_t i = 0; i < 3; i++) {
+            struct node *node = several.nodes[i].node;
+
+            assert_int_equal(several.nodes[i].exit_code, -1);
+            assert_int_equal(node->applied, reply.index);
+            assert_int_equal(apply_digest(node->apply), apply_digest(several.nodes[0].node->apply));
+            assert_true(log_snapshot_newest(node->log).index > 0);
+            assert_true(node->caught_up);
+        }
+        cluster_client_free(client);
+        for (uint32_t i = 0; i < 3; i++)
+            cluster_crash(&several, i, OS_MEM_DROP_ALL);
+        cluster_start_all(&several);
+        assert_true(cluster_until(&several, cluster_has_leader, 10000));
+        cluster_run(&several, 2000);
+        for (uint32_t i = 0; i < 3; i++)
+            assert_true(several.nodes[i].node->applied >= reply.index);
+        cluster_free(&several);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +456,8 @@ int main(void)
         cmocka_unit_test(test_a_large_event_goes_without_its_values),
         cmocka_unit_test(test_a_run_without_memory_stops_the_node),
         cmocka_unit_test(test_a_chunk_that_no_restore_would_take_is_refused),
+        cmocka_unit_test(test_a_run_of_large_events_ends_inside_a_batch),
+        cmocka_unit_test(test_a_batch_is_applied_in_several_runs),
         cmocka_unit_test(test_a_stream_ends_at_an_event_that_no_message_can_carry),
     };
 
