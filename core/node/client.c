@@ -114,6 +114,30 @@ static const struct command_row *resolve(struct node *node, struct gavel_slice m
 
 /* ---- replies ------------------------------------------------------------------------------------------- */
 
+/*
+ * Its result is more than a message may be here, or the serializer cannot write it: never in silence. A read has had no
+ * effect. A write is done, and what says "not done" would have it done again: its index says that it is.
+ */
+static void reply_without_result(struct conn *conn, const struct origin *origin, const struct codec_reply *whole)
+{
+    static const char cannot[] = "is larger than a message of this connection may be";
+    struct codec_reply reply = *whole;
+    char text[128];
+
+    COVER("node-reply-without-result");
+    reply.result = gavel_bytes(NULL, 0);
+    if (origin->kind == MEASURE_READ) {
+        reply.status = GAVEL_E_TOO_LARGE;
+        (void)snprintf(text, sizeof text, "what was read %s", cannot);
+    } else {
+        reply.status = GAVEL_E_UNKNOWN;
+        (void)snprintf(text, sizeof text, "it was done at index %llu, but its result %s",
+                       (unsigned long long)reply.index, cannot);
+    }
+    reply.text = gavel_text(text);
+    (void)conn_send(conn, CODEC_REPLY, &reply);
+}
+
 void client_reply(struct node *node, struct origin origin, struct codec_reply *reply)
 {
     struct conn *conn = origin.conn ? conn_find(node, origin.conn) : NULL;
@@ -130,7 +154,8 @@ void client_reply(struct node *node, struct origin origin, struct codec_reply *r
         publish_answer(node, origin.id, reply);
     if (conn) {
         reply->id = origin.id;
-        (void)conn_send(conn, CODEC_REPLY, reply);
+        if (!conn_send(conn, CODEC_REPLY, reply) && conn->state == CONN_READY && reply->result.size)
+            reply_without_result(conn, &origin, reply);
         conn_release(conn);
     }
     trace_leave(node, &scope);

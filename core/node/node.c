@@ -277,9 +277,9 @@ void node_start(struct node *node)
 
 static bool something_waits(const struct node *node)
 {
-    return (node->scout && node->phase == NODE_FOUNDING) || node->waiting || node->change.active || node->leaving ||
-           node->wish.active || node->parked_count || node->forward_count || node->read_count ||
-           node->rebuild;
+    return (node->scout && node->phase == NODE_FOUNDING) || node->waiting || node->building_count ||
+           node->change.active || node->leaving || node->wish.active ||
+           node->parked_count || node->forward_count || node->read_count || node->rebuild;
 }
 
 /* The algorithm sees that the disk hangs, and hands over if that helps; people are told whoever it is. */

@@ -206,6 +206,17 @@ void propose_passed(struct node *node, uint64_t index)
 
 void propose_expire(struct node *node, uint64_t now)
 {
+    /* What waits for the disk to take the batch before it: the entry stays, nobody waits for it any more. */
+    for (uint32_t i = 0; i < node->building_count; i++) {
+        struct waiter late = node->building[i];
+
+        if (late.deadline_ns > now)
+            continue;
+        COVER("node-deadline-in-the-making");
+        node->building[i] = (struct waiter){.deadline_ns = UINT64_MAX};
+        client_refuse(node, late.origin, GAVEL_E_UNKNOWN,
+                      "time ran out before this write was proposed; it may or may not be done");
+    }
     for (uint64_t i = 0; i < node->limits.proposals && node->waiting; i++) {
         struct waiter *waiter = &node->waiters[i];
 

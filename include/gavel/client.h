@@ -29,7 +29,8 @@
  * What happened, and what may have happened. A call ends in exactly one of three ways:
  *   done      status 0, or the command's own refusal (GAVEL_E_CONDITION, _NOT_FOUND, _EXISTS, ...): it was decided.
  *   not done  GAVEL_E_NO_LEADER, _TIMEOUT, _BUSY, _CLOSED, _INVALID, _DENIED, _TOO_LARGE: nothing happened, nor will.
- *   unknown   GAVEL_E_UNKNOWN: it was sent and no answer came. It may have been done, or may yet be.
+ *   unknown   GAVEL_E_UNKNOWN: it was sent and no answer came. It may have been done, or may yet be. Also a write that
+ *             was done and whose result is larger than a message may be: the sentence says so, with the index.
  * Inside a session a write is sent again, over whichever node answers, until its time is over, and is still done at
  * most once; so *unknown* is rare there. Outside a session a write is never sent twice. A call that the caller declares
  * GAVEL_REPEATABLE (a read, or a write that may happen twice) is sent again too, and never ends as unknown.

@@ -185,6 +185,100 @@ static void test_large_lists(void **state)
     cluster_free(&cluster);
 }
 
+static int32_t run_large(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply)
+{
+    static char text[100000];
+
+    (void)self;
+    (void)call;
+    (void)arguments;
+    gavel_put_bytes(reply->out, gavel_bytes(text, sizeof text));
+    return GAVEL_OK;
+}
+
+/* A result that no message can carry: a read is refused, a write is not told to be undone, in a session neither. */
+static void test_large_results(void **state)
+{
+    static struct cluster cluster;
+    struct codec_request request = {.command = gavel_text("pad"), .remaining_ms = 2000,
+                                    .arguments = gavel_bytes("\x81\xa5" "bytes" "\xa1x", 9)};
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    uint64_t session, index;
+
+    (void)state;
+    cluster_init(&cluster, 1, 9);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    for (uint64_t i = 0; i < cluster.nodes[0].operations.command_count; i++)
+        if (strcmp(cluster.nodes[0].commands[i].name, "increment") != 0)
+            cluster.nodes[0].commands[i].run = run_large;
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster_command(client, "gavel.session_register", 0, 0, &reply, (const char *const[]){NULL});
+    session = reply.session;
+    assert_true(session != 0);
+    cluster_command(client, "get", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    net_message_bytes(net_side(cluster.net, "n1"), 65536);
+    cluster_command(client, "get", 0, 0, &reply, one);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, GAVEL_E_TOO_LARGE);
+    assert_string_equal(reply.text, "what was read is larger than a message of this connection may be");
+    cluster_call(client, &request, &reply);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, GAVEL_E_UNKNOWN);
+    assert_true(reply.index > session);
+    assert_non_null(strstr(reply.text, "it was done at index "));
+    request.session = session;
+    request.sequence = 1;
+    cluster_call(client, &request, &reply);
+    assert_int_equal(reply.status, GAVEL_E_UNKNOWN);
+    index = reply.index;
+    cluster_call(client, &request, &reply);
+    assert_int_equal(reply.status, GAVEL_E_UNKNOWN);
+    assert_int_equal(reply.index, index);
+    cluster_command(client, "increment", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 1);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+/*
+ * The leader's disk hangs: what came behind the batch that it has waits in the next one. Each is answered when its time
+ * is over, and is still done once when the disk gets on.
+ */
+static void test_deadlines_behind_a_hung_disk(void **state)
+{
+    static struct cluster cluster;
+    struct codec_request request = {.command = gavel_text("increment"), .remaining_ms = 200,
+                                    .arguments = gavel_bytes("\x81\xa4name\xa1x", 8)};
+    struct cluster_client *client;
+    struct cluster_reply reply;
+
+    (void)state;
+    cluster_init(&cluster, 1, 10);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster.nodes[0].stalled_until = cluster.clock.mono_ns + UINT64_C(1500000000);
+    for (uint64_t id = 10; id < 14; id++)
+        cluster_post(client, id, &request);
+    cluster_run(&cluster, 150);
+    assert_int_equal(cluster_client_replies(client), 0);
+    cluster_run(&cluster, 350);
+    assert_int_equal(cluster_client_replies(client), 4);
+    for (uint64_t id = 10; id < 14; id++)
+        assert_true(cluster_client_answered(client, id));
+    cluster_run(&cluster, 3000);
+    assert_int_equal(cluster_client_replies(client), 4);
+    cluster_command(client, "increment", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(reply.number, 5);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 static bool others_lead(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->count; i++)
@@ -239,6 +333,8 @@ int main(void)
         cmocka_unit_test(test_forwards),
         cmocka_unit_test(test_proposals),
         cmocka_unit_test(test_large_lists),
+        cmocka_unit_test(test_large_results),
+        cmocka_unit_test(test_deadlines_behind_a_hung_disk),
         cmocka_unit_test(test_truncated),
     };
 

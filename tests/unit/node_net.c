@@ -408,6 +408,11 @@ void net_delay(struct net_side *side, const uint64_t *now_ns, uint64_t delay_ns)
     side->delay_ns = delay_ns;
 }
 
+void net_message_bytes(struct net_side *side, uint64_t bytes)
+{
+    side->message_bytes = bytes;
+}
+
 void net_rewrite(struct net_side *side, size_t (*rewrite)(unsigned char *bytes, size_t size))
 {
     side->rewrite = rewrite;

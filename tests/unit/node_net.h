@@ -43,6 +43,9 @@ void net_delay(struct net_side *side, const uint64_t *now_ns, uint64_t delay_ns)
 /* What this side sends goes through that, as if another version had sent it: it may change and shorten it. */
 void net_rewrite(struct net_side *side, size_t (*rewrite)(unsigned char *bytes, size_t size));
 
+/* What it sends may have so many bytes from now on; its node knows nothing of it. */
+void net_message_bytes(struct net_side *side, uint64_t bytes);
+
 /* Bytes that were sent to a side and wait for it. */
 uint64_t net_waiting(const struct net_side *side);
 
