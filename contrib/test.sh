@@ -262,7 +262,7 @@ run_sim()
 run_torture()
 {
     stage "torture"
-    local log=$work/torture.log status failed_of
+    local log=$work/torture.log status why
     setup_build normal "${normal[@]}" || { count_fail "torture: build"; return; }
     make -C "$work/normal" -j"$jobs" check TESTS= \
         check_PROGRAMS="tests/cluster/torture tests/cluster/proxy tests/linear/linear-check" >"$work/torture-build.log" 2>&1 \
@@ -277,11 +277,12 @@ run_torture()
             ;;
         77)
             count_skip
-            say "skipped: torture: $(skip_reason "$log")"
+            why=$(skip_reason "$log")
+            say "skipped: torture: ${why#skipped: }"
             ;;
         *) # what the nodes said comes last in the log
-            failed_of=$(grep -E '^(FAILED|left in place:|again:)' "$log")
-            printf 'exit %s\n%s\n' "$status" "$failed_of" >>"$log"
+            why=$(grep -E '^(FAILED|left in place:|again:)' "$log")
+            printf 'exit %s\n%s\n' "$status" "$why" >>"$log"
             count_fail "torture: five minutes, five nodes" "$log"
             ;;
     esac

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLOOR_MS 100000 /* of a long run: each task once, half as often under a sanitizer; twice that is usual */
+#define FLOOR_MS 150000 /* of a long run: each task once, half as often under a sanitizer; alone it is six times that */
 #define GAP_MS 1500 /* between two tasks of one operator, at the most: disks may be damaged then */
 
 static const struct {
