@@ -480,10 +480,10 @@ static void told_to_wait(struct client_call *call, struct client_endpoint *from,
         back_off(call);
 }
 
-/* The node itself does not know what became of it. */
+/* The node itself does not know what became of it; or, with an index, it was done, but its result is not to be had. */
 static void told_unknown(struct client_call *call, struct client_endpoint *from, const struct codec_reply *reply)
 {
-    if (!call->repeatable && call->sequence == 0) {
+    if (reply->index != 0 || (!call->repeatable && call->sequence == 0)) {
         decided(call, from, reply);
         return;
     }

@@ -371,6 +371,8 @@ static void offer(struct node *node, uint64_t lowest_index, struct origin origin
         client_refuse(node, origin, GAVEL_E_BUSY, "a snapshot is being taken");
         return;
     }
+    if (node->rebuild_serve && node->rebuild_serve->reading) /* for another member, or for an older question of this */
+        client_refuse(node, node->rebuild_serve->origin, GAVEL_E_BUSY, "another member rebuilds its state as well");
     stop_serving(node);
     node->rebuild_serve = calloc(1, sizeof *node->rebuild_serve);
     if (!node->rebuild_serve ||

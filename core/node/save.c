@@ -185,8 +185,9 @@ void save_expire(struct node *node, uint64_t now)
 
         if (save->state == SAVE_FREE)
             continue;
-        if (!conn_find(node, save->conn) || (save->state == SAVE_OPEN && now - save->used_ns > IDLE_NS))
-            save_end(save);
+        if (!conn_find(node, save->conn) ||
+            (save->state == SAVE_OPEN && !save->reading && now - save->used_ns > IDLE_NS))
+            save_end(save); /* a piece that a slow disk still reads is waited for */
         else if (save->state == SAVE_ASKS && now - save->used_ns > node->limits.request_ms * NS_PER_MS)
             refuse(node, save, GAVEL_E_NO_LEADER, "no leader confirmed in time what is committed");
         else if (save->state != SAVE_OPEN && now > save->deadline_ns)

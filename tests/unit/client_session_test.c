@@ -278,6 +278,38 @@ static void test_lost_then_expired_is_unknown(void **state)
     fake_stop(fake);
 }
 
+/* Done, and its result is not to be had: larger than a message may be, or not kept. */
+static void done_without_result(struct fake_conn *conn, const struct codec_request *request)
+{
+    struct codec_reply reply = {.id = request->id, .status = GAVEL_E_UNKNOWN, .index = 17,
+                                .text = gavel_text("it was done at index 17, but its result is too large")};
+
+    if (common(conn, request))
+        return;
+    fake_send(conn, CODEC_REPLY, &reply);
+}
+
+/* To ask again would bring the same answer until the time is over. */
+static void test_done_without_its_result_is_not_asked_again(void **state)
+{
+    struct script script = {.ttl_ms = 60000};
+    struct fake *fake = fake_start(&script);
+    struct gavel_client *client;
+    struct gavel_session *session = NULL;
+    struct gavel_error error;
+
+    (void)state;
+    fake->request = done_without_result;
+    client = open_client(fake, NULL);
+    assert_int_equal(gavel_session_open(client, &session, &error), GAVEL_OK);
+    assert_int_equal(write_in(client, session, 2000, NULL, &error), GAVEL_E_UNKNOWN);
+    assert_non_null(strstr(error.text, "it was done at index 17"));
+    assert_int_equal(atomic_load(&script.writes), 1);
+    gavel_session_close(session);
+    gavel_client_close(client);
+    fake_stop(fake);
+}
+
 /* Hold every write until the window is full or all have come; then answer all that are held, the last one first. */
 static void hold(struct fake_conn *conn, const struct codec_request *request)
 {
@@ -448,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_expired_is_registered_anew),
         cmocka_unit_test(test_expired_waits_for_its_new_session),
         cmocka_unit_test(test_lost_then_expired_is_unknown),
+        cmocka_unit_test(test_done_without_its_result_is_not_asked_again),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_no_registration),

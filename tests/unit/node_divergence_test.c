@@ -369,9 +369,102 @@ static void test_a_full_disk(void **state)
     cluster_free(&cluster);
 }
 
+/* The connection over which another member calls on this one. */
+static struct conn *member_conn(struct node *node)
+{
+    struct conn *conn;
+
+    os_list_each (conn, &node->conns, struct conn, link)
+        if (conn->role == CODEC_ROLE_PEER && !conn->dialled && conn->state == CONN_READY)
+            return conn;
+    return NULL;
+}
+
+/* A request of another member, as if it had come over its connection. */
+static void member_asks(struct conn *conn, const char *command, uint64_t index)
+{
+    static unsigned char bytes[64];
+    struct gavel_buffer arguments = codec_buffer_fixed(bytes, sizeof bytes);
+    struct codec_writer writer;
+    struct gavel_writer *to = codec_writer_begin(&writer, &arguments);
+    struct codec_request request = {.command = gavel_text(command)};
+
+    gavel_put_map(to, 1);
+    gavel_put_key(to, "index");
+    gavel_put_uint(to, index);
+    gavel_put_end(to);
+    assert_int_equal(codec_writer_end(&writer, NULL), GAVEL_OK);
+    request.arguments = gavel_buffer_slice(&arguments);
+    conn->in_flight++;
+    rebuild_command(conn, &request, command, (struct origin){.conn = conn->serial, .id = 1 << 20}, UINT64_MAX);
+}
+
+/* Two members rebuild at once, and the second one's question comes while a piece is read for the first. */
+static void test_an_offer_answers_for_the_piece_that_it_stops(void **state)
+{
+    static struct cluster cluster;
+    struct node *node;
+    struct conn *conn;
+    uint64_t before;
+    int leader;
+
+    (void)state;
+    cluster_init(&cluster, 3, 31);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    leader = cluster_leader(&cluster);
+    node = cluster.nodes[leader].node;
+    write_one(&cluster, (uint32_t)leader, "a");
+    assert_int_equal(snapshot_take(node, (struct origin){0}), GAVEL_OK);
+    cluster_run(&cluster, 1000);
+    assert_true(log_snapshot_newest(node->log).index > 0);
+    conn = member_conn(node);
+    assert_non_null(conn);
+    before = conn->in_flight;
+    member_asks(conn, "state_offer", 0);
+    assert_int_equal(conn->in_flight, before);
+    member_asks(conn, "state_piece", log_snapshot_newest(node->log).index);
+    assert_int_equal(conn->in_flight, before + 1);
+    member_asks(conn, "state_offer", 0);
+    assert_int_equal(conn->in_flight, before);
+    cluster_run(&cluster, 100);
+    assert_int_equal(conn->in_flight, before);
+    cluster_free(&cluster);
+}
+
+/* An administrator reads a piece just before the minute is over, and the disk takes longer than what is left of it. */
+static void test_a_piece_that_is_read_is_waited_for(void **state)
+{
+    static struct cluster cluster;
+    struct cluster_client *admin;
+    struct cluster_reply reply;
+    struct codec_request request = {.machine = gavel_text("gavel"), .command = gavel_text("snapshot_read"),
+                                    .arguments = gavel_bytes("\x82\xa6handle\x01\xa6offset\x00", 17)};
+
+    (void)state;
+    cluster_init(&cluster, 1, 32);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    write_one(&cluster, 0, "a");
+    admin = cluster_client(&cluster, 0, CODEC_ROLE_ADMIN);
+    cluster_command(admin, "gavel.snapshot_open", 0, 0, &reply, (const char *const[]){NULL});
+    assert_int_equal(reply.status, 0);
+    cluster_run(&cluster, 59000);
+    cluster.nodes[0].stalled_until = cluster.clock.mono_ns + UINT64_C(4000000000);
+    cluster_post(admin, 5, &request);
+    cluster_run(&cluster, 3000);
+    assert_false(cluster_client_answered(admin, 5));
+    cluster_run(&cluster, 2000);
+    assert_true(cluster_client_answered(admin, 5));
+    cluster_client_free(admin);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_offer_answers_for_the_piece_that_it_stops),
+        cmocka_unit_test(test_a_piece_that_is_read_is_waited_for),
         cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority),
         cmocka_unit_test(test_a_write_while_it_restores), cmocka_unit_test(test_a_snapshot_that_never_ended),
         cmocka_unit_test(test_its_log_has_an_end), cmocka_unit_test(test_a_full_disk)};
