@@ -394,10 +394,10 @@ static void tear_down(struct host_process *process)
     start_guard(process);
     process->reload = host_reload_free(process->reload);
     quiesce(process, true);
+    (void)uv_timer_stop(&process->probe); /* it gives the observers' lane work */
+    host_services_stop(process->services); /* first: a machine that is late works on the node's own memory */
     node_free(process->node);
     process->node = NULL;
-    (void)uv_timer_stop(&process->probe); /* it gives the observers' lane work */
-    host_services_stop(process->services);
     quiesce(process, false);
     host_instance_destroy(&process->admin);
     free_parts(process, false);

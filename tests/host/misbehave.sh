@@ -177,6 +177,16 @@ wait $!
 [ "$(cat "$dir/answer")" = 13 ] || fail "a write that was late: $(cat "$dir/answer")"
 stop
 
+# Longer than stop_timeout: the node waits for its lane before it frees what that works on.
+machine blocks
+on_a m.add 13 >/dev/null &
+waited "$M, in add: has not returned for " 200
+kill -TERM "$pid"
+waited "gaveld: [a] The loop has not turned for " 200
+touch "$dir/gate"
+leaves 0
+wait $!
+
 # For ever: the stop is cut short, and says for whom.
 machine blocks
 on_a m.add 13 >/dev/null &
