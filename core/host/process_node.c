@@ -174,6 +174,12 @@ static uint64_t given(const struct host_config *config, const char *key, uint64_
     return host_config_gives(config, "session", key) ? value : 0;
 }
 
+/* To the node 0 is its own default. Who writes 0 into the file wants the least there is. */
+static uint64_t least(uint64_t value)
+{
+    return value ? value : 1;
+}
+
 struct node_limits host_process_limits(const struct host_config *config)
 {
     return (struct node_limits){
@@ -201,14 +207,13 @@ struct node_limits host_process_limits(const struct host_config *config)
         .session_bytes = given(config, "reply_bytes", config->session.reply_bytes),
         .session_ttl_ms = given(config, "ttl", config->session.ttl),
         .snapshot_entries = config->snapshot.snapshot_entries,
-        .snapshot_log_min = config->snapshot.snapshot_log_min,
+        .snapshot_log_min = least(config->snapshot.snapshot_log_min),
         .snapshot_keep = config->snapshot.snapshot_keep,
         .transfer_rate = config->snapshot.transfer_rate,
         .transfer_wait_ms = config->snapshot.transfer_wait,
         .log_segment_bytes = config->log.segment_bytes,
-        .log_trailing_bytes = config->log.trailing_bytes,
+        .log_trailing_bytes = least(config->log.trailing_bytes),
         .log_cache_bytes = config->log.cache_bytes,
-        .log_reserve_bytes = config->log.reserve_bytes,
         .stop_ms = config->node.stop_timeout,
         .health = {.interval_ms = config->health.interval,
                    .timeout_ms = config->health.timeout,

@@ -129,10 +129,6 @@ static const struct gavel_field log_rows[] = {
      .help = "Log kept behind a snapshot, so that a slow peer needs no snapshot"},
     {.name = "cache_bytes", .id = 3, .type = GAVEL_SIZE, .fallback = "8MiB", .min = 64 * KIB, .max = 16 * GIB,
      .offset = AT(host_log_options, cache_bytes), .help = "Recent log kept in memory for peers"},
-    {.name = "reserve_bytes", .id = 4, .type = GAVEL_SIZE, .min = MIB, .max = 64 * GIB,
-     .offset = AT(host_log_options, reserve_bytes),
-     .help = "Space prepared ahead of need, so that a full disk refuses commands before it breaks one; absent: the "
-             "log's own choice"},
 };
 
 static const struct gavel_field snapshot_rows[] = {

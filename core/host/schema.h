@@ -67,7 +67,6 @@ struct host_log_options {
     uint64_t segment_bytes;
     uint64_t trailing_bytes;
     uint64_t cache_bytes;
-    uint64_t reserve_bytes;
 };
 
 /* [snapshot] */

@@ -141,7 +141,6 @@ struct node_limits {
     uint64_t log_segment_bytes;   /* 64 MiB, or what the log's own default is when 0 */
     uint64_t log_trailing_bytes;  /* 32 MiB of log kept behind a snapshot for slow peers */
     uint64_t log_cache_bytes;     /* 8 MiB of recent log in memory */
-    uint64_t log_reserve_bytes;   /* what the log's own default is when 0 */
     uint64_t trace_arguments;     /* 0; 1: arguments of commands that are keys become attributes of spans */
     uint64_t stop_ms;             /* 3,000: a clean stop hands over and drains for at most so long */
     struct health_limits health;

@@ -31,7 +31,6 @@ plugin = tcp
 listen = tcp://127.0.0.1:0
 [log]
 segment_bytes = 2MiB
-reserve_bytes = 4MiB
 trailing_bytes = 0
 [statemachine.store]
 plugin = workflow

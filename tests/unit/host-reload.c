@@ -93,9 +93,22 @@ static void test_same(void **state)
     host_arena_free(&arena);
 }
 
+/* To the node 0 is its own default, 32 and 64 MiB here; in the file it is as little as can be. */
+static void test_zero_is_no_default(void **state)
+{
+    static struct host_config config;
+    struct node_limits limits = host_process_limits(&config);
+
+    (void)state;
+    assert_int_equal(limits.log_trailing_bytes, 1);
+    assert_int_equal(limits.snapshot_log_min, 1);
+    assert_int_equal(limits.transfer_rate, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_zero_is_no_default),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_every_reload_ends),
         cmocka_unit_test(test_parts),
