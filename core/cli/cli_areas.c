@@ -112,7 +112,7 @@ const struct cli_area cli_areas[] = {
     {"data", cli_area_data, CLI_FILES, "check|dump|repair DIR", cli_data_options,
      "A data directory, read off line. check: everything in it, without changing a byte. dump: what is in the log. "
      "repair: say what a repair of a lone node's damaged log would lose, and with --apply do it. In a cluster there "
-     "is no need for it: a damaged node fetches from the others"},
+     "is no need for it, and it is refused: a damaged node fetches from the others"},
     {"recover", cli_area_recover, CLI_FILES, "", cli_recover_options,
      "Quorum lost: make a new cluster out of what is left of one whose majority will not come back. Off line: no node "
      "may run on the directories. Each of them is read; the one that is furthest along among those that are intact is "

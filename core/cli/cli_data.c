@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/log/inspect.h"
+#include "core/node/members_seen.h"
 #include "core/os/real.h"
 
 static int finish(int status, const struct gavel_error *error)
@@ -37,6 +38,7 @@ int cli_area_data(struct cli *cli, int count, char **words)
     struct os os;
     const char *verb;
     const char *dir;
+    uint32_t others;
     int code;
 
     dump = (struct log_dump_options){0};
@@ -56,6 +58,11 @@ int cli_area_data(struct cli *cli, int count, char **words)
     dump.json = json;
     if (strcmp(verb, "dump") == 0)
         return finish(log_inspect_dump(&os, dir, &dump, stdout, &error), &error);
+    others = strcmp(verb, "repair") == 0 && apply ? members_seen_others(&os, dir) : 0;
+    if (others > 0) /* it would vote without what it has acknowledged */
+        return cli_fail(CLI_FAILED, "%s is of a member of a cluster, and %u other %s: start its node, which fetches from "
+                        "the others what is damaged here; where they are lost for good, see gavel recover", dir, others,
+                        others == 1 ? "one votes" : "ones vote");
     if (strcmp(verb, "repair") == 0)
         return finish(log_inspect_repair(&os, dir, apply, json, stdout, &error), &error);
     return cli_fail(CLI_USAGE, "'%s' is none of check, dump, repair", verb);

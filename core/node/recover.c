@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/node/members_seen.h"
 #include "core/os/seeded.h"
 #include "core/raft/bugs.h"
 
@@ -82,6 +83,12 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     int32_t status = log_open(node->os, &options, &events, &node->log, &node->recovery, error);
     struct gavel_slice record;
 
+    /* The INI file says with how many the cluster was founded; others may have come since, and hold what is lost here. */
+    if (status == GAVEL_E_CORRUPT && !options.recover && members_seen_others(node->os, options.dir) > 0) {
+        log_recovery_free(&node->recovery);
+        options.recover = 1;
+        status = log_open(node->os, &options, &events, &node->log, &node->recovery, error);
+    }
     if (status != GAVEL_OK) {
         *exit_code = exit_code_of(status);
         return status;

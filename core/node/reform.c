@@ -12,54 +12,6 @@
 
 /* ---- looking ------------------------------------------------------------------------------------------- */
 
-static void see_frame(void *ctx, uint64_t segment, const struct log_frame_seen *frame)
-{
-    struct reform_dir *dir = ctx;
-    struct log_batch_head head;
-    struct log_entries entries;
-    struct log_entry entry;
-    struct reform_seen *seen;
-
-    (void)segment;
-    if (frame->frame->kind != LOG_FRAME_BATCH ||
-        log_batch_check(frame->payload, frame->frame->bytes, &head, NULL) != GAVEL_OK)
-        return;
-    log_entries_begin(&entries, frame->payload);
-    if (!log_entries_next(&entries, &entry) || entry.kind != LOG_CONFIG)
-        return;
-    seen = malloc(sizeof *seen + entry.payload.size);
-    if (!seen)
-        return; /* the members are not known then, which is said */
-    *seen = (struct reform_seen){.next = dir->seen, .first = head.first, .chain = head.chain,
-                                 .size = (uint32_t)entry.payload.size};
-    memcpy(seen->bytes, entry.payload.data, entry.payload.size);
-    dir->seen = seen;
-}
-
-/* The newest configuration that is part of the log, of the snapshot, or of the founding. */
-static struct gavel_slice newest_members(const struct reform_dir *dir)
-{
-    const struct log_slots *slots = &dir->scan.walk.slots;
-    struct gavel_slice founding = gavel_bytes(dir->scan.founding + LOG_BLOB_HEAD, dir->scan.founding_bytes);
-    const struct reform_seen *best = NULL;
-    struct record record;
-
-    for (const struct reform_seen *seen = dir->seen; seen; seen = seen->next) {
-        uint64_t at = log_slots_find(slots, seen->first);
-
-        if (at < slots->count && log_slot_at(slots, at)->chain == seen->chain && (!best || seen->first > best->first) &&
-            seen->first > dir->scan.snapshot.index)
-            best = seen;
-    }
-    if (best)
-        return gavel_bytes(best->bytes, best->size);
-    if (dir->scan.snapshot.index)
-        return gavel_bytes(dir->scan.snapshot_meta, dir->scan.snapshot_meta_bytes);
-    if (dir->scan.founding_state == LOG_FILE_GOOD && record_read(founding, &record, NULL) == GAVEL_OK)
-        return record.members;
-    return gavel_bytes(NULL, 0);
-}
-
 static const char *fault(const struct reform_dir *dir)
 {
     const struct log_scan *scan = &dir->scan;
@@ -85,7 +37,7 @@ static void judge(struct reform_dir *dir)
 {
     static const uint32_t reset = LOG_FACT_GAP | LOG_FACT_ENDS_BELOW | LOG_FACT_OTHER_HISTORY;
     const struct log_scan *scan = &dir->scan;
-    struct gavel_slice bytes = newest_members(dir);
+    struct gavel_slice bytes = members_seen_newest(&dir->seen, &dir->scan);
 
     dir->members = malloc(sizeof *dir->members);
     if (dir->members && (bytes.size == 0 || members_decode(bytes, dir->members, NULL) != GAVEL_OK)) {
@@ -142,7 +94,7 @@ static int32_t take_lock(struct reform *reform, struct reform_dir *dir)
 static int32_t look(struct reform *reform, struct reform_dir *dir)
 {
     struct log_scan_options brief = {.brief = true};
-    struct log_scan_options whole = {.seen = see_frame, .ctx = dir};
+    struct log_scan_options whole = {.seen = members_seen_frame, .ctx = &dir->seen};
     struct os_stat stat;
     int status = log_scan_run(&dir->scan, reform->os, dir->path, &brief, reform->error);
 
@@ -541,12 +493,7 @@ static void release(struct reform *reform)
     for (uint32_t i = 0; i < reform->count; i++) {
         struct reform_dir *dir = &reform->dirs[i];
 
-        while (dir->seen) {
-            struct reform_seen *next = dir->seen->next;
-
-            free(dir->seen);
-            dir->seen = next;
-        }
+        members_seen_free(&dir->seen);
         free(dir->members);
         log_scan_free(&dir->scan);
         os_close(reform->os, dir->lock);

@@ -5,25 +5,16 @@
 
 #include "core/log/renew.h"
 #include "core/log/scan.h"
-#include "core/node/members.h"
+#include "core/node/members_seen.h"
 #include "core/node/reform.h"
 
 #define REFORM_ASIDE_BYTES 16 /* of a name such as old-1a2b3c4d, with its NUL */
-
-/* A configuration entry that some frame held. */
-struct reform_seen {
-    struct reform_seen *next;
-    uint64_t first;
-    uint32_t chain;
-    uint32_t size;
-    uint8_t bytes[];
-};
 
 struct reform_dir {
     const char *path;
     struct os_file *lock; /* held from the look to the end: no node may start in between */
     struct log_scan scan;
-    struct reform_seen *seen;
+    struct members_seen seen;
     struct members *members; /* the newest in it; NULL: none could be read */
     bool record;             /* it is a data directory, and its record can be read */
     bool intact;             /* could be the source without being named */

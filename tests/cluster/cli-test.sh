@@ -193,6 +193,7 @@ expect 3 'nobody listens there' --timeout 2s get first
 expect 0 'sound' data check "$dir/c/node-1"
 expect 0 'command' data dump --count 3 --from 3 "$dir/c/node-1"
 expect 1 'nothing is damaged' data repair "$dir/c/node-1"
+expect 1 'and 2 other ones vote: start its node' data repair --apply "$dir/c/node-1"
 
 # a typing error where nobody can be asked; a cluster whose machine is not installed: told at once, and by start.sh
 expect 3 'did you mean gavel plugin?' --timeout 2s plgin new bank

@@ -21,6 +21,9 @@ check()
             [ "${2#*:}" = memory ] && grep -q -E "^for scene in (.* )?${2%:*}( .*)?; do" "$here/enumerate.sh" ||
                 complain "enumerate.sh does not play $2" ;;
         sim) [ -f "$tests/regress/$2" ] || complain "there is no tests/regress/$2" ;;
+        script)
+            [ -f "$tests/$2" ] || { complain "there is no tests/$2"; return; }
+            grep -q "%D%/${2##*/}\b" "$tests/${2%/*}"/*.am || complain "tests/$2 is run by nobody" ;;
         scenario)
             grep -q "/$2 " "$tests/scenarios/Module.am" || complain "tests/scenarios/Module.am does not name $2" ;;
         *) complain "what is '$1'?" ;;

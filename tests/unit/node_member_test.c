@@ -49,6 +49,53 @@ static void test_one_becomes_three_and_five_and_three(void **state)
     cluster_free(&cluster);
 }
 
+/* Flip a byte at the end of what a node's log holds. */
+static void rot_end(struct cluster *cluster, uint32_t number)
+{
+    static const char path[] = "data/log/0000000000000001.seg";
+    uint64_t end = 0;
+    const uint8_t *bytes = os_mem_peek(cluster->nodes[number].disk, path, &end);
+    uint8_t flipped;
+
+    assert_non_null(bytes);
+    while (end > 0 && bytes[end - 1] == 0)
+        end--;
+    flipped = (uint8_t)(bytes[end - 1] ^ 0x40);
+    assert_int_equal(os_mem_poke(cluster->nodes[number].disk, path, end - 1, &flipped, 1), 0);
+}
+
+static bool has_applied_all(struct cluster *cluster)
+{
+    int leader = cluster_leader(cluster);
+
+    return leader >= 0 && node_applied(cluster->nodes[0].node) == node_commit(cluster->nodes[leader].node);
+}
+
+/*
+ * Who founded a cluster of one has that in its INI file for ever. When others have joined since, and its log is damaged,
+ * it fetches from them what it lost, like any member.
+ */
+static void test_a_founder_that_was_alone_recovers_from_those_who_came(void **state)
+{
+    struct cluster cluster;
+
+    (void)state;
+    member_begin(&cluster, 1);
+    member_grow(&cluster);
+    member_grow(&cluster);
+    member_write_some(&cluster, 0, 50);
+    cluster_run(&cluster, 100);
+    cluster_crash(&cluster, 0, OS_MEM_KEEP_ALL);
+    rot_end(&cluster, 0);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    member_write_some(&cluster, 1, 5);
+    cluster_start(&cluster, 0);
+    assert_int_equal(cluster.nodes[0].exit_code, -1);
+    assert_true(cluster_until(&cluster, has_applied_all, 5000));
+    assert_int_equal(member_value_at(&cluster, 0), 55);
+    cluster_free(&cluster);
+}
+
 static void test_a_wiped_node_is_replaced(void **state)
 {
     struct cluster cluster;
@@ -410,6 +457,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_becomes_three_and_five_and_three),
+        cmocka_unit_test(test_a_founder_that_was_alone_recovers_from_those_who_came),
         cmocka_unit_test(test_a_wiped_node_is_replaced),
         cmocka_unit_test(test_the_leader_is_removed),
         cmocka_unit_test(test_the_leader_is_replaced),
