@@ -60,9 +60,9 @@ int cli_area_data(struct cli *cli, int count, char **words)
         return finish(log_inspect_dump(&os, dir, &dump, stdout, &error), &error);
     others = strcmp(verb, "repair") == 0 && apply ? members_seen_others(&os, dir) : 0;
     if (others > 0) /* it would vote without what it has acknowledged */
-        return cli_fail(CLI_FAILED, "%s is of a member of a cluster, and %u other %s: start its node, which fetches from "
-                        "the others what is damaged here; where they are lost for good, see gavel recover", dir, others,
-                        others == 1 ? "one votes" : "ones vote");
+        return cli_fail(CLI_FAILED, "%s is of a member of a cluster, and %u other %s: start its node, which fetches "
+                        "from the others what is damaged here; where they are lost for good, see gavel recover", dir,
+                        others, others == 1 ? "one votes" : "ones vote");
     if (strcmp(verb, "repair") == 0)
         return finish(log_inspect_repair(&os, dir, apply, json, stdout, &error), &error);
     return cli_fail(CLI_USAGE, "'%s' is none of check, dump, repair", verb);

@@ -83,7 +83,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
     int32_t status = log_open(node->os, &options, &events, &node->log, &node->recovery, error);
     struct gavel_slice record;
 
-    /* The INI file says with how many the cluster was founded; others may have come since, and hold what is lost here. */
+    /* The INI file says with how many the cluster was founded; others may have come since, and hold what is lost. */
     if (status == GAVEL_E_CORRUPT && !options.recover && members_seen_others(node->os, options.dir) > 0) {
         log_recovery_free(&node->recovery);
         options.recover = 1;

@@ -72,7 +72,7 @@ static bool has_applied_all(struct cluster *cluster)
 }
 
 /*
- * Who founded a cluster of one has that in its INI file for ever. When others have joined since, and its log is damaged,
+ * Who founded a cluster of one has that in its INI file for ever. When others came since, and its log is damaged,
  * it fetches from them what it lost, like any member.
  */
 static void test_a_founder_that_was_alone_recovers_from_those_who_came(void **state)
