@@ -52,6 +52,7 @@ static uint64_t sync_cost(struct sim_disk *disk, uint64_t sectors)
 static int error(struct sim_disk *disk, const char *what, const char *path)
 {
     disk->sim->totals.disk_errors++;
+    disk->refused_life = disk->node->lives;
     sim_trace(disk->sim, disk->node, "disk: %s %s: EIO", what, path);
     return -EIO;
 }
@@ -310,7 +311,10 @@ static int disk_pwritev(void *self, struct os_file *file, const struct iovec *io
     }
     disk_remember(disk, file, offset, size, misdirected);
     result = os_mem_files.pwritev(disk->mem, file, iov, count, offset, flags);
-    disk->sim->totals.full_writes += result == -ENOSPC;
+    if (result == -ENOSPC) {
+        disk->sim->totals.full_writes++;
+        disk->refused_life = disk->node->lives;
+    }
     if (result == 0)
         written(disk, file, offset, size, durable);
     if (result == 0 && misdirected)
@@ -561,6 +565,11 @@ void sim_disk_fail_at(struct sim_disk *disk, uint64_t call)
 {
     assert(disk->magic == DISK_MAGIC);
     disk->fail_at = call;
+}
+
+bool sim_disk_refused(const struct sim_disk *disk)
+{
+    return disk->refused_life && disk->refused_life == disk->node->lives;
 }
 
 uint64_t sim_disk_calls(const struct sim_disk *disk)

@@ -59,6 +59,9 @@ void sim_disk_choose(struct sim_disk *disk, enum sim_disk_fate fate, bool any);
 void sim_disk_fail_at(struct sim_disk *disk, uint64_t call);
 uint64_t sim_disk_calls(const struct sim_disk *disk); /* so far */
 
+/* Whether an operation of the node's present or last life has failed or found no room: it may leave with 74 for that. */
+bool sim_disk_refused(const struct sim_disk *disk);
+
 /* The disk is full but for so many bytes; UINT64_MAX: not at all any more. */
 void sim_disk_fill(struct sim_disk *disk, uint64_t room);
 

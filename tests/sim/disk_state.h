@@ -58,6 +58,7 @@ struct sim_disk {
     uint64_t unanswered;    /* operations asked for since it died within one */
     uint64_t calls;         /* all operations so far */
     uint64_t fail_at;       /* this one fails; 0: none */
+    uint64_t refused_life;  /* node->lives when an operation failed last, or found no room; 0: never */
     uint64_t cost;          /* simulated ns since sim_disk_cost was called last */
     uint64_t stalled_until; /* simulated ns */
     bool stall_met;         /* by an operation, and counted */

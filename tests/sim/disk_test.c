@@ -234,6 +234,8 @@ static void test_every_operation_can_fail(void **state)
     (void)begin(SEED);
     disk = plug_in();
     a = make(disk, "a");
+    disk->node->lives = 1;
+    assert_false(sim_disk_refused(disk));
     world->options.disk_error_ppm = 1000000;
     assert_int_equal(ops->open(disk, "a", OS_OPEN_READ, &b), -EIO);
     assert_int_equal(put(disk, a, 0, 1, 1, 0), -EIO);
@@ -247,6 +249,9 @@ static void test_every_operation_can_fail(void **state)
     assert_int_equal(ops->space(disk, "", &room), -EIO);
     assert_int_equal(ops->refresh(disk, a), -EIO);
     assert_int_equal(world->totals.disk_errors, 11);
+    assert_true(sim_disk_refused(disk));
+    disk->node->lives++; /* the next life has met none of that */
+    assert_false(sim_disk_refused(disk));
     sim_disk_heal(disk);
     assert_int_equal(ops->stat(disk, "a", &stat), 0);
     assert_int_equal(put(disk, a, 0, 1, 1, 0), 0);
@@ -358,6 +363,7 @@ static void test_full_and_back(void **state)
     a = make(disk, "a");
     for (uint64_t t = 0; !disk->room.at; t += SIM_S)
         run_until(t);
+    disk->node->lives = 1;
     for (int i = 0; i < 100 && result == 0; i++, at += BLOCK)
         result = put(disk, a, at, 1, BLOCK, 0);
     for (int i = 0; i < 100 && result == 0; i++, at += 32768)
@@ -365,6 +371,7 @@ static void test_full_and_back(void **state)
     if (world->now < disk->room.at) /* it has not come back already */
         assert_int_equal(result, -ENOSPC);
     assert_int_equal(world->totals.full_writes, result == -ENOSPC);
+    assert_int_equal(sim_disk_refused(disk), result == -ENOSPC);
     assert_int_equal(world->totals.disks_full, 0); /* no node runs here */
     assert_int_equal(put(disk, a, 0, 2, 1, 0), 0); /* what is there may be written over */
     run_until(world->now + 2 * SIM_S);

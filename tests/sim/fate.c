@@ -314,7 +314,7 @@ static void judge_exit(struct sim *sim, const struct sim_node *node)
     /* 78: it was removed; the oracle has seen whether that is so. */
     if (node->exit_code <= 0 || node->exit_code == 78)
         return;
-    if ((node->exit_code == 74 && disk) || (node->exit_code == 65 && damage))
+    if ((node->exit_code == 74 && sim_disk_refused(node->disk)) || (node->exit_code == 65 && damage))
         return;
     sim_fail(sim, "exit", "%s ended with %d although nothing is wrong with its machine: %s", node->name,
              node->exit_code, node->said);

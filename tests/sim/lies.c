@@ -273,15 +273,34 @@ static void fatal_for_nothing(struct sim *sim)
         node_fatal(node->node, 70, "for nothing");
 }
 
+/* In a world whose disks do fail now and then; its own has not, in this life. */
+static void fatal_for_a_sound_disk(struct sim *sim)
+{
+    struct sim_node *node = find(sim, RAFT_FOLLOWER);
+
+    if (node)
+        node_fatal(node->node, 74, "its disk is sound");
+}
+
 /* The nurse finds it lying there, and the oracle was not asked. */
-static void found_dead(struct sim *sim)
+static void lies_there(struct sim *sim, int exit_code)
 {
     struct sim_node *node = find(sim, RAFT_FOLLOWER);
 
     if (node) {
         sim_node_crash(node, SIM_KILL);
-        node->exit_code = 70;
+        node->exit_code = exit_code;
     }
+}
+
+static void found_dead(struct sim *sim)
+{
+    lies_there(sim, 70);
+}
+
+static void found_dead_beside_a_sound_disk(struct sim *sim)
+{
+    lies_there(sim, 74);
 }
 
 /* ---- of machines --------------------------------------------------------------------------------------- */
@@ -634,7 +653,9 @@ static const struct lie lies[] = {
     {"sound recovery", "not in its log", promise_forgotten, NULL, false},
     {"monotonic term", "after it has spoken", term_forgotten, NULL, false},
     {"sound recovery", "for nothing", fatal_for_nothing, NULL, false},
-    {"exit", NULL, found_dead, NULL, false},
+    {"sound recovery", "leaves with 74", fatal_for_a_sound_disk, "disk_error_ppm=1", false},
+    {"exit", "ended with 70", found_dead, NULL, false},
+    {"exit", "ended with 74", found_dead_beside_a_sound_disk, "disk_error_ppm=1", false},
     {"monotonic applied", NULL, applied_back, NULL, false},
     {"the oracle hears of each result", "were heard of", result_unheard, NULL, false},
     {"the oracle hears of each result", "told of a result", result_again, NULL, false},

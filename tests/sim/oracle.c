@@ -565,21 +565,13 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     memory->hurt = false;
 }
 
-/* Whether this world's disks answer with errors at all, so that leaving with 74 can be right. */
-static bool disk_trouble(const struct sim *sim, const struct sim_node *node)
-{
-    const struct sim_options *options = &sim->options;
-
-    return sim->starved || options->disk_error_ppm || options->short_write_ppm || options->full_per_hour ||
-           sim_disk_dying(node->disk);
-}
-
 static struct oracle_exit how_it_ended(const struct sim_oracle *oracle, const struct oracle_node *memory,
                                        const struct sim_node *node)
 {
     return (struct oracle_exit){.code = node->exit_code,
                                 .damaged = memory->hurt || sim_disk_damaged(node->disk),
-                                .disk_trouble = disk_trouble(oracle->sim, node),
+                                .disk_trouble = oracle->sim->starved || sim_disk_refused(node->disk) ||
+                                                sim_disk_dying(node->disk),
                                 .plugin = node->process->plugin,
                                 .said = node->said};
 }

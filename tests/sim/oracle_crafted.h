@@ -47,6 +47,12 @@ bool sim_disk_vote_damaged(struct sim_disk *disk)
     return false;
 }
 
+bool sim_disk_refused(const struct sim_disk *disk)
+{
+    (void)disk;
+    return false;
+}
+
 bool sim_disk_spoiled(struct sim_disk *disk, const struct os_file *file)
 {
     (void)disk;

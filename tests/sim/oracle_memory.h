@@ -287,7 +287,7 @@ void oracle_sound_recovery(struct sim_oracle *oracle, struct oracle_node *node, 
 struct oracle_exit {
     int code;
     bool damaged;
-    bool disk_trouble;
+    bool disk_trouble; /* its disk has answered with an error or had no room, in this life */
     uint64_t plugin; /* the newest state version that its plugin knows */
     const char *said;
 };
