@@ -627,6 +627,12 @@ struct os_file *sim_disk_look(struct sim_disk *disk, const char *path)
     return os_mem_files.open(disk->mem, path, OS_OPEN_READ, &file) == 0 ? file : NULL;
 }
 
+bool sim_disk_list(struct sim_disk *disk, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
+{
+    assert(disk->magic == DISK_MAGIC);
+    return os_mem_files.list(disk->mem, path, each, ctx) == 0;
+}
+
 void sim_disk_looked(struct sim_disk *disk, struct os_file *file)
 {
     if (file)

@@ -59,7 +59,7 @@ void sim_disk_choose(struct sim_disk *disk, enum sim_disk_fate fate, bool any);
 void sim_disk_fail_at(struct sim_disk *disk, uint64_t call);
 uint64_t sim_disk_calls(const struct sim_disk *disk); /* so far */
 
-/* Whether an operation of the node's present or last life has failed or found no room: it may leave with 74 for that. */
+/* Whether an operation of the node's present or last life has failed or found no room: then it may leave with 74. */
 bool sim_disk_refused(const struct sim_disk *disk);
 
 /* The disk is full but for so many bytes; UINT64_MAX: not at all any more. */
@@ -98,6 +98,9 @@ const uint8_t *sim_disk_durable(struct sim_disk *disk, const char *path, uint64_
  * costs no time and nothing goes wrong with it. NULL: there is none, or the disk is dying. */
 struct os_file *sim_disk_look(struct sim_disk *disk, const char *path);
 void sim_disk_looked(struct sim_disk *disk, struct os_file *file);
+
+/* The names in a directory, in the same way. False: nobody can tell. */
+bool sim_disk_list(struct sim_disk *disk, const char *path, int (*each)(void *ctx, const char *name), void *ctx);
 
 /* What the medium holds of a file that is open: `size` bytes at `offset`. False when some of them are not durable. */
 bool sim_disk_medium(const struct os_file *file, uint64_t offset, uint64_t size, uint8_t *bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lies.c - what is changed behind the world's back, and who must notice; see lies.h. */
 #include "lies.h"
+#include "lies_room.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -33,7 +34,7 @@ struct lie {
     const char *invariant; /* that must fire, */
     const char *says;      /* and a part of its sentence; NULL: any */
     void (*tell)(struct sim *sim); /* after each event from BEGIN_NS on: as often as it takes */
-    const char *set;       /* of the options beside the calm ones; NULL: none */
+    const char *set;       /* of the options beside the calm ones, "NAME=VALUE ..."; NULL: none */
     bool twice;            /* in the second of two runs, which both come to their end */
 };
 
@@ -631,6 +632,8 @@ static void another_trace(struct sim *sim)
 
 /* ---- all of them --------------------------------------------------------------------------------------- */
 
+/* Snapshots, and a log that would be compacted behind each. */
+#define OFTEN "snapshot_keep=1 snapshot_entries=50 snapshot_log_kib=16 trailing_kib=16 segment_kib=64"
 #define CALL(name) {"determinism", "called " #name, calls_##name, NULL, false}
 
 static const struct lie lies[] = {
@@ -686,6 +689,12 @@ static const struct lie lies[] = {
     {"bounded resources", " commit,", over_log, NULL, false},
     {"bounded resources", "applied", over_applied, NULL, false},
     {"bounded resources", "applied or gone", over_open, NULL, false},
+    {"bounded resources", " snapshots,", lies_never_prunes, OFTEN, false},
+    {"bounded resources", "files of snapshots", lies_over_snapshot_files, NULL, false},
+    {"bounded resources", "bytes of log below a snapshot", lies_never_compacts, OFTEN, false},
+    {"bounded resources", "spare segments", lies_over_spares, NULL, false},
+    {"bounded resources", "segments that nobody drops", lies_nobody_drops, NULL, false},
+    {"bounded resources", "files of segments", lies_over_segment_files, NULL, false},
     {"bounded resources", "reads without an end", endless_reads, NULL, false},
     {"bounded resources", "parked requests without an end", endless_parked, NULL, false},
     {"bounded resources", "forwarded requests without an end", endless_forwards, NULL, false},
@@ -748,7 +757,15 @@ static bool calm(const struct lie *lie, struct sim_options *options)
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         if (!sim_options_set(options, fixed[i]))
             return false;
-    return !lie->set || sim_options_set(options, lie->set);
+    for (const char *at = lie->set; at && *at; at += strspn(at, " ")) {
+        char one[64] = "";
+
+        (void)snprintf(one, sizeof one, "%.*s", (int)strcspn(at, " "), at);
+        if (!sim_options_set(options, one))
+            return false;
+        at += strcspn(at, " ");
+    }
+    return true;
 }
 
 bool lies_run(void)

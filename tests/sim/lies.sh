@@ -47,7 +47,7 @@ done <<<"$guarded"
 
 # Of the bounds each one: a lie says a part of its sentence.
 over=$(sed -nE 's/^    \{"bounded resources", "([^"]+)".*/\1/p' "$here/lies.c")
-bounds=$(grep -oE 'oracle_bound\(oracle, memory, "[^"]+"' "$here/oracle.c" | sed 's/.*"\(.*\)"$/\1/')
+bounds=$(grep -oE 'oracle_bound\(oracle, memory, "[^"]+"' -h "$here"/oracle*.c | sed 's/.*"\(.*\)"$/\1/')
 [ "$(echo "$bounds" | wc -l)" -gt 10 ] || complain "only $(echo "$bounds" | wc -l) bounds were found in the sources"
 while read -r bound; do
     while IFS= read -r says; do

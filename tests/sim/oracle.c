@@ -501,6 +501,7 @@ void sim_oracle_step(struct sim_oracle *oracle, struct sim_node *sim_node)
     reads(oracle, memory, node, led);
     machines(oracle, memory, node);
     bounds(oracle, memory, node);
+    oracle_room(oracle, memory, sim_node);
     oracle_stalled(oracle, sim_node, &view.status);
 }
 
@@ -553,6 +554,7 @@ void sim_oracle_started(struct sim_oracle *oracle, struct sim_node *sim_node)
     memory->disk_term = memory->snapshot = 0;
     memory->on_disk = memory->segment = 0; /* all of it once more: what was read may not have been synced */
     memory->alive = true;
+    oracle_room_begins(oracle, memory, sim_node);
     if (recovery->member_id == 0 && memory->hurt) { /* wiped: nobody remembers anything here */
         memory->member = memory->promised = memory->acked = memory->sent_term = 0;
         memory->refetching = false;

@@ -117,6 +117,15 @@ struct os_file *sim_disk_look(struct sim_disk *disk, const char *path)
     return NULL;
 }
 
+bool sim_disk_list(struct sim_disk *disk, const char *path, int (*each)(void *ctx, const char *name), void *ctx)
+{
+    (void)disk;
+    (void)path;
+    (void)each;
+    (void)ctx;
+    return false;
+}
+
 void sim_disk_looked(struct sim_disk *disk, struct os_file *file)
 {
     (void)disk;

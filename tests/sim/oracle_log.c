@@ -211,6 +211,9 @@ void oracle_log_follow(struct sim_oracle *oracle, struct oracle_node *node, cons
         (void)oracle_log_push(oracle, node, &batch, true);
         next += batch.count;
     }
+    if (now->base_index > node->seen.base_index && now->base_index < now->last_index &&
+        now->base_index < node->seen.last_index) /* what an installed snapshot leaves is nothing, or not the same */
+        oracle->sim->totals.compactions++;
     while (node->count && oracle_last(&oracle->batches[node->log[node->head]]) < now->base_index) {
         node->head++;
         node->count--;

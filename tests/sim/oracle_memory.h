@@ -13,6 +13,7 @@
  *   oracle_configuration.c  overlapping configurations, one change at a time
  *   oracle_disk.c           persist before send: the log's word against its disk
  *   oracle_entries.c        what each entry is
+ *   oracle_room.c           bounds of what lies on a disk
  *   oracle_state.c          digests, ticks, sessions, bounds
  */
 #ifndef TESTS_SIM_ORACLE_MEMORY_H
@@ -89,6 +90,9 @@ struct oracle_node {
     uint64_t on_disk;  /* up to here its disk was seen to hold what its log takes for durable ... */
     uint64_t segment;  /* ... last in this one */
     uint64_t snapshot; /* the newest that its disk was seen to hold in this life */
+    uint64_t published;   /* the newest that its log knew at the last look */
+    uint64_t surplus;     /* snapshots that were too many when this life began, and have not gone yet */
+    uint64_t compactable; /* its log has been compacted up to here in this life, but for the trailing window */
     uint64_t promised; /* index: what lies on its disk and may have been acknowledged */
     uint64_t acked;    /* the highest index that it ever acknowledged of this log */
     uint64_t sent_term; /* the highest term that a message of it has named, pre-votes apart */
@@ -306,6 +310,10 @@ void oracle_snapshot_on_disk(struct sim_oracle *oracle, struct oracle_node *node
 struct log_snapshot_info;
 const char *oracle_snapshot_missing(const struct log_snapshot_info *wanted, const struct sim_disk *disk,
                                     const struct os_file *file);
+
+/* oracle_room.c: what lies on the disk is bounded */
+void oracle_room_begins(struct sim_oracle *oracle, struct oracle_node *node, const struct sim_node *sim_node);
+void oracle_room(struct sim_oracle *oracle, struct oracle_node *node, const struct sim_node *sim_node);
 
 /* oracle_stall.c: a stalled leader is replaced */
 void oracle_stalled(struct sim_oracle *oracle, struct sim_node *sim_node, const struct raft_status *status);
