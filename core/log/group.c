@@ -324,6 +324,16 @@ static bool next_segment(struct log *log, uint64_t wanted)
     return true;
 }
 
+/* A point has no more than its own crc: what lies in space that was used before must never stand behind its header. So
+ * the two share a sector, which arrives whole or not at all; where they would not, the next group begins with them. */
+static bool would_part(const struct log_group *group, const struct log_op *op)
+{
+    uint64_t from = group->offset + group->bytes;
+
+    return op->kind != LOG_OP_APPEND && from / LOG_GROUP_ALIGN != (from + frame_bytes(op) - 1) / LOG_GROUP_ALIGN &&
+           !seeded_bug("log-point-parted");
+}
+
 /* Take frames for one group from the queue, into the current segment. */
 static void fill_frames(struct log *log, struct log_group *group, struct log_op ***tail)
 {
@@ -341,7 +351,8 @@ static void fill_frames(struct log *log, struct log_group *group, struct log_op 
     while (log->queue_head && log->queue_head->kind != LOG_OP_VOTE && group->frames < LOG_GROUP_FRAMES) {
         uint64_t bytes = group->bytes + frame_bytes(log->queue_head);
 
-        if (bytes > segment->size - group->offset || (group->bytes && bytes > LOG_GROUP_BYTES))
+        if (bytes > segment->size - group->offset || (group->bytes && bytes > LOG_GROUP_BYTES) ||
+            would_part(group, log->queue_head))
             break;
         add_op(log, group, take_op(log, tail));
     }

@@ -488,10 +488,10 @@ static uint64_t align_group(uint64_t offset)
 }
 
 /* Judge one segment that was walked: is it damaged, and is it proved that the damage had been synced? */
-static void judge_segment(struct log_scan *scan, const struct log_scan_segment *segment, uint64_t limit, bool is_last)
+static void judge_segment(struct log_scan *scan, const struct log_scan_segment *segment, bool is_last)
 {
     const struct log_segment_found *found = &segment->found;
-    bool damaged = limit ? align_group(found->stop_at) < limit : found->stop != LOG_STOP_END;
+    bool damaged = found->stop != LOG_STOP_END;
     const uint32_t proofs = LOG_FACT_LATER_FRAME | LOG_FACT_LATER_SEGMENT | LOG_FACT_IDENTITY_BEYOND;
 
     if (!segment->head_good)
@@ -507,11 +507,11 @@ static void judge_segment(struct log_scan *scan, const struct log_scan_segment *
     scan->damage_segment = segment->number;
     scan->damage_at = found->stop_at;
     scan->facts |= LOG_FACT_DAMAGE;
-    if (found->stop_at < found->proved)
+    if (found->group_at < found->proved)
         scan->facts |= LOG_FACT_LATER_FRAME;
     if (!is_last)
         scan->facts |= LOG_FACT_LATER_SEGMENT;
-    if (is_last && scan->identity.segment == segment->number && found->stop_at < scan->identity.end)
+    if (is_last && scan->identity.segment == segment->number && found->group_at < scan->identity.end)
         scan->facts |= LOG_FACT_IDENTITY_BEYOND;
     /*
      * The space may have been used before, and by a payload of the same size at the same place: where only the header
@@ -529,6 +529,8 @@ static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const
     struct see_through through = {options, segment->number};
     struct log_segment_image image = {.number = segment->number,
                                       .incarnation = scan->directory.incarnation,
+                                      .committed = scan->snapshot.index,
+                                      .later = next < scan->segment_count || scan->identity.segment > segment->number,
                                       .ctx = &through,
                                       .seen = options && options->seen ? see_frame : NULL};
     int status = load_segment(scan, segment, &image, error);
@@ -542,17 +544,19 @@ static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const
          * One that is missing lies between the two. An earlier one is named by an old payload, of a file that was used
          * before, behind the header of a new frame that did not arrive whole: the walk stops there, out of order.
          */
-        if (goes_on_from == segment->number)
+        if (goes_on_from == segment->number) {
             image.limit = scan->segments[next].start.end;
-        else if (goes_on_from > segment->number || seeded_bug("log-old-start-missing"))
+            image.before = scan->segments[next].start.before;
+        } else if (goes_on_from > segment->number || seeded_bug("log-old-start-missing")) {
             scan->facts |= LOG_FACT_SEGMENT_MISSING;
+        }
     }
     if (scan->identity.segment == segment->number && next == scan->segment_count)
         image.identity = &scan->identity;
     if (log_segment_scan(&image, &scan->walk, &segment->found))
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the index of the log");
     segment->walked = true;
-    judge_segment(scan, segment, image.limit, next == scan->segment_count);
+    judge_segment(scan, segment, next == scan->segment_count);
     if ((scan->facts & LOG_FACT_SEGMENT_MISSING) && !scan->damaged) {
         COVER("log-segment-missing");
         scan->damaged = true;

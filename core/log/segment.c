@@ -5,9 +5,11 @@
 #include "core/log/segment.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/os/bytes.h"
+#include "core/os/seeded.h"
 
 #define FRAME_FIRST_BYTE 0x47 /* 'G' of "GVFR": lets the survey step quickly */
 
@@ -34,128 +36,81 @@ bool log_segment_start(const uint8_t *data, uint64_t size, uint64_t number, uint
     return log_start_decode(data + LOG_SEGMENT_HEAD + LOG_FRAME_HEAD, start);
 }
 
-/* ---- what one frame does to the log -------------------------------------------------------------------- */
+/* What a walk can be taken back to: it was there before the group that is read. */
+struct mark {
+    struct log_point before;
+    struct log_point last;
+    bool begun;
+    uint64_t kept;           /* slots of then that are still there */
+    struct log_slot *popped; /* those that are not, the newest first */
+    uint64_t count;
+    uint64_t capacity;
+};
 
-enum taken { TAKEN, DAMAGED, OUT_OF_ORDER, NO_MEMORY };
+struct reader {
+    const struct log_segment_image *image;
+    struct log_walk *walk;
+    struct log_segment_found *found;
+    struct mark mark;
+};
 
-static bool same_point(const struct log_point *a, const struct log_point *b)
+/* ---- back to where it was ------------------------------------------------------------------------------ */
+
+static void set_mark(struct reader *reader)
 {
-    return a->index == b->index && a->term == b->term && a->chain == b->chain;
+    struct mark *mark = &reader->mark;
+
+    mark->before = reader->walk->before;
+    mark->last = reader->walk->last;
+    mark->begun = reader->walk->begun;
+    mark->kept = reader->walk->slots.count;
+    mark->count = 0;
 }
 
-static enum taken take_batch(struct log_walk *walk, const struct log_segment_image *image, uint64_t offset,
-                             const struct log_frame *frame)
+/* Forget the newest slot, so that it can come back. */
+static bool pop(struct reader *reader)
 {
-    const uint8_t *data = image->data + offset + LOG_FRAME_HEAD;
-    struct log_batch_head head;
-    struct log_slot *slot;
+    struct log_slots *slots = &reader->walk->slots;
+    struct mark *mark = &reader->mark;
 
-    if (log_batch_check(data, frame->bytes, &head, NULL))
-        return DAMAGED;
-    if (head.first != walk->last.index + 1 || head.term < walk->last.term ||
-        head.chain != log_batch_chain(walk->last.chain, data))
-        return OUT_OF_ORDER;
-    slot = log_slots_push(&walk->slots);
-    if (!slot)
-        return NO_MEMORY;
-    slot->first = head.first;
-    slot->term = head.term;
-    slot->count = head.count;
-    slot->bytes = head.bytes;
-    slot->chain = head.chain;
-    slot->kind = os_get16(data + LOG_BATCH_HEAD + 8); /* the first entry's, see batch.h */
-    slot->segment = image->number;
-    slot->offset = (uint32_t)offset;
-    walk->last.index = head.first + head.count - 1;
-    walk->last.term = head.term;
-    walk->last.chain = head.chain;
-    return TAKEN;
-}
+    if (slots->count == mark->kept) {
+        if (mark->count == mark->capacity) {
+            uint64_t wanted = mark->capacity ? mark->capacity * 2 : 64;
+            struct log_slot *grown = realloc(mark->popped, wanted * sizeof *grown);
 
-/* The last entry of what the slots hold. */
-static void walk_end(struct log_walk *walk)
-{
-    const struct log_slot *slot;
-
-    walk->last = walk->before;
-    if (!walk->slots.count)
-        return;
-    slot = log_slot_at(&walk->slots, walk->slots.count - 1);
-    walk->last.index = slot->first + slot->count - 1;
-    walk->last.term = slot->term;
-    walk->last.chain = slot->chain;
-}
-
-static enum taken take_truncate(struct log_walk *walk, const uint8_t *payload, uint32_t bytes)
-{
-    struct log_point point;
-
-    if (bytes != LOG_POINT_BYTES || !log_point_decode(payload, &point))
-        return DAMAGED;
-    if (point.index > walk->last.index)
-        return OUT_OF_ORDER;
-    if (point.index < walk->before.index) {
-        /* What it takes back began in a segment that has been compacted away since. */
-        walk->before = point;
-        while (walk->slots.count)
-            log_slots_pop_back(&walk->slots);
+            if (!grown)
+                return false;
+            mark->popped = grown;
+            mark->capacity = wanted;
+        }
+        mark->popped[mark->count] = *log_slot_at(slots, slots->count - 1);
+        assert(!mark->popped[mark->count].batch); /* what is on a disk is not in memory */
+        mark->count++;
+        mark->kept--;
     }
-    while (walk->slots.count && log_slot_at(&walk->slots, walk->slots.count - 1)->first > point.index)
+    log_slots_pop_back(slots);
+    return true;
+}
+
+static void go_back(struct reader *reader)
+{
+    struct log_walk *walk = reader->walk;
+    struct mark *mark = &reader->mark;
+
+    while (walk->slots.count > mark->kept)
         log_slots_pop_back(&walk->slots);
-    walk_end(walk);
-    return same_point(&walk->last, &point) ? TAKEN : OUT_OF_ORDER;
-}
+    while (mark->count) {
+        struct log_slot *slot = log_slots_push(&walk->slots);
 
-static enum taken take_reset(struct log_walk *walk, const uint8_t *payload, uint32_t bytes)
-{
-    struct log_point point;
-
-    if (bytes != LOG_POINT_BYTES || !log_point_decode(payload, &point))
-        return DAMAGED;
-    while (walk->slots.count)
-        log_slots_pop_back(&walk->slots);
-    walk->before = point;
-    walk->last = point;
-    return TAKEN;
-}
-
-static enum taken take_start(struct log_walk *walk, const uint8_t *payload, uint32_t bytes, uint64_t offset)
-{
-    struct log_start_point start;
-
-    if (bytes != LOG_START_BYTES || !log_start_decode(payload, &start))
-        return DAMAGED;
-    if (offset != LOG_SEGMENT_HEAD)
-        return OUT_OF_ORDER;
-    if (!walk->begun) {
-        walk->before = start.before;
-        walk->last = start.before;
-        walk->begun = true;
-        return TAKEN;
+        assert(slot); /* there was room for as many before */
+        *slot = mark->popped[--mark->count];
     }
-    return same_point(&walk->last, &start.before) ? TAKEN : OUT_OF_ORDER;
+    walk->before = mark->before;
+    walk->last = mark->last;
+    walk->begun = mark->begun;
 }
 
-static enum taken take(struct log_walk *walk, const struct log_segment_image *image, uint64_t offset,
-                       const struct log_frame *frame)
-{
-    const uint8_t *payload = image->data + offset + LOG_FRAME_HEAD;
-
-    if ((frame->kind == LOG_FRAME_START) != (offset == LOG_SEGMENT_HEAD))
-        return OUT_OF_ORDER;
-    switch (frame->kind) {
-    case LOG_FRAME_BATCH:
-        return take_batch(walk, image, offset, frame);
-    case LOG_FRAME_TRUNCATE:
-        return take_truncate(walk, payload, frame->bytes);
-    case LOG_FRAME_RESET:
-        return take_reset(walk, payload, frame->bytes);
-    default:
-        return take_start(walk, payload, frame->bytes, offset);
-    }
-}
-
-/* ---- the whole ----------------------------------------------------------------------------------------- */
+/* ---- what lies behind ---------------------------------------------------------------------------------- */
 
 static void note(const struct log_segment_image *image, uint64_t offset, const struct log_frame *frame,
                  struct log_segment_found *found)
@@ -206,6 +161,236 @@ static bool frames_behind(const struct log_segment_image *image, uint64_t from, 
     return true;
 }
 
+/* Whether a sync of the group that begins at `start` is known to have returned; `from`: behind what was read of it. */
+static bool is_proved(const struct reader *reader, uint64_t start, uint64_t from)
+{
+    const struct log_segment_image *image = reader->image;
+
+    if (image->later || (image->identity && image->identity->end > start) || reader->found->proved > start)
+        return true;
+    (void)frames_behind(image, from, reader->found);
+    return reader->found->proved > start;
+}
+
+/* ---- what one frame does to the log -------------------------------------------------------------------- */
+
+enum taken { TAKEN, DAMAGED, OUT_OF_ORDER, NO_MEMORY };
+
+static bool same_point(const struct log_point *a, const struct log_point *b)
+{
+    return a->index == b->index && a->term == b->term && a->chain == b->chain;
+}
+
+static enum taken take_batch(struct reader *reader, uint64_t offset, const struct log_frame *frame)
+{
+    const uint8_t *data = reader->image->data + offset + LOG_FRAME_HEAD;
+    struct log_walk *walk = reader->walk;
+    struct log_batch_head head;
+    struct log_slot *slot;
+
+    if (log_batch_check(data, frame->bytes, &head, NULL))
+        return DAMAGED;
+    if (head.first != walk->last.index + 1 || head.term < walk->last.term ||
+        head.chain != log_batch_chain(walk->last.chain, data))
+        return OUT_OF_ORDER;
+    slot = log_slots_push(&walk->slots);
+    if (!slot)
+        return NO_MEMORY;
+    slot->first = head.first;
+    slot->term = head.term;
+    slot->count = head.count;
+    slot->bytes = head.bytes;
+    slot->chain = head.chain;
+    slot->kind = os_get16(data + LOG_BATCH_HEAD + 8); /* the first entry's, see batch.h */
+    slot->segment = reader->image->number;
+    slot->offset = (uint32_t)offset;
+    walk->last.index = head.first + head.count - 1;
+    walk->last.term = head.term;
+    walk->last.chain = head.chain;
+    return TAKEN;
+}
+
+/* Whether the log has this very entry, and a batch ends with it. */
+static bool has_point(const struct log_walk *walk, const struct log_point *point)
+{
+    uint64_t position = log_slots_find(&walk->slots, point->index);
+    const struct log_slot *slot;
+
+    if (same_point(point, &walk->before))
+        return true;
+    if (position == walk->slots.count)
+        return false;
+    slot = log_slot_at(&walk->slots, position);
+    return slot->first + slot->count - 1 == point->index && slot->term == point->term && slot->chain == point->chain;
+}
+
+/*
+ * Nothing but the crc of its own 24 bytes says that a point is the one of this frame. Where a write ended behind the
+ * header, in space that was used before, what lies there may be a point all the same: an old one, or a part of a value.
+ * So it is looked at before anything is taken back by it. In a group that is not proved it must name an entry that the
+ * log has, and none that a snapshot says was committed; in one that is, it had been written whole, and may lie below
+ * what is left of the log.
+ */
+static enum taken take_truncate(struct reader *reader, uint64_t offset, const struct log_frame *frame)
+{
+    struct log_walk *walk = reader->walk;
+    uint64_t behind = offset + LOG_FRAME_HEAD + frame->bytes;
+    struct log_point point;
+    bool below;
+
+    if (frame->bytes != LOG_POINT_BYTES || !log_point_decode(reader->image->data + offset + LOG_FRAME_HEAD, &point))
+        return DAMAGED;
+    below = point.index < walk->before.index;
+    if (point.index > walk->last.index || (!below && !has_point(walk, &point)))
+        return OUT_OF_ORDER;
+    if ((below || point.index < reader->image->committed) && !is_proved(reader, frame->group_start, behind) &&
+        !seeded_bug("log-old-point-taken"))
+        return OUT_OF_ORDER;
+    while (walk->slots.count && log_slot_at(&walk->slots, walk->slots.count - 1)->first > point.index) {
+        if (!pop(reader))
+            return NO_MEMORY;
+    }
+    if (below) /* what it takes back began in a segment that has been compacted away since */
+        walk->before = point;
+    walk->last = point;
+    return TAKEN;
+}
+
+static enum taken take_reset(struct reader *reader, uint64_t offset, const struct log_frame *frame)
+{
+    struct log_walk *walk = reader->walk;
+    struct log_point point;
+
+    if (frame->bytes != LOG_POINT_BYTES || !log_point_decode(reader->image->data + offset + LOG_FRAME_HEAD, &point))
+        return DAMAGED;
+    while (walk->slots.count) {
+        if (!pop(reader))
+            return NO_MEMORY;
+    }
+    walk->before = point;
+    walk->last = point;
+    return TAKEN;
+}
+
+static enum taken take_start(struct log_walk *walk, const uint8_t *payload, uint32_t bytes)
+{
+    struct log_start_point start;
+
+    if (bytes != LOG_START_BYTES || !log_start_decode(payload, &start))
+        return DAMAGED;
+    if (!walk->begun) {
+        walk->before = start.before;
+        walk->last = start.before;
+        walk->begun = true;
+        return TAKEN;
+    }
+    return same_point(&walk->last, &start.before) ? TAKEN : OUT_OF_ORDER;
+}
+
+static enum taken take(struct reader *reader, uint64_t offset, const struct log_frame *frame)
+{
+    if ((frame->kind == LOG_FRAME_START) != (offset == LOG_SEGMENT_HEAD))
+        return OUT_OF_ORDER;
+    switch (frame->kind) {
+    case LOG_FRAME_BATCH:
+        return take_batch(reader, offset, frame);
+    case LOG_FRAME_TRUNCATE:
+        return take_truncate(reader, offset, frame);
+    case LOG_FRAME_RESET:
+        return take_reset(reader, offset, frame);
+    default:
+        return take_start(reader->walk, reader->image->data + offset + LOG_FRAME_HEAD, frame->bytes);
+    }
+}
+
+/* ---- a group ------------------------------------------------------------------------------------------- */
+
+/* The frames of one group, as far as they are sound and follow each other. */
+struct group {
+    uint64_t start;
+    uint64_t at;     /* behind them: where the next group begins, but for the alignment, or what is wrong */
+    uint64_t number;
+    uint32_t taken;  /* of them */
+    uint32_t stop;   /* enum log_stop; END: all of them, or there is no group here */
+    bool misplaced;  /* see log_segment_found */
+};
+
+/* The next frame of `group` is there, and is one of it; `first` is its first one. */
+static bool next_header(const struct reader *reader, const struct group *group, const struct log_frame *first,
+                        struct log_frame *frame)
+{
+    return frame_at(reader->image, group->at, frame) && frame->group_start == group->start &&
+           frame->ordinal == group->taken &&
+           (group->taken == 0 || (frame->group == first->group && frame->frames == first->frames));
+}
+
+/* Read the group at group->start, behind a group of the number `previous`. GAVEL_E_NO_MEMORY. */
+static int read_group(struct reader *reader, struct group *group, uint64_t previous)
+{
+    struct log_frame first = {.frames = 1};
+
+    group->at = group->start;
+    set_mark(reader);
+    while (group->taken < first.frames) {
+        struct log_frame frame;
+        enum taken taken;
+
+        if (!next_header(reader, group, &first, &frame)) {
+            bool missing = frames_behind(reader->image, group->at, reader->found) || group->taken;
+
+            group->stop = missing ? LOG_STOP_FRAME : LOG_STOP_END;
+            return 0;
+        }
+        note(reader->image, group->at, &frame, reader->found);
+        group->misplaced = frame.group < previous; /* groups rise */
+        taken = group->misplaced ? OUT_OF_ORDER : take(reader, group->at, &frame);
+        if (taken == NO_MEMORY)
+            return GAVEL_E_NO_MEMORY;
+        if (taken != TAKEN) {
+            (void)frames_behind(reader->image, group->at + 8, reader->found);
+            group->stop = taken == DAMAGED ? LOG_STOP_PAYLOAD : LOG_STOP_ORDER;
+            return 0;
+        }
+        first = frame;
+        group->number = frame.group;
+        group->at += LOG_FRAME_HEAD + frame.bytes;
+        group->taken++;
+    }
+    group->stop = LOG_STOP_END;
+    return 0;
+}
+
+/*
+ * Only a part of a group is there. A start of long ago may have cut off the rest, which was torn, and gone on behind it
+ * in the next sector; then what stands there says that the log ended with this part: the segment behind, an identity
+ * entry, or the next group, which continues it. If the rest had been more than nothing, none of them would. 1, 0, or
+ * GAVEL_E_NO_MEMORY.
+ */
+static int was_cut_short(struct reader *reader, const struct group *group)
+{
+    const struct log_segment_image *image = reader->image;
+    uint64_t next = align_group(group->at);
+    struct reader trial = {.image = image, .walk = reader->walk, .found = reader->found};
+    struct log_frame frame;
+    enum taken taken;
+
+    if (seeded_bug("log-part-of-a-group"))
+        return 1;
+    if (image->limit && next >= image->limit)
+        return same_point(&reader->walk->last, &image->before);
+    if (image->identity && image->identity->end == next)
+        return same_point(&reader->walk->last, &image->identity->last);
+    if (!frame_at(image, next, &frame) || frame.ordinal != 0 || frame.group <= group->number)
+        return false;
+    set_mark(&trial);
+    taken = take(&trial, next, &frame);
+    go_back(&trial);
+    free(trial.mark.popped);
+    return taken == NO_MEMORY ? GAVEL_E_NO_MEMORY : taken == TAKEN;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------- */
+
 /* Compare with the identity entry when the walk stands at the end that it names. */
 static void compare_identity(const struct log_segment_image *image, const struct log_walk *walk, uint64_t offset,
                              struct log_segment_found *found)
@@ -216,12 +401,49 @@ static void compare_identity(const struct log_segment_image *image, const struct
         found->identity_differs = true;
 }
 
+/* These frames count. */
+static void count(const struct reader *reader, const struct group *group)
+{
+    const struct log_segment_image *image = reader->image;
+    uint64_t offset = group->start;
+    struct log_frame frame;
+
+    reader->found->frames += group->taken;
+    for (uint32_t i = 0; image->seen && i < group->taken && frame_at(image, offset, &frame); i++) {
+        struct log_frame_seen seen = {&frame, offset, image->data + offset + LOG_FRAME_HEAD};
+
+        image->seen(image->ctx, &seen);
+        offset += LOG_FRAME_HEAD + frame.bytes;
+    }
+}
+
+/* It ends within this group, or where it would begin. */
+static void stop(struct reader *reader, struct group *group)
+{
+    struct log_segment_found *found = reader->found;
+
+    found->stop = group->stop;
+    if (found->stop == LOG_STOP_END && reader->image->limit)
+        found->stop = LOG_STOP_FRAME;
+    found->misplaced = group->misplaced;
+    found->group_at = group->start;
+    if (group->taken && !is_proved(reader, group->start, group->at) && !seeded_bug("log-torn-part-kept")) {
+        go_back(reader); /* a torn one: what is whole of it was never acknowledged either */
+        group->taken = 0;
+        group->at = group->start;
+    }
+    count(reader, group);
+    found->stop_at = group->at;
+}
+
 int log_segment_scan(const struct log_segment_image *image, struct log_walk *walk, struct log_segment_found *found)
 {
+    struct reader reader = {.image = image, .walk = walk, .found = found};
     struct log_segment_record record;
     uint64_t end = image->limit && image->limit < image->size ? image->limit : image->size;
     uint64_t offset = LOG_SEGMENT_HEAD;
-    uint64_t group = 0;
+    uint64_t number = 0; /* of the group before */
+    int status = 0;
 
     memset(found, 0, sizeof *found);
     found->head_good = image->size >= LOG_SEGMENT_HEAD &&
@@ -229,45 +451,31 @@ int log_segment_scan(const struct log_segment_image *image, struct log_walk *wal
                        record.number == image->number && record.bytes == image->size;
     found->stop = LOG_STOP_END;
     while (offset < end) {
-        struct log_frame frame;
-        enum taken taken;
-        bool risen;
+        struct group group = {.start = offset};
+        int counts = 0;
 
-        if (!frame_at(image, offset, &frame)) {
-            /* Behind a group whose end was cut off as torn, the next group begins in the next sector. */
-            uint64_t next = align_group(offset);
-
-            if (next != offset && (next >= end || (frame_at(image, next, &frame) && frame.ordinal == 0))) {
-                offset = next;
-                continue;
-            }
-            found->stop = frames_behind(image, offset, found) ? LOG_STOP_FRAME : LOG_STOP_END;
+        status = read_group(&reader, &group, number);
+        if (status == 0 && group.taken)
+            counts = group.stop == LOG_STOP_END ? 1 : was_cut_short(&reader, &group);
+        if (status || counts < 0) {
+            status = GAVEL_E_NO_MEMORY;
             break;
         }
-        note(image, offset, &frame, found);
-        /* Groups rise, and frames of one group lie side by side. */
-        risen = frame.group >= group;
-        taken = risen ? take(walk, image, offset, &frame) : OUT_OF_ORDER;
-        if (taken == NO_MEMORY)
-            return GAVEL_E_NO_MEMORY;
-        if (taken != TAKEN) {
-            (void)frames_behind(image, offset + 8, found);
-            found->stop = taken == DAMAGED ? LOG_STOP_PAYLOAD : LOG_STOP_ORDER;
-            found->misplaced = !risen;
+        if (!counts) {
+            stop(&reader, &group);
             break;
         }
-        found->frames++;
-        if (image->seen) {
-            struct log_frame_seen seen = {&frame, offset, image->data + offset + LOG_FRAME_HEAD};
-
-            image->seen(image->ctx, &seen);
-        }
-        group = frame.group;
-        offset += LOG_FRAME_HEAD + frame.bytes;
-        if (frame.ordinal + 1 == frame.frames)
-            offset = align_group(offset);
+        count(&reader, &group);
+        number = group.number;
+        offset = align_group(group.at);
         compare_identity(image, walk, offset, found);
     }
-    found->stop_at = offset;
-    return 0;
+    free(reader.mark.popped);
+    if (status == 0 && offset >= end) {
+        found->stop_at = found->group_at = offset;
+        /* All of it is sound, and yet the next segment went on from something else. */
+        if (image->limit && !same_point(&walk->last, &image->before))
+            found->stop = LOG_STOP_ORDER;
+    }
+    return status;
 }

@@ -30,6 +30,8 @@
 #define EDITS_MAX 32
 #define ENTRY_BYTES 900u
 #define BATCHES 90 /* of one entry each: two segments and a half */
+#define TOGETHER 5 /* of the last ones are written as one group, the last frames of it in one sector */
+#define SMALL_BYTES 100u
 #define SNAPSHOT_AT 30 /* as the name of its file says */
 #define TERM_BATCHES 40 /* in each term; then a vote for the next one */
 #define MEMBER 1
@@ -127,11 +129,11 @@ static void pump(struct disk *disk)
     (void)os_inline_pump(&disk->lanes);
 }
 
-static void append(struct disk *disk, uint64_t term)
+static void append(struct disk *disk, uint64_t term, size_t bytes)
 {
     static const uint8_t payload[ENTRY_BYTES] = {1, 2, 3};
     struct log_entry entry = {.kind = LOG_COMMAND, .machine = 1, .session = 5, .principal = gavel_text("ann"),
-                              .payload = gavel_bytes(payload, sizeof payload)};
+                              .payload = gavel_bytes(payload, bytes)};
     struct log_builder builder = {0};
     struct log_batch *batch = NULL;
     int status = log_builder_add(&builder, &entry);
@@ -144,7 +146,6 @@ static void append(struct disk *disk, uint64_t term)
     assert(status == 0);
     (void)log_batch_unref(batch);
     log_builder_free(&builder);
-    pump(disk);
 }
 
 static void on_flag(void *ctx)
@@ -221,7 +222,9 @@ static void make_sound(void)
             status = log_vote(disk.log, ++disk.io, 1 + (uint64_t)i / TERM_BATCHES, MEMBER);
             assert(status == 0);
         }
-        append(&disk, 1 + (uint64_t)i / TERM_BATCHES);
+        append(&disk, 1 + (uint64_t)i / TERM_BATCHES, i < BATCHES - TOGETHER ? ENTRY_BYTES : SMALL_BYTES);
+        if (i < BATCHES - TOGETHER || i == BATCHES - 1) /* while the first of the last is written the others collect */
+            pump(&disk);
         if (i == SNAPSHOT_AT)
             take_snapshot(&disk);
     }
@@ -513,7 +516,8 @@ static void live(struct disk *disk, bool recover, const struct edits *edits)
         vote = MEMBER;
         status = log_vote(disk->log, ++disk->io, term, vote);
         assert(status == 0);
-        append(disk, term);
+        append(disk, term, ENTRY_BYTES);
+        pump(disk);
         assert(disk->written == disk->io);
     }
     last = log_last(disk->log);
