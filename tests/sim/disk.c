@@ -68,6 +68,33 @@ static bool fails(struct sim_disk *disk, uint64_t ns)
     return faulty(disk) && sim_chance(&disk->random, disk->sim->options.disk_error_ppm);
 }
 
+/* An operation fails: whether what it was to do is done all the same, for an error tells nothing about that. */
+static bool is_done_anyway(struct sim_disk *disk)
+{
+    return sim_draw(&disk->halves) & 1;
+}
+
+static uint64_t room_of(struct sim_disk *disk)
+{
+    uint64_t room = UINT64_MAX;
+
+    return os_mem_files.space(disk->mem, "", &room) ? UINT64_MAX : room;
+}
+
+/* A full disk may have room for one more name, in a directory that has a block to spare, or not. */
+static bool finds_no_room(struct sim_disk *disk)
+{
+    return faulty(disk) && room_of(disk) < OS_MEM_SECTOR && (sim_draw(&disk->halves) & 1);
+}
+
+static int no_room(struct sim_disk *disk, const char *what, const char *path)
+{
+    disk->sim->totals.full_names++;
+    disk->refused_life = disk->node->lives;
+    sim_trace(disk->sim, disk->node, "disk: %s %s: ENOSPC", what, path);
+    return -ENOSPC;
+}
+
 /* What an operation on the bytes of a file is, to whoever aims at it. */
 static enum sim_aim aim_of(const char *path)
 {
@@ -92,15 +119,34 @@ static void begin(struct sim_disk *disk, enum sim_aim what)
 
 /* ---- operations on names ------------------------------------------------------------------------------- */
 
+/* Whether it would have to be made. */
+static bool is_absent(struct sim_disk *disk, const char *path)
+{
+    struct os_stat stat;
+
+    return os_mem_files.stat(disk->mem, path, &stat) == -ENOENT;
+}
+
 static int disk_open(void *self, const char *path, uint32_t flags, struct os_file **file)
 {
     struct sim_disk *disk = self;
+    bool changes = flags & (OS_OPEN_CREATE | OS_OPEN_TRUNCATE);
+    bool failed = fails(disk, NAME_COST);
+    struct os_file *opened = NULL;
+    int result;
 
-    if (fails(disk, NAME_COST))
+    if (failed && !(changes && is_done_anyway(disk)))
         return error(disk, "open", path);
-    if (flags & (OS_OPEN_CREATE | OS_OPEN_TRUNCATE))
+    if (!failed && (flags & OS_OPEN_CREATE) && is_absent(disk, path) && finds_no_room(disk))
+        return no_room(disk, "open", path);
+    if (changes)
         begin(disk, SIM_AIM_NAMES);
-    return os_mem_files.open(disk->mem, path, flags, file);
+    result = os_mem_files.open(disk->mem, path, flags, &opened);
+    if (failed && result == 0)
+        os_mem_files.close(disk->mem, opened);
+    if (!failed && result == 0)
+        *file = opened; /* nobody gets one that is closed */
+    return failed ? error(disk, "open", path) : result;
 }
 
 static void disk_close(void *self, struct os_file *file)
@@ -111,31 +157,44 @@ static void disk_close(void *self, struct os_file *file)
 static int disk_rename(void *self, const char *from, const char *to)
 {
     struct sim_disk *disk = self;
+    bool failed = fails(disk, NAME_COST);
+    int result;
 
-    if (fails(disk, NAME_COST))
+    if (failed && !is_done_anyway(disk))
         return error(disk, "rename", from);
+    if (!failed && is_absent(disk, to) && finds_no_room(disk))
+        return no_room(disk, "rename", from);
     begin(disk, SIM_AIM_NAMES);
-    return os_mem_files.rename(disk->mem, from, to);
+    result = os_mem_files.rename(disk->mem, from, to);
+    return failed ? error(disk, "rename", from) : result;
 }
 
 static int disk_unlink(void *self, const char *path)
 {
     struct sim_disk *disk = self;
+    bool failed = fails(disk, NAME_COST);
+    int result;
 
-    if (fails(disk, NAME_COST))
+    if (failed && !is_done_anyway(disk))
         return error(disk, "unlink", path);
     begin(disk, SIM_AIM_NAMES);
-    return os_mem_files.unlink(disk->mem, path);
+    result = os_mem_files.unlink(disk->mem, path);
+    return failed ? error(disk, "unlink", path) : result;
 }
 
 static int disk_mkdir(void *self, const char *path, uint32_t mode)
 {
     struct sim_disk *disk = self;
+    bool failed = fails(disk, NAME_COST);
+    int result;
 
-    if (fails(disk, NAME_COST))
+    if (failed && !is_done_anyway(disk))
         return error(disk, "mkdir", path);
+    if (!failed && is_absent(disk, path) && finds_no_room(disk))
+        return no_room(disk, "mkdir", path);
     begin(disk, SIM_AIM_NAMES);
-    return os_mem_files.mkdir(disk->mem, path, mode);
+    result = os_mem_files.mkdir(disk->mem, path, mode);
+    return failed ? error(disk, "mkdir", path) : result;
 }
 
 static int disk_chmod(void *self, const char *path, uint32_t mode)
@@ -287,6 +346,7 @@ static int disk_pwritev(void *self, struct os_file *file, const struct iovec *io
     const struct sim_options *options = &disk->sim->options;
     bool durable = flags & OS_WRITE_DURABLE;
     bool misdirected;
+    bool failed;
     uint64_t size = 0;
     int result;
 
@@ -295,9 +355,12 @@ static int disk_pwritev(void *self, struct os_file *file, const struct iovec *io
     disk->unanswered += os_mem_stopped(disk->mem);
     if (os_mem_stopped(disk->mem) || size == 0)
         return os_mem_files.pwritev(disk->mem, file, iov, count, offset, flags);
-    if (fails(disk, BYTES_COST + size / 4))
+    failed = fails(disk, BYTES_COST + size / 4);
+    if (failed && !is_done_anyway(disk))
         return error(disk, "write", os_mem_file_path(file));
     begin(disk, aim_of(os_mem_file_path(file)));
+    if (failed) /* in part, that is */
+        return short_write(disk, file, iov, count, offset, size);
     if (faulty(disk) && sim_chance(&disk->random, short_write_ppm(disk, file, offset)))
         return short_write(disk, file, iov, count, offset, size);
     if (durable && fails(disk, sync_cost(disk, size / OS_MEM_SECTOR + 1)))
@@ -347,14 +410,27 @@ static int disk_sync(void *self, struct os_file *file)
     return result;
 }
 
+/* Whether the file would take more room than there is. */
+static bool is_too_long(struct sim_disk *disk, struct os_file *file, uint64_t size)
+{
+    uint64_t old = 0;
+
+    return os_mem_files.size(disk->mem, file, &old) == 0 && size > old && size - old > room_of(disk);
+}
+
 static int disk_truncate(void *self, struct os_file *file, uint64_t size)
 {
     struct sim_disk *disk = self;
+    bool failed = fails(disk, NAME_COST);
+    int result;
 
-    if (fails(disk, NAME_COST))
+    if (failed && !is_done_anyway(disk))
         return error(disk, "truncate", os_mem_file_path(file));
+    if (!failed && faulty(disk) && is_too_long(disk, file, size))
+        return no_room(disk, "truncate", os_mem_file_path(file));
     begin(disk, aim_of(os_mem_file_path(file)));
-    return os_mem_files.truncate(disk->mem, file, size);
+    result = os_mem_files.truncate(disk->mem, file, size);
+    return failed ? error(disk, "truncate", os_mem_file_path(file)) : result;
 }
 
 static int disk_size(void *self, struct os_file *file, uint64_t *size)
@@ -459,6 +535,7 @@ struct sim_disk *sim_disk_new(struct sim *sim, struct sim_node *node)
     disk->node = node;
     disk->mem = must(os_mem_new());
     disk->random = sim_stream(sim, SIM_STREAM_DISK, node->number);
+    disk->halves = sim_stream(sim, SIM_STREAM_DISK, SIM_NODES_MAX + node->number);
     disk->stall.run = stall_now;
     disk->full.run = full_now;
     disk->room.run = room_now;

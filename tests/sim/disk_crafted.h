@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * disk_crafted.h - the world around a simulated disk, faked: a clock, a short list of events, and a hash of what was
- * traced; for disk_test.c, which includes it once.
+ * traced; for disk_test.c and disk_fail_test.c.
  */
 #ifndef TESTS_SIM_DISK_CRAFTED_H
 #define TESTS_SIM_DISK_CRAFTED_H

@@ -50,6 +50,7 @@ struct sim_disk {
     struct sim_node *node;
     struct os_mem *mem;
     struct sim_random random;
+    struct sim_random halves; /* what an operation that fails has done all the same; which name finds no room */
     uint32_t chosen;        /* enum sim_disk_fate, of the next loss of power ... */
     bool chosen_any;        /* ... whatever it comes from; else by sim_disk_die_after */
     uint32_t aim;           /* enum sim_aim: it dies within ... */

@@ -73,9 +73,9 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(events) X(acknowledged) X(reads) X(unknown) X(refused) X(elections) X(crashes) X(crashes_in_recovery) \
     X(recoveries) X(snapshots_taken) X(snapshots_installed) X(membership_changes) X(torn_tails) X(refetches) \
     X(corruptions_found) X(partitions) X(resets) X(lost) X(duplicated) X(reordered) X(stalls) X(disk_errors) \
-    X(disks_full) X(full_writes) X(full_alarms) X(pauses) X(wipes) X(clock_jumps) X(sessions) X(watch_events) \
-    X(clean_stops) X(transfers) X(settings_changes) X(upgrades) X(registrations) X(flips) X(flips_found) \
-    X(changed_seeds) X(leaders_removed) \
+    X(disks_full) X(full_writes) X(full_names) X(full_alarms) X(pauses) X(wipes) X(clock_jumps) X(sessions) \
+    X(watch_events) X(clean_stops) X(transfers) X(settings_changes) X(upgrades) X(registrations) X(flips) \
+    X(flips_found) X(changed_seeds) X(leaders_removed) \
     X(cuts_in_write) X(cuts_in_log_write) X(cuts_in_vote_write) X(cuts_in_snapshot) X(cuts_in_names) \
     X(cuts_after_commit) X(kills_in_recovery) X(cuts_after_kill) X(joined_rotten) X(joined_cut) X(majorities_healed) \
     X(worlds_of_1) X(worlds_of_2) X(worlds_of_3) X(worlds_of_4) \
