@@ -96,6 +96,8 @@ static void acknowledgement_not_on_disk(void **state)
     assert_int_equal(oracle->nodes[1].acked, 7);
     answer.match = 8;
     fires("persist before send", oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
+    disk.log = 8; /* and its core has not heard of that */
+    fires("persist before send", oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
     answer.flags = RAFT_APPEND_REJECTED;
     holds(oracle_persisted(oracle, &oracle->nodes[1], &answer, &disk));
     answer = message(RAFT_SNAPSHOT_RESPONSE, 1, 0, 3);

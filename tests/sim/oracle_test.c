@@ -40,6 +40,19 @@ static void elected_by_a_minority(void **state)
     fires("elected by a majority", look(0));
 }
 
+static void elected_without_its_own_vote_on_disk(void **state)
+{
+    struct oracle_view view = {.core = true, .configuration = &nodes[0].configuration, .vote_known = true,
+                               .vote_term = {1, 1}, .vote = {1, 1}};
+
+    (void)state;
+    holds(elect(0, 1));
+    view.status = nodes[0].status;
+    holds(oracle_elected(oracle, &oracle->nodes[0], &view));
+    view.vote[1] = 2;
+    fires("persist before send", oracle_elected(oracle, &oracle->nodes[0], &view));
+}
+
 static void appends_of_who_was_not_elected(void **state)
 {
     struct oracle_message sent = message(RAFT_APPEND_REQUEST, 2, 1, 1);
@@ -89,6 +102,20 @@ static void batch_that_nobody_made(void **state)
     fires("log matching", look(1));
 }
 
+static void batch_out_of_its_place(void **state)
+{
+    struct oracle_node *node = &oracle->nodes[0];
+    struct raft_batch batch = {.first = 5, .term = 1, .count = 1};
+
+    (void)state;
+    holds((elect(0, 1), append(0, 1, RAFT_BATCH_NOOP), look(0)));
+    fires("log matching", oracle_log_push(oracle, node, &batch, true));
+    batch.first = 2; /* found at a start */
+    fires("log matching", oracle_log_push(oracle, node, &batch, false));
+    nodes[0].status.last_index = 2; /* and there is no batch at 2 */
+    fires("log matching", look(0));
+}
+
 static void leader_without_what_is_committed(void **state)
 {
     (void)state;
@@ -129,6 +156,7 @@ static void snapshot_of_another_history(void **state)
     holds(committed_world(3));
     holds(oracle_snapshot_is(oracle, &oracle->nodes[2], 2, nodes[0].log[1].chain));
     fires("state-machine safety", oracle_snapshot_is(oracle, &oracle->nodes[2], 2, 99));
+    fires("state-machine safety", oracle_snapshot_is(oracle, &oracle->nodes[2], 4, 99)); /* not committed */
 }
 
 static void commit_without_a_quorum(void **state)
@@ -482,6 +510,33 @@ static void two_changes(void **state)
     fires("one change at a time", (change(0, 1, 3), look(0)));
 }
 
+static void joint_after_joint(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    append(0, 1, RAFT_BATCH_CONFIGURATION);
+    for (uint32_t i = 0; i < 3; i++)
+        nodes[0].configuration.members[i].outgoing = 1;
+    nodes[0].changed = nodes[0].configuration;
+    holds(look(0));
+    oracle->nodes[0].seen.configuration_index = 0; /* as if it had committed */
+    append(0, 1, RAFT_BATCH_CONFIGURATION);
+    fires("one change at a time", look(0));
+}
+
+/* A snapshot has brought it other members than had committed. */
+static void another_configuration_than_committed(void **state)
+{
+    (void)state;
+    holds(committed_world(2));
+    oracle->committed_configuration = nodes[1].configuration;
+    nodes[1].status.snapshot_index = 1;
+    holds(look(1));
+    voters(&oracle->committed_configuration, 1, 4);
+    nodes[1].status.snapshot_index = 2;
+    fires("the latest configuration is in force", look(1));
+}
+
 static void change_not_in_force(void **state)
 {
     (void)state;
@@ -719,27 +774,24 @@ static void a_lawful_life(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(two_leaders_of_a_term), TEST(elected_by_a_minority),
-        TEST(appends_of_who_was_not_elected), TEST(leader_drops_entries),
-        TEST(one_place_two_batches), TEST(batch_before_its_leader_has_it),
-        TEST(batch_of_a_term_without_a_leader), TEST(batch_that_nobody_made), TEST(leader_without_what_is_committed),
-        TEST(commit_behind_a_later_leader), TEST(two_commits_at_an_index), TEST(commit_of_what_is_not_there),
-        TEST(snapshot_of_another_history), TEST(commit_without_a_quorum), TEST(commit_by_one_half_of_a_joint_quorum),
-        TEST(commit_of_an_earlier_term), TEST(acknowledged_early), TEST(term_goes_back), TEST(commit_goes_back),
-        TEST(another_commit_after_a_restart),
+        TEST(two_leaders_of_a_term), TEST(elected_by_a_minority), TEST(elected_without_its_own_vote_on_disk),
+        TEST(appends_of_who_was_not_elected), TEST(leader_drops_entries), TEST(one_place_two_batches),
+        TEST(batch_before_its_leader_has_it), TEST(batch_of_a_term_without_a_leader), TEST(batch_that_nobody_made),
+        TEST(batch_out_of_its_place), TEST(leader_without_what_is_committed), TEST(commit_behind_a_later_leader),
+        TEST(two_commits_at_an_index), TEST(commit_of_what_is_not_there), TEST(snapshot_of_another_history),
+        TEST(commit_without_a_quorum), TEST(commit_by_one_half_of_a_joint_quorum), TEST(commit_of_an_earlier_term),
+        TEST(acknowledged_early), TEST(term_goes_back), TEST(commit_goes_back), TEST(another_commit_after_a_restart),
         TEST(two_votes), TEST(candidate_votes_for_another), TEST(vote_changes), TEST(stands_unwanted),
-        TEST(stands_when_told), TEST(term_without_a_candidate),
-        TEST(start_without_what_was_promised), TEST(damage_that_is_none), TEST(everything_forgotten),
-        TEST(term_forgotten), TEST(recovered_too_early), TEST(leaves_for_no_reason), TEST(quorums_overlap),
-        TEST(quorums_overlap_by_definition),
-        TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(change_not_in_force),
-        TEST(change_not_taken_back), TEST(leaders_without_overlap), TEST(removed_leader_stays),
-        TEST(removed_leader_commits_alone), TEST(removed_leader_commits), TEST(removed_leader_commits_an_earlier_term),
-        TEST(deposed_leader_commits), TEST(follower_commits_first), TEST(member_id_again), TEST(digests_differ),
-        TEST(digests_count_again),
-        TEST(ticks_and_applied), TEST(settings_differ),
-        TEST(session_twice), TEST(read_of_what_is_old), TEST(default_not_logged),
-        TEST(over_a_bound), TEST(a_lawful_life),
+        TEST(stands_when_told), TEST(term_without_a_candidate), TEST(start_without_what_was_promised),
+        TEST(damage_that_is_none), TEST(everything_forgotten), TEST(term_forgotten), TEST(recovered_too_early),
+        TEST(leaves_for_no_reason), TEST(quorums_overlap), TEST(quorums_overlap_by_definition),
+        TEST(change_without_overlap), TEST(change_before_the_own_term), TEST(two_changes), TEST(joint_after_joint),
+        TEST(another_configuration_than_committed), TEST(change_not_in_force), TEST(change_not_taken_back),
+        TEST(leaders_without_overlap), TEST(removed_leader_stays), TEST(removed_leader_commits_alone),
+        TEST(removed_leader_commits), TEST(removed_leader_commits_an_earlier_term), TEST(deposed_leader_commits),
+        TEST(follower_commits_first), TEST(member_id_again), TEST(digests_differ), TEST(digests_count_again),
+        TEST(ticks_and_applied), TEST(settings_differ), TEST(session_twice), TEST(read_of_what_is_old),
+        TEST(default_not_logged), TEST(over_a_bound), TEST(a_lawful_life),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
