@@ -142,7 +142,7 @@ run_mutants()
 declare -A begun=() simulators=() # by build: the seeds, and the process
 trap '[ ${#simulators[@]} = 0 ] || kill -KILL "${simulators[@]}" 2>/dev/null' EXIT # its workers go with it
 
-# begin_seeds BUILD FIRST LAST MINUTES: these seeds, of so many simulated minutes, with the build's simulator, which is
+# begin_seeds BUILD FIRST LAST MINUTES [SHARE]: these seeds, of so many simulated minutes, with the build's simulator, which is
 # built here. Once, and only when the simulator's stage was asked for.
 begin_seeds()
 {
@@ -156,7 +156,7 @@ begin_seeds()
     rm -f "$log" # not cut short: somebody may have it open
     ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
         "${idle[@]}" "$work/$name/tests/sim/gavel-sim" --seeds "$2..$3" --minutes "$4" --jobs "$jobs" \
-        --floors "$root/tests/sim/floors.txt" --ledger "$work/sim.ledger" >"$log" 2>&1 &
+        --floors "$root/tests/sim/floors.txt" --share "${5:-100}" --ledger "$work/sim.ledger" >"$log" 2>&1 &
     simulators[$name]=$!
 }
 
@@ -233,7 +233,7 @@ speed()
 # A thousand seeds of five simulated minutes, a tenth of them with the sanitizers watching: the builds are those of the
 # stages before, and by now most of the seeds have run (see above).
 begin_seeds_normal() { begin_seeds normal 1 900 5; }
-begin_seeds_asan() { begin_seeds asan 901 1000 5; }
+begin_seeds_asan() { begin_seeds asan 901 1000 5 50; } # of a hundred, rare totals come to less by chance
 
 run_sim()
 {

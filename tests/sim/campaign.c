@@ -212,10 +212,12 @@ static void print_totals(const struct campaign *campaign)
 }
 
 /* Lines "name least [seconds]": what 1,000 seeds of five minutes must reach, scaled to what was run; with `seconds`,
- * only where each seed has so many. "name N%": so many of a hundred seeds, however long; "name <N%": at the most. */
+ * only where each seed has so many; all of these by the share that --share says. "name N%": so many of a hundred seeds,
+ * however long; "name <N%": at the most. */
 static bool check_floors(const struct campaign *campaign)
 {
     FILE *file = fopen(campaign->floors, "r");
+    uint64_t share = campaign->share ? campaign->share : 100;
     bool good = file != NULL;
     char line[256];
 
@@ -243,7 +245,7 @@ static bool check_floors(const struct campaign *campaign)
         if (sscanf(line, "%*s %*u%c", &percent) == 1 && percent == '%')
             least = least * campaign->runs / 100;
         else
-            least = least * campaign->runs * campaign->seconds / FLOOR_SECONDS;
+            least = least * campaign->runs * campaign->seconds * share / 100 / FLOOR_SECONDS;
         if (!known || got < least) {
             printf(known ? "FLOOR %s: %llu are fewer than %llu\n" : "FLOOR %s: there is no such total\n", name,
                    (unsigned long long)got, least);

@@ -24,6 +24,7 @@ struct campaign {
     uint32_t set_count;
     const char *floors; /* file names; NULL: none */
     const char *ledger;
+    uint64_t share; /* of the floors, in a hundred: few seeds come to less, by chance; 0: all */
     /* what came of it */
     uint64_t runs;
     uint64_t failures;

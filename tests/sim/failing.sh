@@ -113,5 +113,10 @@ wants 1 most.out --seeds 1..3 --seconds 20 --floors "$work/most"
 says most.out '^FLOOR changed_seeds: [1-3] are more than 0% of the seeds$'
 wants 1 absent.out --seed 1 --seconds 1 --floors "$work/absent"
 wants 0 low.out --seed 1 --seconds 1 --floors "$work/low"
+# And shares of one: of twice what is reached, half.
+printf 'events %d\n' $(($(sed -nE 's/^ +events +([0-9]+).*/\1/p' "$work/low.out") * 600000)) >"$work/twice"
+wants 1 twice.out --seed 1 --seconds 1 --floors "$work/twice"
+wants 1 share.out --seed 1 --seconds 1 --floors "$work/twice" --share 51
+wants 0 share.out --seed 1 --seconds 1 --floors "$work/twice" --share 50
 [ "$bad" = 0 ] && echo "a failure is told, repeated and shrunk; floors hold"
 [ "$bad" = 0 ]

@@ -61,6 +61,16 @@ for total in $(sed -n '/define SIM_TOTALS/,/[^\\]$/p' "$here/sim.h" | grep -oE '
     [ "$total" = name ] || echo "$floors" | grep -q "^$total [1-9]" || complain "the total $total has no floor"
 done
 
+# Nor is a floor one that comes to nothing in make check's seeds: it says that it is for longer ones only.
+seeds=$(sed -nE 's/.*\*\) count=([0-9]+).*/\1/p' "$here/seeds.sh")
+seconds=$(sed -nE 's/.*GAVEL_SIM_SECONDS:-([0-9]+).*/\1/p' "$here/seeds.sh")
+share=$(sed -nE 's/.*--share ([0-9]+).*/\1/p' "$here/seeds.sh")
+while read -r total least from; do
+    case $total$least in '#'* | *%) continue ;; esac
+    [ "${from:-0}" -le "$seconds" ] || continue
+    [ $((least * seeds * seconds * share / 100 / 300000)) -ge 1 ] || complain "the floor of $total comes to 0 in make check"
+done <"$here/floors.txt"
+
 case $("$sim" --about) in
     *sanitizer=thread*) [ $bad = 0 ] || exit 1; echo "the simulator has one thread only"; exit 77 ;;
 esac

@@ -39,6 +39,7 @@ static void usage(FILE *to)
             "  --correlated               damage may hit a majority: safety and a loud stop only\n"
             "  --bug NAME                 with a seeded bug, in a build that has them\n"
             "  --floors FILE              fail when a total is below its floor, or above its bound\n"
+            "  --share PERCENT            of these floors: of few seeds, which chance moves\n"
             "  --ledger FILE              add a line about this run\n"
             "  --failures N               no new seeds after so many failures (10)\n"
             "  --about                    what this build is\n"
@@ -117,6 +118,8 @@ static bool take(struct arguments *arguments, const char *name, const char *valu
         return campaign->bug = value, true;
     if (strcmp(name, "--floors") == 0)
         return campaign->floors = value, true;
+    if (strcmp(name, "--share") == 0)
+        return number(value, &campaign->share) && campaign->share && campaign->share <= 100;
     if (strcmp(name, "--ledger") == 0)
         return campaign->ledger = value, true;
     return false;
@@ -127,7 +130,7 @@ static void refuse(const char *name, const char *value)
 {
     static const char *const names[] = {"--seed", "--seeds", "--seconds", "--minutes", "--jobs", "--failures", "--set",
                                         "--shrink", "--enumerate", "--every", "--replay", "--bug", "--floors",
-                                        "--ledger"};
+                                        "--share", "--ledger"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) {

@@ -8,5 +8,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 case $kind in dist) count=10 ;; asan) count=20 ;; *) count=200 ;; esac
 count=${GAVEL_SIM_SEEDS:-$count}
 floors=()
-[ "$count" -lt 100 ] || floors=(--floors "$here/floors.txt") # a few seeds say nothing about totals
+[ "$count" -lt 100 ] || floors=(--floors "$here/floors.txt" --share 50) # few seeds say nothing about totals
 exec "$sim" --seeds "1+$count" --seconds "${GAVEL_SIM_SECONDS:-20}" "${floors[@]}"
