@@ -192,7 +192,8 @@ enumerate()
 correlate()
 {
     local name=$1 seeds=$2 log=$work/correlated-$1.log
-    if top_builddir=$work/$name GAVEL_SIM_SEEDS=$seeds GAVEL_SIM_SECONDS=60 "$root/tests/sim/correlated.sh" >"$log" 2>&1
+    if top_builddir=$work/$name GAVEL_SIM_SEEDS=$seeds GAVEL_SIM_SECONDS=60 LEDGER=$work/sim.ledger \
+        "$root/tests/sim/correlated.sh" >"$log" 2>&1
     then
         count_pass
     else

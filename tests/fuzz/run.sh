@@ -8,6 +8,8 @@
 #   tests/fuzz/run.sh --keep TARGET...         the few found inputs that add coverage go into tests/fuzz/corpus
 #   tests/fuzz/run.sh --record ...             as the first form, and a line for each in tests/fuzz/ledger
 #   tests/fuzz/run.sh --sum                    what the ledger says of each target, all its runs together
+#   tests/fuzz/run.sh --least MINUTES TARGET...   the same of these, and a failure when one has run for less than that.
+#                                              Runs above a line "#since TARGET...: WHY" of the ledger count for neither
 #
 # What was found is kept below build/fuzz (or $GAVEL_BUILD_DIR/fuzz), so that a second run goes on from there. Fails
 # when any target crashed, hung or leaked; the input is named, and "build/fuzz/tests/fuzz/TARGET FILE" repeats it.
@@ -26,14 +28,15 @@ LOOK=4            # seconds between two looks at the CPU time that a fuzzer has 
 HANG=100          # seconds for one input: wall-clock time, and others may have the processor
 ledger=$here/ledger
 dir=$work/fuzz
-mode=run record=no
+mode=run record=no least=''
 while :; do
     case ${1:-} in
         --list) mode=list ;;
         --keep) mode=keep ;;
         --sum) mode=sum ;;
+        --least) mode=sum; least=${2:-none}; shift ;;
         --record) record=yes ;;
-        --help | -h) sed -n '3,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        --help | -h) sed -n '3,20s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) break ;;
     esac
     shift
@@ -57,15 +60,27 @@ settle()
     done
 }
 
-# sum: a line for each target: CPU-minutes, executions, runs and findings since the first one.
+# sum [TARGET...]: a line for each target, or these: CPU-minutes, executions, runs and findings since the first one that
+# counts. False when one of these has fewer than $least minutes.
 sum()
 {
-    { find "$here/corpus" -type f -printf '%f\n' | sed 's/-.*//' | sort -u; cat "$ledger"; } | awk '
+    { find "$here/corpus" -type f -printf '%f\n' | sed 's/-.*//' | sort -u; cat "$ledger"; } \
+        | awk -v only="$*" -v least="$least" '
+        BEGIN { asked = split(only, only_these, " "); for (i = 1; i <= asked; i++) wanted[only_these[i]] = 1 }
+        /^#since / {
+            for (i = 2; i <= NF; i++) {
+                name = $i; sub(/:$/, "", name)
+                minutes[name] = executions[name] = findings[name] = runs[name] = 0
+                delete first[name]; delete last[name]
+                if (name != $i) break
+            }
+            next
+        }
         /^#/ { next }
         NF == 1 { if (!($1 in minutes)) minutes[names[++count] = $1] = 0; next }
         {
             if (!($3 in minutes)) names[++count] = $3
-            if (!($3 in runs)) first[$3] = $2 " " $1
+            if (!($3 in first)) first[$3] = $2 " " $1
             minutes[$3] += $4 / 60; executions[$3] += $5; findings[$3] += $6; runs[$3]++; last[$3] = $2
             if ($2 < first[$3]) first[$3] = $2 " " $1
         }
@@ -74,14 +89,24 @@ sum()
                 "target", "CPU-minutes", "executions", "runs", "findings", "since", "last"
             for (i = 1; i <= count; i++) {
                 n = names[i]
+                if (asked && !(n in wanted)) continue
+                wanted[n] = 0
+                if (minutes[n] < least) few = few " " n
                 printf "%-22s %11.1f %12d %5d %8d  %-18s  %s\n", \
                     n, minutes[n], executions[n], runs[n], findings[n], first[n], last[n]
             }
+            for (n in wanted) if (wanted[n]) few = few " " n
+            if (asked && few != "") { print "fewer than " least " CPU-minutes:" few; exit 1 }
         }'
 }
 
 [ $mode = run ] || [ $mode = sum ] && settle
-if [ $mode = sum ]; then sum; exit 0; fi
+if [ $mode = sum ]; then
+    case $least in *[!0-9]*) say "run.sh: --least takes a number of minutes, and the targets"; exit 64 ;; esac
+    [ -z "$least" ] || [ $# -gt 0 ] || { say "run.sh: --least takes a number of minutes, and the targets"; exit 64; }
+    sum "$@"
+    exit
+fi
 
 # ---- the build
 

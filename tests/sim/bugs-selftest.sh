@@ -70,6 +70,9 @@ MOVED both-30-1: in seed 2 that rule fires, in seed 30 this rule, after 2.0 CPU-
 caught both-30-1: seed 30, this rule'
 says good 0 "$good
 bugs: 3, 0 failed, 2 by another seed than recorded"
+MOVED_MAX=1 says good 1 "$good
+bugs: 3, 0 failed, 2 by another seed than recorded
+bugs: FAIL: more than 1 rows have moved; bugs.sh --record NAME... for each that says MOVED"
 says bad 1 "$good
 SURVIVED never-0-30: no seed in 120 CPU-seconds
 SURVIVED late-120-50: no seed in 120 CPU-seconds

@@ -257,9 +257,25 @@ static bool check_floors(const struct campaign *campaign)
     return good;
 }
 
+const char *campaign_sanitizer(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return "address";
+#elif defined(__SANITIZE_THREAD__)
+    return "thread";
+#else
+    return "none";
+#endif
+}
+
 static void write_ledger(const struct campaign *campaign)
 {
     FILE *file = fopen(campaign->ledger, "a");
+#ifdef GAVEL_SEEDED_BUGS
+    const char *bug = campaign->bug ? campaign->bug : getenv("GAVEL_BUG");
+#else
+    const char *bug = NULL;
+#endif
     time_t now = time(NULL);
     struct tm at;
     char date[32] = "";
@@ -270,9 +286,13 @@ static void write_ledger(const struct campaign *campaign)
     }
     if (gmtime_r(&now, &at))
         (void)strftime(date, sizeof date, "%Y-%m-%d", &at);
-    fprintf(file, "%s %s %llu..%llu seconds=%llu%s", date, sim_commit(), (unsigned long long)campaign->first,
+    fprintf(file, "%s %s %llu..%llu seconds=%llu%s%s", date, sim_commit(), (unsigned long long)campaign->first,
             (unsigned long long)(campaign->first + campaign->runs - 1), (unsigned long long)campaign->seconds,
-            campaign->correlated ? " correlated" : "");
+            campaign->correlated ? " correlated" : "", campaign->twice ? " twice" : "");
+    if (bug)
+        fprintf(file, " bug=%s", bug);
+    if (strcmp(campaign_sanitizer(), "none") != 0)
+        fprintf(file, " sanitizer=%s", campaign_sanitizer());
     for (uint32_t i = 0; i < campaign->set_count; i++)
         fprintf(file, " %s", campaign->sets[i]);
     fprintf(file, " cpu_s=%llu events=%llu failures=%llu\n", (unsigned long long)(campaign->cpu_us / 1000000),

@@ -34,6 +34,9 @@ struct campaign {
     struct sim_totals totals;
 };
 
+/* "address", "thread" or "none": what this build of the simulator looks with. */
+const char *campaign_sanitizer(void);
+
 /* What this seed's run is. False when one of the sets is wrong. */
 bool campaign_order(const struct campaign *campaign, uint64_t seed, struct sim_run_order *order);
 

@@ -96,7 +96,9 @@ fi
 # shellcheck disable=SC2086
 wants 1 many --seeds 1..50 --seconds 1 $slow --jobs 1 --failures 2 --ledger "$work/ledger"
 says many '^2 seeds, '
-says ledger '^20[0-9-]+ [0-9a-z.-]+ 1\.\.2 seconds=1 sync_us=100000000000 cpu_s=[0-9]+ events=[0-9]+ failures=2$'
+says ledger '^20[0-9-]+ [0-9a-z.-]+ 1\.\.2 seconds=1( sanitizer=[a-z]+)? sync_us=100000000000 cpu_s=[0-9]+ events=[0-9]+ failures=2$'
+wants 0 pairs --seeds 3..3 --seconds 1 --correlated --twice --ledger "$work/pairs.ledger"
+says pairs.ledger ' 3\.\.3 seconds=1 correlated twice( sanitizer=[a-z]+)? cpu_s='
 
 # A total below its floor, one that nobody counts, and one that is reached.
 printf '# floors\nevents 10000000000000\n' >"$work/high"

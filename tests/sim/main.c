@@ -179,18 +179,12 @@ static bool check(const struct arguments *arguments)
 /* For scripts: how many seeds are reasonable here. */
 static int about(void)
 {
-    const char *sanitized = "none";
     const char *seeded = "no";
 
-#if defined(__SANITIZE_ADDRESS__)
-    sanitized = "address";
-#elif defined(__SANITIZE_THREAD__)
-    sanitized = "thread";
-#endif
 #ifdef GAVEL_SEEDED_BUGS
     seeded = "yes";
 #endif
-    printf("commit=%s sanitizer=%s seeded-bugs=%s\n", sim_commit(), sanitized, seeded);
+    printf("commit=%s sanitizer=%s seeded-bugs=%s\n", sim_commit(), campaign_sanitizer(), seeded);
     return 0;
 }
 
