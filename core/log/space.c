@@ -323,8 +323,24 @@ static void forget_slots(struct log *log, uint64_t number)
     }
 }
 
+/*
+ * The oldest segment that has to stay: the one that is written to, or, until its first group is durable, the one before
+ * it. A start that found no frame at all, and an identity entry of what has been dropped, would call that damage.
+ */
+static const struct log_segment *oldest_kept(const struct log *log)
+{
+    const struct log_group *group = &log->group;
+    struct os_list *link;
+
+    if (!log->current || !log->writing || !group->frames || group->offset != LOG_SEGMENT_HEAD)
+        return log->current;
+    link = log->current->link.prev;
+    return link == &log->segments ? log->current : os_container(link, struct log_segment, link);
+}
+
 void log_compact(struct log *log, uint64_t index)
 {
+    const struct log_segment *kept = oldest_kept(log);
     uint64_t behind = 0; /* bytes of the segments that would remain */
     struct log_segment *segment;
 
@@ -338,7 +354,7 @@ void log_compact(struct log *log, uint64_t index)
     while (!os_list_empty(&log->segments)) {
         segment = os_container(log->segments.next, struct log_segment, link);
         behind -= segment->used - LOG_SEGMENT_HEAD;
-        if (segment == log->current || segment->last_index > index || behind < log->trail_bytes)
+        if (segment == kept || segment->last_index > index || behind < log->trail_bytes)
             break;
         forget_slots(log, segment->number);
         os_list_remove(&segment->link);
