@@ -29,8 +29,9 @@
 
 struct log_snapshot_writer;
 
-/* Answer to begin, write and end: status 0, GAVEL_E_IO or GAVEL_E_NO_SPACE with a sentence. After a failure of a
- * write or of end the writer must be cancelled; the log goes on, for nothing was promised. */
+/* Answer to begin, write and end: status 0, GAVEL_E_IO or GAVEL_E_NO_SPACE with a sentence; to end also GAVEL_E_EXISTS
+ * when a newer one was received meanwhile. After a failure of a write or of end the writer must be cancelled; the log
+ * goes on, for nothing was promised. */
 typedef void (*log_snapshot_done)(void *ctx, int32_t status, const struct gavel_error *error);
 
 /* [loop] Begin one at `info->index`, `term` and `chain` (bytes and digest are ignored); `meta` is copied. At most one

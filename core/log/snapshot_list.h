@@ -9,8 +9,9 @@
 
 #define LOG_PRUNE_MAX 8 /* old snapshots removed by one publication; normally one */
 
-/* [loop] Name those that have to go when one more is published. Returns how many. */
-uint32_t log_snapshot_prune(const struct log *log, struct log_snapshot_info *pruned);
+/* [loop] Name those that have to go when one more is published at `index`, above all that are listed (asserted).
+ * Returns how many. */
+uint32_t log_snapshot_prune(const struct log *log, uint64_t index, struct log_snapshot_info *pruned);
 
 /* [loop] Before a snapshot is begun: have memory to list it when it is published, beside one that the other publisher
  * is making. For then it is too late to fail: the file is there. GAVEL_E_NO_MEMORY. */

@@ -386,7 +386,7 @@ int log_snapshot_received_end(struct log_snapshot_receiver *receiver)
         return GAVEL_E_INVALID;
     if (log->snapshot_count && log->snapshots[0].index >= receiver->info.index)
         return GAVEL_E_EXISTS; /* a local one has overtaken it: close this */
-    receiver->pruned_count = log_snapshot_prune(log, receiver->pruned);
+    receiver->pruned_count = log_snapshot_prune(log, receiver->info.index, receiver->pruned);
     submit(receiver, RECEIVER_ENDING, finish_run);
     return 0;
 }

@@ -21,7 +21,7 @@ enum writer_state {
     WRITER_IDLE,    /* -> WRITING, ENDING, CANCELLING */
     WRITER_WRITING, /* a piece is with the lane -> IDLE, CANCELLING */
     WRITER_ENDING,  /* footer and sync are with the lane -> WAITING, IDLE (failed), CANCELLING */
-    WRITER_WAITING, /* for the log to be durable up to the index -> PUBLISHING, CANCELLING */
+    WRITER_WAITING, /* for the log to be durable up to the index -> PUBLISHING, IDLE (overtaken), CANCELLING */
     WRITER_PUBLISHING, /* -> gone, IDLE (failed) */
     WRITER_CANCELLING  /* -> gone */
 };
@@ -76,7 +76,7 @@ void log_snapshot_add(struct log *log, const struct log_snapshot_info *info)
     uint32_t at = 0;
 
     assert(log->snapshot_count < log->snapshot_room);
-    /* A local one may be published after a newer one from the leader. */
+    /* A local one may be published after a newer one from the leader: both were on their way to the lane. */
     while (at < log->snapshot_count && list[at].index > info->index)
         at++;
     memmove(list + at + 1, list + at, (log->snapshot_count - at) * sizeof *list);
@@ -84,10 +84,11 @@ void log_snapshot_add(struct log *log, const struct log_snapshot_info *info)
     log->snapshot_count++;
 }
 
-uint32_t log_snapshot_prune(const struct log *log, struct log_snapshot_info *pruned)
+uint32_t log_snapshot_prune(const struct log *log, uint64_t index, struct log_snapshot_info *pruned)
 {
     uint32_t count = 0;
 
+    assert(log->snapshot_count == 0 || log->snapshots[0].index < index);
     for (uint32_t i = log->snapshot_count; i > 0 && i + 1 > log->snapshot_keep && count < LOG_PRUNE_MAX; i--)
         pruned[count++] = log->snapshots[i - 1];
     return count;
@@ -208,6 +209,18 @@ static void submit(struct log_snapshot_writer *writer, enum writer_state state, 
     os_submit(writer->os, OS_LANE_DISK, &writer->job);
 }
 
+/* One from the leader has come meanwhile and is newer: this one would take its place among those that are kept. */
+static void overtaken(struct log_snapshot_writer *writer)
+{
+    struct gavel_error error;
+
+    COVER("log-snapshot-overtaken");
+    writer->state = WRITER_IDLE;
+    writer->failed = true;
+    (void)gavel_fail(&error, GAVEL_E_EXISTS, "a newer one from the leader is there");
+    writer->done(writer->ctx, GAVEL_E_EXISTS, &error);
+}
+
 static void publish_when_durable(struct log_snapshot_writer *writer)
 {
     struct log *log = writer->log;
@@ -215,7 +228,11 @@ static void publish_when_durable(struct log_snapshot_writer *writer)
     writer->state = WRITER_WAITING;
     if (log->durable < writer->info.index && !seeded_bug("log-snapshot-early"))
         return;
-    writer->pruned_count = log_snapshot_prune(log, writer->pruned);
+    if (log->snapshot_count && log->snapshots[0].index >= writer->info.index) {
+        overtaken(writer);
+        return;
+    }
+    writer->pruned_count = log_snapshot_prune(log, writer->info.index, writer->pruned);
     submit(writer, WRITER_PUBLISHING, publish_run);
 }
 

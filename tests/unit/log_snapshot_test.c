@@ -374,6 +374,56 @@ static void test_receive_with_breaks(void **state)
     free(payload);
 }
 
+/* A newer one came from a peer while a local one was written: that one is dropped, never the newer one for it. */
+static void test_overtaken_by_a_received_one(void **state)
+{
+    uint8_t *payload = make_payload(1000);
+    struct log_snapshot_receiver *receiver;
+    struct log_snapshot_writer *writer;
+    struct log_snapshot_info info;
+    struct answers local = {0};
+    struct answers answers = {0};
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    f.options.snapshot_keep = 1;
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    (void)fixture_append(&f, 1, 1, 50);
+    fixture_pump(&f);
+    fixture_snapshot(&f, 100);
+    (void)fixture_append(&f, 1, 1, 50);
+    info = info_of_end(&f);
+    assert_int_equal(log_snapshot_begin(f.log, &info, "the meta", 8, on_done, &local, &writer), 0);
+    assert_int_equal(log_snapshot_write(writer, payload, 1000), 0);
+    (void)fixture_append(&f, 1, 1, 50);
+    fixture_pump(&f);
+    info = info_of_end(&f);
+    info.bytes = 1000;
+    info.digest = crc32c(0, payload, 1000);
+    receiver = start(&f, &answers, &info);
+    put(&f, receiver, payload, 0, 1000);
+    assert_int_equal(log_snapshot_received_end(receiver), 0);
+    fixture_pump(&f);
+    assert_int_equal(answers.status, 0);
+    assert_int_equal(log_snapshot_end(writer), 0);
+    fixture_pump(&f);
+    assert_int_equal(log_snapshot_count(f.log), 1);
+    assert_int_equal(log_snapshot_newest(f.log).index, 3);
+    log_compact(f.log, 3); /* the node's word: 3 is published */
+    assert_int_equal(local.status, GAVEL_E_EXISTS);
+    log_snapshot_cancel(writer);
+    fixture_pump(&f);
+    fixture_stop(&f);
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.snapshot.index, 3);
+    check_payload(&f, 3, payload, 1000, 1000);
+    fixture_stop(&f);
+    fixture_free(&f);
+    free(payload);
+}
+
 /* The last sync fails, and the process is killed before it can take the part away. */
 static int fail_sync_of_part(void *ctx, enum os_mem_op op, const char *path)
 {
@@ -505,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_unreadable_at_start),
         cmocka_unit_test(test_receive_with_breaks),
+        cmocka_unit_test(test_overtaken_by_a_received_one),
         cmocka_unit_test(test_receive_after_failed_sync),
         cmocka_unit_test(test_receive_another),
         cmocka_unit_test(test_receive_wrong_digest),
