@@ -181,7 +181,8 @@ struct log *log_free(struct log *log);
 struct log_task {
     void (*done)(struct log_task *task); /* [loop] */
     void *ctx;                           /* the caller's */
-    int32_t status;                      /* 0 or GAVEL_E_IO, GAVEL_E_NO_SPACE; on GAVEL_E_IO the log has failed */
+    int32_t status;                      /* 0 or GAVEL_E_IO: the log has failed; GAVEL_E_NO_SPACE: the disk was full, or
+                                            descriptors or memory had run out: asked again later it may go */
     struct gavel_error error;
 };
 
@@ -211,6 +212,10 @@ int log_reset(struct log *log, uint64_t index, uint64_t term, uint32_t chain, st
  * appends as if they were lost) with GAVEL_E_NO_SPACE; reads go on. Becomes true again by itself. Votes are written
  * in place and never need room. */
 bool log_space_ok(const struct log *log);
+
+/* [loop] Why there is no room: the negative errno that the making of a segment met (-ENOSPC, -EDQUOT, or -EMFILE, -ENFILE,
+ * -ENOMEM: descriptors or memory have run out), tried again once a second; 0 when there is. */
+int log_space_error(const struct log *log);
 
 /* [loop] True when half of LOG_QUEUE_BYTES waits behind a slow or hung disk: propose and take nothing more until that
  * is over (BUSY), long before log_append has to refuse. */

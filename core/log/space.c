@@ -83,6 +83,7 @@ int log_segment_make(const struct os *os, const char *dir, uint64_t number, uint
 {
     struct paths paths;
     struct os_file *made;
+    bool named = false;
     int result = fill_paths(&paths, dir, number, 0);
 
     if (result)
@@ -94,6 +95,7 @@ int log_segment_make(const struct os *os, const char *dir, uint64_t number, uint
         (result = write_record(os, made, number, bytes, incarnation)) || (result = os_sync(os, made)) ||
         (result = os_rename(os, paths.making, paths.made)))
         goto fail;
+    named = true;
     if (!seeded_bug("log-segment-dir-unsynced") && (result = os_sync_dir(os, paths.log)))
         goto fail;
     *file = made;
@@ -101,7 +103,7 @@ int log_segment_make(const struct os *os, const char *dir, uint64_t number, uint
 
 fail:
     os_close(os, made);
-    (void)os_unlink(os, paths.making); /* gives the space back; the name may be gone already */
+    (void)os_unlink(os, named ? paths.made : paths.making); /* gives the space back: the next try makes another one */
     return result;
 }
 
@@ -132,6 +134,10 @@ static int drop(struct log_keeper *keeper)
 
     if (result == 0)
         result = os_unlink(keeper->os, paths.old);
+    if (keeper->segment->hindered && (result == 0 || result == -ENOENT)) {
+        result = os_unlink(keeper->os, paths.making); /* where a recycling may have left it */
+        result = result == -ENOENT ? 0 : result;
+    }
     if (result == 0 && !seeded_bug("log-drop-unordered"))
         result = os_sync_dir(keeper->os, paths.log);
     return result;
@@ -163,9 +169,29 @@ static void add_spare(struct log *log, struct log_segment *segment, uint64_t num
     os_list_push(&log->spares, &segment->link);
 }
 
-static bool is_full(int status)
+static bool no_descriptor(int status)
 {
-    return status == -ENOSPC || status == -EDQUOT;
+    return status == -EMFILE || status == -ENFILE;
+}
+
+bool log_passes(int status)
+{
+    return status == -ENOSPC || status == -EDQUOT || status == -ENOMEM || no_descriptor(status);
+}
+
+/* Not now: with the next look, once a second. */
+static void try_later(struct log *log)
+{
+    log->retry_at = os_mono_ns(log->os) + LOG_SPACE_RETRY_NS;
+}
+
+/* Nothing was written that anybody has to find: another one is made when there is room, or a descriptor, or memory. */
+static void make_later(struct log *log, int status)
+{
+    COVER("log-segment-made-later");
+    log->space_short = true;
+    log->space_error = status;
+    try_later(log);
 }
 
 /* [loop] */
@@ -185,12 +211,17 @@ static void keeper_done(struct os_job *job)
         } else {
             add_spare(log, segment, keeper->number, keeper->bytes, keeper->file);
             log->space_short = false;
+            log->space_error = 0;
         }
         log->retry_at = 0;
-    } else if (keeper->action == LOG_KEEP_MAKE && is_full(keeper->status)) {
+    } else if (keeper->action == LOG_KEEP_MAKE && log_passes(keeper->status)) {
         free(segment);
-        log->space_short = true;
-        log->retry_at = os_mono_ns(log->os) + LOG_SPACE_RETRY_NS;
+        make_later(log, keeper->status);
+    } else if (keeper->action != LOG_KEEP_MAKE && no_descriptor(keeper->status)) {
+        COVER("log-segment-dropped-later");
+        segment->hindered = true; /* its old name may be gone already, but not durably */
+        os_list_push(log->dying.next, &segment->link); /* stays the first: they go in order */
+        try_later(log);
     } else {
         if (keeper->action != LOG_KEEP_MAKE)
             os_close(log->os, segment->file);
@@ -219,21 +250,21 @@ static bool choose(struct log *log, struct log_keeper *keeper)
     if (!os_list_empty(&log->dying)) {
         struct log_segment *oldest = os_container(log->dying.next, struct log_segment, link);
 
-        if (oldest->readers == 0) {
+        if (oldest->readers == 0 && !(oldest->hindered && log->retry_at)) {
+            bool useful = spares < LOG_SPARES_MAX && oldest->size == log->segment_bytes && !oldest->hindered;
+
             os_list_remove(&oldest->link);
             keeper->segment = oldest;
             keeper->old_number = oldest->number;
-            keeper->action = spares < LOG_SPARES_MAX && oldest->size == log->segment_bytes ? LOG_KEEP_RECYCLE
-                                                                                           : LOG_KEEP_DROP;
+            keeper->action = useful ? LOG_KEEP_RECYCLE : LOG_KEEP_DROP;
             return true;
         }
     }
     if (spares >= LOG_SPARES_WANTED || (log->state == LOG_STOPPING && !log->queue_head) || log->retry_at)
         return false;
     keeper->segment = calloc(1, sizeof *keeper->segment);
-    if (!keeper->segment) { /* memory is short: like a full disk, tried again later */
-        log->space_short = true;
-        log->retry_at = os_mono_ns(log->os) + LOG_SPACE_RETRY_NS;
+    if (!keeper->segment) {
+        make_later(log, -ENOMEM);
         return false;
     }
     keeper->action = LOG_KEEP_MAKE;
@@ -284,6 +315,12 @@ bool log_space_ok(const struct log *log)
     if (reserve > log->segment_bytes / 4)
         reserve = log->segment_bytes / 4;
     return room(log) >= reserve + log->queued_bytes;
+}
+
+int log_space_error(const struct log *log)
+{
+    assert(log->magic == LOG_MAGIC);
+    return log->space_error;
 }
 
 uint64_t log_deadline(const struct log *log)

@@ -32,6 +32,7 @@ struct log_segment {
     uint64_t used;       /* offset behind the last group */
     uint64_t last_index; /* the highest that was ever written into it */
     uint32_t readers;    /* jobs that read from it */
+    bool hindered;       /* dying: a first try found no descriptor; it is dropped, whatever was done of that */
     struct os_file *file;
 };
 
@@ -150,6 +151,7 @@ struct log {
     struct log_group group;
     struct log_keeper keeper;
     bool space_short;
+    int space_error;   /* why: the negative errno of the last segment that could not be made */
     uint64_t retry_at; /* monotonic ns; 0: not waiting */
 
     uint64_t cache_bytes;
@@ -187,6 +189,9 @@ void log_fail(struct log *log, const char *what, int error);
 
 /* [loop] space.c: start the next piece of housekeeping when none is under way. */
 void log_keep(struct log *log);
+
+/* [any] space.c: true for a negative errno that says that room, a quota, descriptors or memory ran out: later it goes. */
+bool log_passes(int status);
 
 /* [any lane] space.c: make segment `number` of `bytes` bytes, zero-filled, synced, under its name. Negative errno. */
 int log_segment_make(const struct os *os, const char *dir, uint64_t number, uint64_t bytes, uint64_t incarnation,

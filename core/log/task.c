@@ -94,6 +94,8 @@ static void unmark_run(struct os_job *job)
     char path[OS_PATH_MAX];
 
     at->status = log_path(path, at->dir, "recovering", NULL) ? -ENAMETOOLONG : os_unlink(at->os, path);
+    if (at->status == -ENOENT)
+        at->status = 0; /* a first try may have come that far */
     if (at->status == 0)
         at->status = os_sync_dir(at->os, at->dir);
     if (at->status == 0 && log_path(path, at->dir, "log", NULL) == 0)
@@ -110,9 +112,10 @@ static void task_done(struct os_job *job)
     os_list_remove(&at->pending.link);
     log->jobs--;
     task->status = 0;
-    if (at->status == -ENOSPC || at->status == -EDQUOT) {
+    if (log_passes(at->status)) {
         COVER("log-task-disk-full");
-        task->status = gavel_fail(&task->error, GAVEL_E_NO_SPACE, "%s/%s: the disk is full", log->dir, at->name);
+        task->status = gavel_fail(&task->error, GAVEL_E_NO_SPACE, "%s/%s: %s", log->dir, at->name,
+                                  strerror(-at->status));
     } else if (at->status) {
         log_fail(log, "write a record", at->status);
         task->status = GAVEL_E_IO;

@@ -285,6 +285,8 @@ static void recovered_saved(struct log_task *task)
     node->recovering_saving = false;
     if (!node_working(node))
         return;
+    if (task->status == GAVEL_E_NO_SPACE)
+        return; /* it comes again with every append */
     if (task->status != GAVEL_OK) {
         node_fatal(node, 74, "the end of recovery cannot be written: %s", task->error.text);
         return;

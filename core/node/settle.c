@@ -5,7 +5,23 @@
  */
 #include "core/node/internal.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "core/os/seeded.h"
+
+static void say_space(struct node *node, bool ok)
+{
+    int error = log_space_error(node->log);
+
+    if (ok)
+        node_log(node, GAVEL_LOG_INFO, "log", "There is space again: writes are taken");
+    else if (error == 0 || error == -ENOSPC || error == -EDQUOT)
+        node_log(node, GAVEL_LOG_ERROR, "log", "The disk is full: writes are refused, reads go on");
+    else
+        node_log(node, GAVEL_LOG_ERROR, "log", "No segment of the log can be made (%s): writes are refused, reads go on",
+                 strerror(-error));
+}
 
 static void check_space(struct node *node)
 {
@@ -16,9 +32,7 @@ static void check_space(struct node *node)
     if (!node->raft || ok == node->space_ok)
         return;
     node->space_ok = ok;
-    node_log(node, ok ? GAVEL_LOG_INFO : GAVEL_LOG_ERROR, "log",
-             ok ? "There is space again: writes are taken"
-                : "The disk is full: writes are refused, reads go on");
+    say_space(node, ok);
     event_local(node, "alarm", "no_space", pairs);
     event.space.ok = ok;
     (void)engine_step(node, &event);
