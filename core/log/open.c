@@ -28,6 +28,8 @@ static int system_error(struct gavel_error *error, const char *what, const char 
 
 /* ---- refusals, before anything is touched -------------------------------------------------------------- */
 
+static const struct log_scan_options thorough = {.refresh = true};
+
 static int refuse(const struct log_scan *scan, const struct log_options *options, struct gavel_error *error)
 {
     static const struct log_cluster_id none;
@@ -407,7 +409,6 @@ static void close_dir(const struct os *os, const char *dir, uint32_t mode, struc
 static int find(const struct os *os, const struct log_options *options, struct log *log, struct log_scan *scan,
                 bool *fresh, uint32_t *mode, struct gavel_error *error)
 {
-    static const struct log_scan_options thorough = {.refresh = true};
     struct os_stat stat;
     bool existed = os_stat(os, options->dir, &stat) == 0;
     int status = 0;
@@ -494,7 +495,9 @@ int log_repair_files(const struct os *os, const char *dir, struct gavel_error *e
 
     if (!log)
         return gavel_fail(error, GAVEL_E_NO_MEMORY, "no memory for the log");
-    status = log_scan_run(&scan, os, dir, NULL, error);
+    status = log_scan_run(&scan, os, dir, &thorough, error);
+    if (status == 0) /* first: what is set aside may be replaced by a snapshot whose name nobody has synced */
+        status = sync_names(os, dir, error);
     if (status == 0)
         status = log_recover(log, &scan, LOG_DAMAGE_CUT, &recovery, error);
     if (status == 0)

@@ -20,7 +20,8 @@ enum log_damage {
 int log_recover(struct log *log, struct log_scan *scan, enum log_damage way, struct log_recovery *recovery,
                 struct gavel_error *error);
 
-/* [off line] open.c: scan, and set damage aside as LOG_DAMAGE_CUT. The caller holds the lock. */
+/* [off line] open.c: make durable what is there, scan, and set damage aside as LOG_DAMAGE_CUT. The caller holds the
+ * lock. */
 int log_repair_files(const struct os *os, const char *dir, struct gavel_error *error);
 
 /* [before the loop] With the files open: write the frames that recovery asks for, sync, and prove it. */

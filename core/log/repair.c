@@ -70,9 +70,9 @@ static void say_json(const struct log_scan *scan, const struct loss *loss, bool 
 }
 
 /* Nobody may run on it, not even while we only look: what is said must still be true when it is done. So the lock is
- * kept, also after a failure: *lock is to be closed. */
-static int look(const struct os *os, const char *dir, struct os_file **lock, struct log_scan *scan, struct loss *loss,
-                struct gavel_error *error)
+ * kept, also after a failure: *lock is to be closed. With `apply` what is found is what the disk holds, as for a start. */
+static int look(const struct os *os, const char *dir, bool apply, struct os_file **lock, struct log_scan *scan,
+                struct loss *loss, struct gavel_error *error)
 {
     int status = log_scan_for_inspection(scan, os, dir, &(struct log_scan_options){.brief = true}, error);
 
@@ -82,7 +82,7 @@ static int look(const struct os *os, const char *dir, struct os_file **lock, str
     status = log_lock_dir(os, dir, lock, error);
     if (status)
         return status;
-    status = log_scan_for_inspection(scan, os, dir, NULL, error);
+    status = log_scan_for_inspection(scan, os, dir, &(struct log_scan_options){.refresh = apply}, error);
     if (status)
         return status;
     if (scan->vote_row->verdict == LOG_VERDICT_STOP || scan->row->verdict == LOG_VERDICT_STOP)
@@ -100,7 +100,7 @@ int log_inspect_repair(const struct os *os, const char *dir, bool apply, bool js
     struct log_scan scan = {0};
     struct loss loss = {0};
     struct os_file *lock = NULL;
-    int status = look(os, dir, &lock, &scan, &loss, error);
+    int status = look(os, dir, apply, &lock, &scan, &loss, error);
 
     if (status == 0 && apply)
         status = log_repair_files(os, dir, error);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,81 @@ static void test_repair_of_a_recovering_node(void **state)
     fixture_free(&f);
 }
 
+static int fail_segment_sync(void *ctx, enum os_mem_op op, const char *path)
+{
+    (void)ctx;
+    return op == OS_MEM_SYNC && strstr(path, ".seg") ? -EIO : 0;
+}
+
+/* The bytes of a failed sync lie in clean pages: a repair keeps what the disk holds, and no power cut takes that away. */
+static void test_repair_after_failed_sync(void **state)
+{
+    struct output output;
+    struct fixture f;
+    uint8_t noise = 0xf1;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    (void)fixture_append(&f, 1, 1, 100);
+    fixture_pump(&f);
+    os_mem_set_hook(f.mem, fail_segment_sync, NULL);
+    (void)fixture_append(&f, 1, 3, 100);
+    fixture_pump(&f);
+    assert_int_equal(f.failures, 1);
+    fixture_crash(&f, OS_MEM_KILL, 1);
+    assert_int_equal(os_mem_poke(f.mem, "data/log/0000000000000001.seg", 8, &noise, 1), 0);
+    assert_int_equal(log_inspect_repair(&f.os, "data", true, false, begin(&output), &f.error), 0);
+    expect(&output, "keeps       everything up to index 1\n");
+    fixture_crash(&f, OS_MEM_DROP_ALL, 1);
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.start, LOG_START_OK);
+    assert_int_equal(f.recovery.last, 1);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
+static int stop_at_snap_sync(void *ctx, enum os_mem_op op, const char *path)
+{
+    struct fixture *f = ctx;
+
+    if (op == OS_MEM_SYNC_DIR && strcmp(path, "data/snap") == 0) {
+        os_mem_set_hook(f->mem, NULL, NULL);
+        os_mem_stop_after(f->mem, 1);
+    }
+    return 0;
+}
+
+/* A process killed before it could sync the name of a snapshot: the repair that goes on with that one does it. */
+static void test_repair_after_an_unsynced_name(void **state)
+{
+    struct output output;
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    for (int i = 0; i < 4; i++) {
+        (void)fixture_append(&f, 1, 1, 100);
+        fixture_pump(&f);
+    }
+    os_mem_set_hook(f.mem, stop_at_snap_sync, &f);
+    fixture_snapshot(&f, 1000);
+    fixture_crash(&f, OS_MEM_KILL, 1);
+    spoil(&f);
+    assert_int_equal(log_inspect_repair(&f.os, "data", true, false, begin(&output), &f.error), 0);
+    expect(&output, "keeps       everything up to index 4 (the snapshot alone)\n");
+    fixture_crash(&f, OS_MEM_DROP_ALL, 1);
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.start, LOG_START_OK);
+    assert_int_equal(f.recovery.snapshot.index, 4);
+    assert_int_equal(f.recovery.last, 4);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +293,8 @@ int main(void)
         cmocka_unit_test(test_not_ours),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_repair_of_a_recovering_node),
+        cmocka_unit_test(test_repair_after_failed_sync),
+        cmocka_unit_test(test_repair_after_an_unsynced_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
