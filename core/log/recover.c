@@ -269,7 +269,7 @@ static int remove_remainders(const struct log_scan *scan)
         if (result && result != -ENOENT)
             return result;
     }
-    return 0;
+    return log_incoming_sweep(scan->os, scan->dir, scan->snapshot.index);
 }
 
 /* ---- the decision -------------------------------------------------------------------------------------- */
@@ -325,6 +325,9 @@ int log_recover(struct log *log, struct log_scan *scan, enum log_damage way, str
         result = cut(scan);
     if (result == 0 && way == LOG_DAMAGE_CUT)
         result = unmark(scan);
+    /* An older one and the log hold everything: the damaged ones of former times need not be kept beside this one. */
+    if (result == 0 && row->verdict == LOG_VERDICT_HEAL && way != LOG_DAMAGE_CUT)
+        result = log_sweep_damaged(scan->os, scan->dir, "snap");
     if (result == 0)
         result = set_snapshots_aside(scan);
     if (result == 0)

@@ -14,6 +14,7 @@
 #include "core/log/state.h"
 #include "core/os/bytes.h"
 #include "core/os/clean.h"
+#include "core/os/cover.h"
 #include "core/os/crc32c.h"
 #include "core/os/seeded.h"
 
@@ -141,6 +142,27 @@ int log_incoming_look(const struct os *os, const char *dir, struct log_snapshot_
     *info = found;
     *offset = sink->bytes;
     log_sink_close(sink);
+    return 0;
+}
+
+int log_incoming_sweep(const struct os *os, const char *dir, uint64_t index)
+{
+    static const char *const names[] = {"snap/incoming.part", "snap/incoming"};
+    os_autofree uint8_t *note = NULL;
+    uint64_t size = 0;
+    int result = read_note(os, dir, &note, &size);
+
+    if (result || (note && os_get64(note) > index))
+        return result;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[OS_PATH_MAX];
+
+        result = log_path(path, dir, names[i], NULL) ? -ENAMETOOLONG : os_unlink(os, path);
+        if (result && result != -ENOENT)
+            return result;
+        if (result == 0)
+            COVER("log-incoming-overtaken");
+    }
     return 0;
 }
 

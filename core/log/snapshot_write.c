@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log/receive.h"
 #include "core/log/sink.h"
 #include "core/log/snapshot_list.h"
 #include "core/log/state.h"
@@ -47,6 +48,7 @@ struct log_snapshot_writer {
     uint64_t size;
     struct log_snapshot_info pruned[LOG_PRUNE_MAX];
     uint32_t pruned_count;
+    bool sweeps; /* nothing is being received: what is left of an older one goes */
     int status; /* negative errno */
     struct log_sink sink;
 };
@@ -172,6 +174,8 @@ static void publish_run(struct os_job *job)
 
     writer->status = log_sink_publish(writer->os, writer->dir, "snap/local.part", &writer->info, writer->pruned,
                                       writer->pruned_count);
+    if (writer->status == 0 && writer->sweeps)
+        (void)log_incoming_sweep(writer->os, writer->dir, writer->info.index); /* or the next start does it */
 }
 
 /* [disk lane] */
@@ -233,6 +237,7 @@ static void publish_when_durable(struct log_snapshot_writer *writer)
         return;
     }
     writer->pruned_count = log_snapshot_prune(log, writer->info.index, writer->pruned);
+    writer->sweeps = !log->receiver; /* one that comes now opens its part behind this on the lane */
     submit(writer, WRITER_PUBLISHING, publish_run);
 }
 

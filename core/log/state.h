@@ -212,6 +212,9 @@ void log_snapshot_durable(struct log *log);
 /* [loop] snapshot_write.c: put one into the list; log_snapshot_reserve has made room for it. */
 void log_snapshot_add(struct log *log, const struct log_snapshot_info *info);
 
+/* [any lane] task.c: remove every *.damaged file of "log" or "snap" below `dir`. Negative errno. */
+int log_sweep_damaged(const struct os *os, const char *dir, const char *sub);
+
 /* [any lane] task.c: write a whole small file durably: <name>.new, sync, rename, sync of `dir`. Negative errno. */
 int log_file_replace(const struct os *os, const char *dir, const char *name, const struct iovec *iov, int count);
 

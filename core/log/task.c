@@ -67,10 +67,10 @@ static void replace_run(struct os_job *job)
     at->status = log_file_replace(at->os, at->dir, at->name, iov, 2);
 }
 
-/* Remove what was set aside: nobody needs it when the data has come back. */
 struct sweep {
     const struct os *os;
     const char *dir;
+    const char *sub;
 };
 
 static int sweep_damaged(void *ctx, const char *name)
@@ -82,15 +82,22 @@ static int sweep_damaged(void *ctx, const char *name)
 
     if (length < 8 || length >= OS_NAME_MAX || strcmp(name + length - 8, ".damaged") != 0)
         return 0;
-    (void)snprintf(file, sizeof file, "log/%s", name);
+    (void)snprintf(file, sizeof file, "%s/%s", sweep->sub, name);
     return log_path(path, sweep->dir, file, NULL) ? -ENAMETOOLONG : os_unlink(sweep->os, path);
+}
+
+int log_sweep_damaged(const struct os *os, const char *dir, const char *sub)
+{
+    struct sweep sweep = {os, dir, sub};
+    char path[OS_PATH_MAX];
+
+    return log_path(path, dir, sub, NULL) ? -ENAMETOOLONG : os_list(os, path, sweep_damaged, &sweep);
 }
 
 /* [disk lane] Touches the job only. */
 static void unmark_run(struct os_job *job)
 {
     struct task_job *at = os_container(job, struct task_job, job);
-    struct sweep sweep = {at->os, at->dir};
     char path[OS_PATH_MAX];
 
     at->status = log_path(path, at->dir, "recovering", NULL) ? -ENAMETOOLONG : os_unlink(at->os, path);
@@ -98,8 +105,11 @@ static void unmark_run(struct os_job *job)
         at->status = 0; /* a first try may have come that far */
     if (at->status == 0)
         at->status = os_sync_dir(at->os, at->dir);
-    if (at->status == 0 && log_path(path, at->dir, "log", NULL) == 0)
-        (void)os_list(at->os, path, sweep_damaged, &sweep); /* waste at worst: the next recovery sweeps again */
+    if (at->status)
+        return;
+    /* Nobody needs it when the data has come back. Waste at worst: the next recovery sweeps again. */
+    (void)log_sweep_damaged(at->os, at->dir, "log");
+    (void)log_sweep_damaged(at->os, at->dir, "snap");
 }
 
 /* [loop] */

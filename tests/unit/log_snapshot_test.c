@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -545,6 +546,127 @@ static void test_read_checks(void **state)
     free(answers.copy);
 }
 
+/* ---- what nobody needs any more -------------------------------------------------------------------------- */
+
+static bool is_there(struct fixture *f, const char *path)
+{
+    uint64_t size;
+
+    return os_mem_peek(f->mem, path, &size) != NULL;
+}
+
+/* A part of a snapshot at `index`; the receiver stays open. */
+static struct log_snapshot_receiver *receive_a_part(struct fixture *f, struct answers *answers, uint64_t index)
+{
+    struct log_snapshot_info info = {.index = index, .term = 4, .chain = 5, .bytes = BIG, .digest = 6};
+    struct log_snapshot_receiver *receiver = start(f, answers, &info);
+    uint8_t *payload = make_payload(BIG);
+
+    put(f, receiver, payload, 0, 200000);
+    free(payload);
+    assert_true(is_there(f, "data/snap/incoming.part"));
+    return receiver;
+}
+
+/* A local snapshot takes the part of an older one along that nobody receives any more, and only such a one. */
+static void test_an_overtaken_part_goes(void **state)
+{
+    (void)state;
+    for (uint64_t index = 2; index <= 4; index++) {
+        struct answers answers = {0};
+        struct fixture f;
+
+        open_with_entries(&f, 3);
+        log_snapshot_receive_close(receive_a_part(&f, &answers, index));
+        fixture_pump(&f);
+        fixture_snapshot(&f, 100);
+        assert_int_equal(f.task_status, 0);
+        assert_int_equal(is_there(&f, "data/snap/incoming.part"), index == 4);
+        assert_int_equal(is_there(&f, "data/snap/incoming"), index == 4);
+        fixture_stop(&f);
+        fixture_must_open(&f);
+        assert_int_equal(f.recovery.incoming.index, index == 4 ? 4 : 0);
+        fixture_stop(&f);
+        fixture_free(&f);
+    }
+}
+
+/* One that is being received stays for as long; then the next start takes it. */
+static void test_an_overtaken_part_goes_with_the_next_start(void **state)
+{
+    struct log_snapshot_receiver *receiver;
+    struct answers answers = {0};
+    struct fixture f;
+
+    (void)state;
+    open_with_entries(&f, 3);
+    receiver = receive_a_part(&f, &answers, 2);
+    fixture_snapshot(&f, 100);
+    assert_true(is_there(&f, "data/snap/incoming.part"));
+    log_snapshot_receive_close(receiver);
+    fixture_pump(&f);
+    fixture_stop(&f);
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.incoming.index, 0);
+    assert_false(is_there(&f, "data/snap/incoming.part"));
+    assert_false(is_there(&f, "data/snap/incoming"));
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
+/* Of damaged snapshots that were set aside beside an older one the last stays, for whoever wants to look at it. */
+static void test_damaged_ones_do_not_pile_up(void **state)
+{
+    static const char *const names[] = {"data/snap/0000000000000002-0000000000000001.snap",
+                                        "data/snap/0000000000000003-0000000000000001.snap"};
+    char damaged[2][OS_PATH_MAX];
+    uint8_t noise = 0x5c;
+    struct fixture f;
+
+    (void)state;
+    open_with_entries(&f, 1);
+    fixture_snapshot(&f, 100);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(damaged[i], sizeof damaged[i], "%s.damaged", names[i]);
+        (void)fixture_append(&f, 1, 1, 50);
+        fixture_pump(&f);
+        fixture_snapshot(&f, 100);
+        fixture_stop(&f);
+        assert_int_equal(os_mem_poke(f.mem, names[i], 4096 + 50, &noise, 1), 0);
+        fixture_must_open(&f);
+        assert_int_equal(f.recovery.row, 14);
+        assert_int_equal(f.recovery.snapshot.index, 1);
+        assert_true(is_there(&f, damaged[i]));
+    }
+    assert_false(is_there(&f, damaged[0]));
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
+/* At the end of a recovery they go, as the segments do. */
+static void test_damaged_ones_go_with_the_recovery(void **state)
+{
+    uint8_t noise = 0x5c;
+    struct fixture f;
+
+    (void)state;
+    open_with_entries(&f, 3);
+    fixture_snapshot(&f, 100);
+    fixture_stop(&f);
+    assert_int_equal(os_mem_poke(f.mem, SNAPSHOT_3, 4096 + 50, &noise, 1), 0);
+    assert_int_equal(os_mem_poke(f.mem, "data/log/0000000000000001.seg", 8, &noise, 1), 0);
+    f.options.recover = 1;
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.start, LOG_START_RECOVERING);
+    assert_true(is_there(&f, SNAPSHOT_3 ".damaged"));
+    assert_int_equal(log_recovering_end(f.log, fixture_task(&f)), 0);
+    fixture_pump(&f);
+    assert_int_equal(f.task_status, 0);
+    assert_false(is_there(&f, SNAPSHOT_3 ".damaged"));
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +682,10 @@ int main(void)
         cmocka_unit_test(test_receive_another),
         cmocka_unit_test(test_receive_wrong_digest),
         cmocka_unit_test(test_read_checks),
+        cmocka_unit_test(test_an_overtaken_part_goes),
+        cmocka_unit_test(test_an_overtaken_part_goes_with_the_next_start),
+        cmocka_unit_test(test_damaged_ones_do_not_pile_up),
+        cmocka_unit_test(test_damaged_ones_go_with_the_recovery),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
