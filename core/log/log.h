@@ -141,6 +141,7 @@ struct log_recovery {
      * that failed with this negative errno. Both 0: it had 0700, or is new. */
     uint32_t mode_before;
     int32_t mode_failed;
+    const char *copies; /* the file system's name when it copies on write: what was reserved is no room there; or NULL */
 };
 
 /* [before the loop] Take the lock of a data directory; os_close lets go of it. GAVEL_E_BUSY when another process has

@@ -472,6 +472,7 @@ int log_open(const struct os *os, const struct log_options *options, const struc
     if (status)
         goto fail;
     close_dir(os, options->dir, mode, recovery);
+    recovery->copies = os_copies_on_write(os, options->dir);
     log_scan_free(&scan);
     *result = log;
     return 0;

@@ -67,6 +67,15 @@ static void report_mode(struct node *node)
                  "node alone; share another directory", node->setup.data_dir, recovery->mode_before);
 }
 
+/* What core/log has reserved by writing it may be no room there. */
+static void report_file_system(struct node *node)
+{
+    if (node->recovery.copies)
+        node_log(node, GAVEL_LOG_WARN, "log", "The data directory %s is on %s, which copies on write: where it runs full, "
+                 "a write to space that was reserved can fail, and this node then ends with 74; watch the room on it, "
+                 "or use ext4 or XFS; see disk-full in gavel-runbook(7)", node->setup.data_dir, node->recovery.copies);
+}
+
 int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *error)
 {
     struct log_options options = {
@@ -94,6 +103,7 @@ int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *erro
         return status;
     }
     report_mode(node);
+    report_file_system(node);
     node->incarnation = node->recovery.incarnation;
     node->recovers = node->recovery.start == LOG_START_RECOVERING;
     node->member_id = node->recovery.member_id;

@@ -67,6 +67,7 @@ struct os_file_ops {
     int (*stat)(void *self, const char *path, struct os_stat *stat);
     int (*space)(void *self, const char *path, uint64_t *free_bytes);
     int (*refresh)(void *self, struct os_file *file);
+    const char *(*copies)(void *self, const char *path); /* NULL: this machine's file systems write in place */
 };
 
 /* ---- clocks and random bytes --------------------------------------------------------------------------- */
@@ -239,6 +240,13 @@ static inline int os_stat(const struct os *os, const char *path, struct os_stat 
 static inline int os_space(const struct os *os, const char *path, uint64_t *free_bytes)
 {
     return os->files->space(os->files_self, path, free_bytes);
+}
+
+/* The name of the file system of `path` when it is known to write to another place than the old bytes', so that a write
+ * over bytes that are there can still answer -ENOSPC; NULL when it is not. */
+static inline const char *os_copies_on_write(const struct os *os, const char *path)
+{
+    return os->files->copies ? os->files->copies(os->files_self, path) : NULL;
 }
 
 /* Nanoseconds of a clock that never jumps and never goes back. */

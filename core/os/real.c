@@ -17,6 +17,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -265,6 +266,29 @@ static int real_refresh(void *self, struct os_file *file)
     return -posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED); /* says the error, does not set errno */
 }
 
+const char *os_real_copying(uint64_t type)
+{
+    static const struct {
+        uint32_t type; /* its magic number; only some stand in linux/magic.h */
+        const char *name;
+    } known[] = {{0x9123683e, "btrfs"}, {0x2fc12fc1, "ZFS"}, {0xca451a4e, "bcachefs"}, {0xf2f52010, "f2fs"},
+                 {0x00003434, "nilfs2"}};
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if ((uint32_t)type == known[i].type) /* where the kernel's is a signed 32 bits, the upper ones follow the sign */
+            return known[i].name;
+    }
+    return NULL;
+}
+
+static const char *real_copies(void *self, const char *path)
+{
+    struct statfs found;
+
+    (void)self;
+    return statfs(path, &found) == 0 ? os_real_copying((uint64_t)found.f_type) : NULL;
+}
+
 const struct os_file_ops os_real_files = {
     .open = real_open,
     .close = real_close,
@@ -283,6 +307,7 @@ const struct os_file_ops os_real_files = {
     .stat = real_stat,
     .space = real_space,
     .refresh = real_refresh,
+    .copies = real_copies,
 };
 
 static uint64_t real_mono_ns(void *self)

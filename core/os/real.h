@@ -11,6 +11,9 @@
 extern const struct os_file_ops os_real_files;
 extern const struct os_clock_ops os_real_clock;
 
+/* [any] The name of a file system that copies on write, by the number that statfs(2) tells; NULL for every other. */
+const char *os_real_copying(uint64_t type);
+
 struct os_lanes; /* the threads of one node */
 
 /*

@@ -708,6 +708,29 @@ static void test_a_mode_that_cannot_be_set_is_warned_of(void **state)
     cluster_free(&cluster);
 }
 
+static const char *copies(void *self, const char *path)
+{
+    (void)self;
+    return strcmp(path, "data") == 0 ? "btrfs" : NULL;
+}
+
+/* Where the reserve is none, the node runs, and says so. */
+static void test_a_file_system_that_copies_is_warned_of(void **state)
+{
+    static struct os_file_ops files;
+    struct cluster cluster;
+
+    (void)state;
+    files = os_mem_files;
+    files.copies = copies;
+    cluster_init(&cluster, 1, 20261130);
+    cluster.nodes[0].os.files = &files;
+    cluster_start_all(&cluster);
+    assert_non_null(strstr(cluster.nodes[0].warned, "is on btrfs, which copies on write"));
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -727,6 +750,7 @@ int main(void)
         cmocka_unit_test(test_a_stream_goes_on_at_a_node_that_is_behind),
         cmocka_unit_test(test_a_stream_over_an_installed_snapshot_is_compacted),
         cmocka_unit_test(test_a_mode_that_cannot_be_set_is_warned_of),
+        cmocka_unit_test(test_a_file_system_that_copies_is_warned_of),
     };
 
     cmocka_set_test_filter(getenv("GAVEL_TEST"));

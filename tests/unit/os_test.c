@@ -334,6 +334,21 @@ static void test_real_files(void **state)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
+/* By the numbers of statfs(2): the kernel's type for them may be signed and of 32 bits. */
+static void test_file_systems_that_copy(void **state)
+{
+    struct os os;
+
+    (void)state;
+    os_real_init(&os, NULL);
+    assert_string_equal(os_real_copying(0x9123683e), "btrfs");
+    assert_string_equal(os_real_copying((uint64_t)(int32_t)0x9123683e), "btrfs");
+    assert_string_equal(os_real_copying(0xf2f52010), "f2fs");
+    assert_null(os_real_copying(0xef53)); /* ext4 */
+    assert_null(os_copies_on_write(&os, "/proc"));
+    assert_null(os_copies_on_write(&os, "/nowhere"));
+}
+
 /* ---- the disk in memory loses power -------------------------------------------------------------------- */
 
 static void put(const struct os *os, const char *path, const char *text, bool sync)
@@ -451,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_lanes_that_never_ran),
         cmocka_unit_test(test_files_in_memory),
         cmocka_unit_test(test_real_files),
+        cmocka_unit_test(test_file_systems_that_copy),
         cmocka_unit_test(test_crash),
         cmocka_unit_test(test_failed_sync),
         cmocka_unit_test(test_budget_and_stop),
