@@ -134,7 +134,7 @@ struct log_recovery {
     struct log_snapshot_info incoming; /* a snapshot that was being received from a peer; index 0: none */
     uint64_t incoming_offset;          /* how much of its payload is here and sound */
     uint64_t fence;            /* log_set_fence's; 0: none */
-    uint64_t recovering_floor; /* RECOVERING: the highest index that is known to have been durable here */
+    uint64_t recovering_floor; /* RECOVERING: the highest index at which the log may have ended here */
     uint8_t *founding;     /* the founding record; NULL when there is none */
     uint64_t founding_bytes;
     /* The directory was there already and not for its owner alone, with these permission bits: it has 0700 now, unless

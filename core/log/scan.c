@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/log/file.h"
+#include "core/log/reach.h"
 #include "core/log/snapshot_file.h"
 #include "core/os/bytes.h"
 #include "core/os/clean.h"
@@ -600,6 +601,27 @@ static int scan_segments(struct log_scan *scan, const struct log_scan_options *o
     return 0;
 }
 
+/* What a recovery has to come to, and what a repair says is lost. */
+static int scan_reach(struct log_scan *scan, struct gavel_error *error)
+{
+    struct log_reach reach = {.known_group = scan->identity.group, .known_index = scan->identity.last.index};
+
+    if (scan->row->verdict != LOG_VERDICT_CORRUPT && scan->recovering_state == LOG_FILE_ABSENT)
+        return 0;
+    for (uint32_t i = 0; i < scan->segment_count; i++) {
+        struct log_segment_image image = {.number = scan->segments[i].number,
+                                          .incarnation = scan->directory.incarnation};
+        int status = scan->segments[i].data ? load_segment(scan, &scan->segments[i], &image, error) : 0;
+
+        if (status)
+            return status;
+        if (scan->segments[i].data)
+            log_reach_segment(&reach, &image);
+    }
+    scan->index_max = log_reach_index(&reach);
+    return 0;
+}
+
 /* How log and snapshot fit together. */
 static void compare_snapshot(struct log_scan *scan)
 {
@@ -744,14 +766,15 @@ int log_scan_run(struct log_scan *scan, const struct os *os, const char *dir, co
     if ((status = scan_snapshots(scan, options && options->all_snapshots, error)) ||
         (status = scan_identity(scan, error)) || (status = scan_segments(scan, options, error)))
         return status;
-    free(scan->room.data); /* a scan is kept for long, and several at once: not a segment of each with it */
-    scan->room = (struct log_room){.data = NULL};
     compare_snapshot(scan);
     if ((scan->vote_state[0] == LOG_FILE_GOOD || scan->vote_state[1] == LOG_FILE_GOOD) &&
         scan->walk.last.term > scan->vote.term && scan->walk.slots.count)
         scan->facts |= LOG_FACT_VOTE_BEHIND;
     scan->row = log_table_log(scan->facts);
-    return 0;
+    status = scan_reach(scan, error);
+    free(scan->room.data); /* a scan is kept for long, and several at once: not a segment of each with it */
+    scan->room = (struct log_room){.data = NULL};
+    return status;
 }
 
 void log_scan_free(struct log_scan *scan)

@@ -78,7 +78,8 @@ struct log_scan {
     uint64_t end_segment;    /* number of the segment with the last sound frame; 0: none */
     uint64_t end_at;         /* offset where the next group goes */
     uint64_t group_max;      /* of any frame or identity entry */
-    uint64_t index_max;      /* the last index that any sound batch header or identity entry names */
+    uint64_t index_max;      /* the last index that any sound batch header or identity entry names; where the log is
+                                corrupt or was, the highest at which it may have ended (reach.h) */
 
     uint32_t facts;
     const struct log_row *row;      /* about log and snapshots */
