@@ -211,7 +211,8 @@ int log_reset(struct log *log, uint64_t index, uint64_t term, uint32_t chain, st
 
 /* [loop] True when an append of a full batch has reserved room. False: refuse proposals (and, on a follower, drop
  * appends as if they were lost) with GAVEL_E_NO_SPACE; reads go on. Becomes true again by itself. Votes are written
- * in place and never need room. */
+ * in place and never need room; but they complete in their order, so one behind appends that were taken before a segment
+ * turned out not to be had, more than the current one holds, waits with those. */
 bool log_space_ok(const struct log *log);
 
 /* [loop] Why there is no room: the negative errno that the making of a segment met (-ENOSPC, -EDQUOT, or -EMFILE, -ENFILE,
