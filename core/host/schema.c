@@ -20,7 +20,8 @@ static const struct gavel_field node_rows[] = {
      .offset = AT(host_node_options, data_dir), .min = 1, .max = HOST_DATA_DIR_MAX,
      .help = "Directory of the log, the votes and the snapshots, for this node alone; made when it does not exist, but "
              "not its parent. It has mode 0700: one that is there with another gets it, which the log tells. On a file "
-             "system that copies on write (btrfs, ZFS, bcachefs, f2fs) a full disk ends the node, which waits on others"},
+             "system that copies on write (btrfs, ZFS, bcachefs, f2fs) a full disk ends the node, which waits on "
+             "others"},
     {.name = "plugin_dir", .id = 3, .type = GAVEL_STRING, .offset = AT(host_node_options, plugin_dir), .min = 1,
      .max = 900, .fallback = GAVEL_PLUGINDIR,
      .help = "Directory that plugins are loaded from; the variable GAVEL_PLUGIN_DIR changes the default"},

@@ -141,7 +141,7 @@ struct log_recovery {
      * that failed with this negative errno. Both 0: it had 0700, or is new. */
     uint32_t mode_before;
     int32_t mode_failed;
-    const char *copies; /* the file system's name when it copies on write: what was reserved is no room there; or NULL */
+    const char *copies; /* name of a file system that copies on write: what was reserved is no room there; or NULL */
 };
 
 /* [before the loop] Take the lock of a data directory; os_close lets go of it. GAVEL_E_BUSY when another process has
@@ -211,12 +211,12 @@ int log_reset(struct log *log, uint64_t index, uint64_t term, uint32_t chain, st
 
 /* [loop] True when an append of a full batch has reserved room. False: refuse proposals (and, on a follower, drop
  * appends as if they were lost) with GAVEL_E_NO_SPACE; reads go on. Becomes true again by itself. Votes are written
- * in place and never need room; but they complete in their order, so one behind appends that were taken before a segment
- * turned out not to be had, more than the current one holds, waits with those. */
+ * in place and never need room; but they complete in their order, so one behind appends that were taken before a
+ * segment turned out not to be had, more than the current one holds, waits with those. */
 bool log_space_ok(const struct log *log);
 
-/* [loop] Why there is no room: the negative errno that the making of a segment met (-ENOSPC, -EDQUOT, or -EMFILE, -ENFILE,
- * -ENOMEM: descriptors or memory have run out), tried again once a second; 0 when there is. */
+/* [loop] Why there is no room: the negative errno that the making of a segment met (-ENOSPC, -EDQUOT, or -EMFILE,
+ * -ENFILE, -ENOMEM: descriptors or memory have run out), tried again once a second; 0 when there is. */
 int log_space_error(const struct log *log);
 
 /* [loop] True when half of LOG_QUEUE_BYTES waits behind a slow or hung disk: propose and take nothing more until that

@@ -11,8 +11,8 @@
 int log_incoming_look(const struct os *os, const char *dir, struct log_snapshot_info *info, uint64_t *offset,
                       struct gavel_error *error);
 
-/* [any lane, while nothing is received] Remove what was being received when a snapshot at `index`, published here, holds
- * as much, or when nobody can go on with it. Negative errno. */
+/* [any lane, while nothing is received] Remove what was being received when a snapshot at `index`, published here,
+ * holds as much, or when nobody can go on with it. Negative errno. */
 int log_incoming_sweep(const struct os *os, const char *dir, uint64_t index);
 
 #endif

@@ -70,7 +70,7 @@ static void say_json(const struct log_scan *scan, const struct loss *loss, bool 
 }
 
 /* Nobody may run on it, not even while we only look: what is said must still be true when it is done. So the lock is
- * kept, also after a failure: *lock is to be closed. With `apply` what is found is what the disk holds, as for a start. */
+ * kept, also after a failure: *lock is to be closed. With `apply` what the disk holds is found, as at a start. */
 static int look(const struct os *os, const char *dir, bool apply, struct os_file **lock, struct log_scan *scan,
                 struct loss *loss, struct gavel_error *error)
 {

@@ -190,7 +190,7 @@ void log_fail(struct log *log, const char *what, int error);
 /* [loop] space.c: start the next piece of housekeeping when none is under way. */
 void log_keep(struct log *log);
 
-/* [any] space.c: true for a negative errno that says that room, a quota, descriptors or memory ran out: later it goes. */
+/* [any] space.c: true for a negative errno that says that room, a quota, descriptors or memory ran out. */
 bool log_passes(int status);
 
 /* [any lane] space.c: make segment `number` of `bytes` bytes, zero-filled, synced, under its name. Negative errno. */

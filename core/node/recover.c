@@ -71,9 +71,11 @@ static void report_mode(struct node *node)
 static void report_file_system(struct node *node)
 {
     if (node->recovery.copies)
-        node_log(node, GAVEL_LOG_WARN, "log", "The data directory %s is on %s, which copies on write: where it runs full, "
-                 "a write to space that was reserved can fail, and this node then ends with 74; watch the room on it, "
-                 "or use ext4 or XFS; see disk-full in gavel-runbook(7)", node->setup.data_dir, node->recovery.copies);
+        node_log(node, GAVEL_LOG_WARN, "log",
+                 "The data directory %s is on %s, which copies on write: where it runs full, a write to space that was "
+                 "reserved can fail, and this node then ends with 74; watch the room on it, or use ext4 or XFS; see "
+                 "disk-full in gavel-runbook(7)",
+                 node->setup.data_dir, node->recovery.copies);
 }
 
 int32_t recover_open(struct node *node, int *exit_code, struct gavel_error *error)

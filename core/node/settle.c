@@ -19,8 +19,8 @@ static void say_space(struct node *node, bool ok)
     else if (error == 0 || error == -ENOSPC || error == -EDQUOT)
         node_log(node, GAVEL_LOG_ERROR, "log", "The disk is full: writes are refused, reads go on");
     else
-        node_log(node, GAVEL_LOG_ERROR, "log", "No segment of the log can be made (%s): writes are refused, reads go on",
-                 strerror(-error));
+        node_log(node, GAVEL_LOG_ERROR, "log",
+                 "No segment of the log can be made (%s): writes are refused, reads go on", strerror(-error));
 }
 
 static void check_space(struct node *node)

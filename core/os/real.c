@@ -275,7 +275,7 @@ const char *os_real_copying(uint64_t type)
                  {0x00003434, "nilfs2"}};
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if ((uint32_t)type == known[i].type) /* where the kernel's is a signed 32 bits, the upper ones follow the sign */
+        if ((uint32_t)type == known[i].type) /* the kernel's may be a signed 32 bits */
             return known[i].name;
     }
     return NULL;

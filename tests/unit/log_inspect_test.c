@@ -215,7 +215,7 @@ static int fail_segment_sync(void *ctx, enum os_mem_op op, const char *path)
     return op == OS_MEM_SYNC && strstr(path, ".seg") ? -EIO : 0;
 }
 
-/* The bytes of a failed sync lie in clean pages: a repair keeps what the disk holds, and no power cut takes that away. */
+/* The bytes of a failed sync lie in clean pages: a repair keeps what the disk holds, no power cut takes that. */
 static void test_repair_after_failed_sync(void **state)
 {
     struct output output;
