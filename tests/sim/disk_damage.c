@@ -4,17 +4,21 @@
  *
  * What is never done, because no log can tell it from what may happen to a sound disk, and gavel promises nothing:
  *
- *   - damage to the last durable write into a segment. Nothing proves yet that its sync had returned, so a start takes
- *     it for torn and cuts it (gavel-formats(7), RECOVERY). A lost write therefore comes to light only when a later one
- *     proves it; a crash before that makes it undone.
+ *   - damage to the last durable write into a segment, as long as nothing proves that its sync had returned: a start
+ *     takes it for torn and cuts it (gavel-formats(7), RECOVERY). A lost write therefore comes to light only when a
+ *     later one proves it; a crash before that makes it undone. Once an identity entry is durable that covers it (each
+ *     start and each clean stop sees to that) it may be hit, and is by preference; then the entries are spared, for who
+ *     loses both knows of neither.
  *   - an older content of a vote file, and damage to both of them at a time: the older vote would be believed. A torn
  *     write of one beside rot in the other is allowed; it ends the node for good (exit 65), which the atlas counts.
  *
  * The directory and founding records are hit rarely: that too ends a node for good.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "core/log/format.h"
 #include "disk_state.h"
 #include "oracle.h"
 
@@ -22,6 +26,7 @@
 #define RECORD_CHANCE 16 /* one in so many hits on a record that ends a node is let through */
 #define TRIES 32         /* to find a sector worth it */
 #define REMEMBER 31      /* one write in 32 is remembered */
+#define TAIL_CHANCE 3    /* one hit in so many goes to the last write into a segment, where that is proved */
 
 /* ---- what a file is ------------------------------------------------------------------------------------ */
 
@@ -191,14 +196,92 @@ struct target {
     uint8_t bytes[OS_MEM_SECTOR]; /* as they are */
 };
 
+static bool is_tail(const struct sim_disk *disk, uint64_t id, uint64_t sector)
+{
+    uint64_t start = sector * OS_MEM_SECTOR;
+
+    return id == disk->tail_id && start < disk->tail_end && start + OS_MEM_SECTOR > disk->tail_from;
+}
+
+static bool tail_is_marked(const struct sim_disk *disk)
+{
+    for (uint32_t i = 0; i < disk->mark_count; i++) {
+        if (is_tail(disk, disk->marks[i].id, disk->marks[i].sector))
+            return true;
+    }
+    return false;
+}
+
+/* A file's durable name by its number. */
+static bool find(const struct sim_disk *disk, uint64_t id, struct target *target)
+{
+    struct os_mem_entry entry;
+
+    for (uint32_t i = 0; os_mem_entry(disk->mem, i, &entry); i++) {
+        size_t length = strlen(entry.path);
+
+        if (entry.id != id || entry.is_dir || length >= sizeof target->path)
+            continue;
+        memcpy(target->path, entry.path, length + 1);
+        target->id = id;
+        target->size = entry.size;
+        target->kind = disk_kind(entry.path);
+        return true;
+    }
+    return false;
+}
+
+/* The newest identity entry that a loss of power leaves as it is; group 0: none. */
+static struct log_identity newest_identity(const struct sim_disk *disk)
+{
+    struct log_identity newest = {.group = 0};
+    struct log_directory_record record;
+    uint8_t bytes[OS_MEM_SECTOR];
+    struct os_mem_entry entry;
+    struct target synced;
+
+    if (!disk_find_named(disk, "directory", &entry) || !os_mem_sector(disk->mem, entry.path, 0, bytes) ||
+        log_directory_decode(bytes, sizeof bytes, &record) || !disk_find_named(disk, "synced", &entry) ||
+        !find(disk, entry.id, &synced))
+        return newest;
+    for (uint64_t sector = 0; sector < synced.size / OS_MEM_SECTOR; sector++) {
+        if (!os_mem_sector(disk->mem, synced.path, sector, bytes))
+            continue;
+        for (size_t at = 0; at + LOG_IDENTITY_BYTES <= sizeof bytes; at += LOG_IDENTITY_BYTES) {
+            struct log_identity found;
+
+            if (log_identity_decode(bytes + at, record.incarnation, &found) && found.group > newest.group)
+                newest = found;
+        }
+    }
+    return newest;
+}
+
+/* Whether an identity entry says that the last write into a segment had been synced. */
+static bool tail_is_proved(const struct sim_disk *disk)
+{
+    struct log_identity identity;
+    unsigned long long number;
+    struct target tail;
+    const char *slash;
+
+    if (!disk->tail_id || !find(disk, disk->tail_id, &tail))
+        return false;
+    slash = strrchr(tail.path, '/');
+    if (!slash || sscanf(slash, "/%16llx.seg", &number) != 1)
+        return false;
+    identity = newest_identity(disk);
+    return identity.group && identity.segment == number && identity.end >= disk->tail_end;
+}
+
 /* Whether this sector may be damaged, and what is in it. */
 static bool aim(const struct sim_disk *disk, struct target *target)
 {
-    uint64_t start = target->sector * OS_MEM_SECTOR;
-
     if (disk->mark_count == DISK_MARKS)
         return false;
-    if (target->id == disk->tail_id && start < disk->tail_end && start + OS_MEM_SECTOR > disk->tail_from)
+    if (is_tail(disk, target->id, target->sector) && !tail_is_proved(disk))
+        return false;
+    if (target->kind == DISK_SYNCED && tail_is_marked(disk))
         return false;
     if (target->kind == DISK_VOTE && (target->sector != 0 || vote_is_marked(disk)))
         return false;
@@ -226,6 +309,7 @@ static bool hit(struct sim_disk *disk, const struct target *target, const uint8_
             mark->bytes[at / 64] |= UINT64_C(1) << at % 64;
     }
     disk->mark_count++;
+    disk->sim->totals.proved_tails += is_tail(disk, target->id, target->sector);
     (void)os_mem_poke(disk->mem, target->path, start, bytes, size);
     sim_trace(disk->sim, disk->node, "disk: %s in %s at %llu", how, target->path, (unsigned long long)start);
     if (disk->sim->oracle)
@@ -264,25 +348,6 @@ void disk_remember(struct sim_disk *disk, const struct os_file *file, uint64_t o
     } else {
         memset(ghost, 0, sizeof *ghost);
     }
-}
-
-/* A file's durable name by its number. */
-static bool find(const struct sim_disk *disk, uint64_t id, struct target *target)
-{
-    struct os_mem_entry entry;
-
-    for (uint32_t i = 0; os_mem_entry(disk->mem, i, &entry); i++) {
-        size_t length = strlen(entry.path);
-
-        if (entry.id != id || entry.is_dir || length >= sizeof target->path)
-            continue;
-        memcpy(target->path, entry.path, length + 1);
-        target->id = id;
-        target->size = entry.size;
-        target->kind = disk_kind(entry.path);
-        return true;
-    }
-    return false;
 }
 
 /* An older content comes back; true when it did. */
@@ -331,6 +396,17 @@ static uint32_t weight(struct sim_disk *disk, const struct os_mem_entry *entry)
     }
 }
 
+/* One of the last write into a segment, now and then, where that may be damaged. */
+static bool pick_tail(struct sim_disk *disk, struct target *target)
+{
+    uint64_t first = disk->tail_from / OS_MEM_SECTOR;
+
+    if (!tail_is_proved(disk) || sim_below(&disk->random, TAIL_CHANCE) || !find(disk, disk->tail_id, target))
+        return false;
+    target->sector = first + sim_below(&disk->random, (disk->tail_end - 1) / OS_MEM_SECTOR - first + 1);
+    return aim(disk, target);
+}
+
 /* A sector that may be damaged; false when none was found. */
 static bool pick(struct sim_disk *disk, struct target *target)
 {
@@ -339,6 +415,8 @@ static bool pick(struct sim_disk *disk, struct target *target)
     uint64_t filled = 0;
     uint64_t total = 0;
 
+    if (pick_tail(disk, target))
+        return true;
     for (uint32_t i = 0; os_mem_entry(disk->mem, i, &entry); i++) {
         uint32_t heavy = weight(disk, &entry);
 

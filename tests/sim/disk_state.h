@@ -66,8 +66,9 @@ struct sim_disk {
     struct sim_event stall;
     struct sim_event full;
     struct sim_event room; /* space returns */
-    /* The last durable write into a segment: nothing but a write behind it can prove that it was synced, and rot in an
-     * unproven group is not promised to be told from a torn one (gavel-formats(7), RECOVERY). So it is left alone. */
+    /* The last durable write into a segment: a write behind it proves that it was synced, or an identity entry that is
+     * durable itself. Rot in an unproven group is not promised to be told from a torn one (gavel-formats(7), RECOVERY);
+     * so it is left alone until then. */
     uint64_t tail_id;
     uint64_t tail_from;
     uint64_t tail_end;

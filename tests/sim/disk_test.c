@@ -358,6 +358,59 @@ static void test_rot(void **state)
     assert_true(kinds[DISK_RECORD] > 0);
 }
 
+/* An identity entry for the whole of log/1.seg so far, in the last sector of log/synced. */
+static void put_identity(struct sim_disk *disk, const struct directory *directory, uint64_t incarnation)
+{
+    struct log_identity identity = {.group = 64, .segment = 1, .end = directory->used};
+    uint8_t bytes[LOG_IDENTITY_BYTES];
+    struct iovec iov = {.iov_base = bytes, .iov_len = sizeof bytes};
+
+    log_identity_encode(bytes, &identity, incarnation);
+    assert_int_equal(ops->pwritev(disk, directory->synced, &iov, 1, BLOCK - OS_MEM_SECTOR, 0), 0);
+}
+
+/* The last group is spared until a durable identity entry proves it; from then on it may be hit, and then the entries
+ * are spared. */
+static void test_rot_of_a_proved_tail(void **state)
+{
+    uint32_t hits = 0;
+
+    (void)state;
+    for (uint64_t seed = SEED; seed < SEED + 40; seed++) {
+        struct log_directory_record record = {.format = LOG_FORMAT_VERSION, .incarnation = 77};
+        struct directory directory;
+        struct sim_disk *disk;
+        uint8_t bytes[LOG_DIRECTORY_BYTES];
+        bool hit = false;
+
+        (void)begin(seed);
+        disk = plug_in();
+        fill(disk, &directory);
+        log_directory_encode(bytes, &record);
+        assert_int_equal(os_mem_poke(disk->mem, "directory", 0, bytes, sizeof bytes), 0);
+        put_identity(disk, &directory, record.incarnation);
+        for (int i = 0; i < 5; i++)
+            (void)sim_disk_rot(disk);
+        check_spared(disk, &directory);
+        assert_int_equal(world->totals.proved_tails, 0);
+        assert_int_equal(ops->sync(disk, directory.synced), 0);
+        for (int i = 0; i < 20; i++) {
+            uint32_t marks = disk->mark_count;
+
+            if (!sim_disk_rot(disk))
+                continue;
+            assert_false(hit && disk->marks[marks].kind == DISK_SYNCED);
+            hit = hit || (disk->marks[marks].kind == DISK_SEGMENT &&
+                          disk->marks[marks].sector == directory.used / OS_MEM_SECTOR - 1);
+        }
+        hits += hit;
+        assert_int_equal(world->totals.proved_tails > 0, hit);
+        close_all(disk, &directory);
+        end(disk);
+    }
+    assert_true(hits > 20);
+}
+
 static void test_written_over_is_no_damage(void **state)
 {
     struct directory directory;
@@ -542,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_dying_where_it_is_aimed),
         cmocka_unit_test(test_cost_and_stalls),
         cmocka_unit_test(test_rot),
+        cmocka_unit_test(test_rot_of_a_proved_tail),
         cmocka_unit_test(test_written_over_is_no_damage),
         cmocka_unit_test(test_misdirected_write),
         cmocka_unit_test(test_older_content_comes_back),

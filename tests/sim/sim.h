@@ -84,7 +84,7 @@ void sim_cancel(struct sim *sim, struct sim_event *event); /* harmless when it i
     X(refused_dials) X(isolations) X(one_ways) X(halves) X(rings) X(bridges) X(minority_leaders) X(cut_one_by_one) \
     X(flipped_bits) X(zeroed_sectors) X(stale_sectors) X(misdirected_writes) X(lost_writes) X(short_writes) \
     X(short_starts) X(failed_syncs) X(leaders_replaced) X(truncations) X(stood_still) X(blackouts) X(spoiled_batches) \
-    X(compactions)
+    X(compactions) X(proved_tails)
 
 struct sim_totals {
 #define SIM_TOTAL_FIELD(name) uint64_t name;
