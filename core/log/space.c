@@ -107,6 +107,20 @@ fail:
     return result;
 }
 
+static bool no_descriptor(int status)
+{
+    return status == -EMFILE || status == -ENFILE;
+}
+
+/* A sync that failed may have lost what was asked of the directory, and a second one would not say so. */
+static int sync_names(struct log_keeper *keeper, const struct paths *paths)
+{
+    int result = os_sync_dir(keeper->os, paths->log);
+
+    keeper->lost = result && !no_descriptor(result); /* that one comes before the sync */
+    return result;
+}
+
 /* An old segment becomes a new one. Its name goes first, durably: no file may ever bear the number of another. */
 static int recycle(struct log_keeper *keeper)
 {
@@ -117,10 +131,10 @@ static int recycle(struct log_keeper *keeper)
 
     if (result)
         return result;
-    if ((result = os_rename(os, paths.old, paths.making)) || (result = os_sync_dir(os, paths.log)) ||
+    if ((result = os_rename(os, paths.old, paths.making)) || (result = sync_names(keeper, &paths)) ||
         (result = write_record(os, file, keeper->number, keeper->bytes, keeper->incarnation)) ||
         (result = os_sync(os, file)) || (result = os_rename(os, paths.making, paths.made)) ||
-        (result = os_sync_dir(os, paths.log)))
+        (result = sync_names(keeper, &paths)))
         return result;
     keeper->file = file;
     return 0;
@@ -139,7 +153,7 @@ static int drop(struct log_keeper *keeper)
         result = result == -ENOENT ? 0 : result;
     }
     if (result == 0 && !seeded_bug("log-drop-unordered"))
-        result = os_sync_dir(keeper->os, paths.log);
+        result = sync_names(keeper, &paths);
     return result;
 }
 
@@ -149,6 +163,7 @@ static void keeper_run(struct os_job *job)
     struct log_keeper *keeper = os_container(job, struct log_keeper, job);
 
     keeper->file = NULL;
+    keeper->lost = false;
     if (keeper->action == LOG_KEEP_MAKE)
         keeper->status = log_segment_make(keeper->os, keeper->dir, keeper->number, keeper->bytes, keeper->incarnation,
                                           &keeper->file);
@@ -167,11 +182,6 @@ static void add_spare(struct log *log, struct log_segment *segment, uint64_t num
     segment->used = LOG_SEGMENT_HEAD;
     segment->file = file;
     os_list_push(&log->spares, &segment->link);
-}
-
-static bool no_descriptor(int status)
-{
-    return status == -EMFILE || status == -ENFILE;
 }
 
 bool log_passes(int status)
@@ -217,7 +227,7 @@ static void keeper_done(struct os_job *job)
     } else if (keeper->action == LOG_KEEP_MAKE && log_passes(keeper->status)) {
         free(segment);
         make_later(log, keeper->status);
-    } else if (keeper->action != LOG_KEEP_MAKE && no_descriptor(keeper->status)) {
+    } else if (keeper->action != LOG_KEEP_MAKE && log_passes(keeper->status) && !keeper->lost) {
         COVER("log-segment-dropped-later");
         segment->hindered = true; /* its old name may be gone already, but not durably */
         os_list_push(log->dying.next, &segment->link); /* stays the first: they go in order */

@@ -32,7 +32,7 @@ struct log_segment {
     uint64_t used;       /* offset behind the last group */
     uint64_t last_index; /* the highest that was ever written into it */
     uint32_t readers;    /* jobs that read from it */
-    bool hindered;       /* dying: a first try found no descriptor; it is dropped, whatever was done of that */
+    bool hindered;       /* dying: a first try found no room or descriptor; it is dropped, whatever was done */
     struct os_file *file;
 };
 
@@ -100,6 +100,7 @@ struct log_keeper {
     /* what it answers */
     struct os_file *file;
     int status; /* negative errno */
+    bool lost;  /* RECYCLE, DROP: the sync of the directory failed */
 };
 
 /* Something of the log's that is with a lane: freed by log_free when the lane never came back (a simulated crash). */

@@ -168,19 +168,27 @@ static void test_a_segment_is_made_later(void **state)
     }
 }
 
-/* Many segments are left behind by a compaction, and there is no descriptor to make that durable with. */
+/* Many segments are left behind by a compaction: there is no descriptor to make that durable with, or no room to write
+ * the header of one that is used again, or its name. */
 static void test_a_segment_goes_later(void **state)
 {
+    static const struct refusal rows[] = {
+        {OS_MEM_SYNC_DIR, "data/log", -EMFILE, 0, 0}, {OS_MEM_RENAME, "data/log", -ENOSPC, 0, 0},
+        {OS_MEM_WRITE, "data/log", -ENOSPC, 0, 0},    {OS_MEM_SYNC, "data/log", -ENOSPC, 0, 0},
+        {OS_MEM_UNLINK, "data/log", -ENOSPC, 0, 0},
+    };
+
     (void)state;
-    for (int skip = 0; skip < 10; skip++) {
-        struct refusal refusal = {OS_MEM_SYNC_DIR, "data/log", -EMFILE, 0, skip};
+    for (int i = 0; i < 5 * 3; i++) {
+        struct refusal refusal = rows[i / 3];
         struct log_figures figures;
         struct fixture f;
 
+        refusal.skip = i % 3;
         fixture_init(&f);
         fixture_must_open(&f);
         (void)fixture_vote(&f, 1, 1);
-        for (int i = 0; i < 320; i++) {
+        for (int j = 0; j < 320; j++) {
             (void)fixture_append(&f, 1, 1, 2000);
             fixture_pump(&f);
         }
@@ -190,10 +198,12 @@ static void test_a_segment_goes_later(void **state)
         fixture_pump(&f);
         assert_true(refusal.count > 0);
         assert_int_equal(f.failures, 0);
-        look_again(&f);
+        for (int j = 0; j < 8 && log_deadline(f.log) != UINT64_MAX; j++)
+            look_again(&f);
         assert_int_equal(f.failures, 0);
         os_mem_set_hook(f.mem, NULL, NULL);
-        look_again(&f);
+        if (log_deadline(f.log) != UINT64_MAX)
+            look_again(&f);
         log_figures(f.log, &figures);
         assert_int_equal(figures.segments, 1);
         (void)fixture_append(&f, 1, 1, 2000);
@@ -206,6 +216,29 @@ static void test_a_segment_goes_later(void **state)
         fixture_stop(&f);
         fixture_free(&f);
     }
+}
+
+/* But a sync of the directory that has failed is never made again: it would say that all is well. */
+static void test_a_failed_sync_of_names_ends_it(void **state)
+{
+    struct refusal refusal = {OS_MEM_SYNC_DIR, "data/log", -ENOSPC, 0, 0};
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    for (int i = 0; i < 320; i++) {
+        (void)fixture_append(&f, 1, 1, 2000);
+        fixture_pump(&f);
+    }
+    fixture_snapshot(&f, 100);
+    os_mem_set_hook(f.mem, refuse, &refusal);
+    log_compact(f.log, 320);
+    fixture_pump(&f);
+    assert_int_equal(f.failures, 1);
+    assert_int_equal(refusal.count, 1);
+    fixture_free(&f);
 }
 
 /* A record that cannot be written now: the answer says so, and the log goes on. */
@@ -241,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_the_last_proved_segment_goes_later),
         cmocka_unit_test(test_a_segment_is_made_later),
         cmocka_unit_test(test_a_segment_goes_later),
+        cmocka_unit_test(test_a_failed_sync_of_names_ends_it),
         cmocka_unit_test(test_a_record_is_written_later),
     };
 
