@@ -406,9 +406,9 @@ static void test_torn_header(void **state)
 
 /* ---- directories from before groups counted as a whole --------------------------------------------------------- */
 
-/* Of the group 5 to 8 a start has kept 5, cut off the rest and proved that, as it did then. What an interrupted header
- * left, which looked like the end, it did not. */
-static void make_cut_short(struct fixture *f, bool remainder)
+/* Of the group 5 to 8 a start has kept all up to `last`, cut off the rest and proved that, as it did then. What an
+ * interrupted header left, which looked like the end, it did not. */
+static void make_cut_short(struct fixture *f, uint64_t last, bool remainder)
 {
     struct log_identity identity = {.group = 900};
     uint8_t bytes[LOG_IDENTITY_BYTES];
@@ -420,11 +420,10 @@ static void make_cut_short(struct fixture *f, bool remainder)
     uint64_t size, from;
 
     make_four(f);
-    identity.last = point_of(f, 5);
+    identity.last = point_of(f, last);
     fixture_stop(f);
-    kept = damage_find(f, 5);
+    kept = damage_find(f, last);
     from = kept.offset + kept.bytes;
-    assert_int_not_equal(from % LOG_GROUP_ALIGN, 0);
     damage_segment_path(path, kept.segment);
     assert_int_equal(os_mem_poke(f->mem, path, from, zeroes, FIXTURE_SEGMENT - from), 0);
     if (remainder)
@@ -452,34 +451,36 @@ static void expect_sound(struct fixture *f, uint64_t last)
 static void test_the_rest_was_cut_off_long_ago(void **state)
 {
     (void)state;
-    for (int remainder = 0; remainder < 2; remainder++) {
-        struct fixture f;
-        uint64_t last;
+    for (uint64_t kept = 5; kept <= 7; kept++) { /* in a sector of the rest, at the end of one, and again */
+        for (int remainder = 0; remainder < 2; remainder++) {
+            struct fixture f;
+            uint64_t last;
 
-        make_cut_short(&f, remainder);
-        expect_sound(&f, 5);                  /* an identity entry says that it ended there */
-        append_groups(&f, 3, SMALL);
-        last = log_last(f.log);
-        fixture_crash(&f, OS_MEM_DROP_ALL, 1);
-        expect_sound(&f, last);
-        fixture_stop(&f);
-        damage_erase_identities(&f);
-        expect_sound(&f, last);               /* the next group does */
-        fixture_stop(&f);
-        fixture_free(&f);
+            make_cut_short(&f, kept, remainder);
+            expect_sound(&f, kept);                /* an identity entry says that it ended there */
+            append_groups(&f, 3, SMALL);
+            last = log_last(f.log);
+            fixture_crash(&f, OS_MEM_DROP_ALL, 1);
+            expect_sound(&f, last);
+            fixture_stop(&f);
+            damage_erase_identities(&f);
+            expect_sound(&f, last);                /* the next group does */
+            fixture_stop(&f);
+            fixture_free(&f);
 
-        make_cut_short(&f, remainder);
-        fixture_must_open(&f);
-        (void)fixture_append(&f, 1, 1, 61000); /* fits nowhere but in the next segment */
-        fixture_pump(&f);
-        fixture_stop(&f);
-        assert_int_equal(damage_find(&f, 6).segment, 2);
-        expect_sound(&f, 6);                  /* the next segment does */
-        fixture_stop(&f);
-        damage_erase_identities(&f);
-        expect_sound(&f, 6);
-        fixture_stop(&f);
-        fixture_free(&f);
+            make_cut_short(&f, kept, remainder);
+            fixture_must_open(&f);
+            (void)fixture_append(&f, 1, 1, 61000); /* fits nowhere but in the next segment */
+            fixture_pump(&f);
+            fixture_stop(&f);
+            assert_int_equal(damage_find(&f, kept + 1).segment, 2);
+            expect_sound(&f, kept + 1);            /* the next segment does */
+            fixture_stop(&f);
+            damage_erase_identities(&f);
+            expect_sound(&f, kept + 1);
+            fixture_stop(&f);
+            fixture_free(&f);
+        }
     }
 }
 
@@ -491,7 +492,7 @@ static void test_torn_behind_what_was_cut_off(void **state)
     for (int identity = 0; identity < 2; identity++) {
         struct fixture f;
 
-        make_cut_short(&f, false);
+        make_cut_short(&f, 5, false);
         fixture_must_open(&f);
         fixture_crash(&f, OS_MEM_DROP_ALL, 1);
         fixture_must_open(&f);
