@@ -33,7 +33,7 @@
  *             was done and whose result is larger than a message may be: the sentence says so, with the index.
  * Inside a session a write is sent again, over whichever node answers, until its time is over, and is still done at
  * most once; so *unknown* is rare there. Outside a session a write is never sent twice. A call that the caller declares
- * GAVEL_REPEATABLE (a read, or a write that may happen twice) is sent again too and ends as unknown only
+ * GAVEL_REPEATABLE (a read, or a write that may happen twice) is sent again too, and ends as unknown only
  * when it was done and its result can be carried by no message.
  *
  * Every error carries a sentence that says who was tried and what each one answered.
