@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/os/cover.h"
 #include "core/os/crc32c.h"
+#include "core/os/seeded.h"
 
 #define CONFIGURATIONS_MAX 8 /* configuration entries of one append that are taken; the rest is sent again */
 #define UNREAD_MAX 4         /* reads for a peer that may fail in a row, where the system may yet recover */
@@ -494,11 +496,31 @@ static void outbox_done(struct log_read *read)
     node_settle(node);
 }
 
+/*
+ * A heartbeat does not wait for the disk: its peer, or the majority that this one is needed for, would take the leader
+ * for dead while it reads. It says no more than that the log goes on from where what waits begins, so it may overtake.
+ */
+static bool overtakes(struct peer *peer, const struct raft_message *message)
+{
+    const struct raft_message *first = &peer->outbox[0];
+    struct raft_message ahead = *message;
+
+    if (message->append_request.batch_count != 0 || peer->outbox_count == 0 || first->term != message->term)
+        return false;
+    COVER("node-heartbeat-overtakes");
+    ahead.append_request.prev_index = ahead.append_request.last_index = first->append_request.prev_index;
+    ahead.append_request.prev_term = first->append_request.prev_term;
+    ahead.append_request.prev_chain = first->append_request.prev_chain;
+    return send_append(peer, &ahead);
+}
+
 static void send_request(struct peer *peer, const struct raft_message *message)
 {
     struct codec_raft wire;
 
     if (message->type == RAFT_APPEND_REQUEST) {
+        if (!seeded_bug("node-heartbeat-waits") && overtakes(peer, message))
+            return;
         /* Order is kept: what follows a message that waits for the disk waits behind it. */
         if (peer->outbox_count == 0 && send_append(peer, message))
             return;

@@ -378,6 +378,66 @@ static void test_what_was_read_before_it_was_replaced_is_not_applied(void **stat
     cluster_free(&cluster);
 }
 
+/* ---- the log is slow to read ----------------------------------------------------------------------------------- */
+
+static uint32_t lagging; /* the follower that the leader reads its log back for */
+
+static bool leader_reads_back(struct cluster *cluster)
+{
+    struct node *node = cluster->nodes[cluster_leader(cluster)].node;
+    struct peer *peer = peer_named(node, cluster->nodes[lagging].name);
+
+    return peer && peer->reading;
+}
+
+static bool lagging_has_it(struct cluster *cluster)
+{
+    int leader = cluster_leader(cluster);
+
+    return leader >= 0 && node_applied(cluster->nodes[lagging].node) == node_commit(cluster->nodes[leader].node);
+}
+
+/*
+ * Of three nodes one is dead and one is behind. The leader's disk takes a second to read what that one lacks:
+ * heartbeats go on meanwhile, or the leader would hear nothing from the only peer that it has, and step down again
+ * and again.
+ */
+static void test_heartbeats_do_not_wait_for_a_read_of_the_log(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    struct cluster_client *client;
+    uint32_t leader;
+    uint64_t term;
+
+    (void)state;
+    cluster_init(&cluster, 3, SEED);
+    cluster.limits.log_cache_bytes = 1;
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 3000));
+    leader = (uint32_t)cluster_leader(&cluster);
+    lagging = (leader + 1) % 3;
+    client = cluster_client(&cluster, leader, CODEC_ROLE_CLIENT);
+    cut_between(&cluster, lagging, 7, true);
+    for (int i = 0; i < 10; i++) {
+        cluster_pad(client, 250000, &reply);
+        assert_int_equal(reply.status, 0);
+    }
+    cut_between(&cluster, lagging, 7, false);
+    cluster.nodes[leader].stalled_until = cluster.clock.mono_ns + UINT64_C(5000000000);
+    assert_true(cluster_until(&cluster, leader_reads_back, 5000));
+    cluster.nodes[leader].stalled_until = cluster.clock.mono_ns + UINT64_C(1000000000);
+    cluster_crash(&cluster, (leader + 2) % 3, OS_MEM_KEEP_ALL);
+    term = engine_status(cluster.nodes[leader].node).term;
+    cluster_run(&cluster, 950);
+    assert_true(peer_named(cluster.nodes[leader].node, cluster.nodes[lagging].name)->reading);
+    assert_int_equal(cluster_leader(&cluster), leader);
+    assert_true(cluster_until(&cluster, lagging_has_it, 5000));
+    assert_int_equal(engine_status(cluster.nodes[leader].node).term, term);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_who_has_a_leader_asks_for_no_vote),
         cmocka_unit_test(test_cluster_time_does_not_jump_with_a_leader_that_returns),
         cmocka_unit_test(test_what_was_read_before_it_was_replaced_is_not_applied),
+        cmocka_unit_test(test_heartbeats_do_not_wait_for_a_read_of_the_log),
     };
 
     cmocka_set_test_filter(getenv("GAVEL_TEST"));
