@@ -172,6 +172,7 @@ static void published(struct node *node)
     node->rebuild->state = PUBLISH;
     (void)engine_step(node, &event);
     directory_prune(&node->directory, node->rebuild->info.index);
+    snapshot_compact(node);
 }
 
 /* Begin, a piece or the end was stored. */
