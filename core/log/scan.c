@@ -530,7 +530,9 @@ static int walk_segment(struct log_scan *scan, uint32_t at, uint32_t next, const
     struct see_through through = {options, segment->number};
     struct log_segment_image image = {.number = segment->number,
                                       .incarnation = scan->directory.incarnation,
-                                      .committed = scan->snapshot.index,
+                                      .committed = {.index = scan->snapshot.index,
+                                                    .term = scan->snapshot.term,
+                                                    .chain = scan->snapshot.chain},
                                       .later = next < scan->segment_count || scan->identity.segment > segment->number,
                                       .ctx = &through,
                                       .seen = options && options->seen ? see_frame : NULL};

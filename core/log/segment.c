@@ -52,6 +52,7 @@ struct reader {
     struct log_walk *walk;
     struct log_segment_found *found;
     struct mark mark;
+    bool doubt; /* a truncation of this group goes below what a snapshot says was committed, or below the log */
 };
 
 /* ---- back to where it was ------------------------------------------------------------------------------ */
@@ -227,9 +228,10 @@ static bool has_point(const struct log_walk *walk, const struct log_point *point
 /*
  * Nothing but the crc of its own 24 bytes says that a point is the one of this frame. Where a write ended behind the
  * header, in space that was used before, what lies there may be a point all the same: an old one, or a part of a value.
- * So it is looked at before anything is taken back by it. In a group that is not proved it must name an entry that the
- * log has, and none that a snapshot says was committed; in one that is, it had been written whole, and may lie below
- * what is left of the log.
+ * So it is looked at before anything is taken back by it: it must name an entry that the log has. In a group that is
+ * proved it had been written whole, and may lie below what is left of the log. In one that is not, and when it goes
+ * below it or below what a snapshot says was committed, the end of the group decides: the snapshot may be of what this
+ * group brought, which has its entry then.
  */
 static enum taken take_truncate(struct reader *reader, uint64_t offset, const struct log_frame *frame)
 {
@@ -243,9 +245,9 @@ static enum taken take_truncate(struct reader *reader, uint64_t offset, const st
     below = point.index < walk->before.index;
     if (point.index > walk->last.index || (!below && !has_point(walk, &point)))
         return OUT_OF_ORDER;
-    if ((below || point.index < reader->image->committed) && !is_proved(reader, frame->group_start, behind) &&
+    if ((below || point.index < reader->image->committed.index) && !is_proved(reader, frame->group_start, behind) &&
         !seeded_bug("log-old-point-taken"))
-        return OUT_OF_ORDER;
+        reader->doubt = true;
     while (walk->slots.count && log_slot_at(&walk->slots, walk->slots.count - 1)->first > point.index) {
         if (!pop(reader))
             return NO_MEMORY;
@@ -330,6 +332,7 @@ static int read_group(struct reader *reader, struct group *group, uint64_t previ
     struct log_frame first = {.frames = 1};
 
     group->at = group->start;
+    reader->doubt = false;
     set_mark(reader);
     while (group->taken < first.frames) {
         struct log_frame frame;
@@ -357,6 +360,12 @@ static int read_group(struct reader *reader, struct group *group, uint64_t previ
         group->taken++;
     }
     group->stop = LOG_STOP_END;
+    if (reader->doubt && !has_point(reader->walk, &reader->image->committed)) {
+        go_back(reader); /* it never took that back: what lies there is of before */
+        group->taken = 0;
+        group->at = group->start;
+        group->stop = LOG_STOP_ORDER;
+    }
     return 0;
 }
 

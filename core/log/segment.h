@@ -32,7 +32,7 @@ struct log_segment_image {
     uint64_t limit; /* valid bytes end exactly here, as the next segment says; 0: unknown */
     struct log_point before; /* with a limit: and this was the last entry there */
     bool later;              /* something behind this segment proves all of it */
-    uint64_t committed;      /* up to this index by a sound snapshot: no truncation goes below it */
+    struct log_point committed; /* by a sound snapshot; all zero: none */
     const struct log_identity *identity; /* of this segment, to compare on the way; NULL: none */
     void (*seen)(void *ctx, const struct log_frame_seen *seen); /* NULL: nobody looks */
     void *ctx;

@@ -217,7 +217,7 @@ static void disbelieve(const struct log_snapshot_receiver *at)
 {
     char path[OS_PATH_MAX];
 
-    if (part_path(path, at->dir) == 0)
+    if (part_path(path, at->dir) == 0 && !seeded_bug("log-received-believed"))
         (void)os_unlink(at->os, path);
 }
 

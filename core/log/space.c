@@ -133,9 +133,12 @@ static int recycle(struct log_keeper *keeper)
         return result;
     if ((result = os_rename(os, paths.old, paths.making)) || (result = sync_names(keeper, &paths)) ||
         (result = write_record(os, file, keeper->number, keeper->bytes, keeper->incarnation)) ||
-        (result = os_sync(os, file)) || (result = os_rename(os, paths.making, paths.made)) ||
-        (result = sync_names(keeper, &paths)))
+        (result = os_sync(os, file)) || (result = os_rename(os, paths.making, paths.made)))
         return result;
+    if ((result = sync_names(keeper, &paths))) {
+        (void)os_unlink(os, paths.made); /* it is dropped by its old name, and this one would stay */
+        return result;
+    }
     keeper->file = file;
     return 0;
 }
@@ -190,8 +193,10 @@ bool log_passes(int status)
 }
 
 /* Not now: with the next look, once a second. */
-static void try_later(struct log *log)
+static void try_later(struct log *log, int status)
 {
+    log->space_short = true;
+    log->space_error = status;
     log->retry_at = os_mono_ns(log->os) + LOG_SPACE_RETRY_NS;
 }
 
@@ -199,9 +204,7 @@ static void try_later(struct log *log)
 static void make_later(struct log *log, int status)
 {
     COVER("log-segment-made-later");
-    log->space_short = true;
-    log->space_error = status;
-    try_later(log);
+    try_later(log, status);
 }
 
 /* [loop] */
@@ -220,6 +223,8 @@ static void keeper_done(struct os_job *job)
             free(segment);
         } else {
             add_spare(log, segment, keeper->number, keeper->bytes, keeper->file);
+        }
+        if (!os_list_empty(&log->spares)) { /* else one is made next */
             log->space_short = false;
             log->space_error = 0;
         }
@@ -231,7 +236,7 @@ static void keeper_done(struct os_job *job)
         COVER("log-segment-dropped-later");
         segment->hindered = true; /* its old name may be gone already, but not durably */
         os_list_push(log->dying.next, &segment->link); /* stays the first: they go in order */
-        try_later(log);
+        try_later(log, keeper->status); /* none is made before it has gone */
     } else {
         if (keeper->action != LOG_KEEP_MAKE)
             os_close(log->os, segment->file);

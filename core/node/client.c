@@ -126,7 +126,7 @@ static void reply_without_result(struct conn *conn, const struct origin *origin,
 
     COVER("node-reply-without-result");
     reply.result = gavel_bytes(NULL, 0);
-    if (origin->kind == MEASURE_READ) {
+    if (origin->kind == MEASURE_READ || origin->kind == MEASURE_ADMIN) { /* what an administrator changes says little */
         reply.status = GAVEL_E_TOO_LARGE;
         (void)snprintf(text, sizeof text, "what was read %s", cannot);
     } else {

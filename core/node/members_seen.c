@@ -58,8 +58,8 @@ static struct gavel_slice newest(const struct members_seen *seen, const struct l
     struct record record;
 
     for (const struct members_entry *entry = seen->newest; entry; entry = entry->next)
-        if ((any || is_part(entry, scan)) && (!best || entry->first > best->first) &&
-            entry->first > scan->snapshot.index)
+        if (entry->first > scan->snapshot.index && (any ? !best : is_part(entry, scan)) &&
+            (!best || entry->first > best->first))
             best = entry;
     if (best)
         return gavel_bytes(best->bytes, best->size);

@@ -29,9 +29,9 @@ void members_seen_free(struct members_seen *seen);
 
 /*
  * [before the loop, off line] How many voters the newest configuration in the files of `dir` has, in either half of a
- * joint one, beside the member that the directory belongs to. One that a truncation took away counts as well: what
- * matters is whether others may hold what is missing here. 0 when there are none, or when the damage lies before all
- * that names them. Reads the whole log.
+ * joint one, beside the member that the directory belongs to. The newest is what was written last, whether a truncation
+ * took it away or not: what matters is whether others may hold what is missing here. 0 when there are none, or when the
+ * damage lies before all that names them. Reads the whole log.
  */
 uint32_t members_seen_others(const struct os *os, const char *dir);
 

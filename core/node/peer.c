@@ -502,11 +502,16 @@ static void outbox_done(struct log_read *read)
  */
 static bool overtakes(struct peer *peer, const struct raft_message *message)
 {
-    const struct raft_message *first = &peer->outbox[0];
+    const struct raft_message *first = NULL;
     struct raft_message ahead = *message;
 
-    if (message->append_request.batch_count != 0 || peer->outbox_count == 0 || first->term != message->term)
+    if (message->append_request.batch_count != 0 || peer->outbox_count == 0)
         return false;
+    for (uint32_t i = 0; i < peer->outbox_count && !first; i++)
+        if (peer->outbox[i].term == message->term)
+            first = &peer->outbox[i];
+    if (!first) /* what waits is of a term that is over, and will not be sent */
+        return send_append(peer, message);
     COVER("node-heartbeat-overtakes");
     ahead.append_request.prev_index = ahead.append_request.last_index = first->append_request.prev_index;
     ahead.append_request.prev_term = first->append_request.prev_term;

@@ -40,7 +40,8 @@ options_of()
         settings) echo "$hard $small --set settings_per_hour=3600" ;;
         churn) echo "$hard --set wipe_per_hour=120 --set members_per_hour=400 --set misdirect_ppm=500
             --set settings_per_hour=1200 --set register_per_hour=1800" ;;
-        tight) echo "$hard $tight --set value_bytes=8000 --set stall_per_hour=600 --set stall_ms=500" ;;
+        # Twice, since what is read back again and again is where a settle may forget to look.
+        tight) echo "--twice $hard $tight --set value_bytes=8000 --set stall_per_hour=600 --set stall_ms=500" ;;
         tight-rot) echo "$tight --set rate=100 --set value_bytes=4000 --set rot_per_hour=300 --set misdirect_ppm=500
             --set crash_per_hour=600 --set down_ms=1000 --set partition_per_hour=200" ;;
         # Not harder than others, but what is seen in these is seen nowhere else: as the swarm draws it, and each seed twice;

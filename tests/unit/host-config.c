@@ -109,7 +109,8 @@ static void test_missing(void **state)
     assert_int_equal(faults.count, 3);
     has_fault("t.ini:1: [node] needs the key data_dir: Directory of the log, the votes and the snapshots, for this "
               "node alone; made when it does not exist, but not its parent. It has mode 0700: one that is there with "
-              "another gets it, which the log tells");
+              "another gets it, which the log tells. On a file system that copies on write (btrfs, ZFS, bcachefs, "
+              "f2fs) a full disk ends the node, which waits on others");
     has_fault("t.ini: no section [transport.NAME]: A way to reach peers and clients");
     has_fault("t.ini: no section [statemachine.NAME]: A state machine to replicate");
 }

@@ -198,7 +198,12 @@ static void on_snapshot(void *ctx, int32_t status, const struct gavel_error *err
 
 void fixture_snapshot(struct fixture *fixture, uint64_t bytes)
 {
-    struct log_snapshot_info info = {.index = log_durable(fixture->log)};
+    fixture_snapshot_at(fixture, log_durable(fixture->log), bytes);
+}
+
+void fixture_snapshot_at(struct fixture *fixture, uint64_t index, uint64_t bytes)
+{
+    struct log_snapshot_info info = {.index = index};
     struct log_snapshot_writer *writer = NULL;
     struct log_descriptor batch;
     uint8_t *payload = malloc(bytes + 1);

@@ -65,6 +65,9 @@ void fixture_pump(struct fixture *fixture);
 /* Take a snapshot of the end of the durable log with `bytes` of payload, to its publication. */
 void fixture_snapshot(struct fixture *fixture, uint64_t bytes);
 
+/* The same at an index, the end of a batch. */
+void fixture_snapshot_at(struct fixture *fixture, uint64_t index, uint64_t bytes);
+
 /* A struct log_task that notes its answer in the fixture. */
 struct log_task *fixture_task(struct fixture *fixture);
 

@@ -576,6 +576,37 @@ static void test_torn_truncation_over_an_old_point(void **state)
     }
 }
 
+/*
+ * A follower's tail is replaced, in one group, by a truncation and more than it had. Then a snapshot is taken of the
+ * middle of that group, which nothing proves when the power goes: but the snapshot does. (Found by reading.)
+ */
+static void test_a_snapshot_inside_a_group_that_begins_with_a_truncation(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_must_open(&f);
+    (void)fixture_vote(&f, 1, 1);
+    for (int i = 0; i < 8; i++)
+        (void)fixture_append(&f, 1, 1, SMALL);
+    fixture_pump(&f);
+    (void)fixture_vote(&f, 2, 2);
+    (void)fixture_truncate(&f, 5);
+    for (int i = 0; i < 3; i++)
+        (void)fixture_append(&f, 2, 1, SMALL);
+    fixture_pump(&f);
+    assert_int_equal(f.written, f.io);
+    fixture_snapshot_at(&f, 6, 100);
+    fixture_crash(&f, OS_MEM_DROP_ALL, 1);
+    fixture_must_open(&f);
+    assert_int_equal(f.recovery.last, 7);
+    for (uint64_t index = 5; index <= 7; index++)
+        fixture_check_index(&f, index, 2);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
 /* A point shares the sector with its header, wherever in a group it would come to stand. */
 static void test_a_point_is_not_parted_from_its_header(void **state)
 {
@@ -623,6 +654,7 @@ int main(void)
         cmocka_unit_test(test_the_rest_was_cut_off_long_ago),
         cmocka_unit_test(test_torn_behind_what_was_cut_off),
         cmocka_unit_test(test_torn_truncation_over_an_old_point),
+        cmocka_unit_test(test_a_snapshot_inside_a_group_that_begins_with_a_truncation),
         cmocka_unit_test(test_a_point_is_not_parted_from_its_header),
     };
 

@@ -469,6 +469,47 @@ static void test_receive_after_failed_sync(void **state)
 }
 
 /* The part of another snapshot is never gone on with. */
+static int fail_sync_only(void *ctx, enum os_mem_op op, const char *path)
+{
+    (void)ctx;
+    return op == OS_MEM_SYNC && strstr(path, "incoming.part") ? -EIO : 0;
+}
+
+/* In the same life nothing of it is gone on with: a second sync would have nothing to write, and succeed. (Found by
+ * gavel-sim, seed 100108.) */
+static void test_a_part_whose_sync_failed_is_begun_anew(void **state)
+{
+    uint8_t *payload = make_payload(BIG);
+    struct log_snapshot_info info = {.index = 77, .term = 4, .chain = 5, .bytes = BIG};
+    struct log_snapshot_receiver *receiver;
+    struct answers answers = {0};
+    struct fixture f;
+
+    (void)state;
+    info.digest = crc32c(0, payload, BIG);
+    open_with_entries(&f, 3);
+    receiver = start(&f, &answers, &info);
+    put(&f, receiver, payload, 0, BIG);
+    os_mem_set_hook(f.mem, fail_sync_only, NULL);
+    assert_int_equal(log_snapshot_received_end(receiver), 0);
+    fixture_pump(&f);
+    assert_int_not_equal(answers.status, 0);
+    os_mem_set_hook(f.mem, NULL, NULL);
+    answers.status = 0;
+    receiver = start(&f, &answers, &info);
+    assert_int_equal(answers.offset, 0);
+    put(&f, receiver, payload, 0, BIG);
+    assert_int_equal(log_snapshot_received_end(receiver), 0);
+    fixture_pump(&f);
+    assert_int_equal(answers.status, 0);
+    fixture_crash(&f, OS_MEM_DROP_ALL, 1);
+    fixture_must_open(&f);
+    check_payload(&f, 77, payload, BIG, 100000);
+    fixture_stop(&f);
+    fixture_free(&f);
+    free(payload);
+}
+
 static void test_receive_another(void **state)
 {
     uint8_t *payload = make_payload(BIG);
@@ -679,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_receive_with_breaks),
         cmocka_unit_test(test_overtaken_by_a_received_one),
         cmocka_unit_test(test_receive_after_failed_sync),
+        cmocka_unit_test(test_a_part_whose_sync_failed_is_begun_anew),
         cmocka_unit_test(test_receive_another),
         cmocka_unit_test(test_receive_wrong_digest),
         cmocka_unit_test(test_read_checks),

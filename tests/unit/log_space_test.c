@@ -183,6 +183,7 @@ static void test_a_segment_goes_later(void **state)
         struct refusal refusal = rows[i / 3];
         struct log_figures figures;
         struct fixture f;
+        uint32_t others;
 
         refusal.skip = i % 3;
         fixture_init(&f);
@@ -193,10 +194,13 @@ static void test_a_segment_goes_later(void **state)
             fixture_pump(&f);
         }
         fixture_snapshot(&f, 100);
+        log_figures(f.log, &figures);
+        others = files_in(&f, "data/log/") - figures.segments - figures.spares;
         os_mem_set_hook(f.mem, refuse, &refusal);
         log_compact(f.log, 320);
         fixture_pump(&f);
         assert_true(refusal.count > 0);
+        assert_int_equal(log_space_error(f.log), refusal.error); /* told: with no spare, writes would wait for this */
         assert_int_equal(f.failures, 0);
         for (int j = 0; j < 8 && log_deadline(f.log) != UINT64_MAX; j++)
             look_again(&f);
@@ -206,6 +210,10 @@ static void test_a_segment_goes_later(void **state)
             look_again(&f);
         log_figures(f.log, &figures);
         assert_int_equal(figures.segments, 1);
+        assert_true(log_space_ok(f.log));
+        assert_int_equal(log_space_error(f.log), 0);
+        assert_int_equal(os_sync_dir(&f.os, "data/log"), 0);
+        assert_int_equal(files_in(&f, "data/log/"), others + figures.segments + figures.spares);
         (void)fixture_append(&f, 1, 1, 2000);
         fixture_pump(&f);
         assert_int_equal(f.written, f.io);
