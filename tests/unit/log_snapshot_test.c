@@ -495,6 +495,7 @@ static void test_a_part_whose_sync_failed_is_begun_anew(void **state)
     fixture_pump(&f);
     assert_int_not_equal(answers.status, 0);
     os_mem_set_hook(f.mem, NULL, NULL);
+    log_snapshot_receive_close(receiver);
     answers.status = 0;
     receiver = start(&f, &answers, &info);
     assert_int_equal(answers.offset, 0);
