@@ -367,8 +367,10 @@ static void nurse(struct sim *sim, struct sim_event *event)
             judge_exit(sim, node);
             follow(fate, node);
             fate->given_up[i] = node->exit_code == 65 || (node->exit_code == 78 && !sim_node_outdated(node));
-            if (fate->given_up[i])
+            if (fate->given_up[i]) {
                 node->last_known.count = 0;
+                fate->empty[i] = false; /* it had joined, if only for a moment */
+            }
             if (fate->down_ns[i] && node->exit_code == -1) /* a crash within an operation */
                 fate->start_at[i] = sim->now + fate->down_ns[i];
             else
