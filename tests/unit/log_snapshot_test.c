@@ -432,47 +432,62 @@ static int fail_sync_of_part(void *ctx, enum os_mem_op op, const char *path)
     return (op == OS_MEM_SYNC || op == OS_MEM_UNLINK) && strstr(path, "incoming.part") ? -EIO : 0;
 }
 
+static int fail_sync_only(void *ctx, enum os_mem_op op, const char *path)
+{
+    (void)ctx;
+    return op == OS_MEM_SYNC && strstr(path, "incoming.part") ? -EIO : 0;
+}
+
+/* All of it comes, and its end fails by this hook. */
+static struct log_snapshot_receiver *fail_to_end(struct fixture *f, struct answers *answers,
+                                                 struct log_snapshot_info *info, const uint8_t *payload,
+                                                 int (*hook)(void *ctx, enum os_mem_op op, const char *path))
+{
+    struct log_snapshot_receiver *receiver;
+
+    info->digest = crc32c(0, payload, BIG);
+    open_with_entries(f, 3);
+    receiver = start(f, answers, info);
+    put(f, receiver, payload, 0, BIG);
+    os_mem_set_hook(f->mem, hook, NULL);
+    assert_int_equal(log_snapshot_received_end(receiver), 0);
+    fixture_pump(f);
+    assert_int_not_equal(answers->status, 0);
+    os_mem_set_hook(f->mem, NULL, NULL);
+    answers->status = 0;
+    return receiver;
+}
+
+/* What is not there yet comes, and it is published: it is whole after a loss of power. */
+static void end_well(struct fixture *f, struct answers *answers, struct log_snapshot_receiver *receiver,
+                     uint8_t *payload)
+{
+    put(f, receiver, payload, answers->offset, BIG);
+    assert_int_equal(log_snapshot_received_end(receiver), 0);
+    fixture_pump(f);
+    assert_int_equal(answers->status, 0);
+    fixture_crash(f, OS_MEM_DROP_ALL, 1);
+    fixture_must_open(f);
+    assert_int_equal(log_snapshot_newest(f->log).index, 77);
+    check_payload(f, 77, payload, BIG, 100000);
+    fixture_stop(f);
+    fixture_free(f);
+    free(payload);
+}
+
 /* The bytes of a failed sync lie in clean pages: the next life goes on with what the disk holds, not with those. */
 static void test_receive_after_failed_sync(void **state)
 {
     uint8_t *payload = make_payload(BIG);
     struct log_snapshot_info info = {.index = 77, .term = 4, .chain = 5, .bytes = BIG};
-    struct log_snapshot_receiver *receiver;
     struct answers answers = {0};
     struct fixture f;
 
     (void)state;
-    info.digest = crc32c(0, payload, BIG);
-    open_with_entries(&f, 3);
-    receiver = start(&f, &answers, &info);
-    put(&f, receiver, payload, 0, BIG);
-    os_mem_set_hook(f.mem, fail_sync_of_part, NULL);
-    assert_int_equal(log_snapshot_received_end(receiver), 0);
-    fixture_pump(&f);
-    assert_int_not_equal(answers.status, 0);
-    os_mem_set_hook(f.mem, NULL, NULL);
+    (void)fail_to_end(&f, &answers, &info, payload, fail_sync_of_part);
     fixture_crash(&f, OS_MEM_KILL, 1);
     fixture_must_open(&f);
-    answers.status = 0;
-    receiver = start(&f, &answers, &info);
-    put(&f, receiver, payload, answers.offset, BIG);
-    assert_int_equal(log_snapshot_received_end(receiver), 0);
-    fixture_pump(&f);
-    assert_int_equal(answers.status, 0);
-    fixture_crash(&f, OS_MEM_DROP_ALL, 1);
-    fixture_must_open(&f);
-    assert_int_equal(log_snapshot_newest(f.log).index, 77);
-    check_payload(&f, 77, payload, BIG, 100000);
-    fixture_stop(&f);
-    fixture_free(&f);
-    free(payload);
-}
-
-/* The part of another snapshot is never gone on with. */
-static int fail_sync_only(void *ctx, enum os_mem_op op, const char *path)
-{
-    (void)ctx;
-    return op == OS_MEM_SYNC && strstr(path, "incoming.part") ? -EIO : 0;
+    end_well(&f, &answers, start(&f, &answers, &info), payload);
 }
 
 /* In the same life nothing of it is gone on with: a second sync would have nothing to write, and succeed. (Found by
@@ -486,29 +501,10 @@ static void test_a_part_whose_sync_failed_is_begun_anew(void **state)
     struct fixture f;
 
     (void)state;
-    info.digest = crc32c(0, payload, BIG);
-    open_with_entries(&f, 3);
-    receiver = start(&f, &answers, &info);
-    put(&f, receiver, payload, 0, BIG);
-    os_mem_set_hook(f.mem, fail_sync_only, NULL);
-    assert_int_equal(log_snapshot_received_end(receiver), 0);
-    fixture_pump(&f);
-    assert_int_not_equal(answers.status, 0);
-    os_mem_set_hook(f.mem, NULL, NULL);
-    log_snapshot_receive_close(receiver);
-    answers.status = 0;
+    log_snapshot_receive_close(fail_to_end(&f, &answers, &info, payload, fail_sync_only));
     receiver = start(&f, &answers, &info);
     assert_int_equal(answers.offset, 0);
-    put(&f, receiver, payload, 0, BIG);
-    assert_int_equal(log_snapshot_received_end(receiver), 0);
-    fixture_pump(&f);
-    assert_int_equal(answers.status, 0);
-    fixture_crash(&f, OS_MEM_DROP_ALL, 1);
-    fixture_must_open(&f);
-    check_payload(&f, 77, payload, BIG, 100000);
-    fixture_stop(&f);
-    fixture_free(&f);
-    free(payload);
+    end_well(&f, &answers, receiver, payload);
 }
 
 static void test_receive_another(void **state)
