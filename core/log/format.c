@@ -9,6 +9,7 @@
 
 #include "core/os/bytes.h"
 #include "core/os/crc32c.h"
+#include "core/os/seeded.h"
 
 #define SEGMENT_MAGIC 0x47535647u   /* "GVSG" */
 #define FRAME_MAGIC 0x52465647u     /* "GVFR" */
@@ -212,13 +213,24 @@ void log_directory_encode(uint8_t *to, const struct log_directory_record *record
     os_put32(to + 124, crc32c(0, to, 124));
 }
 
+/* Whether all but the format is as this version wrote it. */
+static bool ours_but_for_the_format(const uint8_t *from)
+{
+    uint8_t ours[LOG_DIRECTORY_BYTES];
+
+    memcpy(ours, from, sizeof ours);
+    os_put16(ours + 4, LOG_FORMAT_VERSION);
+    return os_get32(from + 124) == crc32c(0, ours, 124);
+}
+
 int log_directory_decode(const uint8_t *from, uint64_t size, struct log_directory_record *record)
 {
     if (size < LOG_DIRECTORY_BYTES || os_get32(from) != DIRECTORY_MAGIC)
         return GAVEL_E_CORRUPT;
     record->format = os_get16(from + 4);
-    /* A newer format may lay out the rest, its checksum too, as it likes: only magic and format are for ever. */
-    if (record->format > LOG_FORMAT_VERSION)
+    /* A newer format may lay out the rest, its checksum too, as it likes: only magic and format are for ever. Where the
+     * checksum holds for ours, nothing but the format was spoiled, and no release would read it. */
+    if (record->format > LOG_FORMAT_VERSION && (!ours_but_for_the_format(from) || seeded_bug("log-format-believed")))
         return GAVEL_E_VERSION;
     if (os_get32(from + 124) != crc32c(0, from, 124) || record->format == 0 || from[40 + LOG_NAME_MAX - 1] != 0)
         return GAVEL_E_CORRUPT;

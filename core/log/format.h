@@ -124,7 +124,7 @@ struct log_directory_record {
     char name[LOG_NAME_MAX];
 };
 void log_directory_encode(uint8_t *to, const struct log_directory_record *record);
-/* 0, GAVEL_E_VERSION (sound and newer: only `format` is filled in), GAVEL_E_CORRUPT. */
+/* 0, GAVEL_E_VERSION (newer, and not ours with a spoiled format: only `format` is filled in), GAVEL_E_CORRUPT. */
 int log_directory_decode(const uint8_t *from, uint64_t size, struct log_directory_record *record);
 
 /* A file with one opaque payload (founding): magic u32, version u16, zero u16, bytes u64, crc u32 of the payload,

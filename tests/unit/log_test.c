@@ -667,7 +667,6 @@ static void test_refusals(void **state)
     struct log_events events = {0};
     struct gavel_error error;
     struct log_cluster_id cluster = {{9}};
-    uint16_t newer = 2;
     uint64_t digest;
 
     (void)state;
@@ -686,9 +685,29 @@ static void test_refusals(void **state)
     assert_int_equal(fixture_open(&f), GAVEL_E_CONFIG);
     f.options.cluster_id.bytes[0] = 9;
     assert_int_equal(os_mem_digest(f.mem), digest);
-    assert_int_equal(os_mem_poke(f.mem, "data/directory", 4, &newer, 2), 0);
+    fixture_free(&f);
+}
+
+/* What is newer in earnest has another checksum, or it elsewhere; a bit that flipped in the format alone is damage, for
+ * which the newer release would be looked for in vain. */
+static void test_a_newer_format(void **state)
+{
+    static const uint8_t newer[2] = {2, 0}, flipped[2] = {65, 0}, other[4] = {1, 2, 3, 4};
+    struct fixture f;
+    uint64_t digest;
+
+    (void)state;
+    fixture_init(&f);
+    fixture_must_open(&f);
+    fixture_stop(&f);
+    assert_int_equal(os_mem_poke(f.mem, "data/directory", 4, flipped, sizeof flipped), 0);
+    assert_int_equal(fixture_open(&f), GAVEL_E_CORRUPT);
+    assert_int_equal(f.recovery.row, 30);
+    assert_int_equal(os_mem_poke(f.mem, "data/directory", 4, newer, sizeof newer), 0);
+    assert_int_equal(os_mem_poke(f.mem, "data/directory", 124, other, sizeof other), 0);
     digest = os_mem_digest(f.mem);
     assert_int_equal(fixture_open(&f), GAVEL_E_VERSION);
+    assert_non_null(strstr(f.error.text, "start the newer release"));
     assert_int_equal(os_mem_digest(f.mem), digest);
     fixture_free(&f);
 }
@@ -735,6 +754,7 @@ int main(void)
         cmocka_unit_test(test_start_after_failed_sync),
         cmocka_unit_test(test_vote_before_append),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_a_newer_format),
         cmocka_unit_test(test_not_a_data_directory),
     };
 
