@@ -60,7 +60,7 @@ void raft_refuse_append(struct raft *r, const struct raft_message *m)
 {
     struct raft_append_response *answer = &raft_send(r, RAFT_APPEND_RESPONSE, m->from)->append_response;
     answer->last_index = raft_log_last(&r->log);
-    answer->flags = own_flags(r) | RAFT_APPEND_REJECTED;
+    answer->flags = (raft_bug(r, RAFT_BUG_REFUSAL_BARE) ? 0 : own_flags(r)) | RAFT_APPEND_REJECTED;
 }
 
 enum agreement { AGREES, REJECTS, DIVERGES };
