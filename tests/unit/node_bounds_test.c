@@ -244,6 +244,30 @@ static void test_large_results(void **state)
     cluster_free(&cluster);
 }
 
+/* What an administrator reads has not been done either: he is told what is wrong with the answer. */
+static void test_large_answers_to_administrators(void **state)
+{
+    static struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+
+    (void)state;
+    cluster_init(&cluster, 1, 11);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    client = cluster_client(&cluster, 0, CODEC_ROLE_ADMIN);
+    cluster_command(client, "gavel.status", 0, 0, &reply, NULL);
+    assert_int_equal(reply.status, 0);
+    assert_true(reply.result_size > 200);
+    net_message_bytes(net_side(cluster.net, cluster.nodes[0].admin_uri + 6), 200);
+    cluster_command(client, "gavel.status", 0, 0, &reply, NULL);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, GAVEL_E_TOO_LARGE);
+    assert_string_equal(reply.text, "what was read is larger than a message of this connection may be");
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 /*
  * The leader's disk hangs: what came behind the batch that it has waits in the next one. Each is answered when its time
  * is over, and is still done once when the disk gets on.
@@ -275,6 +299,37 @@ static void test_deadlines_behind_a_hung_disk(void **state)
     cluster_command(client, "increment", 0, 0, &reply, one);
     assert_int_equal(reply.status, 0);
     assert_int_equal(reply.number, 5);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+/*
+ * The same where only the batch in the making has somebody who waits: the deadline of who was first is over, and the
+ * node goes on looking as often as while something waits.
+ */
+static void test_a_deadline_in_the_making_is_looked_at_in_time(void **state)
+{
+    static struct cluster cluster;
+    struct codec_request request = {.command = gavel_text("increment"),
+                                    .arguments = gavel_bytes("\x81\xa4name\xa1x", 8)};
+    struct cluster_client *client;
+
+    (void)state;
+    cluster_init(&cluster, 1, 12);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    cluster.nodes[0].stalled_until = cluster.clock.mono_ns + UINT64_C(5000000000);
+    request.remaining_ms = 50;
+    cluster_post(client, 10, &request);
+    cluster_run(&cluster, 1); /* the disk has it */
+    request.remaining_ms = 500;
+    cluster_post(client, 11, &request);
+    cluster_run(&cluster, 400);
+    assert_true(cluster_client_answered(client, 10));
+    assert_false(cluster_client_answered(client, 11));
+    cluster_run(&cluster, 250);
+    assert_true(cluster_client_answered(client, 11));
     cluster_client_free(client);
     cluster_free(&cluster);
 }
@@ -334,7 +389,9 @@ int main(void)
         cmocka_unit_test(test_proposals),
         cmocka_unit_test(test_large_lists),
         cmocka_unit_test(test_large_results),
+        cmocka_unit_test(test_large_answers_to_administrators),
         cmocka_unit_test(test_deadlines_behind_a_hung_disk),
+        cmocka_unit_test(test_a_deadline_in_the_making_is_looked_at_in_time),
         cmocka_unit_test(test_truncated),
     };
 

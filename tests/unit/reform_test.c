@@ -19,6 +19,7 @@
 #include "core/log/inspect.h"
 #include "core/log/renew.h"
 #include "core/node/bytes.h"
+#include "core/node/members_seen.h"
 #include "core/node/record.h"
 #include "core/node/reform.h"
 #include "core/os/inline.h"
@@ -625,6 +626,60 @@ static void test_cut_short(void **state)
     print_message("cut short before each of %d changes\n", (int)at);
 }
 
+/* ---- who else there is ------------------------------------------------------------------------------------- */
+
+/* An entry of that term: a configuration of the first `voters` members, or a command when that is 0. */
+static void put_entry(struct dir *dir, uint64_t io, uint64_t term, uint32_t voters)
+{
+    struct log_entry entry = {.kind = LOG_COMMAND, .machine = 1, .payload = gavel_text("some command")};
+    struct gavel_buffer bytes = codec_buffer(0);
+    struct log_builder builder = {0};
+    struct log_batch *batch;
+    struct members members;
+
+    if (voters) {
+        members_of_old(&members, 4);
+        members.count = voters;
+        assert_int_equal(members_encode(&members, &bytes), GAVEL_OK);
+        entry = (struct log_entry){.kind = LOG_CONFIG, .payload = gavel_buffer_slice(&bytes)};
+    }
+    assert_int_equal(log_builder_add(&builder, &entry), 0);
+    assert_int_equal(log_builder_seal(&builder, dir->pool, term, log_last(dir->log) + 1, 5, 99, log_chain(dir->log),
+                                      &batch), 0);
+    assert_int_equal(log_append(dir->log, io, batch), 0);
+    (void)os_inline_pump(&dir->lanes);
+    log_batch_unref(batch);
+    log_builder_free(&builder);
+    gavel_buffer_free(&bytes);
+}
+
+/*
+ * Whether others may hold what is damaged here goes by the members that were written last: a truncation does not undo
+ * them, and what stood at a higher index before it does not come back.
+ */
+static void test_others_by_what_was_written_last(void **state)
+{
+    struct dir dir;
+
+    (void)state;
+    make(same, none);
+    assert_int_equal(members_seen_others(&real_os, paths[0]), 2); /* as it was founded */
+    open_dir(&dir, 0);
+    put_entry(&dir, 101, 1, 0);
+    put_entry(&dir, 102, 1, 2);
+    close_dir(&dir);
+    assert_int_equal(members_seen_others(&real_os, paths[0]), 1);
+    open_dir(&dir, 0);
+    assert_int_equal(log_truncate(dir.log, 101, 5), 0);
+    (void)os_inline_pump(&dir.lanes);
+    close_dir(&dir);
+    assert_int_equal(members_seen_others(&real_os, paths[0]), 1);
+    open_dir(&dir, 0);
+    put_entry(&dir, 101, 2, 1); /* at 5, and the one before was at 6 */
+    close_dir(&dir);
+    assert_int_equal(members_seen_others(&real_os, paths[0]), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -632,6 +687,7 @@ int main(void)
         cmocka_unit_test(test_refused), cmocka_unit_test(test_fenced), cmocka_unit_test(test_priority),
         cmocka_unit_test(test_same_directory), cmocka_unit_test(test_owner), cmocka_unit_test(test_other_source),
         cmocka_unit_test(test_no_start_between), cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_others_by_what_was_written_last),
     };
     char command[100];
     int failed;
