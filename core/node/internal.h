@@ -433,8 +433,7 @@ struct node {
     struct os_job apply_job;
     struct apply_run run;
     struct log_read apply_read;
-    bool applying; /* a run is on the lane */
-    bool apply_reading;
+    bool applying, apply_reading; /* a run is on the lane; the log is read for one */
     bool apply_hold; /* a snapshot without CONCURRENT is being walked, or one is being restored */
     uint64_t apply_to;
     uint64_t apply_asked; /* apply_to when the read under way began: what lies above may have been replaced since */
@@ -442,6 +441,7 @@ struct node {
     uint64_t applied_tick; /* the tick at `applied`: the lane may be further */
     uint64_t commit_at_start;
     uint64_t maintain_at;
+    bool maintain_missed; /* the lane had the state */
     uint64_t expire_after;
     struct digest_sample digests[NODE_DIGESTS]; /* own ones; the oldest goes */
     uint64_t digest_index;                      /* the newest of them */
@@ -508,7 +508,7 @@ struct node {
     struct os_list running_reads;
     struct gavel_buffer read_results;
     bool redispatch; /* a leader is known: look at what is parked */
-    bool reading;
+    bool reading, read_last; /* reads are on the lane; of reads and runs it was given reads last: a run has its turn */
 
     /* snapshots */
     struct node_snapshots *snapshots;

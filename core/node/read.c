@@ -213,6 +213,7 @@ void read_serve(struct node *node)
             run_reads(&node->read_job);
             reads_done(&node->read_job);
         } else {
+            node->read_last = true;
             os_submit(node->os, OS_LANE_APPLY, &node->read_job);
         }
     }

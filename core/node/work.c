@@ -144,6 +144,72 @@ static void lane_done(struct os_job *job)
     node_settle(node);
 }
 
+/* ---- maintenance --------------------------------------------------------------------------------------- */
+
+static void expire_sessions(struct node *node)
+{
+    uint64_t seen;
+    uint64_t session;
+
+    /* Some each time; an expiry that is lost with its leader is proposed again by the next one. */
+    for (int i = 0; i < 64; i++) {
+        uint8_t payload[12];
+        struct log_entry entry = {.kind = LOG_HOST, .payload = gavel_bytes(payload, sizeof payload)};
+
+        session = session_due(apply_sessions(node->apply), node->expire_after, engine_tick(node), &seen);
+        if (!session) {
+            node->expire_after = 0;
+            return;
+        }
+        node->expire_after = session;
+        entry.session = session;
+        bytes_store32(payload, APPLY_SESSION_EXPIRE);
+        bytes_store64(payload + 4, seen);
+        if (propose_add(node, &entry, (struct origin){0}, UINT64_MAX) != GAVEL_OK)
+            return;
+    }
+}
+
+/* What is due each second. The apply lane may have the state then: as soon as it has not. */
+static void maintain(struct node *node)
+{
+    struct log_entry entry = {.kind = LOG_COMMAND};
+    uint32_t machine;
+    uint64_t command;
+    int32_t status = 0;
+
+    node->maintain_missed = false;
+    if (node->role != RAFT_LEADER || node->phase != NODE_RUNNING)
+        return;
+    node->maintain_missed = !work_idle(node) || node->apply_hold;
+    if (node->maintain_missed)
+        return;
+    expire_sessions(node);
+    roster_expire(node);
+    node->body.size = 0;
+    bytes_put32(&node->body, &status, 0);
+    if (status != GAVEL_OK)
+        return;
+    command = apply_maintain(node->apply, &machine, engine_tick(node), &node->body);
+    if (!command || machine_since(&node->setup.machines[machine - 1], command, 0) >
+                        node->settings->machines[machine - 1].version)
+        return; /* nothing, or nothing yet that every member knows */
+    bytes_store32(node->body.data, (uint32_t)command);
+    entry.machine = (uint16_t)machine;
+    entry.payload = gavel_buffer_slice(&node->body);
+    (void)propose_add(node, &entry, (struct origin){0}, UINT64_MAX);
+}
+
+void work_maintain(struct node *node, uint64_t now)
+{
+    if (now < node->maintain_at)
+        return;
+    node->maintain_at = now + NODE_SLOW_TICK_NS;
+    maintain(node);
+}
+
+/* ---- the apply lane ------------------------------------------------------------------------------------- */
+
 /* Give the batches of a read to the apply lane; references move. */
 static void start_run(struct node *node, struct log_read *read)
 {
@@ -177,6 +243,7 @@ static void start_run(struct node *node, struct log_read *read)
     /* Not by what is committed when the run ends: under load that is always more. */
     node->run_reaches = run->last >= engine_commit(node);
     node->applying = true;
+    node->read_last = false;
     if (node->traces)
         trace_run(node, run);
     if (node->bounded) {
@@ -207,13 +274,23 @@ static void read_back(struct log_read *read)
     node_settle(node);
 }
 
+/*
+ * On a lane that always finds more to apply, reads, snapshots and what is due each second have their turn between two
+ * runs; and entries have theirs between two reads, of which there may always be more too.
+ */
+static void take_turns(struct node *node)
+{
+    if (node->maintain_missed && !seeded_bug("node-due-is-missed"))
+        maintain(node);
+    snapshot_applier_idle(node);
+    if (!node->read_last || node->applied >= node->apply_to || seeded_bug("node-reads-first"))
+        read_serve(node);
+}
+
 void work_pump(struct node *node)
 {
-    /* On a lane that always finds more to apply, reads and snapshots have their turn between two runs. */
-    if (!node->bounded && node_working(node) && work_idle(node)) {
-        snapshot_applier_idle(node);
-        read_serve(node);
-    }
+    if (!node->bounded && node_working(node) && work_idle(node))
+        take_turns(node);
     while (node_working(node) && work_idle(node) && !node->apply_hold && node->applied < node->apply_to) {
         int status;
 
@@ -249,58 +326,4 @@ void work_free(struct node *node)
     for (uint32_t i = 0; i < node->run.count; i++)
         log_batch_unref(node->run.batches[i]);
     gavel_buffer_free(&node->run.records);
-}
-
-/* ---- maintenance --------------------------------------------------------------------------------------- */
-
-static void expire_sessions(struct node *node)
-{
-    uint64_t seen;
-    uint64_t session;
-
-    /* Some each time; an expiry that is lost with its leader is proposed again by the next one. */
-    for (int i = 0; i < 64; i++) {
-        uint8_t payload[12];
-        struct log_entry entry = {.kind = LOG_HOST, .payload = gavel_bytes(payload, sizeof payload)};
-
-        session = session_due(apply_sessions(node->apply), node->expire_after, engine_tick(node), &seen);
-        if (!session) {
-            node->expire_after = 0;
-            return;
-        }
-        node->expire_after = session;
-        entry.session = session;
-        bytes_store32(payload, APPLY_SESSION_EXPIRE);
-        bytes_store64(payload + 4, seen);
-        if (propose_add(node, &entry, (struct origin){0}, UINT64_MAX) != GAVEL_OK)
-            return;
-    }
-}
-
-void work_maintain(struct node *node, uint64_t now)
-{
-    struct log_entry entry = {.kind = LOG_COMMAND};
-    uint32_t machine;
-    uint64_t command;
-    int32_t status = 0;
-
-    if (node->role != RAFT_LEADER || now < node->maintain_at || node->phase != NODE_RUNNING)
-        return;
-    node->maintain_at = now + NODE_SLOW_TICK_NS;
-    if (!work_idle(node) || node->apply_hold)
-        return; /* the apply lane has the state now; a second later is soon enough */
-    expire_sessions(node);
-    roster_expire(node);
-    node->body.size = 0;
-    bytes_put32(&node->body, &status, 0);
-    if (status != GAVEL_OK)
-        return;
-    command = apply_maintain(node->apply, &machine, engine_tick(node), &node->body);
-    if (!command || machine_since(&node->setup.machines[machine - 1], command, 0) >
-                        node->settings->machines[machine - 1].version)
-        return; /* nothing, or nothing yet that every member knows */
-    bytes_store32(node->body.data, (uint32_t)command);
-    entry.machine = (uint16_t)machine;
-    entry.payload = gavel_buffer_slice(&node->body);
-    (void)propose_add(node, &entry, (struct origin){0}, UINT64_MAX);
 }

@@ -306,14 +306,93 @@ static void all_but_apply(struct cluster *cluster)
     }
 }
 
-static void post_write(struct cluster *cluster, struct cluster_client *client)
+static void post_write(struct cluster *cluster, struct cluster_client *client, uint64_t id)
 {
     struct codec_request request = {.command = gavel_text("increment"),
                                     .arguments = gavel_bytes("\x81\xa4name\xa1n", 8),
                                     .remaining_ms = 60000};
 
-    cluster_post(client, 100, &request);
+    cluster_post(client, id, &request);
     all_but_apply(cluster);
+}
+
+/* Complete what the apply lane is at. */
+static void complete_apply(struct cluster *cluster)
+{
+    assert_true(os_inline_run(&cluster->nodes[0].lanes, OS_LANE_APPLY));
+    assert_true(os_inline_done(&cluster->nodes[0].lanes, OS_LANE_APPLY));
+    all_but_apply(cluster);
+}
+
+static struct cluster_client *lane_node(struct cluster *cluster)
+{
+    cluster->threaded = true;
+    cluster_start(cluster, 0);
+    assert_true(cluster_until(cluster, cluster_has_leader, 10000));
+    return cluster_client(cluster, 0, CODEC_ROLE_CLIENT);
+}
+
+#define READS 30 /* ids of reads from here on: small ones can be asked after */
+
+/* While some reads run on the lane others come in, always; a write has its turn all the same, and so have the reads. */
+static void test_reads_without_a_gap_do_not_starve_writes(void **state)
+{
+    struct codec_request get = {.command = gavel_text("get"),
+                                .arguments = gavel_bytes("\x81\xa4name\xa1n", 8),
+                                .read = CODEC_READ_STALE,
+                                .remaining_ms = 60000};
+    struct cluster cluster;
+    struct cluster_client *client;
+
+    (void)state;
+    cluster_init(&cluster, 1, 7);
+    client = lane_node(&cluster);
+    cluster_post(client, READS, &get);
+    all_but_apply(&cluster);
+    for (uint64_t i = 1; i <= 10; i++) {
+        post_write(&cluster, client, i);
+        cluster_post(client, READS + i, &get);
+        all_but_apply(&cluster);
+        complete_apply(&cluster); /* reads before i */
+        complete_apply(&cluster); /* this write */
+        assert_true(cluster_client_answered(client, i));
+        assert_true(cluster_client_answered(client, READS + i - 1));
+        assert_false(cluster_client_answered(client, READS + i));
+    }
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+/* Nor is what is due each second put off for ever: a session expires although the lane is busy whenever one looks. */
+static void test_a_session_expires_under_load_without_a_gap(void **state)
+{
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    struct node *node;
+    uint64_t sessions = 0;
+
+    (void)state;
+    cluster_init(&cluster, 1, 7);
+    cluster.limits.session_ttl_ms = 2000;
+    client = lane_node(&cluster);
+    node = cluster.nodes[0].node;
+    cluster_command(client, "gavel.session_register", 0, 0, &reply, NULL);
+    assert_int_equal(reply.status, 0);
+    assert_int_equal(sessions_count(apply_sessions(node->apply)), 1);
+    post_write(&cluster, client, 100);
+    for (uint64_t i = 1; i <= 100; i++) {
+        assert_true(node->applying);
+        cluster.clock.mono_ns += UINT64_C(100000000);
+        cluster.clock.wall_ms += 100;
+        node_deadline(node);
+        post_write(&cluster, client, 100 + i);
+        complete_apply(&cluster);
+        sessions = sessions_count(apply_sessions(node->apply));
+    }
+    assert_int_equal(sessions, 0);
+    cluster_client_free(client);
+    cluster_free(&cluster);
 }
 
 /* While one run is applied the next write is committed, always: a node that keeps up is ready all the same. */
@@ -325,19 +404,15 @@ static void test_ready_under_load_without_a_gap(void **state)
 
     (void)state;
     cluster_init(&cluster, 1, 7);
-    cluster.threaded = true;
-    cluster_start(&cluster, 0);
-    assert_true(cluster_until(&cluster, cluster_has_leader, 10000));
-    client = cluster_client(&cluster, 0, CODEC_ROLE_CLIENT);
+    client = lane_node(&cluster);
     node = cluster.nodes[0].node;
     node->caught_up = false; /* as after a start into the middle of it */
-    post_write(&cluster, client);
+    post_write(&cluster, client, 100);
     for (int i = 0; i < 3; i++) {
         assert_true(node->applying);
-        post_write(&cluster, client);
+        post_write(&cluster, client, 100);
         assert_true(node_commit(node) > node->run.last);
-        assert_true(os_inline_run(&cluster.nodes[0].lanes, OS_LANE_APPLY));
-        assert_true(os_inline_done(&cluster.nodes[0].lanes, OS_LANE_APPLY));
+        complete_apply(&cluster);
         assert_true(node_applied(node) < node_commit(node));
         assert_true(node_ready(node));
     }
@@ -450,6 +525,8 @@ int main(void)
         cmocka_unit_test(test_text_to_show),
         cmocka_unit_test(test_sentences_of_others),
         cmocka_unit_test(test_ready_under_load_without_a_gap),
+        cmocka_unit_test(test_reads_without_a_gap_do_not_starve_writes),
+        cmocka_unit_test(test_a_session_expires_under_load_without_a_gap),
         cmocka_unit_test(test_each_row_through_each_door),
         cmocka_unit_test(test_from_start_to_loss_of_the_majority),
     };
