@@ -12,6 +12,7 @@
 
 #include "core/log/scan.h"
 #include "core/os/clean.h"
+#include "core/os/cover.h"
 #include "core/os/crc32c.h"
 #include "core/os/seeded.h"
 
@@ -167,17 +168,24 @@ int log_sink_publish(const struct os *os, const char *dir, const char *part, con
     char from[OS_PATH_MAX];
     char to[OS_PATH_MAX];
     char snap[OS_PATH_MAX];
+    struct os_stat stat;
+    bool replaces;
     int result = snapshot_path(to, dir, info);
 
-    if (result == 0 && (log_path(from, dir, part, NULL) || log_path(snap, dir, "snap", NULL)))
-        result = -ENAMETOOLONG;
-    if (result == 0)
-        result = os_rename(os, from, to);
-    if (result == 0 && !seeded_bug("log-snapshot-dir-unsynced"))
-        result = os_sync_dir(os, snap);
+    if (result || log_path(from, dir, part, NULL) || log_path(snap, dir, "snap", NULL))
+        return -ENAMETOOLONG;
+    replaces = os_stat(os, to, &stat) == 0; /* the leader's and one's own may be of the same index */
+    result = os_rename(os, from, to);
     if (result)
         return result;
-    /* Old ones go when the new one is certain; a failure here leaves waste, which the next publication removes. */
+    result = seeded_bug("log-snapshot-dir-unsynced") ? 0 : os_sync_dir(os, snap);
+    if (result) {
+        COVER("log-snapshot-unnamed");
+        if (!replaces && !seeded_bug("log-snapshot-unlisted"))
+            (void)os_unlink(os, to); /* in no list: nobody else would remove it, and the next one has another name */
+        return result;
+    }
+    /* Old ones go when the new one is certain; a failure here leaves waste, which the next start finds and lists. */
     for (uint32_t i = 0; i < pruned_count; i++) {
         if (snapshot_path(to, dir, &pruned[i]) == 0)
             (void)os_unlink(os, to);

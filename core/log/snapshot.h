@@ -48,7 +48,8 @@ int log_snapshot_write(struct log_snapshot_writer *writer, const void *data, uin
 int log_snapshot_end(struct log_snapshot_writer *writer);
 
 /* [loop] Give up and remove the part; safe while a piece is under way (its data must stay until its `done`, which
- * comes with GAVEL_E_CLOSED). The writer is gone. NULL is fine. */
+ * comes with GAVEL_E_CLOSED). The writer is gone; the next one may begin, but while a piece, the end or the publication
+ * is with the lane GAVEL_E_BUSY. NULL is fine. */
 void log_snapshot_cancel(struct log_snapshot_writer *writer);
 
 /* ---- what there is ------------------------------------------------------------------------------------- */

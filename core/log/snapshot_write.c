@@ -387,7 +387,9 @@ void log_snapshot_cancel(struct log_snapshot_writer *writer)
     assert(writer->magic == WRITER_MAGIC);
     assert(!writer->cancelled);
     writer->cancelled = true;
-    /* The lane is a queue: whatever a next writer does comes after the removal of this one's part. */
+    if (writer->with_lane && !seeded_bug("log-cancelled-makes-room"))
+        return; /* the next one's first piece would come before the removal of this one's part, which has its name */
+    /* The lane is a queue: whatever a next writer does comes after that. */
     if (writer->log->writer == writer && writer->state != WRITER_PUBLISHING)
         writer->log->writer = NULL;
     if (!writer->with_lane)

@@ -217,9 +217,10 @@ static void test_keep_and_one_at_a_time(void **state)
     assert_int_equal(log_snapshot_begin(f.log, &info, NULL, 0, on_done, &answers, &second), GAVEL_E_BUSY);
     assert_int_equal(log_snapshot_write(writer, "abc", 3), 0);
     log_snapshot_cancel(writer);
-    assert_int_equal(log_snapshot_begin(f.log, &info, NULL, 0, on_done, &answers, &second), 0);
+    assert_int_equal(log_snapshot_begin(f.log, &info, NULL, 0, on_done, &answers, &second), GAVEL_E_BUSY);
     fixture_pump(&f);
     assert_int_equal(answers.status, GAVEL_E_CLOSED);
+    assert_int_equal(log_snapshot_begin(f.log, &info, NULL, 0, on_done, &answers, &second), 0);
     log_snapshot_cancel(second);
     fixture_pump(&f);
     assert_int_equal(log_snapshot_newest(f.log).index, 8);
@@ -273,6 +274,79 @@ static void test_full_disk(void **state)
     (void)fixture_append(&f, 1, 1, 50);
     fixture_pump(&f);
     assert_int_equal(f.written, f.io);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
+static bool is_there(struct fixture *f, const char *path)
+{
+    uint64_t size;
+
+    return os_mem_peek(f->mem, path, &size) != NULL;
+}
+
+static int fail_dir(void *ctx, enum os_mem_op op, const char *path)
+{
+    (void)ctx;
+    return op == OS_MEM_SYNC_DIR && strcmp(path, "data/snap") == 0 ? -EMFILE : 0;
+}
+
+/* One that has its name already and cannot be made certain does not stay: nobody would know of it. */
+static void test_unpublished_ones_do_not_pile_up(void **state)
+{
+    char path[sizeof "data/snap/" + LOG_SNAPSHOT_NAME_BYTES] = "data/snap/";
+    struct answers answers = {0};
+    struct fixture f;
+
+    (void)state;
+    open_with_entries(&f, 3);
+    fixture_snapshot(&f, 1000);
+    assert_int_equal(f.task_status, 0);
+    os_mem_set_hook(f.mem, fail_dir, NULL);
+    for (int i = 0; i < 5; i++) {
+        struct log_snapshot_info info;
+        struct log_snapshot_writer *writer;
+
+        (void)fixture_append(&f, 1, 1, 50);
+        fixture_pump(&f);
+        info = info_of_end(&f);
+        assert_int_equal(log_snapshot_begin(f.log, &info, NULL, 0, on_done, &answers, &writer), 0);
+        assert_int_equal(log_snapshot_end(writer), 0);
+        fixture_pump(&f);
+        assert_int_equal(answers.status, GAVEL_E_IO);
+        log_snapshot_cancel(writer);
+        fixture_pump(&f);
+        log_snapshot_name(path + sizeof "data/snap", LOG_SNAPSHOT_NAME_BYTES, info.index, info.term);
+        assert_false(is_there(&f, path));
+    }
+    os_mem_set_hook(f.mem, NULL, NULL);
+    fixture_snapshot(&f, 1000);
+    assert_int_equal(log_snapshot_newest(f.log).index, 8);
+    fixture_stop(&f);
+    fixture_free(&f);
+}
+
+/* Whoever begins behind one that was given up does not lose its part to the removal of that one's. */
+static void test_given_up_while_it_ends(void **state)
+{
+    struct log_snapshot_info info;
+    struct log_snapshot_writer *writer;
+    struct answers answers = {0};
+    struct fixture f;
+
+    (void)state;
+    open_with_entries(&f, 3);
+    info = info_of_end(&f);
+    assert_int_equal(log_snapshot_begin(f.log, &info, NULL, 0, on_done, &answers, &writer), 0);
+    assert_int_equal(log_snapshot_end(writer), 0);
+    log_snapshot_cancel(writer);
+    while (log_snapshot_begin(f.log, &info, NULL, 0, on_done, &answers, &writer) == GAVEL_E_BUSY)
+        assert_true(os_inline_run(&f.lanes, OS_LANE_DISK) | os_inline_done(&f.lanes, OS_LANE_DISK));
+    assert_int_equal(log_snapshot_write(writer, "abc", 3), 0);
+    fixture_pump(&f);
+    assert_int_equal(log_snapshot_end(writer), 0);
+    fixture_pump(&f);
+    assert_int_equal(log_snapshot_newest(f.log).index, 3);
     fixture_stop(&f);
     fixture_free(&f);
 }
@@ -586,13 +660,6 @@ static void test_read_checks(void **state)
 
 /* ---- what nobody needs any more -------------------------------------------------------------------------- */
 
-static bool is_there(struct fixture *f, const char *path)
-{
-    uint64_t size;
-
-    return os_mem_peek(f->mem, path, &size) != NULL;
-}
-
 /* A part of a snapshot at `index`; the receiver stays open. */
 static struct log_snapshot_receiver *receive_a_part(struct fixture *f, struct answers *answers, uint64_t index)
 {
@@ -713,6 +780,8 @@ int main(void)
         cmocka_unit_test(test_keep_and_one_at_a_time),
         cmocka_unit_test(test_keep_one),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_unpublished_ones_do_not_pile_up),
+        cmocka_unit_test(test_given_up_while_it_ends),
         cmocka_unit_test(test_unreadable_at_start),
         cmocka_unit_test(test_receive_with_breaks),
         cmocka_unit_test(test_overtaken_by_a_received_one),
