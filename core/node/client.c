@@ -126,7 +126,7 @@ static void reply_without_result(struct conn *conn, const struct origin *origin,
 
     COVER("node-reply-without-result");
     reply.result = gavel_bytes(NULL, 0);
-    if (origin->kind == MEASURE_READ || origin->kind == MEASURE_ADMIN) { /* what an administrator changes says little */
+    if (origin->reads) {
         reply.status = GAVEL_E_TOO_LARGE;
         (void)snprintf(text, sizeof text, "what was read %s", cannot);
     } else {
@@ -501,6 +501,7 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
 
     if (hostcmd_is(request->machine, &command)) {
         origin.kind = MEASURE_ADMIN;
+        origin.reads = true; /* what an administrator changes says little */
         node->look = NODE_LOOK_ALL;
         hostcmd_request(conn, request, command, origin, deadline_ns);
         return;
@@ -510,6 +511,7 @@ static void handle(struct conn *conn, const struct codec_request *request, struc
         client_refuse(node, origin, GAVEL_E_INVALID, "%s", error.text);
         return;
     }
+    origin.reads = row->command->flags & GAVEL_READ; /* wherever it is sent on to */
     if (!node->raft) {
         park(node, request, origin, deadline_ns);
         return;

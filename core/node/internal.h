@@ -99,7 +99,8 @@ struct origin {
     uint64_t id;   /* the request's, on that connection */
     uint64_t arrived_ns;
     uint64_t trace; /* of trace.h; 0: it is not traced */
-    uint32_t kind;  /* enum measure_kind */
+    uint16_t kind; /* enum measure_kind */
+    bool reads;    /* it answers with what was read, of a machine or by an administrator; nothing was done */
 };
 
 /* The digest of a state, after an index. */
@@ -207,8 +208,7 @@ struct peer {
         uint64_t ns;
     } sent[PEER_SENT_MARKS];
     uint32_t sent_at; /* the newest */
-    uint64_t
-        last_request[CODEC_TYPE_MAX + 1]; /* newest id that came in, by type: what a later answer echoes */
+    uint64_t last_request[CODEC_TYPE_MAX + 1]; /* newest id that came in, by type: what a later answer echoes */
     /* Appends whose batches had to be read back. */
     struct raft_message outbox[NODE_OUTBOX_MAX];
     uint32_t outbox_count;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/codec/field.h"
+#include "core/node/internal.h"
 #include "node_cluster.h"
 
 static uint32_t old_leader;
@@ -244,6 +245,35 @@ static void test_large_results(void **state)
     cluster_free(&cluster);
 }
 
+/* Nor is a read that had to be sent on to the leader, for this node's state is wrong, something that was done. */
+static void test_large_results_of_the_leader(void **state)
+{
+    static struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_reply reply;
+    uint32_t other;
+
+    (void)state;
+    cluster_init(&cluster, 3, 9);
+    cluster_start_all(&cluster);
+    assert_true(cluster_until(&cluster, cluster_has_leader, 5000));
+    for (uint32_t node = 0; node < 3; node++)
+        for (uint64_t i = 0; i < cluster.nodes[node].operations.command_count; i++)
+            if (strcmp(cluster.nodes[node].commands[i].name, "get") == 0)
+                cluster.nodes[node].commands[i].run = run_large;
+    other = ((uint32_t)cluster_leader(&cluster) + 1) % 3;
+    cluster.nodes[other].node->fenced = true;
+    client = cluster_client(&cluster, other, CODEC_ROLE_CLIENT);
+    cluster_command(client, "get", 0, 0, &reply, one);
+    assert_int_equal(reply.status, 0);
+    net_message_bytes(net_side(cluster.net, cluster.nodes[other].name), 65536);
+    cluster_command(client, "get", 0, 0, &reply, one);
+    assert_true(reply.came);
+    assert_int_equal(reply.status, GAVEL_E_TOO_LARGE);
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
 /* What an administrator reads has not been done either: he is told what is wrong with the answer. */
 static void test_large_answers_to_administrators(void **state)
 {
@@ -389,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_proposals),
         cmocka_unit_test(test_large_lists),
         cmocka_unit_test(test_large_results),
+        cmocka_unit_test(test_large_results_of_the_leader),
         cmocka_unit_test(test_large_answers_to_administrators),
         cmocka_unit_test(test_deadlines_behind_a_hung_disk),
         cmocka_unit_test(test_a_deadline_in_the_making_is_looked_at_in_time),
