@@ -271,20 +271,26 @@ void hostcmd_transfer_ended(struct node *node, bool done)
                       node->setup.name);
 }
 
+void hostcmd_snapshot_answer(struct node *node, struct origin origin, int32_t status)
+{
+    struct codec_reply reply = {0};
+
+    if (status == GAVEL_E_EXISTS)
+        client_reply(node, origin, &reply); /* the newest snapshot holds everything already */
+    else if (status == GAVEL_E_BUSY)
+        client_refuse(node, origin, status, "another snapshot is under way");
+    else if (status != GAVEL_OK)
+        client_refuse(node, origin, status, "no snapshot can be taken now");
+}
+
 static void snapshot_command(struct node *node, const struct asked *asked)
 {
     /* A wrong state is not kept, not even by hand. */
-    int32_t status = node->fenced ? GAVEL_E_STATE : snapshot_take(node, asked->origin);
-
     if (node->fenced)
-        client_refuse(node, asked->origin, status,
+        client_refuse(node, asked->origin, GAVEL_E_STATE,
                       "the state of this node differs from the majority's: no snapshot is taken of it");
-    else if (status == GAVEL_E_EXISTS)
-        reply_ok(node, asked); /* the newest snapshot holds everything already */
-    else if (status == GAVEL_E_BUSY)
-        client_refuse(node, asked->origin, status, "another snapshot is under way");
-    else if (status != GAVEL_OK)
-        client_refuse(node, asked->origin, status, "no snapshot can be taken now");
+    else
+        hostcmd_snapshot_answer(node, asked->origin, snapshot_want(node, asked->origin));
 }
 
 static void snapshot_open_command(struct node *node, const struct asked *asked)

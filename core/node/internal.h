@@ -692,17 +692,6 @@ void divergence_settle(struct node *node);
 bool divergence_read(struct conn *conn, const struct codec_request *request, struct origin origin,
                      uint64_t deadline_ns);
 
-/* ---- rebuild.c ----------------------------------------------------------------------------------------- */
-
-/* The commands `rebuild {name}` and, between members, `state_offer` and `state_piece`. */
-void rebuild_command(struct conn *conn, const struct codec_request *request, const char *command, struct origin origin,
-                     uint64_t deadline_ns);
-void rebuild_answer(struct node *node, uint64_t id, const struct codec_reply *reply);
-void rebuild_step(struct node *node);
-void rebuild_free(struct node *node);
-/* The algorithm has installed a snapshot of the leader: the state is another one. */
-void rebuild_installed(struct node *node, uint64_t index);
-
 /* ---- majority.c ---------------------------------------------------------------------------------------- */
 
 /* What a peer says of itself in a hello; its connection was lost. */

@@ -18,6 +18,9 @@ int32_t snapshots_new(struct node *node);
 void snapshots_free(struct node *node);
 void snapshot_consider(struct node *node);
 int32_t snapshot_take(struct node *node, struct origin origin);
+/* The same, and where only the apply lane has the state now, as soon as that lets go: GAVEL_OK when origin is answered
+ * then, GAVEL_E_BUSY when nobody waits for an answer. */
+int32_t snapshot_want(struct node *node, struct origin origin);
 void snapshot_counted(struct node *node, uint64_t entries, uint64_t bytes);
 /* Whether one may begin now, as far as earlier ones go. */
 bool snapshot_may_take(const struct node *node);
@@ -47,6 +50,19 @@ void snapshot_applier_idle(struct node *node);
 const char *snapshot_error(const struct node *node);
 /* The members that the snapshot which was restored last carried. */
 const struct members *snapshot_members(const struct node *node);
+
+/* ---- rebuild.c ----------------------------------------------------------------------------------------- */
+
+/* The commands `rebuild {name}` and, between members, `state_offer` and `state_piece`. */
+void rebuild_command(struct conn *conn, const struct codec_request *request, const char *command, struct origin origin,
+                     uint64_t deadline_ns);
+void rebuild_answer(struct node *node, uint64_t id, const struct codec_reply *reply);
+void rebuild_step(struct node *node);
+void rebuild_idle(struct node *node); /* between two runs */
+bool rebuild_fetches(const struct node *node); /* a snapshot of the leader's comes, or is being restored */
+void rebuild_free(struct node *node);
+/* The algorithm has installed a snapshot of the leader: the state is another one. */
+void rebuild_installed(struct node *node, uint64_t index);
 
 /* ---- event.c ------------------------------------------------------------------------------------------- */
 
@@ -123,6 +139,8 @@ bool settings_known(const struct peer *peer);
 bool hostcmd_is(struct gavel_slice machine, struct gavel_slice *command);
 void hostcmd_request(struct conn *conn, const struct codec_request *request, struct gavel_slice command,
                      struct origin origin, uint64_t deadline_ns);
+/* What became of a snapshot that an administrator asked for, unless it was begun: then its end is the answer. */
+void hostcmd_snapshot_answer(struct node *node, struct origin origin, int32_t status);
 void hostcmd_transfer_ended(struct node *node, bool done);
 
 #include "core/node/roster_node.h"

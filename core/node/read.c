@@ -12,6 +12,7 @@
 
 #include "core/codec/value.h"
 #include "core/os/call.h"
+#include "core/os/seeded.h"
 
 #define RESULTS_BYTES (4u << 20) /* of results after which a run of reads ends: they lie in memory until all are sent */
 #define NO_ROUND UINT64_MAX /* a read that no round was asked for yet */
@@ -162,6 +163,7 @@ static void run_reads(struct os_job *job)
 static void reads_done(struct os_job *job)
 {
     struct node *node = os_container(job, struct node, read_job);
+    struct os_list *front = node->ready_reads.next; /* those came while these ran */
 
     node->reading = false;
     if (!node_working(node))
@@ -173,7 +175,7 @@ static void reads_done(struct os_job *job)
 
         if (!read->ran) { /* its turn comes with the next */
             os_list_remove(&read->link);
-            os_list_push(&node->ready_reads, &read->link);
+            os_list_push(seeded_bug("node-reads-to-the-end") ? &node->ready_reads : front, &read->link);
             continue;
         }
         text[0] = 0;

@@ -20,6 +20,8 @@
 #include "core/codec/value.h"
 #include "core/log/snapshot.h"
 #include "core/node/bytes.h"
+#include "core/os/cover.h"
+#include "core/os/seeded.h"
 
 #define PIECE_BYTES (256u << 10)
 #define ASK_WAIT_NS UINT64_C(5000000000)  /* a request to the leader is given up */
@@ -159,9 +161,26 @@ static void restore(struct node *node)
     }
     if (node->applied < rebuild->info.index || !work_idle(node) || node->apply_hold || !snapshot_quiet(node))
         return;
+    /* One of the wrong state was on its way, and is the newest now: the next start would begin with it. */
+    if (log_snapshot_newest(node->log).index != rebuild->info.index && !seeded_bug("node-rebuilt-below-own")) {
+        COVER("node-rebuild-overtaken");
+        again(node);
+        return;
+    }
     node->apply_hold = true;
     rebuild->state = RESTORE;
     snapshot_restore(node, rebuild->info.index, restored);
+}
+
+void rebuild_idle(struct node *node)
+{
+    if (node->rebuild && node->rebuild->state == PUBLISH)
+        restore(node);
+}
+
+bool rebuild_fetches(const struct node *node)
+{
+    return node->rebuild && node->rebuild->state != ASK;
 }
 
 static void published(struct node *node)
@@ -368,7 +387,7 @@ static void offer(struct node *node, uint64_t lowest_index, struct origin origin
         if (node->applied < lowest_index)
             move_on(node);
         else
-            (void)snapshot_take(node, (struct origin){0});
+            (void)snapshot_want(node, (struct origin){0});
         client_refuse(node, origin, GAVEL_E_BUSY, "a snapshot is being taken");
         return;
     }

@@ -154,7 +154,7 @@ static void open_when_there(struct node *node, struct node_save *save)
         return;
     }
     if (newest.index < save->index || newest.index == 0) {
-        status = snapshot_may_take(node) ? snapshot_take(node, (struct origin){0}) : GAVEL_E_BUSY;
+        status = snapshot_may_take(node) ? snapshot_want(node, (struct origin){0}) : GAVEL_E_BUSY;
         if (status == GAVEL_E_EXISTS && newest.index == 0)
             refuse(node, save, GAVEL_E_STATE, "there is nothing yet to take a snapshot of");
         return;

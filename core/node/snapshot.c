@@ -50,6 +50,8 @@ struct node_snapshots {
     uint64_t size; /* entries of all machines, for people */
     uint64_t began_ns;
     struct origin origin;
+    bool wanted; /* somebody asked for one while the lane had the state: it has its turn between two runs */
+    struct origin asker; /* who asked, if he waits for the answer */
 
     /* receiving */
     struct log_snapshot_receiver *receiver;
@@ -367,6 +369,48 @@ int32_t snapshot_take(struct node *node, struct origin origin)
     return GAVEL_OK;
 }
 
+/* What kept one from being taken was the lane, and that lets go. */
+static bool lane_had_the_state(const struct node *node)
+{
+    const struct node_snapshots *snapshots = node->snapshots;
+
+    return node->raft && snapshot_quiet(node) && !snapshots->writer;
+}
+
+int32_t snapshot_want(struct node *node, struct origin origin)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    int32_t status = snapshot_take(node, origin);
+
+    if (status != GAVEL_E_BUSY || !lane_had_the_state(node) || (origin.id && snapshots->asker.id) ||
+        seeded_bug("node-snapshot-not-now"))
+        return status;
+    COVER("node-snapshot-between-runs");
+    snapshots->wanted = true;
+    node->look |= NODE_LOOK_APPLIER;
+    if (!origin.id)
+        return GAVEL_E_BUSY;
+    snapshots->asker = origin;
+    return GAVEL_OK;
+}
+
+static void take_wanted(struct node *node)
+{
+    struct node_snapshots *snapshots = node->snapshots;
+    struct origin asker = snapshots->asker;
+    int32_t status;
+
+    if (node_now(node) < snapshots->retry_at)
+        return;
+    status = node->fenced ? GAVEL_E_STATE : snapshot_take(node, asker);
+    if (status == GAVEL_E_BUSY)
+        return;
+    snapshots->wanted = false;
+    snapshots->asker = (struct origin){0};
+    if (status != GAVEL_OK && asker.id)
+        hostcmd_snapshot_answer(node, asker, status);
+}
+
 bool snapshot_may_take(const struct node *node)
 {
     return !node->snapshots->held && node_now(node) >= node->snapshots->retry_at;
@@ -378,13 +422,16 @@ static bool is_due(const struct node *node)
     /* A wrong state is not kept: the leader's takes its place. But the log of who waits for that has to end somewhere,
      * or it would take no more entries some day; the fence outlives the snapshot. */
     uint64_t patience = node->fenced ? FENCED_PATIENCE : 1;
+    /* One that is published before the leader's would make that worthless: while it comes, only the very last room. */
+    bool comes = rebuild_fetches(node) && !seeded_bug("node-own-before-the-leaders");
+    uint64_t room = comes ? NODE_BATCHES_MAX / 16 * 15 : NODE_BATCHES_MAX / 2;
 
-    if (snapshots->entries >= node->limits.snapshot_entries &&
+    if (!comes && snapshots->entries >= node->limits.snapshot_entries &&
         snapshots->log_bytes / patience >= node->limits.snapshot_log_min)
         return true;
     /* The core knows a bounded number of batches: one is due before it forgets any that are needed. */
-    return node->raft && raft_batches(node->raft) > NODE_BATCHES_MAX / 2 &&
-           raft_batches_above_snapshot(node->raft) > NODE_BATCHES_MAX / 2 && snapshots->entries > 0;
+    return node->raft && raft_batches(node->raft) > room && raft_batches_above_snapshot(node->raft) > room &&
+           snapshots->entries > 0;
 }
 
 void snapshot_consider(struct node *node)
@@ -725,7 +772,9 @@ void snapshot_applier_idle(struct node *node)
     snapshot_serve_peers(node);
     if (!snapshots->install_asked && !snapshots->installing)
         snapshot_consider(node);
-    if (snapshots->held || snapshots->leaving || snapshots->stored || snapshots->install_asked ||
+    if (snapshots->wanted)
+        take_wanted(node);
+    if (snapshots->wanted || snapshots->held || snapshots->leaving || snapshots->stored || snapshots->install_asked ||
         snapshots->installing || snapshots->reader || is_due(node))
         node->look |= NODE_LOOK_APPLIER;
 }

@@ -275,14 +275,15 @@ static void read_back(struct log_read *read)
 }
 
 /*
- * On a lane that always finds more to apply, reads, snapshots and what is due each second have their turn between two
- * runs; and entries have theirs between two reads, of which there may always be more too.
+ * On a lane that always finds more to apply, reads, snapshots, a rebuild and what is due each second have their turn
+ * between two runs; and entries have theirs between two reads, of which there may always be more too.
  */
 static void take_turns(struct node *node)
 {
     if (node->maintain_missed && !seeded_bug("node-due-is-missed"))
         maintain(node);
     snapshot_applier_idle(node);
+    rebuild_idle(node);
     if (!node->read_last || node->applied >= node->apply_to || seeded_bug("node-reads-first"))
         read_serve(node);
 }

@@ -61,7 +61,12 @@ struct gavel_event {
 struct gavel_reply {
     uint64_t size; /* GAVEL_END(struct gavel_reply, emit) */
     void *context;
-    /* Write at most one value; nothing written is a nil result. What was written before an error status is dropped. */
+    /*
+     * Write at most one value of at most 1 MiB; nothing written is a nil result. What was written before an error
+     * status is dropped. A larger one is refused with GAVEL_E_TOO_LARGE when the command has run: a write that has
+     * changed the state by then has changed it, without its events and though its caller hears that nothing was done. A
+     * write whose result may become large has to see to that first.
+     */
     struct gavel_writer *out;
     /* The sentence that goes with a negative status; it is replicated, so the same on every node. */
     struct gavel_error *error;

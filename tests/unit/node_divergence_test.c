@@ -273,6 +273,103 @@ static void test_a_write_while_it_restores(void **state)
     cluster_free(&cluster);
 }
 
+/* A follower that is fenced, and whose rebuild has begun to fetch what the leader had taken long ago. */
+static struct node *fetching(struct cluster *cluster, bool threaded)
+{
+    struct codec_request request = {.machine = gavel_text("gavel"), .command = gavel_text("rebuild")};
+    struct cluster_client *client;
+    unsigned char arguments[16];
+    uint32_t leader;
+    struct node *node;
+
+    cluster_init(cluster, 3, 11);
+    cluster->threaded = threaded;
+    cluster_start_all(cluster);
+    assert_true(cluster_until(cluster, cluster_has_leader, 10000));
+    leader = (uint32_t)cluster_leader(cluster);
+    write_one(cluster, leader, "a");
+    cluster_run(cluster, 3000);
+    asked = (leader + 1) % 3;
+    node = cluster->nodes[asked].node;
+    flip(cluster, asked);
+    write_one(cluster, leader, "b");
+    assert_true(cluster_until(cluster, fenced, 10000));
+    assert_int_equal(snapshot_take(cluster->nodes[leader].node, (struct origin){0}), GAVEL_OK);
+    cluster_run(cluster, 1000);
+    write_one(cluster, leader, "c");
+    cluster_run(cluster, 1000);
+    client = cluster_client(cluster, leader, CODEC_ROLE_ADMIN);
+    request.arguments = gavel_bytes(arguments, (uint64_t)snprintf((char *)arguments, sizeof arguments,
+                                                                  "\x81\xa4name\xa2%s", cluster->nodes[asked].name));
+    cluster_post(client, 1, &request);
+    for (int i = 0; i < 1000000 && !rebuild_fetches(node); i++) {
+        cluster_steps(cluster, 1);
+        if (i % 100 == 0)
+            cluster->clock.mono_ns += 1000000;
+    }
+    assert_true(rebuild_fetches(node));
+    cluster_client_free(client);
+    return node;
+}
+
+/* A snapshot of the wrong state that is on its way then must not be the newest one when the node is whole again. */
+static void test_a_wrong_snapshot_is_not_the_newest(void **state)
+{
+    struct cluster cluster;
+    struct node *node;
+    uint32_t leader;
+
+    (void)state;
+    node = fetching(&cluster, false);
+    leader = (uint32_t)cluster_leader(&cluster);
+    assert_int_equal(snapshot_take(node, (struct origin){0}), GAVEL_OK);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    cluster_crash(&cluster, asked, OS_MEM_DROP_ALL);
+    cluster_start(&cluster, asked);
+    cluster_run(&cluster, 3000);
+    assert_false(cluster.nodes[asked].node->fenced);
+    assert_int_equal(apply_digest(cluster.nodes[asked].node->apply), apply_digest(cluster.nodes[leader].node->apply));
+    cluster_free(&cluster);
+}
+
+/* Nor is one begun, however much it is due: it would make the leader's worthless, and that be fetched anew for ever. */
+static void test_no_wrong_snapshot_while_the_leaders_comes(void **state)
+{
+    struct cluster cluster;
+    struct node *node;
+
+    (void)state;
+    node = fetching(&cluster, false);
+    snapshot_counted(node, UINT64_C(1) << 40, UINT64_C(1) << 40);
+    while (rebuild_fetches(node)) {
+        node_settle(node);
+        assert_true(snapshot_may_take(node)); /* none is held */
+        cluster_steps(&cluster, 1);
+        cluster.clock.mono_ns += 10000;
+    }
+    assert_null(node->rebuild);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    cluster_free(&cluster);
+}
+
+/* On a lane that has always more to do the state is replaced between two runs, not when a tick finds it idle. */
+static void test_restored_between_two_runs(void **state)
+{
+    struct cluster cluster;
+    struct node *node;
+
+    (void)state;
+    node = fetching(&cluster, true);
+    for (int i = 0; i < 100 && node->rebuild; i++) {
+        node->tick_at = UINT64_MAX; /* it never is */
+        write_one(&cluster, (uint32_t)cluster_leader(&cluster), "d");
+    }
+    assert_null(node->rebuild);
+    node->tick_at = 0;
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    cluster_free(&cluster);
+}
+
 static bool has_snapshot(struct cluster *cluster)
 {
     return log_snapshot_newest(cluster->nodes[asked].node->log).index > 0;
@@ -466,6 +563,9 @@ int main(void)
         cmocka_unit_test(test_an_offer_answers_for_the_piece_that_it_stops),
         cmocka_unit_test(test_a_piece_that_is_read_is_waited_for),
         cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority),
+        cmocka_unit_test(test_a_wrong_snapshot_is_not_the_newest),
+        cmocka_unit_test(test_no_wrong_snapshot_while_the_leaders_comes),
+        cmocka_unit_test(test_restored_between_two_runs),
         cmocka_unit_test(test_a_write_while_it_restores), cmocka_unit_test(test_a_snapshot_that_never_ended),
         cmocka_unit_test(test_its_log_has_an_end), cmocka_unit_test(test_a_full_disk)};
 

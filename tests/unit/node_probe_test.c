@@ -12,6 +12,7 @@
 #include "core/codec/value.h"
 #include "core/host/probes.h"
 #include "core/host/ready.h"
+#include "core/log/snapshot.h"
 #include "core/node/internal.h"
 #include "core/raft/internal.h"
 
@@ -303,6 +304,7 @@ static void all_but_apply(struct cluster *cluster)
         busy = net_deliver(cluster->net);
         busy |= os_inline_run(lanes, OS_LANE_LOG) | os_inline_done(lanes, OS_LANE_LOG);
         busy |= os_inline_run(lanes, OS_LANE_DISK) | os_inline_done(lanes, OS_LANE_DISK);
+        busy |= os_inline_run(lanes, OS_LANE_WORKER) | os_inline_done(lanes, OS_LANE_WORKER);
     }
 }
 
@@ -359,6 +361,82 @@ static void test_reads_without_a_gap_do_not_starve_writes(void **state)
         assert_true(cluster_client_answered(client, READS + i - 1));
         assert_false(cluster_client_answered(client, READS + i));
     }
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+static int32_t get_much(void *self, const struct gavel_call *call, const void *arguments, struct gavel_reply *reply)
+{
+    static const char much[900000];
+
+    (void)self, (void)call, (void)arguments;
+    gavel_put_bytes(reply->out, gavel_bytes(much, sizeof much));
+    return GAVEL_OK;
+}
+
+/* What did not fit into a run of reads comes first in the next one: before those that came meanwhile. */
+static void test_reads_without_a_gap_do_not_starve_reads(void **state)
+{
+    struct codec_request get = {.command = gavel_text("get"),
+                                .arguments = gavel_bytes("\x81\xa4name\xa1n", 8),
+                                .read = CODEC_READ_STALE,
+                                .remaining_ms = 60000};
+    struct cluster cluster;
+    struct cluster_client *client;
+    uint64_t next = 1;
+
+    (void)state;
+    cluster_init(&cluster, 1, 7);
+    client = lane_node(&cluster);
+    for (uint64_t i = 0; i < cluster.nodes[0].operations.command_count; i++)
+        if (strcmp(cluster.nodes[0].commands[i].name, "get") == 0)
+            cluster.nodes[0].commands[i].run = get_much;
+    for (int run = 0; run < 6; run++) { /* there are always fifteen */
+        while (next - cluster_client_replies(client) <= 15)
+            cluster_post(client, next++, &get);
+        all_but_apply(&cluster);
+        complete_apply(&cluster);
+    }
+    for (uint64_t id = 1; id <= 15; id++)
+        assert_true(cluster_client_answered(client, id));
+    cluster_client_free(client);
+    cluster_free(&cluster);
+}
+
+/* A snapshot that somebody asks for while the lane has the state is taken as soon as it lets go. */
+static void test_a_snapshot_under_load_without_a_gap(void **state)
+{
+    struct codec_request take = {.machine = gavel_text("gavel"), .command = gavel_text("snapshot"),
+                                 .arguments = gavel_bytes("\x80", 1), .remaining_ms = 60000};
+    struct codec_request save = take;
+    struct cluster cluster;
+    struct cluster_client *client;
+    struct cluster_client *admin;
+    struct node *node;
+
+    (void)state;
+    cluster_init(&cluster, 1, 7);
+    client = lane_node(&cluster);
+    node = cluster.nodes[0].node;
+    admin = cluster_client(&cluster, 0, CODEC_ROLE_ADMIN);
+    save.command = gavel_text("snapshot_open");
+    post_write(&cluster, client, 1);
+    for (uint64_t i = 2; i < 40 && !cluster_client_answered(admin, 2); i++) {
+        assert_true(!work_idle(node) || node->apply_hold);
+        if (i == 4)
+            cluster_post(admin, 1, &take);
+        if (cluster_client_answered(admin, 1) && i % 10 == 0)
+            cluster_post(admin, 2, &save);
+        post_write(&cluster, client, i);
+        complete_apply(&cluster);
+        cluster.clock.mono_ns += UINT64_C(10000000);
+        node_deadline(node);
+        all_but_apply(&cluster);
+    }
+    assert_true(cluster_client_answered(admin, 1));
+    assert_true(cluster_client_answered(admin, 2));
+    assert_int_equal(log_snapshot_count(node->log), 2);
+    cluster_client_free(admin);
     cluster_client_free(client);
     cluster_free(&cluster);
 }
@@ -526,6 +604,8 @@ int main(void)
         cmocka_unit_test(test_sentences_of_others),
         cmocka_unit_test(test_ready_under_load_without_a_gap),
         cmocka_unit_test(test_reads_without_a_gap_do_not_starve_writes),
+        cmocka_unit_test(test_reads_without_a_gap_do_not_starve_reads),
+        cmocka_unit_test(test_a_snapshot_under_load_without_a_gap),
         cmocka_unit_test(test_a_session_expires_under_load_without_a_gap),
         cmocka_unit_test(test_each_row_through_each_door),
         cmocka_unit_test(test_from_start_to_loss_of_the_majority),
