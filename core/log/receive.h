@@ -15,4 +15,8 @@ int log_incoming_look(const struct os *os, const char *dir, struct log_snapshot_
  * holds as much, or when nobody can go on with it. Negative errno. */
 int log_incoming_sweep(const struct os *os, const char *dir, uint64_t index);
 
+struct log;
+/* [loop] Whether one of at least this index has all its pieces and is being published. */
+bool log_receive_ends(const struct log *log, uint64_t index);
+
 #endif

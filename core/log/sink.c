@@ -174,7 +174,7 @@ int log_sink_publish(const struct os *os, const char *dir, const char *part, con
 
     if (result || log_path(from, dir, part, NULL) || log_path(snap, dir, "snap", NULL))
         return -ENAMETOOLONG;
-    replaces = os_stat(os, to, &stat) == 0; /* the leader's and one's own may be of the same index */
+    replaces = os_stat(os, to, &stat) != -ENOENT; /* the leader's and one's own may be of the same index */
     result = os_rename(os, from, to);
     if (result)
         return result;

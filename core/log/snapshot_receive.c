@@ -397,6 +397,13 @@ int log_snapshot_piece(struct log_snapshot_receiver *receiver, uint64_t offset, 
     return 0;
 }
 
+bool log_receive_ends(const struct log *log, uint64_t index)
+{
+    const struct log_snapshot_receiver *at = log->receiver;
+
+    return at && at->state == RECEIVER_ENDING && at->info.index >= index;
+}
+
 int log_snapshot_received_end(struct log_snapshot_receiver *receiver)
 {
     struct log *log = receiver->log;

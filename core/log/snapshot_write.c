@@ -213,7 +213,8 @@ static void submit(struct log_snapshot_writer *writer, enum writer_state state, 
     os_submit(writer->os, OS_LANE_DISK, &writer->job);
 }
 
-/* One from the leader has come meanwhile and is newer: this one would take its place among those that are kept. */
+/* One from the leader has come meanwhile, or is about to, and is as new or newer: this one would take its place among
+ * those that are kept, or its name. */
 static void overtaken(struct log_snapshot_writer *writer)
 {
     struct gavel_error error;
@@ -232,7 +233,8 @@ static void publish_when_durable(struct log_snapshot_writer *writer)
     writer->state = WRITER_WAITING;
     if (log->durable < writer->info.index && !seeded_bug("log-snapshot-early"))
         return;
-    if (log->snapshot_count && log->snapshots[0].index >= writer->info.index) {
+    if ((log->snapshot_count && log->snapshots[0].index >= writer->info.index) ||
+        (log_receive_ends(log, writer->info.index) && !seeded_bug("log-takes-the-name"))) {
         overtaken(writer);
         return;
     }

@@ -239,8 +239,9 @@ static void on_offer(struct node *node, struct gavel_slice map)
                                        .chain = (uint32_t)codec_uint_or(codec_map_find(map, "chain"), 0),
                                        .digest = (uint32_t)codec_uint_or(codec_map_find(map, "digest"), 0),
                                        .bytes = codec_uint_or(codec_map_find(map, "bytes"), 0)};
-    /* Its end is the end of a batch that we hold: the rest of our log follows from it. */
-    if (info->index < lowest(node) || info->index > node->applied ||
+    /* Its end is the end of a batch that we hold: the rest of our log follows from it. An own one that is on its way
+     * would be the newer one in the end. */
+    if (!snapshot_quiet(node) || info->index < lowest(node) || info->index > node->applied ||
         (info->index >= log_first(node->log) &&
          (log_describe(node->log, info->index, &held) != GAVEL_OK || held.chain != info->chain ||
           held.first + held.count - 1 != info->index))) {
@@ -263,7 +264,8 @@ static void on_piece(struct node *node, struct gavel_slice map)
 
     rebuild->piece.size = 0;
     rebuild->state = RECEIVE;
-    if (codec_uint_or(codec_map_find(map, "offset"), UINT64_MAX) != rebuild->offset || data.size == 0 ||
+    if (log_snapshot_newest(node->log).index >= rebuild->info.index || /* worthless by now, whatever comes */
+        codec_uint_or(codec_map_find(map, "offset"), UINT64_MAX) != rebuild->offset || data.size == 0 ||
         gavel_buffer_append(&rebuild->piece, data.data, data.size) != GAVEL_OK ||
         log_snapshot_piece(rebuild->receiver, rebuild->offset, rebuild->piece.data, rebuild->piece.size, digest) !=
             GAVEL_OK)

@@ -380,10 +380,11 @@ static bool lane_had_the_state(const struct node *node)
 int32_t snapshot_want(struct node *node, struct origin origin)
 {
     struct node_snapshots *snapshots = node->snapshots;
+    uint64_t retry_at = snapshots->retry_at;
     int32_t status = snapshot_take(node, origin);
 
-    if (status != GAVEL_E_BUSY || !lane_had_the_state(node) || (origin.id && snapshots->asker.id) ||
-        seeded_bug("node-snapshot-not-now"))
+    if (status != GAVEL_E_BUSY || snapshots->retry_at != retry_at || !lane_had_the_state(node) ||
+        (origin.id && snapshots->asker.id) || seeded_bug("node-snapshot-not-now"))
         return status;
     COVER("node-snapshot-between-runs");
     snapshots->wanted = true;
@@ -398,13 +399,14 @@ static void take_wanted(struct node *node)
 {
     struct node_snapshots *snapshots = node->snapshots;
     struct origin asker = snapshots->asker;
+    uint64_t retry_at = snapshots->retry_at;
     int32_t status;
 
-    if (node_now(node) < snapshots->retry_at)
+    if (node_now(node) < retry_at)
         return;
     status = node->fenced ? GAVEL_E_STATE : snapshot_take(node, asker);
-    if (status == GAVEL_E_BUSY)
-        return;
+    if (status == GAVEL_E_BUSY && snapshots->retry_at == retry_at)
+        return; /* else it was tried, and the next one who asks may try again */
     snapshots->wanted = false;
     snapshots->asker = (struct origin){0};
     if (status != GAVEL_OK && asker.id)
@@ -424,7 +426,7 @@ static bool is_due(const struct node *node)
     uint64_t patience = node->fenced ? FENCED_PATIENCE : 1;
     /* One that is published before the leader's would make that worthless: while it comes, only the very last room. */
     bool comes = rebuild_fetches(node) && !seeded_bug("node-own-before-the-leaders");
-    uint64_t room = comes ? NODE_BATCHES_MAX / 16 * 15 : NODE_BATCHES_MAX / 2;
+    uint64_t room = comes ? NODE_BATCHES_MAX / 4 * 3 : NODE_BATCHES_MAX / 2;
 
     if (!comes && snapshots->entries >= node->limits.snapshot_entries &&
         snapshots->log_bytes / patience >= node->limits.snapshot_log_min)
@@ -770,10 +772,11 @@ void snapshot_applier_idle(struct node *node)
         }
     }
     snapshot_serve_peers(node);
-    if (!snapshots->install_asked && !snapshots->installing)
+    if (!snapshots->install_asked && !snapshots->installing) {
+        if (snapshots->wanted)
+            take_wanted(node);
         snapshot_consider(node);
-    if (snapshots->wanted)
-        take_wanted(node);
+    }
     if (snapshots->wanted || snapshots->held || snapshots->leaving || snapshots->stored || snapshots->install_asked ||
         snapshots->installing || snapshots->reader || is_due(node))
         node->look |= NODE_LOOK_APPLIER;
