@@ -248,8 +248,9 @@ static inline struct gavel_stream_options gavel_stream_defaults(void)
 
 /*
  * [any] Open a stream; does not wait. A stream lives on one connection. When that is lost, a stream that has seen a
- * revision is opened again behind it at another endpoint, without a gap and without a double; others end with
- * GAVEL_E_CLOSED. GAVEL_E_COMPACTED: the revision to resume from is gone, the sentence names the oldest one.
+ * revision is opened again behind it at another endpoint, without a gap and without a double in what comes from the log
+ * (what nodes tell of themselves, as leader_elected, is each one's own); others end with GAVEL_E_CLOSED.
+ * GAVEL_E_COMPACTED: the revision to resume from is gone, the sentence names the oldest one.
  */
 GAVEL_EXPORT int32_t gavel_stream_open(struct gavel_client *client, const struct gavel_stream_options *options,
                                        struct gavel_stream **stream, struct gavel_error *error);
