@@ -380,6 +380,8 @@ uint64_t load_answered(const struct torture *torture);
 /* Much more is written from now on, or not any more, as often as this was asked for: a disk that is full has room in
  * reserve, and nobody feels it until that is used. */
 void load_press(struct torture *torture, bool more);
+/* Nothing new is begun, or it is again. */
+void load_rest(struct torture *torture, bool rests);
 
 /* No new operations; waits for the last ones, and prints the totals. */
 void load_stop(struct torture *torture);

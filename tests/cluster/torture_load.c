@@ -48,6 +48,7 @@ struct torture_load {
     FILE *history;
     atomic_bool stop;
     atomic_int pressed; /* by how many */
+    atomic_bool rests;
     _Atomic uint64_t begun;
     _Atomic uint64_t answered;
     _Atomic uint64_t refused;
@@ -251,6 +252,10 @@ static void *client_main(void *context)
             torture_pause(1 + (unsigned)((next - now) / 1000000));
             continue;
         }
+        if (atomic_load(&client->load->rests)) {
+            torture_pause(20);
+            continue;
+        }
         next = (next + gap_ns > now ? next : now) + gap_ns;
         if (torture_random(&client->dice, atomic_load(&client->load->pressed) > 0 ? PRESSED_PART : BALLAST_PART) == 0)
             load_down(client);
@@ -325,6 +330,12 @@ void load_press(struct torture *torture, bool more)
 {
     if (torture->load)
         (void)atomic_fetch_add(&torture->load->pressed, more ? 1 : -1);
+}
+
+void load_rest(struct torture *torture, bool rests)
+{
+    if (torture->load)
+        atomic_store(&torture->load->rests, rests);
 }
 
 void load_stop(struct torture *torture)
