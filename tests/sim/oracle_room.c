@@ -82,13 +82,15 @@ static uint64_t bytes_below(const struct log *log, uint64_t compactable)
     return bytes;
 }
 
-/* One that nobody reads any more, though nothing keeps the log from dropping it. */
+/* One that nobody reads any more, though nothing keeps the log from dropping it. One whose first try found no room
+ * waits for the next try. */
 static bool is_forgotten(const struct node *node)
 {
     const struct log *log = node->log;
+    const struct log_segment *oldest = os_container(log->dying.next, struct log_segment, link);
 
     return log->state == LOG_RUNNING && node->phase == NODE_RUNNING && !log->keeper.busy &&
-           !os_list_empty(&log->dying) && os_container(log->dying.next, struct log_segment, link)->readers == 0;
+           !os_list_empty(&log->dying) && oldest->readers == 0 && !(oldest->hindered && log->retry_at);
 }
 
 static void segments(struct sim_oracle *oracle, struct oracle_node *memory, const struct sim_node *sim_node)
