@@ -70,8 +70,8 @@ static void settle_members(struct node *node)
     if (node->wish.active)
         publish_step(node);
     declare_step(node);
-    if (node->raft && directory_removed(&node->directory, commit, node->member_id))
-        join_removed(node);
+    if (node->raft && node->role != RAFT_LEADER && directory_removed(&node->directory, commit, node->member_id))
+        join_removed(node); /* one that leads waits for a successor */
     /* Each of these tries again with whatever happens next: a link, a leader, time. */
     if (node->peers_stale || node->blanks || node->change.active || node->wish.active || !node->declare.settled)
         node->look |= NODE_LOOK_MEMBERS;

@@ -67,6 +67,7 @@
     X(RECOVERY_EARLY, "raft-recovery-early", "recovery-ends-at-own-term-commit") \
     X(RECOVERY_UNKNOWN, "raft-recovery-unknown", "recovery-needs-a-leader-that-knows") \
     X(RECOVERY_UNGATED, "raft-recovery-ungated", "gate-end-of-recovery") \
+    X(NO_HEIR, "raft-no-heir", "removed-leader-waits-for-an-heir") \
     X(REFUSAL_BARE, "raft-refusal-bare", "refusal-says-that-the-sender-recovers") \
     X(INSTALLED_UNGATED, "raft-installed-ungated", "gate-snapshot-answer") \
     X(FAILOVER_SLOW, "raft-failover-slow", "fast-failover") \

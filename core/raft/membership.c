@@ -235,9 +235,24 @@ void raft_membership_pump(struct raft *r)
 }
 
 /*
+ * Whether a voter that may lead has the newest configuration. One of priority 0 that has it leads when somebody asks
+ * for votes and is refused; but a learner that was promoted and is behind does not know that, and asks nobody.
+ */
+static bool heir_exists(const struct raft *r)
+{
+    for (uint32_t i = 0; i < r->peer_count; i++) {
+        const struct raft_member *member = raft_configuration_find(raft_in_force(r), r->peers[i].id);
+        if (member && member->role == RAFT_VOTER && raft_rank(member) > 0 &&
+            r->peers[i].match >= raft_in_force_index(r))
+            return true;
+    }
+    return false;
+}
+
+/*
  * After the appends of a step: the newest configuration has committed, so peers that it removed know it and
  * are let go, and a leader that it removed steps down (thesis 4.2.2), with a hint to its successor so that
- * nobody has to time out.
+ * nobody has to time out. But not before somebody can be its successor.
  */
 void raft_membership_settle(struct raft *r)
 {
@@ -247,6 +262,8 @@ void raft_membership_settle(struct raft *r)
         if (r->peers[i].leaving)
             drop_peer(r, i);
     if (raft_is_voter(r) || raft_bug(r, RAFT_BUG_REMOVED_LEADER_STAYS))
+        return;
+    if (!heir_exists(r) && !raft_bug(r, RAFT_BUG_NO_HEIR))
         return;
     uint64_t successor = raft_best_successor(r);
     RAFT_COVER(LEADER_REMOVED);
