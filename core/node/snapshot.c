@@ -424,7 +424,7 @@ static bool is_due(const struct node *node)
     /* A wrong state is not kept: the leader's takes its place. But the log of who waits for that has to end somewhere,
      * or it would take no more entries some day; the fence outlives the snapshot. */
     uint64_t patience = node->fenced ? FENCED_PATIENCE : 1;
-    /* One that is published before the leader's would make that worthless: while it comes, only the very last room. */
+    /* One that is published before the leader's would make that worthless: while it comes, only for want of room. */
     bool comes = rebuild_fetches(node) && !seeded_bug("node-own-before-the-leaders");
     uint64_t room = comes ? NODE_BATCHES_MAX / 4 * 3 : NODE_BATCHES_MAX / 2;
 

@@ -334,15 +334,20 @@ static struct cluster_client *lane_node(struct cluster *cluster)
     return cluster_client(cluster, 0, CODEC_ROLE_CLIENT);
 }
 
+static struct codec_request stale_get(void)
+{
+    return (struct codec_request){.command = gavel_text("get"),
+                                  .arguments = gavel_bytes("\x81\xa4name\xa1n", 8),
+                                  .read = CODEC_READ_STALE,
+                                  .remaining_ms = 60000};
+}
+
 #define READS 30 /* ids of reads from here on: small ones can be asked after */
 
 /* While some reads run on the lane others come in, always; a write has its turn all the same, and so have the reads. */
 static void test_reads_without_a_gap_do_not_starve_writes(void **state)
 {
-    struct codec_request get = {.command = gavel_text("get"),
-                                .arguments = gavel_bytes("\x81\xa4name\xa1n", 8),
-                                .read = CODEC_READ_STALE,
-                                .remaining_ms = 60000};
+    struct codec_request get = stale_get();
     struct cluster cluster;
     struct cluster_client *client;
 
@@ -377,10 +382,7 @@ static int32_t get_much(void *self, const struct gavel_call *call, const void *a
 /* What did not fit into a run of reads comes first in the next one: before those that came meanwhile. */
 static void test_reads_without_a_gap_do_not_starve_reads(void **state)
 {
-    struct codec_request get = {.command = gavel_text("get"),
-                                .arguments = gavel_bytes("\x81\xa4name\xa1n", 8),
-                                .read = CODEC_READ_STALE,
-                                .remaining_ms = 60000};
+    struct codec_request get = stale_get();
     struct cluster cluster;
     struct cluster_client *client;
     uint64_t next = 1;
