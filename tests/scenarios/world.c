@@ -414,7 +414,7 @@ static void do_store_chunk(struct world_node *n, const struct raft_effect *effec
 static void do_role(struct world *w, struct world_node *n, const struct raft_effect *effect)
 {
     uint64_t term = effect->role.term;
-    uint64_t index = world_last(&w->ledger), at_term;
+    uint64_t index = 0, at_term;
     uint32_t chain, ledger_chain;
     n->role = effect->role.role;
     if (effect->role.role != RAFT_LEADER)
@@ -424,7 +424,12 @@ static void do_role(struct world *w, struct world_node *n, const struct raft_eff
     if (w->leaders[term] && w->leaders[term] != n->id)
         world_fail(w, "two leaders in term %lu: %lu and %lu", term, w->leaders[term], n->id);
     w->leaders[term] = n->id;
-    /* Leader completeness (thesis 3.6.3). */
+    /*
+     * Leader completeness (thesis 3.6.3): what was committed in a term, the leaders of all later terms have. Not those of
+     * earlier ones: a vote may have been on its way for as long as it took to elect somebody else, who has committed.
+     */
+    for (uint64_t earlier = 1; earlier < term; earlier++)
+        index = w->committed[earlier] > index ? w->committed[earlier] : index;
     if (index <= n->log.base_index)
         return;
     bool in_ledger = world_boundary(&w->ledger, index, &at_term, &ledger_chain);

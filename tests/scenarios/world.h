@@ -136,8 +136,9 @@ struct world {
     uint64_t message_number;
     bool cut[WORLD_NODES][WORLD_NODES]; /* [from][to] */
     uint64_t leaders[1 << 16]; /* [term] */
-    /* what is committed, by the ends of batches */
+    /* what is committed, by the ends of batches; and how far it was in each term, where something was */
     struct world_batches ledger;
+    uint64_t committed[1 << 16]; /* [term] */
     struct world_snapshot *snapshots;
     size_t snapshot_count;
     struct raft_configuration **configurations; /* kept until the end, so that everybody may borrow */

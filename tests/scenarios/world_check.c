@@ -179,6 +179,7 @@ void world_check_commit(struct world *w, struct world_node *n, uint64_t index)
         if (n->role != RAFT_LEADER) /* as it was before this step: it may step down in it */
             world_fail(w, "node %lu commits %lu, which no leader has", n->id, last);
         world_append(&w->ledger, b);
+        w->committed[s.term] = last; /* do_role has looked whether the term has its place */
         known = last;
         if (last == index) {
             check_durable_majority(w, n, last, b->chain);
