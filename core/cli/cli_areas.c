@@ -85,7 +85,7 @@ const struct cli_area cli_areas[] = {
      "state differs drop it and build it again from the leader's; it goes on with its log meanwhile. "
      "change: several of these in one step, each an option that may come again. One change at a time: while "
      "one is in flight another one is refused, as is one after which the voters that answer could not "
-     "agree" THROUGH_ADMIN ", of any member"},
+     "agree, or those whose state is wrong would be the majority" THROUGH_ADMIN ", of any member"},
     {"settings", cli_area_settings, CLI_OPERATORS, "[set|upgrade] [KEY=VALUE...] [MACHINE]", cli_settings_options,
      "What the whole cluster goes by: limits of sessions, replicated options of the machines, and the state version "
      "that each machine acts as. Alone: every setting with its value, whether it is from the founding or since which "

@@ -398,6 +398,33 @@ static int32_t check_quorum(const struct node *node, const struct members *targe
                       voters - there, voters, silent, voters / 2 + 1);
 }
 
+/* A majority is right, whatever it holds: if those that are fenced became one, their wrong state would be the truth. */
+static int32_t check_sound(const struct node *node, const struct members *target, struct gavel_error *error)
+{
+    const char *fenced = "";
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < target->count; i++) {
+        const struct member *member = &target->items[i];
+        const struct peer *peer = peer_find(node, member->id);
+        struct raft_progress_status progress = {0};
+
+        if (member->role != RAFT_VOTER || !peer)
+            continue;
+        (void)raft_progress(node->raft, member->id, &progress);
+        if (!peer->diverged && !progress.fenced)
+            continue;
+        fenced = member->name;
+        count++;
+    }
+    if (count <= voters_of(target) / 2 || voters_of(target) >= voters_of(directory_now(&node->directory)) ||
+        seeded_bug("member-fenced-majority"))
+        return GAVEL_OK;
+    return gavel_fail(error, GAVEL_E_STATE,
+                      "%u of the %u voters that would be left have a wrong state, which would become the right one: "
+                      "have it built again first (gavel member rebuild %s)", count, voters_of(target), fenced);
+}
+
 static bool in_flight(const struct node *node, const struct raft_status *status)
 {
     return status->configuration_index > status->commit || raft_configuration_joint(raft_configuration(node->raft));
@@ -523,7 +550,9 @@ static int32_t work_out(struct node *node, const char *command, struct gavel_sli
     *target = *directory_now(&node->directory);
     status = row ? apply_edit(target, row, arguments, id, error)
                  : apply_edits(target, codec_map_find(arguments, "changes"), id, error);
-    return status == GAVEL_OK ? check_quorum(node, target, error) : status;
+    if (status == GAVEL_OK)
+        status = check_quorum(node, target, error);
+    return status == GAVEL_OK ? check_sound(node, target, error) : status;
 }
 
 static struct trace_span trace_change(struct node *node, const char *command, struct gavel_slice traceparent)

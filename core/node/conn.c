@@ -533,7 +533,8 @@ static void on_welcome(struct conn *conn, const struct codec_welcome *welcome)
     if (!node->founded && refused)
         waits(node, peer, welcome, refused);
     if (refused) {
-        if (welcome->removed && node->founded && same_cluster(node, welcome->cluster_id))
+        if (welcome->removed && node->founded && same_cluster(node, welcome->cluster_id) &&
+            node->role != RAFT_LEADER) /* one that leads waits for a successor, or will learn that its term ended */
             join_removed(node);
         if (!peer->complained)
             node_log(node, GAVEL_LOG_WARN, "peer", "%s%s%s: %s", peer->name, peer->name[0] ? " at " : "", conn->address,

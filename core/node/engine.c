@@ -389,8 +389,11 @@ int engine_step(struct node *node, struct raft_event *event)
             node, 65,
             "a leader contradicts what is committed here: this log or that of the majority is damaged; "
             "everything is kept as it is");
-    if (node->leader && node->leader != leader)
+    if (node->leader && node->leader != leader) {
         node->redispatch = true;
+        node->peers_stale = true; /* the one before was kept, and may be no member */
+        node->look |= NODE_LOOK_MEMBERS;
+    }
     return status;
 }
 

@@ -134,6 +134,9 @@ static bool is_needed(const struct node *node, const struct peer *peer)
         return !node->founded;
     if (peer->stranger)
         return peer->in != NULL;
+    /* A leader that was removed leads on until somebody can succeed it; while none is known, that may be anybody. */
+    if ((node->leader == 0 || node->leader == peer->id) && !seeded_bug("member-removed-leader-dropped"))
+        return true;
     for (uint32_t i = oldest_needed(node); i < node->directory.count; i++)
         if (members_find(node->directory.items[i].members, peer->id))
             return true;

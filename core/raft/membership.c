@@ -236,14 +236,18 @@ void raft_membership_pump(struct raft *r)
 
 /*
  * Whether a voter that may lead has the newest configuration. One of priority 0 that has it leads when somebody asks
- * for votes and is refused; but a learner that was promoted and is behind does not know that, and asks nobody.
+ * for votes and is refused; but a learner that was promoted and is behind does not know that, and asks nobody. One that
+ * recovers or is fenced asks nobody either, and needs a leader to become sound.
  */
 static bool heir_exists(const struct raft *r)
 {
     for (uint32_t i = 0; i < r->peer_count; i++) {
-        const struct raft_member *member = raft_configuration_find(raft_in_force(r), r->peers[i].id);
-        if (member && member->role == RAFT_VOTER && raft_rank(member) > 0 &&
-            r->peers[i].match >= raft_in_force_index(r))
+        const struct raft_peer *peer = &r->peers[i];
+        const struct raft_member *member = raft_configuration_find(raft_in_force(r), peer->id);
+        bool sound = (!peer->recovering || raft_bug(r, RAFT_BUG_HEIR_RECOVERS)) &&
+                     (!peer->fenced || raft_bug(r, RAFT_BUG_HEIR_FENCED));
+        if (member && member->role == RAFT_VOTER && raft_rank(member) > 0 && sound &&
+            peer->match >= raft_in_force_index(r))
             return true;
     }
     return false;

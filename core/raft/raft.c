@@ -211,6 +211,7 @@ int raft_progress(const struct raft *r, uint64_t id, struct raft_progress_status
             .recovering = peer->recovering,
             .active = raft_peer_alive(r, peer),
             .disk_stalls = peer->stalled,
+            .fenced = peer->fenced,
             .match = peer->match,
             .next = peer->next,
             .last_index = peer->last_index,

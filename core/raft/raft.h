@@ -445,6 +445,7 @@ struct raft_progress_status {
     bool recovering;
     bool active;    /* heard from within the last election time-out */
     bool disk_stalls; /* it says so of its own disk */
+    bool fenced;      /* and of its own state: it may not lead */
     uint64_t match;
     uint64_t next;
     uint64_t last_index; /* what the peer said of the end of its log */

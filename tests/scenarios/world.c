@@ -425,8 +425,8 @@ static void do_role(struct world *w, struct world_node *n, const struct raft_eff
         world_fail(w, "two leaders in term %lu: %lu and %lu", term, w->leaders[term], n->id);
     w->leaders[term] = n->id;
     /*
-     * Leader completeness (thesis 3.6.3): what was committed in a term, the leaders of all later terms have. Not those of
-     * earlier ones: a vote may have been on its way for as long as it took to elect somebody else, who has committed.
+     * Leader completeness (thesis 3.6.3): what was committed in a term, the leaders of all later terms have. Not those
+     * of earlier ones: a vote may have been on its way for as long as it took to elect somebody else, who committed.
      */
     for (uint64_t earlier = 1; earlier < term; earlier++)
         index = w->committed[earlier] > index ? w->committed[earlier] : index;

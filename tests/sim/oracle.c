@@ -132,6 +132,16 @@ static bool core_batch_at(const void *ctx, uint64_t index, struct raft_batch *ba
     return raft_batch_at(ctx, index, batch);
 }
 
+static bool core_unsound(const void *ctx, uint64_t id)
+{
+    const struct raft *raft = ctx;
+
+    for (uint32_t i = 0; i < raft->peer_count; i++)
+        if (raft->peers[i].id == id)
+            return raft->peers[i].recovering || raft->peers[i].fenced;
+    return false;
+}
+
 static void read_vote_files(const struct sim_node *sim_node, struct oracle_durable *durable)
 {
     const struct node *node = sim_node->node;
@@ -190,6 +200,7 @@ static void look(const struct sim_node *sim_node, struct oracle_view *view)
     read_core(node->raft, &view->status);
     view->configuration = raft_configuration(node->raft);
     view->batch_at = core_batch_at;
+    view->unsound = core_unsound;
     view->ctx = node->raft;
 }
 

@@ -193,7 +193,8 @@ static void leaders_overlap(struct sim_oracle *oracle, const struct oracle_view 
 /*
  * "A leader that is removed from the configuration steps down once the Cnew entry is committed" (4.2.2): not a step
  * later, and the same where it was made a learner. Unless those that have the entry may not lead: then it leads on
- * until one that may has it; without voters of priority 0 that is at once, for a majority of the voters has it.
+ * until one that may has it. Where all voters are sound and none is of priority 0, that is at once, for a majority of
+ * them has it.
  */
 static void removed_steps_down(struct sim_oracle *oracle, const struct oracle_view *view)
 {
@@ -206,7 +207,8 @@ static void removed_steps_down(struct sim_oracle *oracle, const struct oracle_vi
 
         if (member->id == now->self && (member->role == RAFT_VOTER || member->outgoing))
             return;
-        if (member->role == RAFT_VOTER && member->priority == RAFT_PRIORITY_NEVER)
+        if (member->role == RAFT_VOTER &&
+            (member->priority == RAFT_PRIORITY_NEVER || view->unsound(view->ctx, member->id)))
             return;
     }
     sim_fail(oracle->sim, "a removed leader steps down",

@@ -150,6 +150,7 @@ struct crafted {
     struct raft_configuration configuration;
     struct raft_configuration changed; /* what the last configuration batch holds */
     struct raft_batch log[BATCHES];    /* one entry each: log[i] is index i + 1 */
+    uint64_t unsound;                  /* a member, as this node knows it; 0: nobody */
 };
 
 static struct sim sim;
@@ -167,14 +168,27 @@ static bool batch_at(const void *ctx, uint64_t index, struct raft_batch *batch)
     return true;
 }
 
+static bool unsound(const void *ctx, uint64_t id)
+{
+    const struct crafted *node = ctx;
+
+    return node->unsound == id;
+}
+
+static inline struct oracle_view view_of(uint32_t number)
+{
+    return (struct oracle_view){.number = number,
+                                .core = true,
+                                .status = nodes[number].status,
+                                .configuration = &nodes[number].configuration,
+                                .batch_at = batch_at,
+                                .unsound = unsound,
+                                .ctx = &nodes[number]};
+}
+
 static inline void look(uint32_t number)
 {
-    struct oracle_view view = {.number = number,
-                               .core = true,
-                               .status = nodes[number].status,
-                               .configuration = &nodes[number].configuration,
-                               .batch_at = batch_at,
-                               .ctx = &nodes[number]};
+    struct oracle_view view = view_of(number);
 
     oracle_observe(oracle, &view);
 }

@@ -62,6 +62,7 @@ struct oracle_view {
     struct raft_status status;
     const struct raft_configuration *configuration; /* in force */
     bool (*batch_at)(const void *ctx, uint64_t index, struct raft_batch *batch);
+    bool (*unsound)(const void *ctx, uint64_t id); /* as a leader knows it: it recovers, or is fenced */
     const void *ctx;
     /* Who has just been elected: what its vote files hold on the disk. */
     bool vote_known;

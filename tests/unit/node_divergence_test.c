@@ -108,6 +108,7 @@ static bool another_leads(struct cluster *cluster)
 static void start(struct cluster *cluster, uint32_t count)
 {
     cluster_init(cluster, count, 11);
+    cluster->limits.log_trailing_bytes = 1;
     cluster_start_all(cluster);
     assert_true(cluster_until(cluster, cluster_has_leader, 10000));
     for (int i = 0; i < 3; i++)
@@ -215,6 +216,112 @@ static void test_a_leader(void **state)
 }
 
 /* Two that differ: nobody knows who is right, until somebody says so. */
+static bool asked_leads(struct cluster *cluster)
+{
+    return cluster_leader(cluster) == (int)asked;
+}
+
+static void never_leads(struct cluster *cluster, uint32_t number)
+{
+    char name[32];
+    const char *const pairs[] = {name, "priority=0", NULL};
+    struct cluster_reply reply;
+
+    (void)snprintf(name, sizeof name, "name=%s", cluster->nodes[number].name);
+    member_must(cluster, "member_update", &reply, pairs);
+}
+
+/* It begins with a snapshot that does not have who was removed, and knows of no leader: it turns that one away. */
+static void restart_without(struct cluster *cluster, uint32_t number)
+{
+    struct cluster_client *client = cluster_client(cluster, number, CODEC_ROLE_ADMIN);
+    struct cluster_reply reply;
+
+    struct cluster_client *writer = cluster_client(cluster, number, CODEC_ROLE_CLIENT);
+
+    for (int i = 0; i < 8; i++)
+        cluster_pad(writer, 400000, &reply);
+    cluster_client_free(writer);
+    cluster_command(client, "gavel.snapshot", 0, 0, &reply, NULL);
+    assert_int_equal(reply.status, 0);
+    cluster_client_free(client);
+    cluster_run(cluster, 1000);
+    assert_true(log_first(cluster->nodes[number].node->log) > 1);
+    cluster_crash(cluster, number, OS_MEM_DROP_ALL);
+    cluster_start(cluster, number);
+    cluster_run(cluster, 3000);
+}
+
+/*
+ * The only one that may succeed the leader is fenced, and needs a leader that it is rebuilt from: the one that was
+ * removed leads on, however long that takes, and nobody who knows it lets go of it.
+ */
+static void test_the_only_successor(void **state)
+{
+    static const char *const to[] = {"to=n4", NULL};
+    const uint32_t leader = 3, other = 1;
+    struct cluster cluster;
+    struct cluster_reply reply;
+
+    (void)state;
+    start(&cluster, 3);
+    assert_int_equal(asked = member_grow(&cluster), leader); /* no founder: no INI file has it */
+    member_must(&cluster, "transfer", &reply, to);
+    assert_true(cluster_until(&cluster, asked_leads, 10000));
+    asked = 0;
+    never_leads(&cluster, other);
+    never_leads(&cluster, 2);
+    flip(&cluster, asked);
+    write_one(&cluster, leader, "b");
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    member_remove(&cluster, cluster.nodes[leader].name);
+    cluster_run(&cluster, 30000);
+    assert_int_equal(cluster_leader(&cluster), leader);
+    assert_true(fenced(&cluster));
+    write_one(&cluster, asked, "b");
+    restart_without(&cluster, other);
+    assert_null(peer_named(cluster.nodes[other].node, cluster.nodes[leader].name));
+    assert_int_equal(cluster_leader(&cluster), leader);
+    rebuild(&cluster, asked, asked, 0);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    assert_true(cluster_until(&cluster, asked_leads, 10000));
+    write_one(&cluster, asked, "a");
+    assert_int_equal(read_one(&cluster, asked, CODEC_READ_STALE).number, 4);
+    assert_null(peer_named(cluster.nodes[asked].node, cluster.nodes[leader].name)); /* now it does */
+    member_gone(&cluster, leader);
+    cluster_free(&cluster);
+}
+
+/* What a majority holds is right by definition: a wrong state must not become it because those that are right go. */
+static void test_the_right_ones_stay(void **state)
+{
+    struct cluster cluster;
+    struct cluster_reply reply;
+    char pair[80];
+    const char *const pairs[] = {pair, NULL};
+    uint32_t leader;
+
+    (void)state;
+    start(&cluster, 3);
+    leader = (uint32_t)cluster_leader(&cluster);
+    asked = (leader + 1) % 3;
+    flip(&cluster, asked);
+    write_one(&cluster, leader, "b");
+    assert_true(cluster_until(&cluster, fenced, 10000));
+    member_remove(&cluster, cluster.nodes[(leader + 2) % 3].name);
+    (void)snprintf(pair, sizeof pair, "name=%s", cluster.nodes[leader].name);
+    member_ask(&cluster, leader, "member_remove", &reply, pairs);
+    assert_int_equal(reply.status, GAVEL_E_STATE);
+    assert_non_null(strstr(reply.text, "gavel member rebuild"));
+    rebuild(&cluster, leader, asked, 0);
+    assert_true(cluster_until(&cluster, free_again, 30000));
+    cluster_run(&cluster, 3000);
+    member_remove(&cluster, cluster.nodes[leader].name);
+    assert_true(cluster_until(&cluster, asked_leads, 10000));
+    assert_int_equal(read_one(&cluster, asked, CODEC_READ_STALE).number, 3);
+    cluster_free(&cluster);
+}
+
 static void test_no_majority(void **state)
 {
     struct cluster cluster;
@@ -563,6 +670,7 @@ int main(void)
         cmocka_unit_test(test_an_offer_answers_for_the_piece_that_it_stops),
         cmocka_unit_test(test_a_piece_that_is_read_is_waited_for),
         cmocka_unit_test(test_a_follower), cmocka_unit_test(test_a_leader), cmocka_unit_test(test_no_majority),
+        cmocka_unit_test(test_the_only_successor), cmocka_unit_test(test_the_right_ones_stay),
         cmocka_unit_test(test_a_wrong_snapshot_is_not_the_newest),
         cmocka_unit_test(test_no_wrong_snapshot_while_the_leaders_comes),
         cmocka_unit_test(test_restored_between_two_runs),
