@@ -121,7 +121,11 @@ struct raft_recovered {
      */
     uint64_t base_index;
     uint64_t base_term;
-    bool recovering; /* the log was damaged: see RAFT_EVENT_RECOVERED */
+    /*
+     * The log was damaged: see RAFT_EVENT_RECOVERED. What peers sent to an earlier life must not arrive in one that
+     * recovers, and what earlier lives sent must not arrive behind what this one sends; connections see to both.
+     */
+    bool recovering;
 };
 
 /* Bytes that raft_init() needs for these options; the block must be aligned to 16. */

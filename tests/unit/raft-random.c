@@ -86,11 +86,21 @@ static void damage_some(struct world *w)
     world_damage(w, n, 1 + world_random(w, n->disk.log.count));
 }
 
+/* Connections have ended with the last life: without damage no message is too old, but see raft.h, `recovering`. */
+static void lose_connections(struct world *w, const struct world_node *n)
+{
+    for (size_t at = w->bag_count; at-- > 0;)
+        if (w->bag[at].m.from == n->id || w->bag[at].m.to == n->id)
+            world_drop(w, at);
+}
+
 static void start_some(struct world *w)
 {
     struct world_node *n = any_node(w, false);
     if (!n)
         return;
+    if (n->recovering)
+        lose_connections(w, n);
     n->disk_held = world_random(w, 2);
     world_start(w, n);
 }
