@@ -398,31 +398,49 @@ static int32_t check_quorum(const struct node *node, const struct members *targe
                       voters - there, voters, silent, voters / 2 + 1);
 }
 
-/* A majority is right, whatever it holds: if those that are fenced became one, their wrong state would be the truth. */
+static bool is_wrong(const struct node *node, const struct member *member)
+{
+    const struct peer *peer = peer_find(node, member->id);
+    struct raft_progress_status progress = {0};
+
+    (void)raft_progress(node->raft, member->id, &progress);
+    return peer && (peer->diverged || progress.fenced);
+}
+
+/* How many vote, or will when they have caught up: `wrong` ones, of whom the last is named, and `right` ones. */
+static const char *count_states(const struct node *node, const struct members *members, uint32_t *wrong,
+                                uint32_t *right)
+{
+    const char *name = "";
+
+    *wrong = *right = 0;
+    for (uint32_t i = 0; i < members->count; i++) {
+        const struct member *member = &members->items[i];
+
+        if (member->role != RAFT_VOTER && member->role != RAFT_JOINING)
+            continue;
+        if (is_wrong(node, member))
+            name = member->name;
+        ++*(is_wrong(node, member) ? wrong : right);
+    }
+    return name;
+}
+
+/*
+ * A majority is right, whatever it holds: if those that are fenced became one, their wrong state would be the truth.
+ * Whoever makes that better may do so.
+ */
 static int32_t check_sound(const struct node *node, const struct members *target, struct gavel_error *error)
 {
-    const char *fenced = "";
-    uint32_t count = 0;
+    uint32_t wrong, right, wrong_now, right_now;
+    const char *name = count_states(node, target, &wrong, &right);
 
-    for (uint32_t i = 0; i < target->count; i++) {
-        const struct member *member = &target->items[i];
-        const struct peer *peer = peer_find(node, member->id);
-        struct raft_progress_status progress = {0};
-
-        if (member->role != RAFT_VOTER || !peer)
-            continue;
-        (void)raft_progress(node->raft, member->id, &progress);
-        if (!peer->diverged && !progress.fenced)
-            continue;
-        fenced = member->name;
-        count++;
-    }
-    if (count <= voters_of(target) / 2 || voters_of(target) >= voters_of(directory_now(&node->directory)) ||
-        seeded_bug("member-fenced-majority"))
+    (void)count_states(node, directory_now(&node->directory), &wrong_now, &right_now);
+    if (wrong <= right || (wrong <= wrong_now && right >= right_now) || seeded_bug("member-fenced-majority"))
         return GAVEL_OK;
     return gavel_fail(error, GAVEL_E_STATE,
-                      "%u of the %u voters that would be left have a wrong state, which would become the right one: "
-                      "have it built again first (gavel member rebuild %s)", count, voters_of(target), fenced);
+                      "%u of the %u voters would have a wrong state, which would become the right one: have it built "
+                      "again first (gavel member rebuild %s)", wrong, wrong + right, name);
 }
 
 static bool in_flight(const struct node *node, const struct raft_status *status)

@@ -68,6 +68,7 @@
     X(RECOVERY_UNKNOWN, "raft-recovery-unknown", "recovery-needs-a-leader-that-knows") \
     X(RECOVERY_UNGATED, "raft-recovery-ungated", "gate-end-of-recovery") \
     X(NO_HEIR, "raft-no-heir", "removed-leader-waits-for-an-heir") \
+    X(FENCED_PROMOTED, "raft-fenced-promoted", "fenced-is-not-promoted") \
     X(HEIR_FENCED, "raft-heir-fenced", "removed-leader-waits-for-a-fenced-heir") \
     X(HEIR_RECOVERS, "raft-heir-recovers", "removed-leader-waits-for-a-recovering-heir") \
     X(REFUSAL_BARE, "raft-refusal-bare", "refusal-says-that-the-sender-recovers") \

@@ -187,6 +187,8 @@ static bool close_enough(struct raft *r, uint64_t id)
     const struct raft_peer *peer = raft_find_peer(r, id);
     if (!peer || peer->recovering || peer->state != RAFT_REPLICATE)
         return false;
+    if (peer->fenced && !raft_bug(r, RAFT_BUG_FENCED_PROMOTED)) /* its state is wrong, and a majority's is right */
+        return false;
     return raft_peer_alive(r, peer) && raft_log_last(&r->log) - peer->match <= r->options.promote_lag;
 }
 

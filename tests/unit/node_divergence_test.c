@@ -313,6 +313,12 @@ static void test_the_right_ones_stay(void **state)
     member_ask(&cluster, leader, "member_remove", &reply, pairs);
     assert_int_equal(reply.status, GAVEL_E_STATE);
     assert_non_null(strstr(reply.text, "gavel member rebuild"));
+    /* Who is wrong may go, and gets its vote back when it is right. */
+    (void)snprintf(pair, sizeof pair, "name=%s", cluster.nodes[asked].name);
+    member_must(&cluster, "member_demote", &reply, pairs);
+    member_must(&cluster, "member_promote", &reply, pairs);
+    cluster_run(&cluster, 5000);
+    assert_true(member_has_role(&cluster, leader, cluster.nodes[asked].name, "joining"));
     rebuild(&cluster, leader, asked, 0);
     assert_true(cluster_until(&cluster, free_again, 30000));
     cluster_run(&cluster, 3000);
