@@ -6,8 +6,8 @@
 # git knows that commit; elsewhere, as in a tarball, nobody asks.
 #
 # The best count is of different seeds of one commit and one length, a minute at the least, as the swarm draws them, or
-# looked at more closely: the same ones again, those of other worlds and of a changed tree count nothing there. Events are
-# added up from the line "#events" on, since lines before it count otherwise what an event is.
+# looked at more closely: the same ones again, those of other worlds and of a changed tree count nothing there. Of equals
+# it is the latest. Events are added up from the line "#events" on, since lines before it count otherwise what an event is.
 #
 #   ledger.sh           compares
 #   ledger.sh --mend    writes the sum of all lines, and whether core/ has changed since, into the page
@@ -54,13 +54,15 @@ sum()
             for (i = ends[1]; i <= ends[2]; i++) if (!(($2, value("seconds"), i) in seen)) {
                 seen[$2, value("seconds"), i] = 1
                 clean[$2 " " value("seconds")]++
+                line[$2 " " value("seconds")] = NR
             }
     }
     END {
         if (bad) exit 1
         for (run in clean) {
             split(run, part, " ")
-            if (!failed[part[1]] && clean[run] > best) { best = clean[run]; of = part[1] }
+            if (failed[part[1]] || clean[run] < best || (clean[run] == best && line[run] < at)) continue
+            best = clean[run]; of = part[1]; at = line[run]
         }
         print "In " runs " recorded runs from " since " to " last ":"
         print thousands(seeds) " seeds, " thousands(simulated / 3600) " simulated hours, " \
