@@ -108,7 +108,7 @@ static bool another_leads(struct cluster *cluster)
 static void start(struct cluster *cluster, uint32_t count)
 {
     cluster_init(cluster, count, 11);
-    cluster->limits.log_trailing_bytes = 1;
+    cluster->limits.log_trailing_bytes = 1; /* who starts from a snapshot has no members of before it */
     cluster_start_all(cluster);
     assert_true(cluster_until(cluster, cluster_has_leader, 10000));
     for (int i = 0; i < 3; i++)
@@ -215,7 +215,6 @@ static void test_a_leader(void **state)
     cluster_free(&cluster);
 }
 
-/* Two that differ: nobody knows who is right, until somebody says so. */
 static bool asked_leads(struct cluster *cluster)
 {
     return cluster_leader(cluster) == (int)asked;
@@ -235,9 +234,8 @@ static void never_leads(struct cluster *cluster, uint32_t number)
 static void restart_without(struct cluster *cluster, uint32_t number)
 {
     struct cluster_client *client = cluster_client(cluster, number, CODEC_ROLE_ADMIN);
-    struct cluster_reply reply;
-
     struct cluster_client *writer = cluster_client(cluster, number, CODEC_ROLE_CLIENT);
+    struct cluster_reply reply;
 
     for (int i = 0; i < 8; i++)
         cluster_pad(writer, 400000, &reply);
@@ -328,6 +326,7 @@ static void test_the_right_ones_stay(void **state)
     cluster_free(&cluster);
 }
 
+/* Two that differ: nobody knows who is right, until somebody says so. */
 static void test_no_majority(void **state)
 {
     struct cluster cluster;
