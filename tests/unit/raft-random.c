@@ -87,11 +87,12 @@ static void damage_some(struct world *w)
 }
 
 /* Connections have ended with the last life: without damage no message is too old, but see raft.h, `recovering`. */
-static void lose_connections(struct world *w, const struct world_node *n)
+static void start_again(struct world *w, struct world_node *n)
 {
-    for (size_t at = w->bag_count; at-- > 0;)
+    for (size_t at = w->bag_count; n->recovering && at-- > 0;)
         if (w->bag[at].m.from == n->id || w->bag[at].m.to == n->id)
             world_drop(w, at);
+    world_start(w, n);
 }
 
 static void start_some(struct world *w)
@@ -99,10 +100,8 @@ static void start_some(struct world *w)
     struct world_node *n = any_node(w, false);
     if (!n)
         return;
-    if (n->recovering)
-        lose_connections(w, n);
     n->disk_held = world_random(w, 2);
-    world_start(w, n);
+    start_again(w, n);
 }
 
 static void cut_some(struct world *w)
@@ -196,7 +195,7 @@ static void heal(struct world *w)
         struct world_node *n = &w->nodes[i];
         n->disk_held = n->install_held = false;
         if (n->exists && !n->alive)
-            world_start(w, n);
+            start_again(w, n);
         world_written(w, n, SIZE_MAX);
         if (n->exists)
             world_event(w, n, RAFT_EVENT_TIME);
